@@ -1,0 +1,245 @@
+"""The checkpoint: one safetensors file that holds a network and all that is needed to use it.
+
+Tensors: the network's state dict under its own names, and `golden.picture.N` (an encoded file's bytes, uint8) with
+`golden.probabilities` (float32 `[pictures, classes]`). The safetensors metadata holds one JSON document under
+`whisker`. Nothing in the file is code, and nothing in it is executed.
+"""
+
+import dataclasses
+import hashlib
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import Any, NoReturn, cast
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from model.errors import CheckpointError, ConfigError
+from model.network import NetworkConfig, build_network
+from model.preprocessing import Preprocessing
+
+FORMAT_VERSION = 1
+_HEADER = "whisker"
+_GOLDEN = "golden."
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """When to believe an answer: a best score below `unsure` gets the verdict "unsure"."""
+
+    unsure: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Golden:
+    """Generated pictures, as encoded files, and the probabilities `[pictures, classes]` they must give."""
+
+    pictures: tuple[bytes, ...]
+    probabilities: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """Everything a checkpoint file holds. `metrics` and `provenance` are JSON objects, written for people."""
+
+    name: str
+    network: NetworkConfig
+    preprocessing: Preprocessing
+    classes: tuple[str, ...]
+    state: Mapping[str, Tensor]
+    temperature: float = 1.0
+    thresholds: Thresholds = Thresholds()
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    golden: Golden | None = None
+    sha256: str = ""  # of the file it was loaded from
+
+
+def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
+    """Write the file whole or not at all: a temporary file beside it is renamed over it.
+
+    Raises `CheckpointError` when there are no golden answers to store or the file cannot be written.
+    """
+    if checkpoint.golden is None:
+        raise CheckpointError("A checkpoint is saved with golden answers: add them with `with_golden_answers` first.")
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in checkpoint.state.items()}
+    for index, picture in enumerate(checkpoint.golden.pictures):
+        tensors[f"{_GOLDEN}picture.{index}"] = torch.frombuffer(bytearray(picture), dtype=torch.uint8)
+    tensors[f"{_GOLDEN}probabilities"] = checkpoint.golden.probabilities.contiguous()
+    header = _to_header(checkpoint)
+    header["digest"] = _digest(header, tensors)
+    metadata = {"format": "pt", _HEADER: json.dumps(header, sort_keys=True, ensure_ascii=False)}
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as temporary:
+            temporary_path = Path(temporary.name)
+        try:
+            save_file(tensors, temporary_path, metadata=metadata)
+            temporary_path.chmod(0o644)
+            temporary_path.replace(path)
+        finally:
+            temporary_path.unlink(missing_ok=True)
+    except (OSError, SafetensorError) as exc:
+        raise CheckpointError(f"The checkpoint {path} cannot be written: {_reason(exc)}.") from exc
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """Read and check a file; raise `CheckpointError` with one sentence that says what is wrong.
+
+    Checked: the format and its version, every header field, the digest of header and tensors, and that names,
+    shapes, dtypes and finiteness of the tensors are what the network needs.
+    """
+    if not path.is_file():
+        raise CheckpointError(f"There is no checkpoint file at {path}: give the path of a file from `whisker train`.")
+    try:
+        sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+    except SafetensorError as exc:
+        raise CheckpointError(
+            f"{path} is not a safetensors file, or it is damaged: give a file that `whisker train` has written."
+        ) from exc
+    except OSError as exc:
+        raise CheckpointError(f"The checkpoint {path} cannot be read: {_reason(exc)}.") from exc
+    try:
+        header = _parse_header(metadata)
+        if header.pop("digest", None) != _digest(header, tensors):
+            _fail("was changed or damaged after it was written: use an unaltered copy")
+        checkpoint = _from_header(header, tensors)
+        _check_state(checkpoint)
+    except CheckpointError as exc:
+        raise CheckpointError(f"The checkpoint {path} {exc}.") from exc
+    return dataclasses.replace(checkpoint, sha256=sha256)
+
+
+def _to_header(checkpoint: Checkpoint) -> dict[str, Any]:
+    header = {
+        "format_version": FORMAT_VERSION,
+        "name": checkpoint.name,
+        "network": dataclasses.asdict(checkpoint.network),
+        "preprocessing": dataclasses.asdict(checkpoint.preprocessing),
+        "classes": list(checkpoint.classes),
+        "temperature": checkpoint.temperature,
+        "thresholds": dataclasses.asdict(checkpoint.thresholds),
+        "metrics": dict(checkpoint.metrics),
+        "provenance": dict(checkpoint.provenance),
+    }
+    return cast(dict[str, Any], json.loads(json.dumps(header)))  # as it will read back: tuples become lists
+
+
+def _parse_header(metadata: Mapping[str, str]) -> dict[str, Any]:
+    if _HEADER not in metadata:
+        _fail("holds weights but no Whisker header: it was not written by `whisker train`")
+    try:
+        header = json.loads(metadata[_HEADER])
+    except ValueError:
+        header = None
+    if not isinstance(header, dict):
+        _fail("has a header that is not a JSON object")
+    version = header.get("format_version")
+    if not isinstance(version, int) or version < 1:
+        _fail("has no format version in its header")
+    if version > FORMAT_VERSION:
+        _fail(f"has format version {version}, newer than the {FORMAT_VERSION} this Whisker reads: update Whisker")
+    return header
+
+
+def _from_header(header: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Checkpoint:
+    try:
+        preprocessing = dict(header["preprocessing"])
+        preprocessing["background"] = tuple(preprocessing["background"])
+        return Checkpoint(
+            name=str(header["name"]),
+            network=NetworkConfig(**header["network"]),
+            preprocessing=Preprocessing(**preprocessing),
+            classes=_classes(header["classes"]),
+            state={name: tensor for name, tensor in tensors.items() if not name.startswith(_GOLDEN)},
+            temperature=_positive(header["temperature"]),
+            thresholds=Thresholds(unsure=_fraction(header["thresholds"]["unsure"])),
+            metrics=dict(header["metrics"]),
+            provenance=dict(header["provenance"]),
+            golden=_golden(tensors, len(header["classes"])),
+        )
+    except ConfigError as exc:
+        _fail(f"cannot be used: {str(exc).rstrip('.')}", exc)
+    except KeyError as exc:
+        _fail(f"lacks {exc.args[0]!r} in its header", exc)
+    except (TypeError, ValueError) as exc:
+        _fail("has a header field of the wrong kind", exc)
+
+
+def _classes(names: object) -> tuple[str, ...]:
+    if not isinstance(names, list) or not all(isinstance(name, str) and name for name in names):
+        _fail("has class names that are not text")
+    if len(names) < 2 or names != sorted(set(names)):
+        _fail("has class names that are not sorted, or not two or more different ones")
+    return tuple(names)
+
+
+def _positive(value: object) -> float:
+    if not isinstance(value, int | float) or not math.isfinite(value) or value <= 0:
+        _fail(f"has a temperature of {value!r}, where a number above 0 belongs")
+    return float(value)
+
+
+def _fraction(value: object) -> float:
+    if not isinstance(value, int | float) or not 0 <= value <= 1:
+        _fail(f"has a threshold of {value!r}, where a number from 0 to 1 belongs")
+    return float(value)
+
+
+def _golden(tensors: Mapping[str, Tensor], classes: int) -> Golden:
+    probabilities = tensors.get(f"{_GOLDEN}probabilities")
+    if probabilities is None or probabilities.dim() != 2 or probabilities.shape[1] != classes or len(probabilities) < 1:
+        _fail("has no golden answers to verify itself with")
+    pictures = []
+    for index in range(len(probabilities)):
+        picture = tensors.get(f"{_GOLDEN}picture.{index}")
+        if picture is None or picture.dtype != torch.uint8:
+            _fail(f"lacks golden picture {index}")
+        pictures.append(picture.numpy().tobytes())
+    return Golden(tuple(pictures), probabilities.float())
+
+
+def _check_state(checkpoint: Checkpoint) -> None:
+    """Compare names, shapes and dtypes with those of a network built (without memory) from the configuration."""
+    with torch.device("meta"):
+        expected = build_network(checkpoint.network, len(checkpoint.classes)).state_dict()
+    for name in sorted(expected.keys() ^ checkpoint.state.keys()):
+        _fail(f"lacks the tensor {name!r}" if name in expected else f"has a tensor {name!r} that its network lacks")
+    for name, want in expected.items():
+        have = checkpoint.state[name]
+        if have.shape != want.shape or have.dtype != want.dtype:
+            _fail(f"has {name!r} as {have.dtype} {_shape(have)}, where its network needs {want.dtype} {_shape(want)}")
+        if not torch.isfinite(have).all():
+            _fail(f"has NaN or infinity in {name!r}: its training went wrong")
+
+
+def _digest(header: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 over the header (without the digest itself) and every tensor's name, dtype, shape and bytes."""
+    digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        digest.update(f"\0{name}\0{tensor.dtype}\0{_shape(tensor)}\0".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def _shape(tensor: Tensor) -> Sequence[int]:
+    return list(tensor.shape)
+
+
+def _reason(exc: Exception) -> str:
+    return (exc.strerror if isinstance(exc, OSError) else None) or str(exc).rstrip(".")
+
+
+def _fail(problem: str, cause: Exception | None = None) -> NoReturn:
+    """Raise with the end of a sentence that begins "The checkpoint PATH"."""
+    raise CheckpointError(problem) from cause

@@ -1,0 +1,129 @@
+"""The classifier: a checkpoint, ready to answer."""
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from model.checkpoint import Checkpoint, Golden, load_checkpoint
+from model.engine import Engine, resolve_device
+from model.errors import CheckpointError, PictureError
+from model.golden import check_golden_answers, golden_pictures
+from model.network import build_network
+from model.preprocessing import Preprocessing
+
+Verdict = Literal["confident", "unsure", "unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class ClassScore:
+    """A class and its calibrated probability."""
+
+    label: str
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """The answer for one picture: every class, best first, and whether to believe the best."""
+
+    predictions: tuple[ClassScore, ...]
+    verdict: Verdict
+
+    @property
+    def label(self) -> str:
+        """Name the best class."""
+        return self.predictions[0].label
+
+    @property
+    def score(self) -> float:
+        """Give the best class's calibrated probability."""
+        return self.predictions[0].score
+
+
+class Classifier:
+    """Answer for pictures with one checkpoint on one device. Not thread-safe: one thread owns a classifier."""
+
+    def __init__(self, checkpoint: Checkpoint, device: str = "cpu") -> None:
+        """Build the network from `checkpoint`; raise `DeviceError` if `device` is not there."""
+        self.checkpoint = checkpoint
+        self.device = resolve_device(device)
+        self.network = build_network(checkpoint.network, len(checkpoint.classes))
+        self.network.load_state_dict(dict(checkpoint.state))
+        self.network.eval().to(self.device)
+        self._engine = Engine(self.network, self.device)
+
+    @classmethod
+    def load(cls, path: str | Path, device: str = "cpu") -> Self:
+        """Load a checkpoint file, replay its golden pictures and warm up.
+
+        Raises `CheckpointError` if the file cannot be used or its golden answers differ, `DeviceError` if `device`
+        (`auto`, `cpu`, `cuda` or `cuda:N`) is not there.
+        """
+        device = resolve_device(device)
+        checkpoint = load_checkpoint(Path(path))
+        classifier = cls(checkpoint, device)
+        classifier.verify()
+        classifier._engine.warm_up(checkpoint.preprocessing.size)
+        return classifier
+
+    def verify(self) -> float:
+        """Replay the golden pictures; return the largest difference of a probability.
+
+        Raises `CheckpointError` if a picture does not decode or an answer differs by more than the tolerance.
+        """
+        golden = self.checkpoint.golden
+        if golden is None:
+            raise CheckpointError("The checkpoint has no golden answers to verify itself with.")
+        try:
+            return check_golden_answers(golden, self.answers(golden.pictures))
+        except PictureError as exc:
+            raise CheckpointError(
+                "The checkpoint's golden pictures cannot be decoded here: reinstall Pillow, or use an unaltered copy."
+            ) from exc
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """List the class names, sorted; column `i` of the logits is `classes[i]`."""
+        return self.checkpoint.classes
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """Give the one way from a file's bytes to pixels that the network was trained with."""
+        return self.checkpoint.preprocessing
+
+    def predict(self, pictures: Sequence[bytes]) -> list[Prediction]:
+        """Classify encoded pictures; raise a `PictureError` for the first that cannot be used."""
+        return self.predict_pixels([self.preprocessing.decode(picture) for picture in pictures])
+
+    def predict_pixels(self, pixels: Sequence[NDArray[np.uint8]]) -> list[Prediction]:
+        """Classify pictures that `preprocessing` has decoded, each uint8 `[size, size, 3]` RGB."""
+        return [self._prediction(row) for row in self.probabilities(pixels)] if pixels else []
+
+    def probabilities(self, pixels: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
+        """Compute calibrated probabilities float32 `[N, classes]`: softmax of the logits over the temperature."""
+        logits = self._engine.logits(pixels) / self.checkpoint.temperature
+        probabilities: NDArray[np.float32] = torch.softmax(logits, dim=1).numpy()
+        return probabilities
+
+    def answers(self, pictures: Sequence[bytes]) -> torch.Tensor:
+        """Compute float32 probabilities `[pictures, classes]` for encoded pictures."""
+        return torch.from_numpy(self.probabilities([self.preprocessing.decode(picture) for picture in pictures]))
+
+    def _prediction(self, probabilities: NDArray[np.float32]) -> Prediction:
+        order = np.argsort(-probabilities, kind="stable")
+        scores = tuple(ClassScore(self.classes[index], float(probabilities[index])) for index in order)
+        # The score alone cannot tell a stranger from a close call, so "unknown" is not given yet (docs/verdicts.md).
+        return Prediction(scores, "confident" if scores[0].score >= self.checkpoint.thresholds.unsure else "unsure")
+
+
+def with_golden_answers(checkpoint: Checkpoint) -> Checkpoint:
+    """Return `checkpoint` with golden pictures and the answers that it gives for them here, on the CPU."""
+    pictures = golden_pictures()
+    answers = Classifier(checkpoint).answers(pictures)
+    return dataclasses.replace(checkpoint, golden=Golden(pictures, answers))

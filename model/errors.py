@@ -1,0 +1,52 @@
+"""Everything that Whisker raises on purpose.
+
+    WhiskerError
+    ├── ConfigError                    a setting has a value that cannot work
+    ├── CheckpointError                a checkpoint file cannot be used
+    ├── DeviceError                    the device asked for is not there
+    ├── InferenceError                 the network gave an answer that is not a number
+    ├── PictureError                   one picture cannot be used
+    │   ├── UnsupportedFormatError     not JPEG, PNG, WebP, GIF or BMP
+    │   ├── PictureTooLargeError       more pixels, or a longer side, than allowed
+    │   └── UndecodablePictureError    a known format that does not decode
+    └── training.errors                what only training can raise
+
+Each message is one sentence for the person who has to act on it. It never names a file of an upload's
+server, and never holds a traceback.
+"""
+
+
+class WhiskerError(Exception):
+    """The root: `except WhiskerError` catches what a user can mend, and nothing else."""
+
+
+class ConfigError(WhiskerError):
+    """A setting has a value that cannot work."""
+
+
+class CheckpointError(WhiskerError):
+    """A checkpoint file is missing, damaged, altered, or not for this version."""
+
+
+class DeviceError(WhiskerError):
+    """The device asked for is not available on this machine."""
+
+
+class InferenceError(WhiskerError):
+    """The network's answer holds NaN or infinity."""
+
+
+class PictureError(WhiskerError):
+    """One picture cannot be used; others are not affected."""
+
+
+class UnsupportedFormatError(PictureError):
+    """The bytes are not a picture of an accepted format."""
+
+
+class PictureTooLargeError(PictureError):
+    """The picture's header announces more pixels, or a longer side, than is allowed."""
+
+
+class UndecodablePictureError(PictureError):
+    """The bytes start like an accepted format but do not decode."""

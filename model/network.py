@@ -1,0 +1,247 @@
+"""The networks: fully connected, convolutional and residual, behind one configuration.
+
+Every network takes float32 `[N, 3, H, W]` RGB in 0..1, normalises inside, and returns logits `[N, classes]`.
+`H` and `W` may differ from `NetworkConfig.size`: all networks pool adaptively.
+"""
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor, nn
+
+from model.errors import ConfigError
+
+Family = Literal["mlp", "cnn", "resnet"]
+Activation = Literal["relu", "sigmoid"]
+
+STAGES = 4  # each halves the resolution and doubles the channels, as in ResNet (He et al. 2015)
+LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601: how much red, green and blue each add to a grey value
+_ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "sigmoid": nn.Sigmoid}
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkConfig:
+    """Describe a network completely; equal configurations build networks of equal shapes.
+
+    `width` is the units of a hidden layer (mlp) or the channels of the first stage (cnn, resnet). `depth` is the
+    hidden layers (mlp), the convolutions a stage (cnn) or the residual blocks a stage (resnet). `channels` is what
+    the first layer sees: 3 for colour, 1 for grey (the input is RGB all the same). `size` is the side in pixels.
+
+    Raises `ConfigError` for a value out of range.
+    """
+
+    family: Family = "resnet"
+    activation: Activation = "relu"
+    width: int = 32
+    depth: int = 2
+    channels: Literal[1, 3] = 3
+    size: int = 128
+
+    def __post_init__(self) -> None:
+        _require(self.family in get_args(Family), f"family is one of {', '.join(get_args(Family))}", self.family)
+        _require(
+            self.activation in get_args(Activation),
+            f"activation is one of {', '.join(get_args(Activation))}",
+            self.activation,
+        )
+        _require(_is_int(self.width, 2, 2048) and self.width % 2 == 0, "width is an even 2 to 2048", self.width)
+        _require(_is_int(self.depth, 1, 16), "depth is 1 to 16", self.depth)
+        _require(self.channels in (1, 3), "channels is 1 (grey) or 3 (colour)", self.channels)
+        _require(_is_int(self.size, 16, 512), "size is 16 to 512 pixels", self.size)
+
+
+def build_network(config: NetworkConfig, classes: int) -> nn.Module:
+    """Build the network that `config` describes, with freshly initialised weights."""
+    match config.family:
+        case "mlp":
+            return MultilayerPerceptron(config, classes)
+        case "cnn":
+            return ConvolutionalNetwork(config, classes)
+        case "resnet":
+            return ResidualNetwork(config, classes)
+
+
+class Normalization(nn.Module):
+    """Turn RGB in 0..1 into the channels the network sees, with the training set's mean 0 and deviation 1."""
+
+    mean: Tensor
+    std: Tensor
+    luma: Tensor
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.channels = channels
+        self.register_buffer("mean", torch.full((channels,), 0.5))
+        self.register_buffer("std", torch.full((channels,), 0.25))
+        self.register_buffer("luma", torch.tensor(LUMA).view(1, 3, 1, 1), persistent=False)
+
+    def select(self, x: Tensor) -> Tensor:
+        """`[N, 3, H, W]` -> `[N, channels, H, W]`: RGB as it is, or its luma."""
+        return x if self.channels == 3 else (x * self.luma).sum(1, keepdim=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (self.select(x) - self.mean.view(1, -1, 1, 1)) / self.std.view(1, -1, 1, 1)
+
+
+class MultilayerPerceptron(nn.Module):
+    """The tutorial's network: every neuron is a weighted sum of all inputs plus a bias, then the activation."""
+
+    def __init__(self, config: NetworkConfig, classes: int) -> None:
+        super().__init__()
+        self.normalization = Normalization(config.channels)
+        self.pool = nn.AdaptiveAvgPool2d(config.size)  # does nothing when the input already has this size
+        inputs = config.channels * config.size**2
+        widths = [inputs] + [config.width] * config.depth
+        self.hidden = nn.Sequential()
+        for fan_in, fan_out in pairwise(widths):
+            self.hidden.append(nn.Linear(fan_in, fan_out))
+            self.hidden.append(_activation(config))
+        self.fc = nn.Linear(config.width, classes)
+        _initialise(self, config.activation)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.pool(self.normalization(x))  # [N, channels, size, size]
+        x = self.hidden(x.flatten(1))  # [N, channels * size²] -> [N, width]
+        logits: Tensor = self.fc(x)
+        return logits
+
+
+class ConvolutionalNetwork(nn.Module):
+    """Plain 3x3 convolutions: `depth` of them a stage, then the resolution is halved."""
+
+    def __init__(self, config: NetworkConfig, classes: int) -> None:
+        super().__init__()
+        self.normalization = Normalization(config.channels)
+        self.features = nn.Sequential()
+        fan_in = config.channels
+        for stage in range(STAGES):
+            fan_out = config.width * 2**stage
+            for _ in range(config.depth):
+                self.features.append(_conv3x3(fan_in, fan_out))
+                self.features.append(nn.BatchNorm2d(fan_out))
+                self.features.append(_activation(config))
+                fan_in = fan_out
+            self.features.append(nn.MaxPool2d(2, ceil_mode=True))
+        self.avgpool = nn.AdaptiveAvgPool2d(1)
+        self.fc = nn.Linear(fan_in, classes)
+        _initialise(self, config.activation)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.features(self.normalization(x))  # [N, channels, H, W] -> [N, 8 width, H/16, W/16]
+        x = self.avgpool(x).flatten(1)  # [N, 8 width]
+        logits: Tensor = self.fc(x)
+        return logits
+
+
+class ResidualBlock(nn.Module):
+    """`activation(x + F(x))` with two 3x3 convolutions in `F` (He et al. 2015, the basic block).
+
+    Where the shape changes, the shortcut pools before its 1x1 convolution, so that no pixel is skipped
+    (ResNet-D, He et al. 2018).
+    """
+
+    def __init__(self, fan_in: int, fan_out: int, stride: int, config: NetworkConfig) -> None:
+        super().__init__()
+        self.conv1 = _conv3x3(fan_in, fan_out, stride)
+        self.bn1 = nn.BatchNorm2d(fan_out)
+        self.conv2 = _conv3x3(fan_out, fan_out)
+        self.bn2 = nn.BatchNorm2d(fan_out)
+        self.activation = _activation(config)
+        self.downsample: nn.Sequential | None = None
+        if stride != 1 or fan_in != fan_out:
+            self.downsample = nn.Sequential(
+                nn.AvgPool2d(stride, stride, ceil_mode=True, count_include_pad=False),
+                nn.Conv2d(fan_in, fan_out, 1, bias=False),
+                nn.BatchNorm2d(fan_out),
+            )
+
+    def forward(self, x: Tensor) -> Tensor:
+        shortcut = x if self.downsample is None else self.downsample(x)
+        x = self.activation(self.bn1(self.conv1(x)))
+        x = self.bn2(self.conv2(x))
+        out: Tensor = self.activation(x + shortcut)
+        return out
+
+
+class ResidualNetwork(nn.Module):
+    """ResNet-D with basic blocks; width 64 and depth 2 have the names and shapes of the usual ResNet-18-D."""
+
+    def __init__(self, config: NetworkConfig, classes: int) -> None:
+        super().__init__()
+        width = config.width
+        self.normalization = Normalization(config.channels)
+        self.conv1 = nn.Sequential(
+            _conv3x3(config.channels, width // 2, stride=2),
+            nn.BatchNorm2d(width // 2),
+            _activation(config),
+            _conv3x3(width // 2, width // 2),
+            nn.BatchNorm2d(width // 2),
+            _activation(config),
+            _conv3x3(width // 2, width),
+        )
+        self.bn1 = nn.BatchNorm2d(width)
+        self.activation = _activation(config)
+        self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
+        self.layer1 = _residual_stage(width, width, 1, config)
+        self.layer2 = _residual_stage(width, width * 2, 2, config)
+        self.layer3 = _residual_stage(width * 2, width * 4, 2, config)
+        self.layer4 = _residual_stage(width * 4, width * 8, 2, config)
+        self.avgpool = nn.AdaptiveAvgPool2d(1)
+        self.fc = nn.Linear(width * 8, classes)
+        _initialise(self, config.activation)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.normalization(x)  # [N, channels, H, W]
+        x = self.activation(self.bn1(self.conv1(x)))  # [N, width, H/2, W/2]
+        x = self.layer1(self.maxpool(x))  # [N, width, H/4, W/4]
+        x = self.layer2(x)  # [N, 2 width, H/8, W/8]
+        x = self.layer3(x)  # [N, 4 width, H/16, W/16]
+        x = self.layer4(x)  # [N, 8 width, H/32, W/32]
+        x = self.avgpool(x).flatten(1)  # [N, 8 width]
+        logits: Tensor = self.fc(x)
+        return logits
+
+
+def _residual_stage(fan_in: int, fan_out: int, stride: int, config: NetworkConfig) -> nn.Sequential:
+    blocks = [ResidualBlock(fan_in, fan_out, stride, config)]
+    blocks += [ResidualBlock(fan_out, fan_out, 1, config) for _ in range(config.depth - 1)]
+    return nn.Sequential(*blocks)
+
+
+def _conv3x3(fan_in: int, fan_out: int, stride: int = 1) -> nn.Conv2d:
+    # No bias: the batch-norm that follows has one.
+    return nn.Conv2d(fan_in, fan_out, 3, stride, padding=1, bias=False)
+
+
+def _activation(config: NetworkConfig) -> nn.Module:
+    return _ACTIVATIONS[config.activation]()
+
+
+def _initialise(network: nn.Module, activation: Activation) -> None:
+    """Keep the variance of activations from layer to layer: He et al. 2015 for ReLU, Glorot & Bengio 2010 for sigmoid.
+
+    The last batch-norm of each residual block starts at zero, so that a block starts as the identity
+    (Goyal et al. 2017).
+    """
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            if activation == "relu":
+                nn.init.kaiming_normal_(module.weight, mode="fan_out" if isinstance(module, nn.Conv2d) else "fan_in")
+            else:
+                nn.init.xavier_normal_(module.weight, gain=nn.init.calculate_gain("sigmoid"))
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+    for module in network.modules():
+        if isinstance(module, ResidualBlock):
+            nn.init.zeros_(module.bn2.weight)
+
+
+def _is_int(value: object, low: int, high: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
+
+
+def _require(condition: bool, rule: str, value: object) -> None:
+    if not condition:
+        raise ConfigError(f"The network's {rule}, not {value!r}.")

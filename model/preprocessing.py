@@ -1,0 +1,144 @@
+"""From an uploaded file's bytes to RGB pixels: the only place where a picture is decoded, turned or resized.
+
+Training, evaluation and serving all come through here, and a checkpoint stores the `Preprocessing` it was trained
+with, so that the three cannot drift apart. Normalisation is the network's first layer.
+"""
+
+import io
+import warnings
+from dataclasses import dataclass
+from typing import Literal, NoReturn, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import ExifTags, Image
+
+from model.errors import ConfigError, PictureTooLargeError, UndecodablePictureError, UnsupportedFormatError
+
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
+MAX_PIXELS = 50_000_000  # a 50-megapixel photo decodes to 150 MB of RGB
+MAX_SIDE = 30_000
+
+Resize = Literal["squash"]
+Resample = Literal["bilinear", "bicubic"]
+
+_RESAMPLING = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
+_SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a", b"BM")
+_TURNS = {  # EXIF orientation -> what makes the picture upright (JEITA CP-3451, tag 0x0112)
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+# Pillow only warns between one and two times its own pixel limit. As an error it reaches the handler below.
+warnings.simplefilter("error", Image.DecompressionBombWarning)
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A decoded picture: `pixels` is uint8 `[size, size, 3]` RGB; width and height are the original's, upright."""
+
+    pixels: NDArray[np.uint8]
+    width: int
+    height: int
+    format: str
+
+
+@dataclass(frozen=True, slots=True)
+class Preprocessing:
+    """How a picture becomes pixels. Equal values give equal pixels.
+
+    `size` is the side in pixels. The whole picture is kept and squashed to a square: a crop could cut off what
+    it shows (docs/adr/0003). Transparent parts show `background`, an RGB colour.
+    """
+
+    size: int = 128
+    resize: Resize = "squash"
+    resample: Resample = "bilinear"
+    background: tuple[int, int, int] = (255, 255, 255)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.size, int) or not 16 <= self.size <= 512:
+            raise ConfigError(f"The picture size is 16 to 512 pixels, not {self.size!r}.")
+        if self.resize not in get_args(Resize):
+            raise ConfigError(f"This version of Whisker does not know the resize method {self.resize!r}.")
+        if self.resample not in get_args(Resample):
+            raise ConfigError(f"This version of Whisker does not know the resampling filter {self.resample!r}.")
+        if len(self.background) != 3 or not all(isinstance(v, int) and 0 <= v <= 255 for v in self.background):
+            raise ConfigError(f"The background is three values of 0 to 255, not {self.background!r}.")
+
+    def decode(self, data: bytes, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
+        """Decode a file's bytes to uint8 `[size, size, 3]` RGB; raise a `PictureError` if they cannot be used."""
+        return self.read(data, max_pixels=max_pixels).pixels
+
+    def read(self, data: bytes, *, max_pixels: int = MAX_PIXELS) -> Picture:
+        """Decode a file's bytes and report the original's width, height and format.
+
+        Raises `UnsupportedFormatError`, `PictureTooLargeError` (from the header, before any pixel is decoded) or
+        `UndecodablePictureError`.
+        """
+        with _open(data) as image:
+            width, height = image.size
+            if width * height > max_pixels or max(width, height) > MAX_SIDE:
+                raise PictureTooLargeError(
+                    f"The picture has {width} x {height} pixels; at most {max_pixels:,} pixels "
+                    f"and {MAX_SIDE:,} a side are accepted."
+                )
+            try:
+                square, orientation = self._shrink(image), _orientation(image)
+                if orientation in _TURNS:
+                    square = square.transpose(_TURNS[orientation])
+                pixels = np.array(square, dtype=np.uint8)
+            except Exception as exc:  # noqa: BLE001 - on hostile bytes a decoder can raise anything at all
+                raise UndecodablePictureError("The picture is damaged or incomplete and cannot be decoded.") from exc
+            if orientation >= 5:  # a quarter turn
+                width, height = height, width
+            # A phone's multi-picture JPEG opens as MPO; its first picture is an ordinary JPEG.
+            return Picture(pixels, width, height, "JPEG" if image.format == "MPO" else str(image.format))
+
+    def _shrink(self, image: Image.Image) -> Image.Image:
+        """Decode the first frame and squash it to RGB `size` x `size`."""
+        side = (self.size, self.size)
+        # A JPEG decodes at 1/2, 1/4 or 1/8 scale for a fraction of the cost, never below the size asked for.
+        image.draft(None, side)
+        image.load()
+        filter_ = _RESAMPLING[self.resample]
+        if image.mode == "I" or image.mode.startswith("I;16"):
+            image = Image.fromarray((np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8))  # 16 bits to 8
+        if not image.has_transparency_data:
+            return image.convert("RGB").resize(side, filter_)
+        image = image.convert("RGBA").resize(side, filter_)
+        canvas = Image.new("RGBA", side, (*self.background, 255))
+        return Image.alpha_composite(canvas, image).convert("RGB")
+
+
+def _open(data: bytes) -> Image.Image:
+    """Read the header of a picture of an accepted format."""
+    if not data:
+        raise UndecodablePictureError("The picture is empty: it has no bytes.")
+    try:
+        return Image.open(io.BytesIO(data), formats=FORMATS)
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as exc:
+        raise PictureTooLargeError("The picture has far more pixels than are accepted.") from exc
+    except Exception as exc:  # noqa: BLE001 - Pillow says "unidentified" of most broken headers, and some plug-ins raise others
+        _refuse(data, exc)
+
+
+def _refuse(data: bytes, cause: Exception) -> NoReturn:
+    """Tell a broken header of an accepted format from a file of some other kind."""
+    if data.startswith(_SIGNATURES) or (data[:4] == b"RIFF" and data[8:12] == b"WEBP"):
+        raise UndecodablePictureError("The picture's header is damaged and cannot be decoded.") from cause
+    raise UnsupportedFormatError("The file is not a JPEG, PNG, WebP, GIF or BMP picture.") from cause
+
+
+def _orientation(image: Image.Image) -> int:
+    """Read the EXIF orientation, 1 (upright) to 8; damaged EXIF counts as upright, the photo itself may be fine."""
+    try:
+        value = image.getexif().get(ExifTags.Base.Orientation, 1)
+    except Exception:  # noqa: BLE001 - EXIF is a second, independent parser: anything can be in there
+        return 1
+    return value if isinstance(value, int) and 1 <= value <= 8 else 1
