@@ -1,11 +1,17 @@
-"""The network, its file, its preprocessing and its inference; knows nothing of HTTP or training."""
+"""The network, its file, its preprocessing and its inference; knows nothing of HTTP or training.
 
+The public names are imported when first used, so that `whisker --help` does not wait for PyTorch.
+"""
+
+import importlib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from model.classifier import Classifier, ClassScore, Prediction, with_golden_answers
-from model.network import NetworkConfig, build_network
-from model.preprocessing import Picture, Preprocessing
+if TYPE_CHECKING:
+    from model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+    from model.classifier import Classifier, ClassScore, Prediction, with_golden_answers
+    from model.network import NetworkConfig, build_network
+    from model.preprocessing import Picture, Preprocessing
 
 BUNDLED_CHECKPOINT = Path(__file__).parent / "checkpoints" / "cats-dogs.safetensors"
 
@@ -23,3 +29,17 @@ __all__ = [
     "save_checkpoint",
     "with_golden_answers",
 ]
+
+_HOMES = {
+    "checkpoint": ("Checkpoint", "load_checkpoint", "save_checkpoint"),
+    "classifier": ("ClassScore", "Classifier", "Prediction", "with_golden_answers"),
+    "network": ("NetworkConfig", "build_network"),
+    "preprocessing": ("Picture", "Preprocessing"),
+}
+
+
+def __getattr__(name: str) -> object:
+    for home, names in _HOMES.items():
+        if name in names:
+            return getattr(importlib.import_module(f"model.{home}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -60,7 +60,7 @@ class Engine:
     def __init__(self, network: nn.Module, device: str) -> None:
         """Copy `network`, so that the caller's stays as it is."""
         self.device = device
-        self._network = copy.deepcopy(network).eval().to(device).to(memory_format=torch.channels_last)
+        self._network = copy.deepcopy(network).eval().to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in stubs
 
     @torch.inference_mode()
     def logits(self, pixels: Sequence[NDArray[np.uint8]]) -> Tensor:

@@ -242,6 +242,6 @@ def _is_int(value: object, low: int, high: int) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
 
 
-def _require(condition: bool, rule: str, value: object) -> None:
+def _require(condition: bool, rule: str, value: object) -> None:  # noqa: FBT001 - reads as a sentence
     if not condition:
         raise ConfigError(f"The network's {rule}, not {value!r}.")

@@ -93,7 +93,7 @@ class Preprocessing:
                 if orientation in _TURNS:
                     square = square.transpose(_TURNS[orientation])
                 pixels = np.array(square, dtype=np.uint8)
-            except Exception as exc:  # noqa: BLE001 - on hostile bytes a decoder can raise anything at all
+            except Exception as exc:  # on hostile bytes a decoder can raise anything at all
                 raise UndecodablePictureError("The picture is damaged or incomplete and cannot be decoded.") from exc
             if orientation >= 5:  # a quarter turn
                 width, height = height, width
