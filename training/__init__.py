@@ -1,0 +1,1 @@
+"""From a folder of photos to a checkpoint: data, training, calibration, evaluation and report."""

@@ -1,0 +1,96 @@
+"""What a training is made of: frozen settings, and the presets that choose them."""
+
+import math
+from dataclasses import dataclass, field, replace
+
+from model.errors import ConfigError
+from model.network import NetworkConfig
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A run of epochs at one training size, a fraction of the serving size.
+
+    Small pictures teach the coarse shapes for a quarter of the cost. Random crops magnify what they show, so a
+    network that trained at 7/8 of a size is at its best at that size (Touvron et al. 2019).
+    """
+
+    scale: float
+    epochs: int
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """The hyper-parameters, each with its unit and its reason."""
+
+    stages: tuple[Stage, ...]
+    minimum_steps: int  # a small data set repeats its epochs until it has taken this many steps
+    batch_size: int = 128  # photos a step; less where there are few photos
+    peak_learning_rate: float = 0.12  # at batch size 128; scaled linearly with the batch (Goyal et al. 2017)
+    momentum: float = 0.9  # Nesterov
+    weight_decay: float = 5e-4  # on weights only, not on biases and batch-norm
+    warmup: float = 0.08  # fraction of all steps with a rising rate; a full rate at once can diverge
+    label_smoothing: float = 0.1  # some labels are wrong: never demand certainty (Szegedy et al. 2016)
+    gradient_norm: float = 5.0  # clipped above; seen only in the first steps and in networks without batch-norm
+    averaging_epochs: float = 1.0  # time constant of the averaged weights
+    minimum_crop: float = 0.35  # of the picture's area
+    colour: float = 0.25  # largest relative change of brightness, contrast and saturation
+    rotation: float = 8.0  # degrees, either way
+    erasing: float = 0.25  # fraction of pictures that lose a rectangle
+
+
+PRESETS = {
+    "quick": Recipe(stages=(Stage(0.5, 4), Stage(0.75, 4)), minimum_steps=400),
+    "standard": Recipe(stages=(Stage(0.5, 6), Stage(0.75, 7), Stage(0.875, 5)), minimum_steps=1_200),
+}
+# Without batch-norm a fully connected network diverges at the rate that suits the others.
+LEARNING_RATE_SCALE = {"mlp": 0.1, "cnn": 1.0, "resnet": 1.0}
+CACHE_SCALE = 1.25  # training photos are kept larger than they are served, so that crops stay sharp
+SIZE_STEP = 16  # pixels; training sizes are multiples of it
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingConfig:
+    """One training, completely: equal values on equal photos give equal weights on one machine."""
+
+    recipe: Recipe
+    network: NetworkConfig = field(default_factory=NetworkConfig)
+    preset: str = "quick"
+    seed: int = 0
+    validation: float = 0.1  # fraction of each class's photos
+    test: float = 0.1
+
+
+def recipe_for(preset: str, network: NetworkConfig, epochs: int | None = None) -> Recipe:
+    """Look up a preset's recipe, stretched or shrunk to `epochs`; raise `ConfigError` for values out of range."""
+    if preset not in PRESETS:
+        raise ConfigError(f"The preset is one of {', '.join(PRESETS)}, not {preset!r}.")
+    recipe = PRESETS[preset]
+    rate = recipe.peak_learning_rate * LEARNING_RATE_SCALE[network.family]
+    recipe = replace(recipe, peak_learning_rate=rate)
+    if epochs is None:
+        return recipe
+    if epochs < 1:
+        raise ConfigError(f"The number of epochs is at least 1, not {epochs}.")
+    return replace(recipe, stages=_stretch(recipe.stages, epochs), minimum_steps=0)
+
+
+def training_size(stage: Stage, size: int) -> int:
+    """Give a stage's picture side in pixels for a serving size."""
+    return max(SIZE_STEP, round(size * stage.scale / SIZE_STEP) * SIZE_STEP)
+
+
+def cache_size(size: int) -> int:
+    """Give the side in pixels at which training photos are kept for a serving size."""
+    return min(512, math.ceil(size * CACHE_SCALE / SIZE_STEP) * SIZE_STEP)
+
+
+def _stretch(stages: tuple[Stage, ...], epochs: int) -> tuple[Stage, ...]:
+    """Share `epochs` among the stages in their old proportions; the last stages come first where there are few."""
+    total, left, stretched = sum(stage.epochs for stage in stages), epochs, []
+    for stage in reversed(stages):
+        share = min(left, math.ceil(stage.epochs * epochs / total))
+        if share:
+            stretched.append(Stage(stage.scale, share))
+        left -= share
+    return tuple(reversed(stretched))

@@ -1,0 +1,204 @@
+"""The training loop, visible from the first step to the last."""
+
+import copy
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from model.network import Normalization, build_network
+from training.augmentation import augment
+from training.averaging import reestimate_batch_norm, update_average
+from training.config import TrainingConfig
+from training.data import batched
+from training.errors import TrainingError, TrainingInterruptedError
+from training.interruption import stop_on_signal
+from training.precision import autocast, probe_bf16
+from training.progress import Progress, duration
+from training.schedule import Schedule, plan
+from training.state import EpochResult, TrainingState
+
+_SAVE_SECONDS = 30.0  # a kill loses at most this much
+_EVALUATION_BATCH = 64
+_STATISTICS_BATCHES = 50  # that batch-norm is re-estimated on
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One side of the split: uint8 `[M, H, W, 3]` pixels, the rows in use `[N]` and their labels `[N]`."""
+
+    pixels: NDArray[np.uint8]
+    rows: NDArray[np.int64]
+    labels: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """The chosen network and how it came about."""
+
+    network: nn.Module
+    averaged: bool
+    bf16: bool
+    schedule: Schedule
+    history: tuple[EpochResult, ...]
+    seconds: float
+
+
+class Trainer:
+    """Train one network on one split; `fit` is the loop, the rest are its steps."""
+
+    def __init__(
+        self, config: TrainingConfig, train: Side, validation: Side, *, classes: int, device: str, progress: Progress
+    ) -> None:
+        self.config = config
+        self.recipe = config.recipe
+        self.train = train
+        self.validation = validation
+        self.device = torch.device(device)
+        self.progress = progress
+        self.schedule = plan(config.recipe, len(train.rows), config.network.size)
+        torch.manual_seed(config.seed)  # for the initial weights; all later randomness is derived from seed and step
+        network = build_network(config.network, classes)
+        _measure_normalization(network, train)
+        network = network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.state = TrainingState(network, copy.deepcopy(network), self._optimizer(network), bf16=False)
+        self._parity = np.random.default_rng((config.seed, 1)).integers(0, 2, len(train.rows))
+
+    def fit(self, state_file: Path, run: Mapping[str, Any]) -> Fit:
+        """Train, from `state_file` on if it exists, and keep it up to date; `run` identifies this training in it.
+
+        On SIGINT or SIGTERM the state is saved and `TrainingInterruptedError` raised.
+        """
+        state, schedule = self.state, self.schedule
+        if state_file.exists():
+            state.load(state_file)
+            self.progress.say(f"Resuming at step {state.step + 1:,} of {schedule.steps:,}.")
+        else:
+            size = schedule.sizes[-1]
+            state.bf16 = probe_bf16(state.network, str(self.device), schedule.batch_size, size, self.progress)
+        work = sum(schedule.cost(step) for step in range(state.step, schedule.steps))
+        with stop_on_signal() as stopped, self.progress.task("Training", work) as task:
+            saved = time.monotonic()
+            while state.step < schedule.steps:
+                started = time.monotonic()
+                epoch, position = divmod(state.step, schedule.epoch_steps)
+                state.loss_sum += self._step(*self._batch(state.step, epoch, position))
+                task.advance(schedule.cost(state.step), schedule.batch_size)
+                state.step += 1
+                state.epoch_seconds += time.monotonic() - started
+                if position + 1 == schedule.epoch_steps:
+                    self._finish_epoch(epoch)
+                if stopped() or state.step == schedule.steps or time.monotonic() - saved >= _SAVE_SECONDS:
+                    state.save(state_file, run)
+                    saved = time.monotonic()
+                if stopped():
+                    raise TrainingInterruptedError(
+                        f"Stopped and saved in epoch {epoch + 1} of {schedule.epochs}: "
+                        "give the same command with --resume to go on."
+                    )
+        network, averaged = self._choose()
+        seconds = sum(result.seconds for result in state.history)
+        return Fit(network, averaged, state.bf16, schedule, state.history, seconds)
+
+    def _batch(self, step: int, epoch: int, position: int) -> tuple[Tensor, Tensor]:
+        """Gather and augment one batch; equal arguments give equal batches, so that a resumed training is the same."""
+        picked = self._order(epoch)[position * self.schedule.batch_size :][: self.schedule.batch_size]
+        seed = np.random.SeedSequence((self.config.seed, 3, step)).generate_state(1)[0]
+        generator = torch.Generator().manual_seed(int(seed))
+        # Each photo is seen both ways round in any two epochs (Jordan 2024).
+        flipped = torch.from_numpy((self._parity[picked] + epoch) % 2 == 1).to(self.device)
+        pixels = torch.from_numpy(self.train.pixels[self.train.rows[picked]]).to(self.device)
+        size = self.schedule.sizes[min(epoch, self.schedule.epochs - 1)]
+        x = augment(pixels, flipped, size, self.recipe, generator)
+        return x, torch.from_numpy(self.train.labels[picked]).to(self.device)
+
+    def _step(self, x: Tensor, labels: Tensor) -> float:
+        """Take one optimisation step and return its loss."""
+        network, optimizer, step = self.state.network, self.state.optimizer, self.state.step
+        network.train()
+        with autocast(self.device.type, bf16=self.state.bf16):
+            logits = network(x)
+        loss = functional.cross_entropy(logits.float(), labels, label_smoothing=self.recipe.label_smoothing)
+        loss.backward()  # type: ignore[no-untyped-call]
+        norm = nn.utils.clip_grad_norm_(network.parameters(), self.recipe.gradient_norm)
+        if not torch.isfinite(norm):
+            raise TrainingError(f"The training diverged in step {step + 1:,}: its gradients are no longer finite.")
+        for group in optimizer.param_groups:
+            group["lr"] = self.schedule.learning_rate(step)
+        optimizer.step()
+        optimizer.zero_grad()
+        horizon = max(1.0, self.recipe.averaging_epochs * self.schedule.epoch_steps)
+        # At first over fewer steps, so that the random initial weights are soon forgotten.
+        update_average(self.state.averaged, network, min(1 - 1 / horizon, (1 + step) / (10 + step)))
+        return float(loss.detach())
+
+    def _finish_epoch(self, epoch: int) -> None:
+        """Report the epoch with the averaged weights' accuracy on the validation side."""
+        state, schedule = self.state, self.schedule
+        accuracy = self._accuracy(state.averaged)
+        loss = state.loss_sum / schedule.epoch_steps
+        result = EpochResult(epoch + 1, schedule.sizes[epoch], loss, accuracy, state.epoch_seconds)
+        state.history += (result,)
+        state.loss_sum = state.epoch_seconds = 0.0
+        self.progress.say(
+            f"Epoch {result.epoch}/{schedule.epochs} at {result.size} px: loss {loss:.3f}, "
+            f"validation accuracy {accuracy:.1%}, {duration(result.seconds)}"
+        )
+
+    def _choose(self) -> tuple[nn.Module, bool]:
+        """Choose between the last and the averaged weights, on the validation side."""
+        state, schedule = self.state, self.schedule
+        batches = min(_STATISTICS_BATCHES, schedule.epoch_steps)
+        inputs = (self._batch(schedule.steps + i, schedule.epochs, i)[0] for i in range(batches))
+        reestimate_batch_norm(state.averaged, inputs)
+        last, mean = self._accuracy(state.network), self._accuracy(state.averaged)
+        self.progress.say(
+            f"Validation accuracy: last weights {last:.2%}, averaged weights {mean:.2%}; "
+            f"the {'averaged' if mean >= last else 'last'} are kept."
+        )
+        return (state.averaged, True) if mean >= last else (state.network, False)
+
+    def _accuracy(self, network: nn.Module) -> float:
+        logits = predict_logits(network, self.validation)
+        return float((logits.argmax(1).numpy() == self.validation.labels).mean())
+
+    def _order(self, epoch: int) -> NDArray[np.int64]:
+        """Shuffle the positions of the training side, differently in every epoch."""
+        return np.random.default_rng((self.config.seed, 2, epoch)).permutation(len(self.train.rows))
+
+    def _optimizer(self, network: nn.Module) -> torch.optim.Optimizer:
+        weights = [parameter for parameter in network.parameters() if parameter.ndim > 1]
+        others = [parameter for parameter in network.parameters() if parameter.ndim <= 1]
+        groups: list[dict[str, Any]] = [{"params": weights, "weight_decay": self.recipe.weight_decay}]
+        groups.append({"params": others})
+        return torch.optim.SGD(groups, lr=0.0, momentum=self.recipe.momentum, nesterov=True)
+
+
+@torch.no_grad()
+def predict_logits(network: nn.Module, side: Side) -> Tensor:
+    """Compute float32 logits `[N, classes]`, on the CPU, of a side's pictures as they are."""
+    device = next(network.parameters()).device
+    network.eval()
+    return torch.cat([network(_inputs(side, rows).to(device)).cpu() for rows in batched(side.rows, _EVALUATION_BATCH)])
+
+
+def _inputs(side: Side, rows: NDArray[np.int64]) -> Tensor:
+    """Give rows as float32 `[N, 3, H, W]` RGB in 0..1, channels last."""
+    return torch.from_numpy(side.pixels[rows]).permute(0, 3, 1, 2).float() / 255
+
+
+def _measure_normalization(network: nn.Module, train: Side) -> None:
+    """Set the first layer's mean and deviation to those of about 2,000 training photos."""
+    normalization = network.get_submodule("normalization")
+    if not isinstance(normalization, Normalization):
+        raise TypeError("the first layer of every network is its normalization")
+    x = normalization.select(_inputs(train, train.rows[:: max(1, len(train.rows) // 2000)]))
+    normalization.mean.copy_(x.mean((0, 2, 3)))
+    normalization.std.copy_(x.std((0, 2, 3)).clamp(min=1e-3))
