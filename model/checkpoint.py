@@ -73,8 +73,9 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
         tensors[f"{_GOLDEN}picture.{index}"] = torch.frombuffer(bytearray(picture), dtype=torch.uint8)
     tensors[f"{_GOLDEN}probabilities"] = checkpoint.golden.probabilities.contiguous()
     header = _to_header(checkpoint)
-    header["digest"] = _digest(header, tensors)
-    metadata = {"format": "pt", _HEADER: json.dumps(header, sort_keys=True, ensure_ascii=False)}
+    header["digest"] = content_digest(header, tensors)
+    # One entry only: safetensors writes several in random order, and equal checkpoints shall be equal files.
+    metadata = {_HEADER: json.dumps(header, sort_keys=True, ensure_ascii=False)}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as temporary:
@@ -110,7 +111,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
         raise CheckpointError(f"The checkpoint {path} cannot be read: {_reason(exc)}.") from exc
     try:
         header = _parse_header(metadata)
-        if header.pop("digest", None) != _digest(header, tensors):
+        if header.pop("digest", None) != content_digest(header, tensors):
             _fail("was changed or damaged after it was written: use an unaltered copy")
         checkpoint = _from_header(header, tensors)
         _check_state(checkpoint)
@@ -222,7 +223,7 @@ def _check_state(checkpoint: Checkpoint) -> None:
             _fail(f"has NaN or infinity in {name!r}: its training went wrong")
 
 
-def _digest(header: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
+def content_digest(header: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
     """SHA-256 over the header (without the digest itself) and every tensor's name, dtype, shape and bytes."""
     digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
     for name in sorted(tensors):

@@ -55,7 +55,7 @@ class Classifier:
         self.device = resolve_device(device)
         self.network = build_network(checkpoint.network, len(checkpoint.classes))
         self.network.load_state_dict(dict(checkpoint.state))
-        self.network.eval().to(self.device)
+        self.network.eval().requires_grad_(requires_grad=False).to(self.device)
         self._engine = Engine(self.network, self.device)
 
     @classmethod

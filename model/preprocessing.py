@@ -36,6 +36,8 @@ _TURNS = {  # EXIF orientation -> what makes the picture upright (JEITA CP-3451,
 
 # Pillow only warns between one and two times its own pixel limit. As an error it reaches the handler below.
 warnings.simplefilter("error", Image.DecompressionBombWarning)
+# Damaged metadata in somebody's photo is neither our error nor worth a line for every such photo.
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,9 @@ def train(
     depth: Annotated[int, typer.Option(help="Hidden layers, or layers or blocks a stage.")] = 2,
     grey: Annotated[bool, typer.Option("--grey", help="Let the network see grey values only.")] = False,
     size: Annotated[int, typer.Option(help="Side in pixels of the pictures the network is served.")] = 128,
+    precision: Annotated[
+        Literal["auto", "float32", "bfloat16"], typer.Option(help="auto: what a probe finds faster and right here.")
+    ] = "auto",
     seed: Annotated[int, typer.Option(min=0, help="Of the split, the weights and the augmentation.")] = 0,
     device: Device = "auto",
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted training.")] = False,
@@ -47,7 +50,7 @@ def train(
     training = Training(
         photos=photos,
         out=out or Path(f"{photos.resolve().name}.safetensors"),
-        config=TrainingConfig(recipe_for(preset, network, epochs), network, preset, seed),
+        config=TrainingConfig(recipe_for(preset, network, epochs), network, preset, precision, seed),
         device=device,
         resume=resume,
         overwrite=overwrite,

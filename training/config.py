@@ -2,9 +2,12 @@
 
 import math
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 from model.errors import ConfigError
 from model.network import NetworkConfig
+
+Precision = Literal["auto", "float32", "bfloat16"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,8 @@ PRESETS = {
 LEARNING_RATE_SCALE = {"mlp": 0.1, "cnn": 1.0, "resnet": 1.0}
 CACHE_SCALE = 1.25  # training photos are kept larger than they are served, so that crops stay sharp
 SIZE_STEP = 16  # pixels; training sizes are multiples of it
+# Below, the last stage sees 1 x 1 feature maps, for which PyTorch 2.13's bfloat16 convolution has given NaN gradients.
+SMALLEST_SIZE = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +61,7 @@ class TrainingConfig:
     recipe: Recipe
     network: NetworkConfig = field(default_factory=NetworkConfig)
     preset: str = "quick"
+    precision: Precision = "auto"
     seed: int = 0
     validation: float = 0.1  # fraction of each class's photos
     test: float = 0.1
@@ -77,7 +83,7 @@ def recipe_for(preset: str, network: NetworkConfig, epochs: int | None = None) -
 
 def training_size(stage: Stage, size: int) -> int:
     """Give a stage's picture side in pixels for a serving size."""
-    return max(SIZE_STEP, round(size * stage.scale / SIZE_STEP) * SIZE_STEP)
+    return max(SMALLEST_SIZE, round(size * stage.scale / SIZE_STEP) * SIZE_STEP)
 
 
 def cache_size(size: int) -> int:

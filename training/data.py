@@ -6,6 +6,7 @@ that survives an interruption. A file that does not decode is quarantined: liste
 
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 from model.engine import available_cores
 from model.errors import PictureError
 from model.preprocessing import Preprocessing
-from training.errors import DatasetError
+from training.errors import DatasetError, TrainingError
 from training.progress import Progress
 
 _CHUNK = 256  # photos decoded between two entries in the cache's journal
@@ -82,16 +83,11 @@ def decode_photos(
     other files or another preprocessing is replaced. Rows of quarantined files are zero.
     """
     key = _cache_key(root, paths, preprocessing)
-    pixels_file, journal_file, key_file = cache / "pixels.npy", cache / "journal.jsonl", cache / "key"
-    shape = (len(paths), preprocessing.size, preprocessing.size, 3)
-    if key_file.is_file() and key_file.read_text() == key:
-        pixels = np.lib.format.open_memmap(pixels_file, mode="r+")
-    else:
-        shutil.rmtree(cache, ignore_errors=True)
-        cache.mkdir(parents=True)
-        pixels = np.lib.format.open_memmap(pixels_file, mode="w+", dtype=np.uint8, shape=shape)
-        journal_file.touch()
-        key_file.write_text(key)  # last: a cache without its key is begun anew
+    journal_file = cache / "journal.jsonl"
+    try:
+        pixels = _open_cache(cache, key, (len(paths), preprocessing.size, preprocessing.size, 3))
+    except OSError as exc:
+        raise TrainingError(f"The cache {cache} cannot be written: {exc.strerror}.") from exc
     outcomes = _read_journal(journal_file)
     with (
         ThreadPoolExecutor(available_cores()) as pool,
@@ -120,6 +116,22 @@ def batched(indices: NDArray[np.int64], size: int) -> Iterator[NDArray[np.int64]
     """Cut `indices` into pieces of at most `size`."""
     for start in range(0, len(indices), size):
         yield indices[start : start + size]
+
+
+def _open_cache(cache: Path, key: str, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """Open the cache's pixels if they are those of `key`, or else make room for them."""
+    pixels_file, key_file = cache / "pixels.npy", cache / "key"
+    if key_file.is_file() and key_file.read_text() == key:
+        return np.lib.format.open_memmap(pixels_file, mode="r+")
+    shutil.rmtree(cache, ignore_errors=True)
+    cache.mkdir(parents=True)
+    pixels = np.lib.format.open_memmap(pixels_file, mode="w+", dtype=np.uint8, shape=shape)
+    if hasattr(os, "posix_fallocate"):  # on a full disk, an error now and not a bus error later
+        with pixels_file.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, pixels_file.stat().st_size)
+    (cache / "journal.jsonl").touch()
+    key_file.write_text(key)  # last: a cache without its key is begun anew
+    return pixels
 
 
 def _decode(path: Path, preprocessing: Preprocessing) -> tuple[Decoded, NDArray[np.uint8] | None]:

@@ -81,8 +81,7 @@ class Trainer:
             state.load(state_file)
             self.progress.say(f"Resuming at step {state.step + 1:,} of {schedule.steps:,}.")
         else:
-            size = schedule.sizes[-1]
-            state.bf16 = probe_bf16(state.network, str(self.device), schedule.batch_size, size, self.progress)
+            state.bf16 = self._choose_precision()
         work = sum(schedule.cost(step) for step in range(state.step, schedule.steps))
         with stop_on_signal() as stopped, self.progress.task("Training", work) as task:
             saved = time.monotonic()
@@ -107,6 +106,13 @@ class Trainer:
         seconds = sum(result.seconds for result in state.history)
         return Fit(network, averaged, state.bf16, schedule, state.history, seconds)
 
+    def _choose_precision(self) -> bool:
+        """Say whether to compute in bfloat16."""
+        if self.config.precision != "auto":
+            return self.config.precision == "bfloat16"
+        batch = self._batch(0, self.schedule.epochs - 1, 0)
+        return probe_bf16(self.state.network, *batch, self.progress)
+
     def _batch(self, step: int, epoch: int, position: int) -> tuple[Tensor, Tensor]:
         """Gather and augment one batch; equal arguments give equal batches, so that a resumed training is the same."""
         picked = self._order(epoch)[position * self.schedule.batch_size :][: self.schedule.batch_size]
@@ -123,20 +129,30 @@ class Trainer:
         """Take one optimisation step and return its loss."""
         network, optimizer, step = self.state.network, self.state.optimizer, self.state.step
         network.train()
-        with autocast(self.device.type, bf16=self.state.bf16):
-            logits = network(x)
-        loss = functional.cross_entropy(logits.float(), labels, label_smoothing=self.recipe.label_smoothing)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss = self._backward(x, labels)
         norm = nn.utils.clip_grad_norm_(network.parameters(), self.recipe.gradient_norm)
+        if not torch.isfinite(norm) and self.state.bf16:
+            self.progress.say(f"Step {step + 1:,} gave no finite gradients in bfloat16: going on in float32.")
+            self.state.bf16 = False
+            loss = self._backward(x, labels)
+            norm = nn.utils.clip_grad_norm_(network.parameters(), self.recipe.gradient_norm)
         if not torch.isfinite(norm):
             raise TrainingError(f"The training diverged in step {step + 1:,}: its gradients are no longer finite.")
         for group in optimizer.param_groups:
             group["lr"] = self.schedule.learning_rate(step)
         optimizer.step()
-        optimizer.zero_grad()
         horizon = max(1.0, self.recipe.averaging_epochs * self.schedule.epoch_steps)
         # At first over fewer steps, so that the random initial weights are soon forgotten.
         update_average(self.state.averaged, network, min(1 - 1 / horizon, (1 + step) / (10 + step)))
+        return loss
+
+    def _backward(self, x: Tensor, labels: Tensor) -> float:
+        """Compute fresh gradients of the loss, and return it."""
+        self.state.optimizer.zero_grad()
+        with autocast(self.device.type, bf16=self.state.bf16):
+            logits = self.state.network(x)
+        loss = functional.cross_entropy(logits.float(), labels, label_smoothing=self.recipe.label_smoothing)
+        loss.backward()  # type: ignore[no-untyped-call]
         return float(loss.detach())
 
     def _finish_epoch(self, epoch: int) -> None:

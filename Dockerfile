@@ -1,0 +1,38 @@
+# Whisker in a container: docker build -t whisker . && docker run -p 8000:8000 whisker
+# A checkpoint of your own: docker run -p 8000:8000 -v ./mine.safetensors:/checkpoint.safetensors:ro whisker
+ARG BASE=python:3.11-slim-bookworm
+
+FROM ${BASE} AS build
+# Which PyTorch build: cpu, or cu130 and the like for NVIDIA GPUs. Empty: whatever the package index offers by default.
+ARG WHISKER_TORCH=cpu
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
+WORKDIR /src
+RUN python -m venv /opt/whisker
+# PyTorch is most of the image and changes least: it has a layer of its own.
+COPY constraints.txt ./
+RUN /opt/whisker/bin/pip install --quiet --constraint constraints.txt \
+        ${WHISKER_TORCH:+--index-url https://download.pytorch.org/whl/${WHISKER_TORCH}} torch \
+    && rm -rf /opt/whisker/lib/python3*/site-packages/torch/include \
+              /opt/whisker/lib/python3*/site-packages/torch/test
+COPY pyproject.toml README.md whisker.py ./
+COPY app app
+COPY model model
+COPY training training
+RUN /opt/whisker/bin/pip install --quiet --constraint constraints.txt . \
+    && /opt/whisker/bin/pip uninstall --quiet --yes pip
+
+FROM ${BASE}
+RUN useradd --system --uid 10001 --no-create-home whisker
+COPY --from=build /opt/whisker /opt/whisker
+COPY model/checkpoints/cats-dogs.safetensors /checkpoint.safetensors
+# One malloc arena a thread makes memory grow with the threads; two are enough for ours.
+ENV PATH=/opt/whisker/bin:$PATH \
+    PYTHONUNBUFFERED=1 \
+    MALLOC_ARENA_MAX=2 \
+    WHISKER_CHECKPOINT=/checkpoint.safetensors
+USER whisker
+EXPOSE 8000
+HEALTHCHECK --interval=10s --timeout=3s --start-period=30s --retries=3 \
+    CMD ["python", "-c", "import os, urllib.request as r; r.urlopen(f\"http://127.0.0.1:{os.environ.get('WHISKER_PORT', 8000)}/readyz\", timeout=2)"]
+STOPSIGNAL SIGTERM
+CMD ["whisker", "serve"]

@@ -1,0 +1,57 @@
+# Every target works from a bare checkout. `make help` lists them.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# Which PyTorch build to install: cpu, or cu130 and the like. Empty: whatever the package index offers by default.
+WHISKER_TORCH ?=
+TORCH_INDEX := $(if $(WHISKER_TORCH),--index-url https://download.pytorch.org/whl/$(WHISKER_TORCH))
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
+STAMP := $(VENV)/installed-$(or $(WHISKER_TORCH),default)
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check lint types imports format clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+run: $(STAMP)  ## install what is missing and serve the bundled checkpoint (port: WHISKER_PORT, or 8000)
+	exec $(BIN)/whisker serve
+
+test: $(STAMP)-dev  ## install what is missing and run the tests with branch coverage
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
+
+check: lint types imports test  ## everything that CI runs
+
+lint: $(STAMP)-dev  ## formatting and style
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: $(STAMP)-dev  ## static types, strict
+	$(BIN)/mypy
+
+imports: $(STAMP)-dev  ## who may import whom
+	$(BIN)/lint-imports
+
+format: $(STAMP)-dev  ## rewrite the sources in the project's format
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:  ## remove the environment and all caches
+	rm -rf $(VENV) *.egg-info build .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Whisker needs Python 3.11 or newer: make PYTHON=python3.11")'
+	@echo "Installing into $(VENV) (a few minutes the first time) ..."
+	@$(PYTHON) -m venv $(VENV)
+	@rm -f $(VENV)/installed-*
+	@$(PIP) $(TORCH_INDEX) torch
+	@$(PIP) --editable .
+	@touch $@
+
+$(STAMP)-dev: $(STAMP)
+	@echo "Installing the development tools ..."
+	@$(PIP) --editable '.[dev]'
+	@touch $@

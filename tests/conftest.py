@@ -1,0 +1,60 @@
+"""What all tests share: one checkpoint, really trained, on generated pictures."""
+
+import io
+from pathlib import Path
+
+import pytest
+import torch
+from rich.console import Console
+
+from model import Checkpoint, Classifier, NetworkConfig, Preprocessing, build_network, with_golden_answers
+from tests.pictures import CLASSES, write_folder
+from training.config import TrainingConfig, recipe_for
+from training.pipeline import Training, run_training
+from training.progress import Progress
+
+TINY = NetworkConfig(width=4, depth=1, size=32)
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def quiet() -> Progress:
+    """Progress that prints to nowhere."""
+    return Progress(Console(file=io.StringIO()))
+
+
+@pytest.fixture(scope="session")
+def photo_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_folder(tmp_path_factory.mktemp("photos") / "shapes", 60)
+
+
+@pytest.fixture(scope="session")
+def trained(photo_folder: Path, tmp_path_factory: pytest.TempPathFactory, quiet: Progress) -> Training:
+    """Train a tiny checkpoint with the product's own pipeline; `trained.out` is its file."""
+    training = Training(
+        photos=photo_folder,
+        out=tmp_path_factory.mktemp("trained") / "shapes.safetensors",
+        config=TrainingConfig(recipe_for("quick", TINY, epochs=16), TINY, precision="float32"),
+        device="cpu",
+        command="whisker train shapes",
+    )
+    run_training(training, quiet)
+    return training
+
+
+@pytest.fixture(scope="session")
+def classifier(trained: Training) -> Classifier:
+    return Classifier.load(trained.out)
+
+
+@pytest.fixture
+def untrained() -> Checkpoint:
+    """Make a checkpoint with random weights and golden answers: quick, and as valid as any."""
+    torch.manual_seed(0)
+    config = NetworkConfig(width=2, depth=1, size=32)
+    state = build_network(config, 2).state_dict()
+    return with_golden_answers(Checkpoint("untrained", config, Preprocessing(32), CLASSES, state))

@@ -1,0 +1,69 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import model.engine as engine_module
+from model.engine import BATCH_SIZES, Engine, available_cores, resolve_device
+from model.errors import DeviceError, InferenceError
+from model.network import NetworkConfig, build_network
+
+
+@pytest.fixture
+def network() -> torch.nn.Module:
+    return build_network(NetworkConfig(width=2, depth=1, size=32), 3)
+
+
+@pytest.mark.parametrize("pictures", [1, 3, BATCH_SIZES[-1], BATCH_SIZES[-1] + 1])
+def test_any_number_of_pictures_gives_as_many_rows(network: torch.nn.Module, pictures: int) -> None:
+    rng = np.random.default_rng(0)
+    pixels = list(rng.integers(0, 256, (pictures, 32, 32, 3), dtype=np.uint8))
+    x = torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2).float() / 255
+    logits = Engine(network, "cpu").logits(pixels)
+    torch.testing.assert_close(logits, network.eval()(x).detach(), atol=1e-5, rtol=1e-4)
+
+
+def test_network_of_the_caller_is_left_alone(network: torch.nn.Module) -> None:
+    network.train()
+    Engine(network, "cpu").warm_up(32)
+    assert network.training
+
+
+def test_answer_that_is_not_finite_raises(network: torch.nn.Module) -> None:
+    torch.nn.init.constant_(network.get_parameter("fc.bias"), float("inf"))
+    with pytest.raises(InferenceError):
+        Engine(network, "cpu").logits([np.zeros((32, 32, 3), np.uint8)])
+
+
+def test_auto_device_is_always_there() -> None:
+    assert resolve_device("auto") in ("cpu", "cuda")
+    assert resolve_device("cpu") == "cpu"
+
+
+@pytest.mark.parametrize("name", ["gpu", "cuda:x", "cuda:99", ""])
+def test_absent_or_unknown_device_is_refused(name: str) -> None:
+    with pytest.raises(DeviceError, match="device"):
+        resolve_device(name)
+
+
+@pytest.mark.parametrize(
+    ("files", "cores"),
+    [
+        ({"cpu.max": "150000 100000"}, 2),
+        ({"cpu.max": "50000 100000"}, 1),
+        ({"cpu.max": "max 100000"}, 64),
+        ({"quota": "300000", "period": "100000"}, 3),
+        ({"quota": "-1", "period": "100000"}, 64),
+        ({}, 64),
+    ],
+)
+def test_cores_follow_the_cgroup_quota(
+    files: dict[str, str], cores: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    quotas = ((tmp_path / "cpu.max", None), (tmp_path / "quota", tmp_path / "period"))
+    monkeypatch.setattr(engine_module, "_CGROUP_QUOTAS", quotas)
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(64)))
+    assert available_cores() == cores

@@ -1,0 +1,73 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from tests.pictures import draw
+from training.augmentation import augment
+from training.config import PRESETS
+
+RECIPE = PRESETS["quick"]
+STILL = replace(RECIPE, minimum_crop=1.0, colour=0.0, rotation=0.0, erasing=0.0)
+NOT_FLIPPED = torch.zeros(6, dtype=torch.bool)
+
+
+@pytest.fixture
+def pixels() -> Tensor:
+    return torch.from_numpy(np.stack([np.asarray(draw("rings", seed, (60, 60))) for seed in range(6)]))
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+@pytest.mark.parametrize("size", [32, 48, 64])
+def test_batch_has_the_size_and_range_of_network_input(pixels: Tensor, size: int) -> None:
+    x = augment(pixels, NOT_FLIPPED, size, RECIPE, generator())
+    assert x.shape == (6, 3, size, size)
+    assert x.dtype == torch.float32
+    assert 0 <= float(x.min()) < float(x.max()) <= 1
+
+
+def test_equal_generators_give_equal_batches(pixels: Tensor) -> None:
+    first, second, other = (augment(pixels, NOT_FLIPPED, 48, RECIPE, generator(seed)) for seed in (1, 1, 2))
+    assert torch.equal(first, second)
+    assert not torch.equal(first, other)
+
+
+def test_pictures_of_a_batch_are_augmented_differently(pixels: Tensor) -> None:
+    x = augment(pixels[:1].expand(6, -1, -1, -1), NOT_FLIPPED, 48, RECIPE, generator())
+    assert all(not torch.allclose(x[0], x[index]) for index in range(1, 6))
+
+
+def test_without_strength_the_crop_is_square_enough_to_recognise(pixels: Tensor) -> None:
+    x = augment(pixels, NOT_FLIPPED, 60, STILL, generator())
+    original = pixels.permute(0, 3, 1, 2) / 255
+    assert float((x.mean((2, 3)) - original.mean((2, 3))).abs().max()) < 0.1  # colours are kept
+
+
+def test_flipped_pictures_are_mirrored(pixels: Tensor) -> None:
+    flipped = torch.tensor([True, False] * 3)
+    plain = augment(pixels, NOT_FLIPPED, 60, replace(STILL, rotation=0.0), generator())
+    mixed = augment(pixels, flipped, 60, STILL, generator())
+    torch.testing.assert_close(mixed[1::2], plain[1::2])
+    # The crop's place is drawn before mirroring, so that only centred rows can be compared: the mean colour of columns.
+    assert not torch.allclose(mixed[0], plain[0])
+
+
+def test_erasing_paints_a_rectangle_in_the_mean_colour() -> None:
+    noise = torch.randint(0, 256, (6, 60, 60, 3), dtype=torch.uint8)
+    whole = augment(noise, NOT_FLIPPED, 60, STILL, generator())
+    erased = augment(noise, NOT_FLIPPED, 60, replace(STILL, erasing=1.0), generator())
+    changed = (whole != erased).any(1).float().mean((1, 2))
+    assert ((changed > 0.001) & (changed < 0.25)).all()
+
+
+def test_colour_changes_but_shapes_stay(pixels: Tensor) -> None:
+    plain = augment(pixels, NOT_FLIPPED, 60, STILL, generator())
+    tinted = augment(pixels, NOT_FLIPPED, 60, replace(STILL, colour=0.25), generator())
+    assert not torch.allclose(plain, tinted, atol=0.02)
+    correlation = torch.corrcoef(torch.stack([plain[0].flatten(), tinted[0].flatten()]))[0, 1]
+    assert float(correlation) > 0.9

@@ -1,0 +1,54 @@
+import hashlib
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageEnhance
+
+from model.preprocessing import Preprocessing
+from tests.pictures import draw, encode
+from training.duplicates import group_duplicates
+
+SIZE = 80
+
+
+def groups_of(files: list[bytes]) -> NDArray[np.int64]:
+    pixels = np.stack([Preprocessing(SIZE).decode(data) for data in files])
+    return group_duplicates(pixels, np.arange(len(files)), [hashlib.sha256(data).hexdigest() for data in files])
+
+
+def scene(seed: int) -> Image.Image:
+    """Draw coarse random colours: like photos, no two are alike at thumbnail size."""
+    rng = np.random.default_rng(seed)
+    return Image.fromarray(rng.integers(0, 256, (9, 12, 3), dtype=np.uint8)).resize(
+        (320, 240), Image.Resampling.BICUBIC
+    )
+
+
+def test_variants_of_a_picture_are_one_group() -> None:
+    original = scene(1)
+    variants = [
+        encode(original),
+        encode(original),  # the same bytes
+        encode(original, "JPEG", quality=40),
+        encode(original.resize((160, 120)), "JPEG"),
+        encode(ImageEnhance.Brightness(original).enhance(0.8)),
+        encode(original.transpose(Image.Transpose.FLIP_LEFT_RIGHT), "WEBP"),
+    ]
+    assert groups_of([*variants, encode(scene(2))]).tolist() == [0, 0, 0, 0, 0, 0, 6]
+
+
+def test_different_pictures_are_groups_of_their_own() -> None:
+    files = [encode(scene(seed)) for seed in range(60)] + [encode(draw("rings", seed)) for seed in range(60)]
+    assert len(np.unique(groups_of(files))) == 120
+
+
+def test_flat_pictures_are_not_duplicates_of_each_other() -> None:
+    files = [encode(Image.new("RGB", (50, 50), (value, value, value))) for value in (0, 90, 255)]
+    assert groups_of(files).tolist() == [0, 1, 2]
+
+
+def test_only_the_asked_rows_are_looked_at() -> None:
+    files = [encode(scene(1)), encode(scene(2)), encode(scene(1), "JPEG")]
+    pixels = np.stack([Preprocessing(SIZE).decode(data) for data in files])
+    assert group_duplicates(pixels, np.array([0, 2]), ["a", "b"]).tolist() == [0, 0]
+    assert group_duplicates(pixels, np.array([1, 2]), ["a", "b"]).tolist() == [0, 1]

@@ -1,0 +1,231 @@
+import signal
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import training.loop as loop_module
+from model import Classifier, NetworkConfig, load_checkpoint
+from model.errors import WhiskerError
+from tests.conftest import TINY
+from tests.pictures import draw, write_folder
+from training.config import TrainingConfig, recipe_for
+from training.errors import DatasetError, TrainingError, TrainingInterruptedError
+from training.loop import Trainer
+from training.pipeline import Training, run_training
+from training.progress import Progress
+
+
+@pytest.fixture
+def training(tmp_path: Path) -> Training:
+    """Make a training of three short epochs on a small folder."""
+    photos = write_folder(tmp_path / "photos", 20)
+    config = TrainingConfig(recipe_for("quick", TINY, epochs=3), TINY, precision="float32")
+    return Training(photos, tmp_path / "out" / "shapes.safetensors", config, device="cpu", command="whisker train x")
+
+
+@pytest.fixture
+def stop_at(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, int], None]:
+    """Return a function that sends the process a signal in a training step, or never if that is negative."""
+    original = Trainer._step  # noqa: SLF001 - a step is the one place that a signal must be able to hit
+
+    def arrange(step: int, number: int) -> None:
+        def stepping(trainer: Trainer, x: torch.Tensor, labels: torch.Tensor) -> float:
+            loss = original(trainer, x, labels)
+            if trainer.state.step == step:
+                signal.raise_signal(number)
+            return loss
+
+        monkeypatch.setattr(Trainer, "_step", stepping)
+
+    return arrange
+
+
+def test_trained_checkpoint_is_good_and_says_how_it_was_made(trained: Training) -> None:
+    checkpoint = load_checkpoint(trained.out)
+    assert checkpoint.name == "shapes"
+    assert checkpoint.classes == ("rings", "stripes")
+    assert checkpoint.metrics["test"]["accuracy"] >= 0.8
+    assert checkpoint.metrics["test"]["photos"] == 12
+    low, high = checkpoint.metrics["test"]["accuracy_95_interval"]
+    assert low < checkpoint.metrics["test"]["accuracy"] <= high
+    assert checkpoint.provenance["data"]["photos"] == {"rings": 60, "stripes": 60}
+    assert checkpoint.provenance["data"]["train"] == 96
+    assert checkpoint.provenance["command"] == "whisker train shapes"
+    assert set(checkpoint.provenance["libraries"]) == {"torch", "pillow", "numpy", "safetensors"}
+    assert 0.05 <= checkpoint.temperature <= 20
+
+
+def test_checkpoint_holds_no_training_photo(trained: Training, photo_folder: Path) -> None:
+    content = trained.out.read_bytes()
+    assert not any(path.read_bytes()[40:140] in content for path in photo_folder.rglob("*.png"))
+
+
+def test_report_has_the_figures(trained: Training) -> None:
+    report = trained.report_file.read_text()
+    checkpoint = load_checkpoint(trained.out)
+    for text in (
+        "# shapes",
+        "`whisker train shapes`",
+        f"{checkpoint.metrics['test']['accuracy']:.2%}",
+        "| rings | 60 | 48 | 6 | 6 |",
+        "| 16 | 32 px |",
+        checkpoint.provenance["data"]["fingerprint"],
+    ):
+        assert text in report
+
+
+def test_finished_training_leaves_no_state(trained: Training) -> None:
+    assert not trained.state_file.exists()
+    assert trained.work.is_dir()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("step", [1, 3, 5])
+def test_resumed_training_gives_the_same_weights(
+    training: Training, quiet: Progress, stop_at: Callable[[int, int], None], number: int, step: int
+) -> None:
+    run_training(training, quiet)
+    whole = load_file(training.out)
+    interrupted = replace(training, out=training.out.with_stem("interrupted"))
+    stop_at(step, number)
+    with pytest.raises(TrainingInterruptedError, match="--resume"):
+        run_training(interrupted, quiet)
+    assert not interrupted.out.exists()
+    stop_at(-1, number)
+    run_training(replace(interrupted, resume=True), quiet)
+    resumed = load_file(interrupted.out)
+    assert whole.keys() == resumed.keys()
+    for name, tensor in whole.items():
+        assert torch.equal(tensor, resumed[name]), name
+
+
+def test_kill_loses_at_most_the_time_since_the_last_save(
+    training: Training, quiet: Progress, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop_module, "_SAVE_SECONDS", 0.0)  # every step is due for a save
+    original = Trainer._step  # noqa: SLF001
+
+    def killed(trainer: Trainer, x: torch.Tensor, labels: torch.Tensor) -> float:
+        if trainer.state.step == 4:
+            raise KeyboardInterrupt  # no handler, no farewell
+        return original(trainer, x, labels)
+
+    monkeypatch.setattr(Trainer, "_step", killed)
+    with pytest.raises(KeyboardInterrupt):
+        run_training(training, quiet)
+    steps: list[int] = []
+
+    def noting(trainer: Trainer, x: torch.Tensor, labels: torch.Tensor) -> float:
+        steps.append(trainer.state.step)
+        return original(trainer, x, labels)
+
+    monkeypatch.setattr(Trainer, "_step", noting)
+    run_training(replace(training, resume=True), quiet)
+    assert steps[0] == 4
+
+
+def test_unfinished_training_is_not_dropped_unasked(
+    training: Training, quiet: Progress, stop_at: Callable[[int, int], None]
+) -> None:
+    stop_at(2, signal.SIGINT)
+    with pytest.raises(TrainingInterruptedError):
+        run_training(training, quiet)
+    with pytest.raises(TrainingError, match="unfinished training: go on with --resume"):
+        run_training(training, quiet)
+    other = replace(training, config=replace(training.config, seed=5), resume=True)
+    with pytest.raises(TrainingError, match="other photos or options"):
+        run_training(other, quiet)
+    draw("rings", 77).save(training.photos / "rings" / "new.png")
+    with pytest.raises(TrainingError, match="other photos or options"):
+        run_training(replace(training, resume=True), quiet)
+    stop_at(-1, signal.SIGINT)
+    run_training(replace(training, overwrite=True), quiet)
+    assert training.out.exists()
+
+
+def test_damaged_state_is_one_sentence(
+    training: Training, quiet: Progress, stop_at: Callable[[int, int], None]
+) -> None:
+    stop_at(2, signal.SIGINT)
+    with pytest.raises(TrainingInterruptedError):
+        run_training(training, quiet)
+    training.state_file.write_bytes(training.state_file.read_bytes()[:-50])
+    with pytest.raises(TrainingError, match="damaged: start again with --overwrite"):
+        run_training(replace(training, resume=True), quiet)
+
+
+def test_finished_checkpoint_is_not_replaced_unasked(training: Training, quiet: Progress) -> None:
+    training.out.parent.mkdir()
+    training.out.write_text("precious")
+    with pytest.raises(TrainingError, match=r"exists: choose another file with --out, or replace it with --overwrite"):
+        run_training(training, quiet)
+    assert training.out.read_text() == "precious"
+
+
+def test_resume_without_anything_to_resume_starts(training: Training, quiet: Progress) -> None:
+    run_training(replace(training, resume=True), quiet)
+    assert Classifier.load(training.out).classes == ("rings", "stripes")
+
+
+def test_unreadable_files_and_duplicates_are_reported(training: Training, quiet: Progress) -> None:
+    (training.photos / "rings" / "broken.jpg").write_text("hello")
+    first = training.photos / "rings" / "000.png"
+    (training.photos / "stripes" / "same.png").write_bytes(first.read_bytes())
+    run_training(training, quiet)
+    data = load_checkpoint(training.out).provenance["data"]
+    assert data["quarantined"] == 1
+    assert data["duplicates"] >= 1
+    report = training.report_file.read_text()
+    assert "`rings/broken.jpg`: The file is not a JPEG" in report
+    assert "One picture in different classes: rings/000.png, stripes/same.png" in report
+    assert (training.photos / "rings" / "broken.jpg").exists()
+
+
+def test_class_without_a_readable_picture_is_refused(training: Training, quiet: Progress) -> None:
+    for path in (training.photos / "rings").iterdir():
+        path.write_text("hello")
+    with pytest.raises(DatasetError, match=r"rings holds no readable picture: 000.png, for one, is refused \(The file"):
+        run_training(training, quiet)
+
+
+def test_every_family_and_activation_trains(training: Training, quiet: Progress) -> None:
+    for family, activation, channels in [("mlp", "relu", 1), ("cnn", "sigmoid", 3), ("resnet", "sigmoid", 1)]:
+        network = NetworkConfig(family, activation, 4, 1, channels, 32)  # type: ignore[arg-type]
+        config = TrainingConfig(recipe_for("quick", network, 1), network, precision="float32")
+        out = training.out.with_stem(f"{family}-{activation}")
+        run_training(replace(training, out=out, config=config), quiet)
+        assert load_checkpoint(out).network == network
+
+
+def test_diverging_training_says_so(training: Training, quiet: Progress) -> None:
+    recipe = replace(training.config.recipe, peak_learning_rate=1e30, warmup=0.0)
+    with pytest.raises(TrainingError, match="diverged in step"):
+        run_training(replace(training, config=replace(training.config, recipe=recipe)), quiet)
+
+
+def test_bad_bfloat16_gradients_fall_back_to_float32(
+    training: Training, quiet: Progress, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PyTorch's emulated bfloat16 has given NaN for some shapes: one such step must not end a long training."""
+    original = Trainer._backward  # noqa: SLF001
+
+    def poisoned(trainer: Trainer, x: torch.Tensor, labels: torch.Tensor) -> float:
+        loss = original(trainer, x, labels)
+        if trainer.state.bf16:
+            next(iter(trainer.state.network.parameters())).grad.fill_(float("nan"))  # type: ignore[union-attr]
+        return loss
+
+    monkeypatch.setattr(Trainer, "_backward", poisoned)
+    run_training(replace(training, config=replace(training.config, precision="bfloat16")), quiet)
+    assert load_checkpoint(training.out).provenance["precision"] == "float32"
+
+
+def test_folder_that_cannot_be_written_is_one_sentence(training: Training, quiet: Progress) -> None:
+    blocker = training.out.parent
+    blocker.write_text("a file where the folder belongs")
+    with pytest.raises(WhiskerError, match="cannot be written"):
+        run_training(training, quiet)

@@ -1,0 +1,51 @@
+import io
+
+import pytest
+from rich.console import Console
+
+import training.progress as progress_module
+from training.progress import Progress, duration
+
+
+def lines(*, terminal: bool) -> str:
+    buffer = io.StringIO()
+    progress = Progress(Console(file=buffer, force_terminal=terminal, width=120))
+    progress.say("Hello [not markup]")
+    with progress.task("Decoding", 10) as task:
+        for _ in range(5):
+            task.advance(2)
+    return buffer.getvalue()
+
+
+def test_plain_lines_have_rate_and_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress_module, "_LINE_SECONDS", 0.0)
+    text = lines(terminal=False)
+    assert text.startswith("Hello [not markup]\nDecoding: 20%, ")
+    assert text.count("photos/s, ") == 5
+    assert text.endswith("0 s left\n")
+    assert "\x1b" not in text
+
+
+def test_plain_lines_are_few() -> None:
+    assert lines(terminal=False).count("Decoding") == 1  # the last
+
+
+def test_terminal_shows_a_bar() -> None:
+    text = lines(terminal=True)
+    assert "\x1b" in text
+    assert "photos/s" in text
+    assert "100" in text
+
+
+def test_task_without_work_is_done() -> None:
+    for terminal in (False, True):
+        with Progress(Console(file=io.StringIO(), force_terminal=terminal)).task("Nothing", 0) as task:
+            assert task.done == 0
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.4, "0 s"), (89, "89 s"), (90, "2 min"), (3600, "60 min"), (5400, "1 h 30 min"), (3900 * 2, "2 h 10 min")],
+)
+def test_durations_read_as_people_say_them(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
