@@ -118,7 +118,7 @@ class Classifier:
     def _prediction(self, probabilities: NDArray[np.float32]) -> Prediction:
         order = np.argsort(-probabilities, kind="stable")
         scores = tuple(ClassScore(self.classes[index], float(probabilities[index])) for index in order)
-        # The score alone cannot tell a stranger from a close call, so "unknown" is not given yet (docs/verdicts.md).
+        # The score alone cannot tell a stranger from a close call, so "unknown" is not given yet (docs/serving.md).
         return Prediction(scores, "confident" if scores[0].score >= self.checkpoint.thresholds.unsure else "unsure")
 
 

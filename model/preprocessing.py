@@ -55,7 +55,7 @@ class Preprocessing:
     """How a picture becomes pixels. Equal values give equal pixels.
 
     `size` is the side in pixels. The whole picture is kept and squashed to a square: a crop could cut off what
-    it shows (docs/adr/0003). Transparent parts show `background`, an RGB colour.
+    it shows (docs/adr/0002). Transparent parts show `background`, an RGB colour.
     """
 
     size: int = 128
