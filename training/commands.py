@@ -3,6 +3,7 @@
 import json
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -54,7 +55,7 @@ def train(
         device=device,
         resume=resume,
         overwrite=overwrite,
-        command=f"whisker {shlex.join(sys.argv[1:])}",
+        command=_command_line(sys.argv[1:]),
     )
     progress = Progress()
     evaluation = run_training(training, progress)
@@ -93,3 +94,8 @@ def evaluate(
         typer.echo(f"{name}: answered {answered}")
     for item in result.quarantined:
         typer.echo(f"Left out {item.path}: {item.reason}", err=True)
+
+
+def _command_line(words: Sequence[str]) -> str:
+    """Write the command for the checkpoint's provenance; of a path only the name, for others will read it."""
+    return "whisker " + shlex.join(Path(word).name if "/" in word else word for word in words)

@@ -1,0 +1,1 @@
+"""The HTTP service: uploads in, calibrated answers out; knows nothing of training."""

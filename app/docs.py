@@ -1,0 +1,61 @@
+"""Swagger UI, served from here alone: it works without a network, and tells no third party who uses it."""
+
+from fastapi import APIRouter, FastAPI
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.staticfiles import StaticFiles
+
+# Swagger UI's files come with the package fastapi-offline. Its own scripts are the only ones that may run; its style
+# sheet draws icons from data: addresses, and it sets styles on elements.
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+# Addresses are relative, so that the page works behind a proxy that adds a prefix.
+_PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Whisker</title>
+<link rel="icon" href="docs/assets/favicon.png">
+<link rel="stylesheet" href="docs/assets/swagger-ui.css">
+</head>
+<body>
+<div id="swagger-ui"></div>
+<script src="docs/assets/swagger-ui-bundle.js"></script>
+<script src="docs/start.js"></script>
+</body>
+</html>
+"""
+# `validatorUrl` would otherwise be a third party's.
+_START = """SwaggerUIBundle({
+  url: "openapi.json",
+  dom_id: "#swagger-ui",
+  deepLinking: true,
+  tryItOutEnabled: true,
+  validatorUrl: null,
+});
+"""
+
+_router = APIRouter(include_in_schema=False)
+
+
+def add_docs(app: FastAPI) -> None:
+    """Serve Swagger UI at `/docs`, and send visitors of `/` there."""
+    app.include_router(_router)
+    app.mount("/docs/assets", StaticFiles(packages=[("fastapi_offline", "static")]), name="docs-assets")
+
+
+@_router.get("/")
+async def index() -> RedirectResponse:
+    return RedirectResponse("docs")
+
+
+@_router.get("/docs")
+async def docs() -> HTMLResponse:
+    return HTMLResponse(_PAGE, headers={"Content-Security-Policy": _POLICY})
+
+
+@_router.get("/docs/start.js")
+async def start_script() -> Response:
+    return Response(_START, media_type="text/javascript")

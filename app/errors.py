@@ -1,0 +1,63 @@
+"""What the service raises on purpose, beside `model.errors`.
+
+    WhiskerError
+    └── ServiceError
+        ├── UploadError                  the request's body is not one picture's bytes
+        │   ├── MalformedFormError       multipart that cannot be parsed
+        │   ├── InvalidUploadError       a form without exactly one file in its field `file`
+        │   ├── UnsupportedMediaTypeError  neither a form nor a raw picture
+        │   └── BodyTooLargeError        more bytes than allowed
+        ├── OverloadedError              as many uploads as allowed are being answered
+        ├── NotReadyError                starting, stopping, or the inference thread is gone
+        ├── DeadlineExceededError        no answer in the time allowed
+        ├── ClientGoneError              the client left before its answer was there
+        └── InferenceFailedError         the network could not answer for this picture
+
+Each message is one sentence for the client. Which status and code it becomes is decided in `app.problems` alone.
+"""
+
+from model.errors import WhiskerError
+
+
+class ServiceError(WhiskerError):
+    """A request that the service could not answer."""
+
+
+class UploadError(ServiceError):
+    """The request's body is not one picture's bytes."""
+
+
+class MalformedFormError(UploadError):
+    """The multipart form cannot be parsed."""
+
+
+class InvalidUploadError(UploadError):
+    """The form does not hold exactly one file in its field `file`."""
+
+
+class UnsupportedMediaTypeError(UploadError):
+    """The content type is neither a form nor a raw picture."""
+
+
+class BodyTooLargeError(UploadError):
+    """The body has more bytes than allowed."""
+
+
+class OverloadedError(ServiceError):
+    """As many uploads as allowed are being answered already."""
+
+
+class NotReadyError(ServiceError):
+    """The classifier is not there yet, or no longer."""
+
+
+class DeadlineExceededError(ServiceError):
+    """There was no answer in the time allowed."""
+
+
+class ClientGoneError(ServiceError):
+    """The client closed the connection before its answer was there."""
+
+
+class InferenceFailedError(ServiceError):
+    """The network could not answer for this picture."""

@@ -1,0 +1,57 @@
+"""Structured logs on stderr: a JSON object a line for machines, one readable line for people."""
+
+import json
+import logging
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, TextIO
+
+from app.request_id import current_request_id
+from app.settings import Settings
+
+_STANDARD = {*vars(logging.makeLogRecord({})), "message", "asctime", "color_message"}  # the last is uvicorn's
+
+
+def configure_logging(settings: Settings, stream: TextIO | None = None) -> None:
+    """Send every logger's lines, uvicorn's too, through one handler to `stream` (by default stderr)."""
+    handler = logging.StreamHandler(stream or sys.stderr)
+    readable = settings.log_format == "text" or (settings.log_format == "auto" and handler.stream.isatty())
+    handler.setFormatter(TextFormatter() if readable else JsonFormatter())
+    logging.basicConfig(level=settings.log_level.upper(), handlers=[handler], force=True)
+
+
+class JsonFormatter(logging.Formatter):
+    """Write a record, its `extra` fields and the request's id as one JSON object."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = {
+            "time": _time(record).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+            **_fields(record),
+        }
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return json.dumps(line, ensure_ascii=False, default=str)
+
+
+class TextFormatter(logging.Formatter):
+    """Write a record for a reader: time, level, message, then the `extra` fields."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        fields = "".join(f" {name}={value}" for name, value in _fields(record).items())
+        line = f"{_time(record):%H:%M:%S} {record.levelname.lower():7} {record.getMessage()}{fields}"
+        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+
+
+def _time(record: logging.LogRecord) -> datetime:
+    return datetime.fromtimestamp(record.created, UTC)
+
+
+def _fields(record: logging.LogRecord) -> Mapping[str, Any]:
+    fields = {name: value for name, value in vars(record).items() if name not in _STANDARD}
+    if request_id := current_request_id():
+        fields["request_id"] = request_id
+    return fields

@@ -1,0 +1,64 @@
+"""The application, assembled."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+
+from app.access import AccessMiddleware
+from app.docs import add_docs
+from app.limits import AdmissionMiddleware, BodyLimitMiddleware
+from app.metrics import Metrics
+from app.problems import ProblemMiddleware, answer_problem
+from app.request_id import RequestIdMiddleware
+from app.routes import router
+from app.security import SecurityHeadersMiddleware
+from app.service import running_service
+from app.settings import Settings, load_settings
+
+API_VERSION = "1"  # of the HTTP interface: it changes when a client would have to
+_DESCRIPTION = "Say what pictures show, with calibrated scores. Errors are RFC 9457 problems with stable codes."
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """Assemble the application; its lifespan loads the classifier. Without `settings`, the environment is read."""
+    settings = settings or load_settings()
+    metrics = Metrics()
+    app = FastAPI(
+        title="Whisker",
+        version=API_VERSION,
+        description=_DESCRIPTION,
+        docs_url=None,
+        redoc_url=None,
+        generate_unique_id_function=_operation_id,
+        lifespan=_lifespan,
+        middleware=[  # outermost first
+            Middleware(RequestIdMiddleware),
+            Middleware(AccessMiddleware, metrics=metrics),
+            Middleware(SecurityHeadersMiddleware),
+            Middleware(ProblemMiddleware, metrics=metrics),
+            Middleware(BodyLimitMiddleware, max_bytes=settings.max_body_bytes),
+            Middleware(AdmissionMiddleware, max_in_flight=settings.max_in_flight, metrics=metrics),
+        ],
+        exception_handlers={HTTPException: answer_problem, RequestValidationError: answer_problem},
+    )
+    app.state.settings = settings
+    app.state.metrics = metrics
+    app.state.service = None
+    app.include_router(router)
+    add_docs(app)
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    async with running_service(app.state.settings, app.state.metrics) as app.state.service:
+        yield
+
+
+def _operation_id(route: APIRoute) -> str:
+    return route.name

@@ -1,0 +1,123 @@
+"""The service's answers, as they stand in the OpenAPI document."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from model.classifier import Verdict
+
+Score = Annotated[float, Field(ge=0, le=1, description="Calibrated probability of the class.", examples=[0.9871])]
+Milliseconds = Annotated[float, Field(ge=0, examples=[1.1])]
+
+
+class Answer(BaseModel):
+    """An answer; frozen, for it is on its way to a client."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class ScoredLabel(Answer):
+    """One class and its calibrated probability."""
+
+    label: str = Field(examples=["cat"])
+    score: Score
+
+
+class CheckpointId(Answer):
+    """Which checkpoint answers."""
+
+    name: str = Field(examples=["cats-dogs"])
+    version: str = Field(description="The first 12 digits of the checkpoint file's SHA-256.", examples=["9f86d081884c"])
+
+
+class UploadedImage(Answer):
+    """The uploaded picture, upright, before it was resized."""
+
+    width: int = Field(gt=0, examples=[500])
+    height: int = Field(gt=0, examples=[375])
+    format: str = Field(description="JPEG, PNG, WEBP, GIF or BMP.", examples=["JPEG"])
+
+
+class Timing(Answer):
+    """Where the time went, in milliseconds."""
+
+    decode: Milliseconds = Field(description="Decoding and resizing the picture.")
+    queue: Milliseconds = Field(description="Waiting for a thread that decodes and for the one that computes.")
+    inference: Milliseconds = Field(description="The network's answer for the batch the picture was in.")
+    total: Milliseconds = Field(description="All of the request that the service saw, receiving the body included.")
+
+
+class PredictionAnswer(Answer):
+    """What the picture shows."""
+
+    label: str = Field(description="The best class, whatever the verdict.", examples=["cat"])
+    score: Score
+    verdict: Verdict = Field(
+        description=(
+            "Whether to believe the label. `confident`: the calibrated score reaches the checkpoint's threshold; "
+            "`unsure`: it does not. `unknown`, for a picture like nothing trained on, is reserved: this version "
+            "rests on the score alone and does not give it."
+        ),
+        examples=["confident"],
+    )
+    predictions: list[ScoredLabel] = Field(description="The `top_k` best classes, best first.")
+    model: CheckpointId
+    image: UploadedImage
+    timing_ms: Timing
+
+
+class HealthAnswer(Answer):
+    """Whether the service can predict, and with what."""
+
+    status: Literal["ready", "unavailable"]
+    model: CheckpointId | None = Field(description="`null` while there is none.")
+    device: str | None = Field(description="Where the network computes; `null` while there is none.", examples=["cpu"])
+    uptime_seconds: float = Field(ge=0, description="Since the checkpoint was ready.", examples=[86.4])
+
+
+class AliveAnswer(Answer):
+    """Whether the process should be left running."""
+
+    status: Literal["alive", "stalled"]
+
+
+class ReadyAnswer(Answer):
+    """The checkpoint is loaded, verified and warmed up."""
+
+    status: Literal["ready"]
+
+
+class InputCard(Answer):
+    """What becomes of an upload before the network sees it."""
+
+    formats: list[str] = Field(examples=[["JPEG", "PNG", "WEBP", "GIF", "BMP"]])
+    max_body_bytes: int
+    max_pixels: int
+    preprocessing: dict[str, Any] = Field(examples=[{"size": 128, "resize": "squash", "resample": "bilinear"}])
+
+
+class ModelCard(Answer):
+    """What there is to know about the checkpoint being served."""
+
+    name: str = Field(examples=["cats-dogs"])
+    version: str = Field(examples=["9f86d081884c"])
+    sha256: str = Field(description="Of the checkpoint file.")
+    device: str = Field(examples=["cpu"])
+    classes: list[str] = Field(examples=[["cat", "dog"]])
+    input: InputCard
+    network: dict[str, Any] = Field(examples=[{"family": "resnet", "width": 32, "depth": 2}])
+    temperature: float = Field(description="Divides the logits; fitted so that scores are calibrated.")
+    thresholds: dict[str, float] = Field(description="A best score below `unsure` gets that verdict.")
+    metrics: dict[str, Any] = Field(description="Measured at training, with intervals.")
+    provenance: dict[str, Any] = Field(description="Data fingerprint, seed, counts, recipe, versions, date.")
+
+
+class Problem(Answer):
+    """An error (RFC 9457). Rely on `code`; `detail` is for people and may change."""
+
+    type: str = Field(examples=["about:blank"])
+    title: str = Field(description="What the status means.", examples=["Unprocessable Entity"])
+    status: int = Field(examples=[422])
+    detail: str = Field(examples=["The picture is damaged or incomplete and cannot be decoded."])
+    code: str = Field(description="Stable; see the table in docs/serving.md.", examples=["undecodable_picture"])
+    request_id: str = Field(description="As in `X-Request-ID`.", examples=["0b5e9a3c7d1f4e6f8a2b4c6d8e0f1a2b"])

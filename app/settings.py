@@ -1,0 +1,140 @@
+"""Everything an operator can set: environment variables `WHISKER_*`, each mirrored by a flag of `whisker serve`.
+
+Importing this must stay cheap (no PyTorch, no web framework): `whisker --help` reads the flags from here.
+"""
+
+import difflib
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import AfterValidator, Field, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from model import BUNDLED_CHECKPOINT
+from model.errors import ConfigError
+
+PREFIX = "WHISKER_"
+_SET_UP = "WHISKER_TORCH"  # variables that begin so belong to the installation, not to the service
+_VALIDATOR_SAYS = "Value error, "  # what pydantic puts before the message of a validator of ours
+
+
+def _device(value: str) -> str:
+    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", value):
+        raise ValueError("auto, cpu, cuda or cuda:N")
+    return value
+
+
+def _sha256(value: str) -> str:
+    if not re.fullmatch(r"[0-9a-fA-F]{64}", value):
+        raise ValueError("the 64 hexadecimal digits of a SHA-256")
+    return value.lower()
+
+
+class Settings(BaseSettings):
+    """How the service runs; read once, validated and frozen. Use `load_settings` for errors made for people."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, frozen=True)
+
+    checkpoint: Path = Field(
+        default=BUNDLED_CHECKPOINT, description="Checkpoint file to serve, as `whisker train` wrote it."
+    )
+    checkpoint_sha256: Annotated[str, AfterValidator(_sha256)] | None = Field(
+        default=None, description="Refuse to start with a checkpoint file of any other SHA-256."
+    )
+    device: Annotated[str, AfterValidator(_device)] = Field(
+        default="auto", description="Where to compute: cpu, cuda, cuda:N, or auto for CUDA where there is a GPU."
+    )
+    host: str = Field(
+        default="0.0.0.0", min_length=1, description="Address to listen on; 127.0.0.1 keeps it to this machine."
+    )
+    port: int = Field(default=8000, ge=0, le=65_535, description="Port to listen on; 0 takes any free one.")
+    threads: int = Field(
+        default=0, ge=0, le=1024, description="CPU threads for inference; 0 takes as many as this process has cores."
+    )
+    decode_threads: int = Field(
+        default=0, ge=0, le=1024, description="Threads that decode pictures; 0 takes as many as this process has cores."
+    )
+    max_batch: int = Field(default=8, ge=1, le=32, description="Most pictures the network answers for at once.")
+    max_in_flight: int = Field(
+        default=64,
+        ge=1,
+        le=100_000,
+        description="Most uploads being answered at once; further ones are refused with 503.",
+    )
+    max_body_bytes: int = Field(
+        default=20_000_000,
+        ge=1,
+        le=1_000_000_000,
+        description="Most bytes of a request's body; more is refused with 413.",
+    )
+    max_pixels: int = Field(
+        default=50_000_000,
+        ge=1,
+        le=89_478_485,
+        description="Most pixels of a picture; more is refused with 413, undecoded.",
+    )
+    deadline_seconds: float = Field(
+        default=10.0, ge=0.001, le=600, description="Longest time from a complete upload to its answer; then 504."
+    )
+    stall_seconds: float = Field(
+        default=60.0, ge=0.001, le=3600, description="Longest time one batch may compute before /livez reports a stall."
+    )
+    log_format: Literal["auto", "json", "text"] = Field(
+        default="auto", description="Log lines as json or text; auto is text on a terminal and json elsewhere."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="Least severe log lines to write; each request is one of level info."
+    )
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Read the environment; an override that is not `None` wins over it.
+
+    Raises `ConfigError` with one sentence that names the variable, its value and what is allowed.
+    """
+    try:
+        return Settings(**{name: value for name, value in overrides.items() if value is not None})
+    except ValidationError as exc:
+        error = exc.errors()[0]
+        name = str(error["loc"][0])
+        raise ConfigError(
+            f"{variable(name)} (or {flag(name)}) is {str(error['input'])!r}, but must be "
+            f"{_allowed(Settings.model_fields[name], error['msg'])}."
+        ) from exc
+
+
+def variable(name: str) -> str:
+    """Name the environment variable of a setting."""
+    return PREFIX + name.upper()
+
+
+def flag(name: str) -> str:
+    """Name the flag of a setting."""
+    return "--" + name.replace("_", "-")
+
+
+def complain_of_unknown(variables: Iterable[str]) -> list[str]:
+    """Write a sentence for each variable that looks like a setting and is none, so most likely a typing error."""
+    known = [variable(name) for name in Settings.model_fields]
+    complaints = []
+    for name in sorted(variables):
+        if name.startswith(PREFIX) and not name.startswith(_SET_UP) and name not in known:
+            close = difflib.get_close_matches(name, known, n=1, cutoff=0.8)
+            complaints.append(f"{name} is not a setting and has no effect" + (f"; is it {close[0]}?" if close else "."))
+    return complaints
+
+
+def _allowed(field: FieldInfo, message: str) -> str:
+    """Say what a field accepts; `message` is what pydantic says of the refused value."""
+    if message.startswith(_VALIDATOR_SAYS):
+        return message.removeprefix(_VALIDATOR_SAYS)
+    if choices := get_args(field.annotation):
+        return ", ".join(choices[:-1]) + f" or {choices[-1]}"
+    least = next((bound.ge for bound in field.metadata if hasattr(bound, "ge")), None)
+    most = next((bound.le for bound in field.metadata if hasattr(bound, "le")), None)
+    if least is None or most is None:
+        return "a text that is not empty"
+    return f"a {'whole ' if field.annotation is int else ''}number from {least} to {most}"

@@ -1,0 +1,118 @@
+"""`whisker serve` and `whisker predict` on the command line."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from app import commands
+from app.settings import Settings, flag
+from model import Classifier
+from model.errors import CheckpointError, ConfigError
+from tests.app.conftest import picture
+
+_ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> list[Path]:
+    """Write a good photo, a damaged one, and name one that is not there."""
+    good, damaged, missing = tmp_path / "good.png", tmp_path / "damaged.png", tmp_path / "missing.png"
+    good.write_bytes(picture())
+    damaged.write_bytes(picture()[:60])
+    return [good, damaged, missing]
+
+
+def test_every_setting_is_an_option_of_serve() -> None:
+    options = [option for parameter in _command(commands.serve).params for option in parameter.opts]
+    assert sorted(options) == sorted(flag(name) for name in Settings.model_fields)
+
+
+def test_serve_hands_its_options_to_the_settings() -> None:
+    with pytest.raises(ConfigError, match="WHISKER_DEVICE"):
+        _invoke(commands.serve, "--device", "tpu")
+
+
+def test_serve_runs_the_server(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="There is no checkpoint file"):
+        _invoke(commands.serve, "--checkpoint", str(tmp_path / "none"), "--port", "0", "--log-level", "error")
+
+
+def test_option_wins_over_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WHISKER_DEVICE", "cpu")
+    with pytest.raises(ConfigError, match="'tpu'"):
+        _invoke(commands.serve, "--device", "tpu")
+
+
+def test_help_waits_for_nothing_slow() -> None:
+    script = "import app.commands, sys; print(*sys.modules)"
+    ended = subprocess.run([sys.executable, "-c", script], cwd=_ROOT, capture_output=True, text=True, check=True)  # noqa: S603
+    assert not {"torch", "numpy", "PIL", "fastapi", "uvicorn", "rich.table"} & set(ended.stdout.split())
+
+
+def test_predict_prints_json(tiny: Path, photos: list[Path]) -> None:
+    result = _invoke(commands.predict, "--json", "--top-k", "2", "--checkpoint", str(tiny), *map(str, photos))
+    assert result.exit_code == 1
+    good, damaged, missing = json.loads(result.stdout)
+    (expected,) = Classifier.load(tiny).predict([photos[0].read_bytes()])
+    assert good == {
+        "photo": str(photos[0]),
+        "label": expected.label,
+        "score": pytest.approx(expected.score, abs=1e-6),
+        "verdict": "confident",
+        "predictions": [
+            {"label": scored.label, "score": pytest.approx(scored.score, abs=1e-6)}
+            for scored in expected.predictions[:2]
+        ],
+    }
+    assert damaged["photo"] == str(photos[1])
+    assert damaged["error"]["code"] == "undecodable_picture"
+    assert missing["error"] == {
+        "code": "unreadable_file",
+        "message": "The file cannot be read: No such file or directory.",
+    }
+
+
+def test_predict_prints_a_line_a_photo(tiny: Path, photos: list[Path]) -> None:
+    result = _invoke(commands.predict, "--checkpoint", str(tiny), str(photos[0]))
+    assert result.exit_code == 0
+    photo, label, score, verdict = result.stdout.rstrip("\n").split("\t")
+    assert (photo, verdict) == (str(photos[0]), "confident")
+    assert label in ("bird", "cat", "dog")
+    assert 0 < float(score) <= 1
+
+
+def test_predict_draws_a_table_on_a_terminal(
+    tiny: Path, photos: list[Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "300")
+    with pytest.raises(typer.Exit):
+        commands.predict(photos, checkpoint=str(tiny))
+    table = capsys.readouterr().out
+    assert "verdict" in table
+    for photo in photos:
+        assert str(photo) in table
+    assert "undecodable_picture" in table
+
+
+def test_predict_without_checkpoint_is_an_error_of_ours(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="There is no checkpoint file"):
+        _invoke(commands.predict, "--checkpoint", str(tmp_path / "none"), "photo.jpg")
+
+
+def _invoke(command: Any, *arguments: str) -> Any:
+    app = typer.Typer()
+    app.command()(command)
+    return CliRunner().invoke(app, arguments, catch_exceptions=False)
+
+
+def _command(function: Any) -> Any:
+    app = typer.Typer(add_completion=False)
+    app.command()(function)
+    return typer.main.get_command(app)

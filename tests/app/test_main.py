@@ -1,0 +1,50 @@
+"""The application, as any ASGI server sees it."""
+
+from pathlib import Path
+
+import pytest
+from fastapi import FastAPI
+from starlette.types import Message
+
+from app.main import create_app
+from app.settings import Settings
+from model.errors import CheckpointError
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_lifespan_loads_and_lets_go(settings: Settings) -> None:
+    app = create_app(settings)
+    ready: list[bool] = []
+    sent = await _live(app, ready)
+    assert [message["type"] for message in sent] == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
+    assert ready == [True]
+    assert not app.state.service.is_ready
+
+
+async def test_environment_is_read_without_settings(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WHISKER_CHECKPOINT", str(tiny))
+    assert create_app().state.settings.checkpoint == tiny
+
+
+async def test_lifespan_fails_with_the_sentence(settings: Settings, tmp_path: Path) -> None:
+    app = create_app(settings.model_copy(update={"checkpoint": tmp_path / "none"}))
+    with pytest.raises(CheckpointError, match="There is no checkpoint file"):
+        await _live(app, [])
+
+
+async def _live(app: FastAPI, ready: list[bool]) -> list[Message]:
+    """Start and stop `app` by the lifespan protocol; note between the two whether it was ready."""
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        if not sent:
+            return {"type": "lifespan.startup"}
+        ready.append(app.state.service.is_ready)
+        return {"type": "lifespan.shutdown"}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    await app({"type": "lifespan", "asgi": {"version": "3.0"}}, receive, send)
+    return sent

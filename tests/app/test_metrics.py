@@ -1,0 +1,73 @@
+"""Metrics: what is counted, and that no client can make up a label."""
+
+import httpx
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from app.main import create_app
+from app.settings import Settings
+from tests.app.conftest import Serving, connected, picture
+
+pytestmark = pytest.mark.anyio
+
+_RAW = {"Content-Type": "image/png"}
+
+
+async def test_an_answer_is_counted_in_every_way(serving: Serving) -> None:
+    async with serving() as client:
+        answer = (await client.post("/predict", content=picture(), headers=_RAW)).json()
+        samples = await _samples(client)
+    predict = {"method": "POST", "route": "/predict", "status": "200"}
+    assert samples[_key("whisker_request_duration_seconds_count", **predict)] == 1
+    assert 0 < samples[_key("whisker_request_duration_seconds_sum", **predict)] < 60
+    for stage in ("decode", "queue", "inference"):
+        assert samples[_key("whisker_stage_duration_seconds_count", stage=stage)] == 1
+    assert samples[_key("whisker_batch_size_sum")] == 1
+    assert samples[_key("whisker_queue_depth")] == 0
+    assert samples[_key("whisker_in_flight")] == 0
+    assert samples[_key("whisker_predictions_total", label=answer["label"])] == 1
+    assert samples[_key("whisker_verdicts_total", verdict="confident")] == 1
+    version = answer["model"]["version"]
+    assert samples[_key("whisker_model_info", name="tiny", version=version, device="cpu")] == 1
+    assert samples[_key("process_open_fds")] > 0
+
+
+async def test_pictures_that_cannot_be_used_are_counted_by_code(serving: Serving) -> None:
+    async with serving() as client:
+        for content in (b"text", b"text", picture()[:60]):
+            await client.post("/predict", content=content, headers=_RAW)
+        samples = await _samples(client)
+    assert samples[_key("whisker_decode_failures_total", code="unsupported_picture_format")] == 2
+    assert samples[_key("whisker_decode_failures_total", code="undecodable_picture")] == 1
+
+
+async def test_paths_and_methods_that_clients_make_up_are_no_labels(serving: Serving) -> None:
+    async with serving() as client:
+        for path in ("/a", "/b"):
+            await client.get(path)
+        await client.request("BREW", "/health")
+        samples = await _samples(client)
+    count = "whisker_request_duration_seconds_count"
+    assert samples[_key(count, method="GET", route="other", status="404")] == 2
+    assert samples[_key(count, method="other", route="/health", status="405")] == 1
+
+
+async def test_two_applications_count_apart(settings: Settings) -> None:
+    async with connected(create_app(settings)) as one, connected(create_app(settings)) as other:
+        await one.get("/livez")
+        assert 'route="/livez"' in (await one.get("/metrics")).text
+        assert 'route="/livez"' not in (await other.get("/metrics")).text
+
+
+async def _samples(client: httpx.AsyncClient) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
+    response = await client.get("/metrics")
+    assert response.headers["content-type"].startswith("text/plain")
+    return {
+        _key(sample.name, **sample.labels): sample.value
+        for family in text_string_to_metric_families(response.text)
+        for sample in family.samples
+    }
+
+
+def _key(sample: str, /, **labels: str) -> tuple[str, frozenset[tuple[str, str]]]:
+    return sample, frozenset(labels.items())

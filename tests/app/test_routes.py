@@ -1,0 +1,174 @@
+"""The routes: their answers, and their agreement with the OpenAPI document."""
+
+import asyncio
+from pathlib import Path
+
+import httpx
+import pytest
+
+from app.batching import Batcher
+from app.decoding import Decoders
+from app.main import create_app
+from app.metrics import Metrics
+from app.service import Service
+from app.settings import Settings
+from model import Classifier, load_checkpoint
+from tests.app.conftest import Serving, connected, picture
+from tests.app.test_batching import HeldClassifier
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_prediction_says_all_there_is_to_say(client: httpx.AsyncClient, tiny: Path) -> None:
+    data = picture(48, 36, format_="JPEG")
+    response = await client.post("/predict", files={"file": ("a.jpg", data)})
+    assert response.status_code == 200
+    answer = response.json()
+    (expected,) = Classifier.load(tiny).predict([data])
+    assert answer["label"] == expected.label
+    assert answer["score"] == pytest.approx(expected.score, abs=1e-5)
+    assert answer["verdict"] == "confident"
+    assert [entry["label"] for entry in answer["predictions"]] == [entry.label for entry in expected.predictions]
+    assert answer["predictions"][0] == {"label": answer["label"], "score": answer["score"]}
+    assert answer["model"] == {"name": "tiny", "version": load_checkpoint(tiny).sha256[:12]}
+    assert answer["image"] == {"width": 48, "height": 36, "format": "JPEG"}
+    timing = answer["timing_ms"]
+    assert set(timing) == {"decode", "queue", "inference", "total"}
+    assert timing["decode"] + timing["queue"] + timing["inference"] <= timing["total"] + 0.05  # each is rounded
+    assert response.headers["server-timing"] == ", ".join(f"{stage};dur={ms}" for stage, ms in timing.items())
+
+
+@pytest.mark.parametrize("media_type", ["image/png", "IMAGE/PNG", "image/*; q=1", "application/octet-stream"])
+async def test_raw_body_gets_the_answer_of_a_form(client: httpx.AsyncClient, media_type: str) -> None:
+    form = await client.post("/predict", files={"file": ("a.png", picture())})
+    raw = await client.post("/predict", content=picture(), headers={"Content-Type": media_type})
+    assert raw.status_code == 200
+    assert raw.json()["predictions"] == form.json()["predictions"]
+
+
+@pytest.mark.parametrize(("top_k", "entries"), [(1, 1), (2, 2), (3, 3), (1000, 3)])
+async def test_top_k_limits_the_list(client: httpx.AsyncClient, top_k: int, entries: int) -> None:
+    response = await client.post("/predict", params={"top_k": top_k}, files={"file": ("a.png", picture())})
+    assert len(response.json()["predictions"]) == entries
+
+
+async def test_other_fields_of_a_form_are_ignored(client: httpx.AsyncClient) -> None:
+    response = await client.post("/predict", data={"note": "hello"}, files={"file": ("a.png", picture())})
+    assert response.status_code == 200
+
+
+async def test_many_at_once_get_the_answers_of_one_at_a_time(client: httpx.AsyncClient) -> None:
+    pictures = [picture(20 + n, 30, colour=colour) for n in range(8) for colour in ("red", "lime", "navy")]
+
+    async def predict(data: bytes) -> dict[str, float]:
+        response = await client.post("/predict", content=data, headers={"Content-Type": "image/png"})
+        return {entry["label"]: entry["score"] for entry in response.json()["predictions"]}
+
+    alone = [await predict(data) for data in pictures]
+    together = await asyncio.gather(*[predict(data) for data in pictures])
+    for one, other in zip(alone, together, strict=True):
+        assert one == pytest.approx(other, abs=1e-5)
+
+
+async def test_bad_neighbours_do_not_change_an_answer(client: httpx.AsyncClient) -> None:
+    good, bad = picture(), picture()[:60]
+    headers = {"Content-Type": "image/png"}
+    alone = await client.post("/predict", content=good, headers=headers)
+    responses = await asyncio.gather(
+        *[client.post("/predict", content=data, headers=headers) for data in (bad, good, bad, good, bad)]
+    )
+    assert [response.status_code for response in responses] == [422, 200, 422, 200, 422]
+    for response in (responses[1], responses[3]):
+        assert response.json()["score"] == pytest.approx(alone.json()["score"], abs=1e-5)
+
+
+async def test_health_names_the_checkpoint(client: httpx.AsyncClient, tiny: Path) -> None:
+    response = await client.get("/health")
+    assert response.status_code == 200
+    health = response.json()
+    assert health.pop("uptime_seconds") > 0
+    version = load_checkpoint(tiny).sha256[:12]
+    assert health == {"status": "ready", "model": {"name": "tiny", "version": version}, "device": "cpu"}
+
+
+async def test_probes_say_alive_and_ready(client: httpx.AsyncClient) -> None:
+    assert (await client.get("/livez")).json() == {"status": "alive"}
+    assert (await client.get("/readyz")).json() == {"status": "ready"}
+
+
+async def test_before_loading_it_is_alive_but_not_ready(settings: Settings) -> None:
+    async with connected(create_app(settings)) as client:
+        assert (await client.get("/livez")).status_code == 200
+        for path in ("/readyz", "/model"):
+            response = await client.get(path)
+            assert (response.status_code, response.json()["code"]) == (503, "not_ready")
+            assert response.headers["retry-after"] == "1"
+        response = await client.get("/health")
+        assert response.status_code == 503
+        assert response.json() == {"status": "unavailable", "model": None, "device": None, "uptime_seconds": 0}
+
+
+async def test_a_hung_batch_and_an_ended_thread_are_not_alive(settings: Settings) -> None:
+    app = create_app(settings.model_copy(update={"stall_seconds": 0.001}))
+    classifier = HeldClassifier.load(settings.checkpoint)
+    metrics: Metrics = app.state.metrics
+    batcher = Batcher(lambda: classifier, max_batch=8, metrics=metrics)
+    await batcher.start()
+    decoders = Decoders(classifier.preprocessing, threads=1, max_pixels=settings.max_pixels)
+    app.state.service = Service(classifier, decoders, batcher, metrics)
+    async with connected(app) as client:
+        prediction = asyncio.create_task(client.post("/predict", files={"file": ("a.png", picture())}))
+        await asyncio.to_thread(classifier.entered.wait)
+        while (alive := await client.get("/livez")).status_code == 200:
+            pass  # until a millisecond is over
+        assert (alive.status_code, alive.json()) == (503, {"status": "stalled"})
+        classifier.let_go.set()
+        assert (await prediction).status_code == 200
+        assert (await client.get("/livez")).status_code == 200
+        await batcher.close()
+        decoders.close()
+        assert (await client.get("/livez")).status_code == 503
+        assert (await client.get("/readyz")).status_code == 503
+
+
+async def test_model_card_tells_what_the_file_holds(client: httpx.AsyncClient, tiny: Path) -> None:
+    card = (await client.get("/model")).json()
+    checkpoint = load_checkpoint(tiny)
+    assert (card["name"], card["sha256"], card["version"]) == ("tiny", checkpoint.sha256, checkpoint.sha256[:12])
+    assert card["classes"] == ["bird", "cat", "dog"]
+    assert card["network"]["family"] == "resnet"
+    assert card["input"]["preprocessing"]["size"] == 32
+    assert card["input"]["formats"] == ["JPEG", "PNG", "WEBP", "GIF", "BMP"]
+    assert (card["temperature"], card["thresholds"]) == (1.0, {"unsure": 0.0})
+    assert card["metrics"] == {"test": {"accuracy": 0.5}}
+    assert card["provenance"] == {"recipe": "none"}
+
+
+async def test_checkpoint_of_the_named_sha256_is_served(serving: Serving, tiny: Path) -> None:
+    async with serving(checkpoint_sha256=load_checkpoint(tiny).sha256) as client:
+        assert (await client.get("/readyz")).status_code == 200
+
+
+async def test_openapi_offers_a_file_in_every_form_of_body(client: httpx.AsyncClient) -> None:
+    document = (await client.get("/openapi.json")).json()
+    operation = document["paths"]["/predict"]["post"]
+    content = operation["requestBody"]["content"]
+    assert set(content) == {"multipart/form-data", "image/*", "application/octet-stream"}
+    form = content["multipart/form-data"]["schema"]
+    assert form["required"] == ["file"]
+    for schema in (form["properties"]["file"], content["image/*"]["schema"]):
+        # Swagger UI draws a file picker for either notation.
+        assert schema == {"type": "string", "format": "binary", "contentMediaType": "application/octet-stream"}
+
+
+async def test_openapi_describes_every_answer(client: httpx.AsyncClient) -> None:
+    document = (await client.get("/openapi.json")).json()
+    responses = document["paths"]["/predict"]["post"]["responses"]
+    assert set(responses) == {"200", "400", "413", "415", "422", "500", "503", "504"}
+    for status, response in responses.items():
+        assert list(response["content"]) == ["application/json" if status == "200" else "application/problem+json"]
+    assert "HTTPValidationError" not in document["components"]["schemas"]
+    verdict = document["components"]["schemas"]["PredictionAnswer"]["properties"]["verdict"]
+    assert verdict["enum"] == ["confident", "unsure", "unknown"]
+    assert "does not give it" in verdict["description"]
+    assert set(document["paths"]) == {"/predict", "/health", "/livez", "/readyz", "/model", "/metrics"}

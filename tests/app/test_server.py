@@ -1,0 +1,126 @@
+"""The process: start, stop, and the sentences for what stops it from starting."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from app.server import bind, run
+from app.settings import Settings
+from model.errors import CheckpointError, ConfigError
+from tests.app.conftest import picture
+
+_ROOT = Path(__file__).parents[2]
+
+
+class Server:
+    """A `whisker serve` of its own, on a free port."""
+
+    def __init__(self, checkpoint: Path, **variables: str) -> None:
+        command = [sys.executable, "-m", "whisker", "serve", "--host=127.0.0.1", "--port=0", "--threads=1"]
+        self.process = subprocess.Popen(  # noqa: S603 - the command is ours
+            [*command, f"--checkpoint={checkpoint}"],
+            cwd=_ROOT,
+            env={**os.environ, **variables},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert self.process.stderr is not None
+        self.lines = []
+        for line in self.process.stderr:
+            self.lines.append(json.loads(line))
+            if self.lines[-1]["message"] == "Serving":
+                break
+        self.address = f"http://{self.lines[-1]['address']}"
+        self.client = httpx.Client(base_url=self.address, trust_env=False)
+
+    def stop(self) -> tuple[int, list[str]]:
+        """Ask it to end; return its exit code and the messages of its last lines."""
+        self.process.send_signal(signal.SIGTERM)
+        _, rest = self.process.communicate(timeout=60)
+        return self.process.returncode, [json.loads(line)["message"] for line in rest.splitlines()]
+
+
+@pytest.fixture(scope="module")
+def server(tiny: Path) -> Iterator[Server]:
+    server = Server(tiny, WHISKER_PROT="1")
+    yield server
+    server.client.close()
+    if server.process.poll() is None:
+        server.process.kill()
+        server.process.communicate()
+
+
+def test_server_says_where_it_serves_and_answers(server: Server) -> None:
+    assert server.client.get("/health").json()["status"] == "ready"
+    answer = server.client.post("/predict", files={"file": ("a.png", picture())})
+    assert answer.status_code == 200
+    assert "server" not in answer.headers
+    assert server.lines[-1]["open"] == f"{server.address}/docs"
+
+
+def test_server_complains_of_a_misspelt_variable(server: Server) -> None:
+    assert server.lines[0]["level"] == "warning"
+    assert "WHISKER_PROT" in server.lines[0]["message"]
+
+
+def test_body_too_large_is_answered_although_unread(server: Server) -> None:
+    answer = server.client.post("/predict", content=b"x" * 30_000_000, headers={"Content-Type": "image/png"})
+    assert answer.status_code == 413
+    assert answer.json()["code"] == "body_too_large"
+
+
+def test_sigterm_ends_with_exit_code_0(server: Server) -> None:  # the last to use the server
+    code, messages = server.stop()
+    assert code == 0
+    assert messages[-1] == "Stopped"
+
+
+def test_missing_checkpoint_is_one_sentence_and_no_traceback(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "whisker", "serve", "--port=0", f"--checkpoint={tmp_path / 'none'}"]
+    ended = subprocess.run(command, cwd=_ROOT, capture_output=True, text=True, check=False)  # noqa: S603 - as above
+    assert ended.returncode == 1
+    assert ended.stderr.splitlines() == [
+        f"whisker: There is no checkpoint file at {tmp_path / 'none'}: give the path of a file from `whisker train`."
+    ]
+
+
+def test_checkpoint_of_another_sha256_is_refused(settings: Settings) -> None:
+    other = settings.model_copy(update={"checkpoint_sha256": "0" * 64, "port": 0, "log_level": "error"})
+    with pytest.raises(CheckpointError, match="WHISKER_CHECKPOINT_SHA256"):
+        run(other)
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL  # handlers are put back
+
+
+def test_taken_port_is_one_sentence() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(ConfigError, match=rf"Port {port} is taken: .* WHISKER_PORT or --port\."):
+            bind("127.0.0.1", port)
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "a..b"])
+def test_address_of_another_machine_is_one_sentence(host: str) -> None:
+    with pytest.raises(ConfigError, match=rf"'{host}' is not an address of this machine: .* --host\."):
+        bind(host, 0)
+
+
+def test_other_refusals_tell_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(socket.socket, "bind", refuse)  # root, who may be testing, is refused nothing
+    with pytest.raises(ConfigError, match=r"Port 80 of 127.0.0.1 cannot be listened on \(Permission denied\)"):
+        bind("127.0.0.1", 80)
+
+
+def test_ipv6_is_listened_on() -> None:
+    with bind("::1", 0) as listener:
+        assert listener.family == socket.AF_INET6

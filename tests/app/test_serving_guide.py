@@ -1,0 +1,37 @@
+"""docs/serving.md, in agreement with the code."""
+
+import re
+from pathlib import Path
+
+from app.main import create_app
+from app.problems import HTTP_KINDS, KINDS
+from app.settings import Settings, variable
+
+_GUIDE = (Path(__file__).parents[2] / "docs" / "serving.md").read_text()
+
+
+def test_settings_table_holds_every_setting_as_it_is() -> None:
+    rows = dict(re.findall(r"^\| `(WHISKER_\w+)` \| (.+ \| .+) \|$", _GUIDE, re.MULTILINE))
+    expected = {
+        variable(name): f"{_default(field.default)} | {field.description}"
+        for name, field in Settings.model_fields.items()
+    }
+    assert rows == expected
+
+
+def test_error_table_holds_every_code() -> None:
+    rows = re.findall(r"^\| (\d+) \| `(\w+)` \| (.+) \|$", _GUIDE, re.MULTILINE)
+    kinds = sorted((*KINDS.values(), *HTTP_KINDS.values()), key=lambda kind: kind.status)
+    assert rows == [(str(kind.status), kind.code, kind.meaning) for kind in kinds]
+
+
+def test_routes_table_holds_every_route(settings: Settings) -> None:
+    listed = set(re.findall(r"`((?:GET|POST) /\w+)`", _GUIDE))
+    paths = create_app(settings).openapi()["paths"]
+    assert {f"{method.upper()} {path}" for path, methods in paths.items() for method in methods} <= listed
+
+
+def _default(value: object) -> str:
+    if value is None:
+        return "none"
+    return f"the bundled `{value.name}`" if isinstance(value, Path) else f"`{value}`"

@@ -1,0 +1,84 @@
+"""Settings: what is read, what wins, and the sentences about what cannot work."""
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from app.settings import Settings, complain_of_unknown, load_settings
+from model import BUNDLED_CHECKPOINT
+from model.errors import ConfigError
+from model.preprocessing import MAX_PIXELS
+
+
+def test_defaults_serve_the_bundled_checkpoint() -> None:
+    settings = load_settings()
+    assert settings.checkpoint == BUNDLED_CHECKPOINT
+    assert (settings.host, settings.port, settings.device) == ("0.0.0.0", 8000, "auto")
+    assert settings.max_pixels == MAX_PIXELS
+
+
+def test_environment_is_read_and_an_override_wins(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WHISKER_PORT", "9000")
+    monkeypatch.setenv("WHISKER_CHECKPOINT", "some.safetensors")
+    monkeypatch.setenv("WHISKER_HOST", "")  # set to nothing is not set
+    settings = load_settings(port="9001", device=None)
+    assert (settings.port, settings.checkpoint, settings.host) == (9001, Path("some.safetensors"), "0.0.0.0")
+
+
+def test_settings_cannot_be_changed() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        load_settings().port = 1
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        ("PORT", "abc", "WHISKER_PORT (or --port) is 'abc', but must be a whole number from 0 to 65535."),
+        ("PORT", "65536", "WHISKER_PORT (or --port) is '65536', but must be a whole number from 0 to 65535."),
+        ("DEVICE", "tpu", "WHISKER_DEVICE (or --device) is 'tpu', but must be auto, cpu, cuda or cuda:N."),
+        ("LOG_FORMAT", "xml", "WHISKER_LOG_FORMAT (or --log-format) is 'xml', but must be auto, json or text."),
+        (
+            "CHECKPOINT_SHA256",
+            "abc",
+            (
+                "WHISKER_CHECKPOINT_SHA256 (or --checkpoint-sha256) is 'abc', "
+                "but must be the 64 hexadecimal digits of a SHA-256."
+            ),
+        ),
+        (
+            "DEADLINE_SECONDS",
+            "0",
+            "WHISKER_DEADLINE_SECONDS (or --deadline-seconds) is '0', but must be a number from 0.001 to 600.",
+        ),
+    ],
+)
+def test_wrong_value_is_one_sentence(name: str, value: str, sentence: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(f"WHISKER_{name}", value)
+    with pytest.raises(ConfigError) as caught:
+        load_settings()
+    assert str(caught.value) == sentence
+
+
+def test_empty_host_is_one_sentence() -> None:
+    with pytest.raises(ConfigError, match=r"WHISKER_HOST \(or --host\) is '', but must be a text that is not empty\."):
+        load_settings(host="")
+
+
+def test_checkpoint_sha256_is_compared_in_lower_case() -> None:
+    assert load_settings(checkpoint_sha256="AB" * 32).checkpoint_sha256 == "ab" * 32
+
+
+def test_every_number_says_its_range() -> None:
+    for name, field in Settings.model_fields.items():
+        if field.annotation in (int, float):
+            with pytest.raises(ConfigError, match=r"number from [\d.]+ to [\d.]+\.$"):
+                load_settings(**{name: "-1"})
+
+
+def test_misspelt_variable_is_complained_of() -> None:
+    known = ["WHISKER_PORT", "WHISKER_TORCH_INDEX", "PATH"]
+    assert complain_of_unknown([*known, "WHISKER_PROT", "WHISKER_X"]) == [
+        "WHISKER_PROT is not a setting and has no effect; is it WHISKER_PORT?",
+        "WHISKER_X is not a setting and has no effect.",
+    ]

@@ -1,0 +1,72 @@
+"""What README, docs and Makefile say is what the code does."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+
+import whisker
+from model import BUNDLED_CHECKPOINT, load_checkpoint
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+
+
+def commands(text: str) -> list[list[str]]:
+    """List the `whisker ...` lines of code blocks and the inline commands of tables."""
+    lines = re.findall(r"^(?:\$ )?(whisker [a-z].*)$", text, re.MULTILINE) + re.findall(r"`(whisker [a-z][^`]*)`", text)
+    return [shlex.split(line, comments=True) for line in lines]
+
+
+ALL_COMMANDS = [(page.name, words) for page in PAGES for words in commands(page.read_text())]
+
+
+def test_readme_shows_all_four_commands() -> None:
+    assert {words[1] for words in commands(README)} == {"train", "evaluate", "predict", "serve"}
+
+
+@pytest.mark.parametrize(("page", "words"), ALL_COMMANDS, ids=lambda value: str(value)[:60])
+def test_every_command_in_a_page_exists_with_its_options(page: str, words: list[str]) -> None:
+    subcommands = get_command(whisker.cli).commands  # type: ignore[attr-defined]
+    assert words[1] in subcommands, page
+    options = {option for parameter in subcommands[words[1]].params for option in parameter.opts} | {"--help"}
+    assert {word.partition("=")[0] for word in words if word.startswith("--")} <= options, page
+
+
+def test_options_of_train_are_documented() -> None:
+    page = (ROOT / "docs" / "training.md").read_text()
+    train = get_command(whisker.cli).commands["train"]  # type: ignore[attr-defined]
+    options = {option for parameter in train.params for option in parameter.opts if option.startswith("--")}
+    assert {option for option in options if f"`{option}" not in page} == set()
+
+
+def test_every_make_target_in_a_page_exists() -> None:
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    named = {name for page in PAGES for name in re.findall(r"\bmake ([a-z]+)\b(?=[`\s]*(?:#|`|$))", page.read_text())}
+    assert {"run", "test", "check"} <= named <= targets
+
+
+def test_links_between_pages_lead_somewhere() -> None:
+    for page in PAGES:
+        for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_figures_of_the_bundled_checkpoint_are_its_own() -> None:
+    test = load_checkpoint(BUNDLED_CHECKPOINT).metrics["test"]
+    low, high = test["accuracy_95_interval"]
+    section = README.partition("## The bundled checkpoint")[2].partition("\n## ")[0]
+    for figure in (f"{test['accuracy']:.1%}", f"{low:.1%}", f"{high:.1%}", f"{test['photos']:,}"):
+        assert figure in section
+
+
+def test_ci_calls_the_commands_of_the_readme() -> None:
+    script = (ROOT / ".ci" / "run").read_text()
+    check = re.search(r"^check: ([a-z ]+?) *##", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert check is not None
+    called = {name for line in re.findall(r"^make (.+)$", script, re.MULTILINE) for name in line.split()}
+    assert called == set(check[1].split())
+    assert "test" in called

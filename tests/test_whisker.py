@@ -1,0 +1,142 @@
+"""The command line as users meet it: what works, and one sentence for what does not."""
+
+import json
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import whisker
+from model import BUNDLED_CHECKPOINT, Classifier
+from tests.pictures import draw, write_folder
+from training.pipeline import Training
+
+ROOT = Path(__file__).parents[1]
+COMMANDS = ("train", "evaluate", "predict", "serve")
+
+
+def run(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *words: object
+) -> tuple[int | str | None, str, str]:
+    """Run the command line in this process; return its exit code or sentence, stdout and stderr."""
+    monkeypatch.setattr(sys, "argv", ["whisker", *map(str, words)])
+    with pytest.raises(SystemExit) as ended:
+        whisker.main()
+    out, err = capsys.readouterr()
+    return ended.value.code, out, err
+
+
+def test_all_commands_are_listed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = run(monkeypatch, capsys, "--help")
+    assert code == 0
+    assert all(command in out for command in COMMANDS)
+
+
+def test_help_waits_for_nothing_slow() -> None:
+    script = "import whisker, sys; print(*sys.modules)"
+    ended = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)  # noqa: S603
+    assert not {"torch", "numpy", "PIL", "fastapi", "uvicorn"} & set(ended.stdout.split())
+
+
+def test_train_then_evaluate_then_predict(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photos = write_folder(tmp_path / "shapes", 20)
+    monkeypatch.chdir(tmp_path)
+    small = ("--epochs", 4, "--width", 4, "--depth", 1, "--size", 32, "--precision", "float32", "--device", "cpu")
+    code, out, _ = run(monkeypatch, capsys, "train", photos, *small)
+    assert code == 0
+    assert "Test accuracy: " in out
+    assert "95 % interval" in out
+    assert out.splitlines()[-1] == "Serve it: whisker serve --checkpoint shapes.safetensors"
+    classifier = Classifier.load("shapes.safetensors")
+    assert classifier.classes == ("rings", "stripes")
+    assert classifier.checkpoint.provenance["command"].startswith("whisker train shapes --epochs 4")
+    assert str(tmp_path) not in json.dumps(dict(classifier.checkpoint.provenance))
+
+    code, out, _ = run(monkeypatch, capsys, "evaluate", "shapes.safetensors", photos)
+    assert code == 0
+    assert out.startswith("Accuracy: ")
+    assert "rings: answered" in out
+    (photos / "rings" / "note.txt").write_text("hello")
+    code, out, err = run(monkeypatch, capsys, "evaluate", "shapes.safetensors", photos, "--json")
+    assert code == 0
+    assert json.loads(out)["photos"] == 40
+    assert json.loads(out)["quarantined"][0]["path"] == "rings/note.txt"
+    code, _, err = run(monkeypatch, capsys, "evaluate", "shapes.safetensors", photos)
+    assert "Left out rings/note.txt" in err
+
+    words = ("predict", photos / "rings" / "000.png", "--checkpoint", "shapes.safetensors", "--json")
+    code, out, _ = run(monkeypatch, capsys, *words)
+    assert code == 0
+    assert json.loads(out)[0]["label"] in ("rings", "stripes")
+
+
+@pytest.fixture
+def bad(tmp_path: Path, trained: Training) -> dict[str, Path]:
+    """Make things that cannot be used."""
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "one" / "cat").mkdir(parents=True)
+    draw("rings", 1).save(tmp_path / "one" / "cat" / "1.png")
+    for name in ("cat", "dog"):
+        (tmp_path / "text" / name).mkdir(parents=True)
+        (tmp_path / "text" / name / "a.txt").write_text("hello")
+    altered = bytearray(trained.out.read_bytes())
+    altered[-1] ^= 255
+    (tmp_path / "altered.safetensors").write_bytes(altered)
+    return {name: tmp_path / name for name in ("empty", "one", "text", "altered.safetensors", "missing.safetensors")}
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("train", "empty"), "holds no class folders"),
+        (("train", "one"), "only one class"),
+        (("train", "text"), "holds no readable picture"),
+        (("train", "missing.safetensors"), "There is no folder"),
+        (("train", "one", "--width", "7"), "width is an even 2 to 2048, not 7"),
+        (("train", "one", "--epochs", "0"), "at least 1"),
+        (("evaluate", "missing.safetensors", "one"), "There is no checkpoint file"),
+        (("predict", "--checkpoint", "altered.safetensors", "one/cat/1.png"), "changed or damaged"),
+        (("serve", "--checkpoint", "missing.safetensors", "--port", "0"), "There is no checkpoint file"),
+        (("serve", "--checkpoint", "altered.safetensors", "--port", "0"), "changed or damaged"),
+        (("serve", "--checkpoint", "one/cat/1.png", "--port", "0"), "not a safetensors file"),
+        (("serve", "--port", "many"), "WHISKER_PORT (or --port) is 'many', but must be"),
+        (("serve", "--device", "cuda:77"), "device cuda:77 is not available"),
+    ],
+)
+def test_bad_input_ends_in_one_sentence(bad: dict[str, Path], words: tuple[str, ...], message: str) -> None:
+    """In a process of its own, so that nothing can print a traceback unseen."""
+    ended = subprocess.run(  # noqa: S603
+        [sys.executable, "-m", "whisker", *words],
+        cwd=bad["empty"].parent,
+        env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "WHISKER_LOG_LEVEL": "error"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 1
+    assert "Traceback" not in ended.stdout
+    assert message in ended.stderr
+    assert ended.stderr.startswith("whisker: ")
+    assert ended.stderr.count("\n") == 1
+
+
+def test_taken_port_ends_in_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], trained: Training
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        words = ("serve", "--checkpoint", trained.out, "--host", "127.0.0.1", "--port", port)
+        code, _, _ = run(monkeypatch, capsys, *words)
+    assert isinstance(code, str)
+    assert f"Port {port} is taken" in code
+
+
+def test_bundled_checkpoint_loads_and_fits_its_limit() -> None:
+    classifier = Classifier.load(BUNDLED_CHECKPOINT)
+    assert classifier.classes == ("cat", "dog")
+    assert classifier.checkpoint.metrics["test"]["accuracy"] >= 0.95
+    assert BUNDLED_CHECKPOINT.stat().st_size <= 12_000_000
