@@ -22,7 +22,7 @@ RUN /opt/whisker/bin/pip install --quiet --constraint constraints.txt . \
     && /opt/whisker/bin/pip uninstall --quiet --yes pip
 
 FROM ${BASE}
-RUN useradd --system --uid 10001 --no-create-home whisker
+RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin whisker
 COPY --from=build /opt/whisker /opt/whisker
 COPY model/checkpoints/cats-dogs.safetensors /checkpoint.safetensors
 # One malloc arena a thread makes memory grow with the threads; two are enough for ours.

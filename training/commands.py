@@ -23,6 +23,8 @@ def train(
         Literal["quick", "standard"], typer.Option(help="quick: minutes; standard: more epochs, more accurate.")
     ] = "quick",
     epochs: Annotated[int | None, typer.Option(help="Passes over the photos, instead of the preset's.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Peak, at 128 photos a step [default: 0.12].")] = None,
+    pretrained: Annotated[Path | None, typer.Option(help="Safetensors file of weights to start from.")] = None,
     family: Annotated[
         Literal["mlp", "cnn", "resnet"], typer.Option(help="Fully connected, convolutional or residual.")
     ] = "resnet",
@@ -45,14 +47,23 @@ def train(
     from model.network import NetworkConfig  # noqa: PLC0415
     from training.config import TrainingConfig, recipe_for  # noqa: PLC0415
     from training.pipeline import Training, run_training  # noqa: PLC0415
+    from training.pretrained import file_digest  # noqa: PLC0415
     from training.progress import Progress  # noqa: PLC0415
 
     network = NetworkConfig(family, activation, width, depth, 1 if grey else 3, size)
     training = Training(
         photos=photos,
         out=out or Path(f"{photos.resolve().name}.safetensors"),
-        config=TrainingConfig(recipe_for(preset, network, epochs), network, preset, precision, seed),
+        config=TrainingConfig(
+            recipe_for(preset, network, epochs, learning_rate),
+            network,
+            preset,
+            precision,
+            file_digest(pretrained),
+            seed,
+        ),
         device=device,
+        pretrained=pretrained,
         resume=resume,
         overwrite=overwrite,
         command=_command_line(sys.argv[1:]),

@@ -21,6 +21,7 @@ from training.data import batched
 from training.errors import TrainingError, TrainingInterruptedError
 from training.interruption import stop_on_signal
 from training.precision import autocast, probe_bf16
+from training.pretrained import apply_pretrained
 from training.progress import Progress, duration
 from training.schedule import Schedule, plan
 from training.state import EpochResult, TrainingState
@@ -55,7 +56,15 @@ class Trainer:
     """Train one network on one split; `fit` is the loop, the rest are its steps."""
 
     def __init__(
-        self, config: TrainingConfig, train: Side, validation: Side, *, classes: int, device: str, progress: Progress
+        self,
+        config: TrainingConfig,
+        train: Side,
+        validation: Side,
+        *,
+        classes: int,
+        device: str,
+        progress: Progress,
+        pretrained: Mapping[str, Tensor] | None = None,
     ) -> None:
         self.config = config
         self.recipe = config.recipe
@@ -67,6 +76,8 @@ class Trainer:
         torch.manual_seed(config.seed)  # for the initial weights; all later randomness is derived from seed and step
         network = build_network(config.network, classes)
         _measure_normalization(network, train)
+        if pretrained is not None:
+            apply_pretrained(network, pretrained, progress)
         network = network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.state = TrainingState(network, copy.deepcopy(network), self._optimizer(network), bf16=False)
         self._parity = np.random.default_rng((config.seed, 1)).integers(0, 2, len(train.rows))

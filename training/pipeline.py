@@ -20,6 +20,7 @@ from training.dataset import Dataset, prepare_dataset
 from training.errors import TrainingError
 from training.loop import Fit, Side, Trainer, predict_logits
 from training.metrics import Evaluation, evaluate_probabilities
+from training.pretrained import read_pretrained
 from training.progress import Progress
 from training.report import write_report
 from training.state import saved_run
@@ -35,6 +36,7 @@ class Training:
     out: Path
     config: TrainingConfig
     device: str = "auto"
+    pretrained: Path | None = None
     resume: bool = False
     overwrite: bool = False
     command: str = ""
@@ -63,6 +65,7 @@ def run_training(training: Training, progress: Progress) -> Evaluation:
     device = resolve_device(training.device)
     torch.set_num_threads(available_cores())
     _require_free(training)
+    pretrained = None if training.pretrained is None else read_pretrained(training.pretrained)
     dataset = prepare_dataset(training.photos, training.config, training.work, progress)
     run = _run_identity(training, dataset)
     _check_resumable(training, run)
@@ -74,6 +77,7 @@ def run_training(training: Training, progress: Progress) -> Evaluation:
         classes=len(dataset.classes),
         device=device,
         progress=progress,
+        pretrained=pretrained,
     )
     fit = trainer.fit(training.state_file, run)
     checkpoint = _calibrate(_checkpoint(training, dataset, fit), fit.network, dataset.validation)
@@ -146,6 +150,7 @@ def _checkpoint(training: Training, dataset: Dataset, fit: Fit) -> Checkpoint:
             },
             "split_seed": config.seed,
             "preset": config.preset,
+            "pretrained": config.pretrained,
             "recipe": asdict(config.recipe),
             "epochs": fit.schedule.epochs,
             "weights": "averaged" if fit.averaged else "last",
