@@ -10,7 +10,7 @@ WORKDIR /src
 RUN python -m venv /opt/whisker
 # PyTorch is most of the image and changes least: it has a layer of its own.
 COPY constraints.txt ./
-RUN /opt/whisker/bin/pip install --quiet --constraint constraints.txt \
+RUN /opt/whisker/bin/pip install --quiet --no-deps --constraint constraints.txt \
         ${WHISKER_TORCH:+--index-url https://download.pytorch.org/whl/${WHISKER_TORCH}} torch \
     && rm -rf /opt/whisker/lib/python3*/site-packages/torch/include \
               /opt/whisker/lib/python3*/site-packages/torch/test

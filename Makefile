@@ -4,7 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Which PyTorch build to install: cpu, or cu130 and the like. Empty: whatever the package index offers by default.
 WHISKER_TORCH ?=
-TORCH_INDEX := $(if $(WHISKER_TORCH),--index-url https://download.pytorch.org/whl/$(WHISKER_TORCH))
+# Forced, as another build of the same version may be there; its dependencies come from the usual index, with the rest.
+TORCH_BUILD := $(if $(WHISKER_TORCH),--force-reinstall --no-deps --index-url https://download.pytorch.org/whl/$(WHISKER_TORCH))
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 STAMP := $(VENV)/installed-$(or $(WHISKER_TORCH),default)
 
@@ -47,7 +48,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@echo "Installing into $(VENV) (a few minutes the first time) ..."
 	@$(PYTHON) -m venv $(VENV)
 	@rm -f $(VENV)/installed-*
-	@$(PIP) $(TORCH_INDEX) torch
+	@$(PIP) $(TORCH_BUILD) torch
 	@$(PIP) --editable .
 	@touch $@
 

@@ -16,8 +16,8 @@ from tempfile import NamedTemporaryFile
 from typing import Any, NoReturn, cast
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors import SafetensorError
+from safetensors.torch import load, save_file
 from torch import Tensor
 
 from model.errors import CheckpointError, ConfigError
@@ -96,13 +96,14 @@ def load_checkpoint(path: Path) -> Checkpoint:
     Checked: the format and its version, every header field, the digest of header and tensors, and that names,
     shapes, dtypes and finiteness of the tensors are what the network needs.
     """
-    if not path.is_file():
-        raise CheckpointError(f"There is no checkpoint file at {path}: give the path of a file from `whisker train`.")
     try:
-        sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+        if not path.is_file():
+            raise CheckpointError(
+                f"There is no checkpoint file at {path}: give the path of a file from `whisker train`."
+            )
+        data = path.read_bytes()  # once: what is hashed is what is used
+        tensors = load(data)
+        metadata = _metadata(data)
     except SafetensorError as exc:
         raise CheckpointError(
             f"{path} is not a safetensors file, or it is damaged: give a file that `whisker train` has written."
@@ -117,7 +118,14 @@ def load_checkpoint(path: Path) -> Checkpoint:
         _check_state(checkpoint)
     except CheckpointError as exc:
         raise CheckpointError(f"The checkpoint {path} {exc}.") from exc
-    return dataclasses.replace(checkpoint, sha256=sha256)
+    return dataclasses.replace(checkpoint, sha256=hashlib.sha256(data).hexdigest())
+
+
+def _metadata(data: bytes) -> dict[str, str]:
+    """Read the metadata of a safetensors file that has been found valid: a length, then a JSON header."""
+    length = int.from_bytes(data[:8], "little")
+    metadata: dict[str, str] = json.loads(data[8 : 8 + length]).get("__metadata__", {})
+    return metadata
 
 
 def _to_header(checkpoint: Checkpoint) -> dict[str, Any]:
@@ -140,7 +148,7 @@ def _parse_header(metadata: Mapping[str, str]) -> dict[str, Any]:
         _fail("holds weights but no Whisker header: it was not written by `whisker train`")
     try:
         header = json.loads(metadata[_HEADER])
-    except ValueError:
+    except (ValueError, RecursionError):
         header = None
     if not isinstance(header, dict):
         _fail("has a header that is not a JSON object")

@@ -42,6 +42,11 @@ def available_cores() -> int:
     return max(1, min(cores, math.ceil(_cgroup_cores() or cores)))
 
 
+def use_available_cores() -> None:
+    """Let PyTorch compute with as many threads as this process may use cores; by itself it overlooks quotas."""
+    torch.set_num_threads(available_cores())
+
+
 def _cgroup_cores() -> float | None:
     for quota_file, period_file in _CGROUP_QUOTAS:
         try:

@@ -49,7 +49,7 @@ class NetworkConfig:
         _require(_is_int(self.width, 2, 2048) and self.width % 2 == 0, "width is an even 2 to 2048", self.width)
         _require(_is_int(self.depth, 1, 16), "depth is 1 to 16", self.depth)
         _require(self.channels in (1, 3), "channels is 1 (grey) or 3 (colour)", self.channels)
-        _require(_is_int(self.size, 16, 512), "size is 16 to 512 pixels", self.size)
+        _require(_is_int(self.size, 32, 512), "size is 32 to 512 pixels", self.size)
 
 
 def build_network(config: NetworkConfig, classes: int) -> nn.Module:

@@ -45,7 +45,21 @@ def test_train_then_evaluate_then_predict(
 ) -> None:
     photos = write_folder(tmp_path / "shapes", 20)
     monkeypatch.chdir(tmp_path)
-    small = ("--epochs", 4, "--width", 4, "--depth", 1, "--size", 32, "--precision", "float32", "--device", "cpu")
+    small = (
+        "--out=./shapes.safetensors",
+        "--epochs",
+        4,
+        "--width",
+        4,
+        "--depth",
+        1,
+        "--size",
+        32,
+        "--precision",
+        "float32",
+        "--device",
+        "cpu",
+    )
     code, out, _ = run(monkeypatch, capsys, "train", photos, *small)
     assert code == 0
     assert "Test accuracy: " in out
@@ -53,7 +67,9 @@ def test_train_then_evaluate_then_predict(
     assert out.splitlines()[-1] == "Serve it: whisker serve --checkpoint shapes.safetensors"
     classifier = Classifier.load("shapes.safetensors")
     assert classifier.classes == ("rings", "stripes")
-    assert classifier.checkpoint.provenance["command"].startswith("whisker train shapes --epochs 4")
+    assert classifier.checkpoint.provenance["command"].startswith(
+        "whisker train shapes --out=shapes.safetensors --epochs 4"
+    )
     assert str(tmp_path) not in json.dumps(dict(classifier.checkpoint.provenance))
 
     code, out, _ = run(monkeypatch, capsys, "evaluate", "shapes.safetensors", photos)

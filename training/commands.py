@@ -36,7 +36,9 @@ def train(
     precision: Annotated[
         Literal["auto", "float32", "bfloat16"], typer.Option(help="auto: what a probe finds faster and right here.")
     ] = "auto",
-    seed: Annotated[int, typer.Option(min=0, help="Of the split, the weights and the augmentation.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, max=2**63 - 1, help="Of the split, the weights and the augmentation.")
+    ] = 0,
     device: Device = "auto",
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted training.")] = False,
     overwrite: Annotated[
@@ -70,7 +72,7 @@ def train(
     )
     progress = Progress()
     evaluation = run_training(training, progress)
-    progress.say(f"Test accuracy: {evaluation}, never used before.")
+    progress.say(f"Test accuracy: {evaluation}, on photos that nothing was chosen by.")
     progress.say(f"Checkpoint: {training.out}; report: {training.report_file}; caches, free to delete: {training.work}")
     progress.say(f"Serve it: whisker serve --checkpoint {shlex.quote(str(training.out))}")
 
@@ -86,9 +88,11 @@ def evaluate(
     from rich.console import Console  # noqa: PLC0415
 
     from model import Classifier  # noqa: PLC0415
+    from model.engine import use_available_cores  # noqa: PLC0415
     from training.evaluation import evaluate_folder  # noqa: PLC0415
     from training.progress import Progress  # noqa: PLC0415
 
+    use_available_cores()
     classifier = Classifier.load(checkpoint, device)
     result = evaluate_folder(classifier, photos, Progress(Console(stderr=True, soft_wrap=True)))
     if as_json:
@@ -109,4 +113,8 @@ def evaluate(
 
 def _command_line(words: Sequence[str]) -> str:
     """Write the command for the checkpoint's provenance; of a path only the name, for others will read it."""
-    return "whisker " + shlex.join(Path(word).name if "/" in word else word for word in words)
+    names = []
+    for word in words:
+        option, equals, value = word.partition("=") if word.startswith("--") else ("", "", word)
+        names.append(option + equals + (Path(value).name if "/" in value else value))
+    return "whisker " + shlex.join(names)

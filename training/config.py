@@ -27,7 +27,7 @@ class Recipe:
     """The hyper-parameters, each with its unit and its reason."""
 
     stages: tuple[Stage, ...]
-    minimum_steps: int  # a small data set repeats its epochs until it has taken this many steps
+    minimum_steps: int  # a small data set repeats its epochs until an epoch has its share of this many steps
     batch_size: int = 128  # photos a step; less where there are few photos
     peak_learning_rate: float = 0.12  # at batch size 128; scaled linearly with the batch (Goyal et al. 2017)
     momentum: float = 0.9  # Nesterov
@@ -51,7 +51,7 @@ PRESETS = {
 LEARNING_RATE_SCALE = {"mlp": 0.1, "cnn": 1.0, "resnet": 1.0}
 CACHE_SCALE = 1.25  # training photos are kept larger than they are served, so that crops stay sharp
 SIZE_STEP = 16  # pixels; training sizes are multiples of it
-# Below, the last stage sees 1 x 1 feature maps, for which PyTorch 2.13's bfloat16 convolution has given NaN gradients.
+# Below, a strided convolution sees 1 x 1 feature maps, where PyTorch 2.13's emulated bfloat16 has given NaN gradients.
 SMALLEST_SIZE = 32
 
 

@@ -9,7 +9,15 @@ from numpy.typing import NDArray
 
 from model.preprocessing import Preprocessing
 from training.config import TrainingConfig, cache_size
-from training.data import Decoded, PhotoFolder, data_fingerprint, decode_photos, find_photos
+from training.data import (
+    Decoded,
+    PhotoFolder,
+    data_fingerprint,
+    decode_photos,
+    find_photos,
+    printable,
+    split_fingerprint,
+)
 from training.duplicates import group_duplicates
 from training.errors import DatasetError
 from training.loop import Side
@@ -43,6 +51,7 @@ class Dataset:
     conflicts: tuple[tuple[str, ...], ...]  # duplicates that lie in different classes
     quarantined: tuple[Quarantined, ...]
     fingerprint: str
+    split: str  # a hash of which photos stand on which side
 
 
 def prepare_dataset(root: Path, config: TrainingConfig, work: Path, progress: Progress) -> Dataset:
@@ -54,7 +63,9 @@ def prepare_dataset(root: Path, config: TrainingConfig, work: Path, progress: Pr
     paths = [file.path for file in folder.files]
     source = Preprocessing(size=cache_size(config.network.size))
     pixels, decoded = decode_photos(root, paths, source, work / "cache-train", progress)
-    quarantined = tuple(Quarantined(path, item.error) for path, item in zip(paths, decoded, strict=True) if item.error)
+    quarantined = tuple(
+        Quarantined(printable(path), item.error) for path, item in zip(paths, decoded, strict=True) if item.error
+    )
     _report_quarantined(quarantined, len(paths), progress)
     readable = np.flatnonzero([not item.error for item in decoded])
     labels = np.array([file.label for file in folder.files], dtype=np.int64)
@@ -90,6 +101,7 @@ def prepare_dataset(root: Path, config: TrainingConfig, work: Path, progress: Pr
         conflicts=conflicts,
         quarantined=quarantined,
         fingerprint=_fingerprint(folder, decoded, readable, labels),
+        split=split_fingerprint([decoded[i].sha256 for i in train_rows], [decoded[i].sha256 for i in held_out]),
     )
 
 
@@ -124,7 +136,7 @@ def _conflicts(
     common = [group for group, count in Counter(groups.tolist()).items() if count > 1]
     members = [np.flatnonzero(groups == group) for group in common]
     return tuple(
-        tuple(folder.files[readable[index]].path for index in photos)
+        tuple(printable(folder.files[readable[index]].path) for index in photos)
         for photos in members
         if len(np.unique(labels[photos])) > 1
     )
@@ -137,4 +149,4 @@ def _report_duplicates(groups: NDArray[np.int64], conflicts: tuple[tuple[str, ..
             f"Kept {copies:,} duplicates and near-duplicates on the same side of the split as their originals."
         )
     for paths in conflicts[:_EXAMPLES]:
-        progress.say(f"  The same picture lies in different classes: {', '.join(paths)}")
+        progress.say(f"  Photos that look the same lie in different classes: {', '.join(paths)}")

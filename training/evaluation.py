@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from model.classifier import Classifier
 from model.errors import PictureError
-from training.data import PhotoFile, batched, find_photos
+from training.data import PhotoFile, batched, find_photos, printable, read_photo
 from training.dataset import Quarantined
 from training.errors import DatasetError
 from training.metrics import Evaluation, evaluate_probabilities
@@ -61,8 +61,8 @@ def evaluate_folder(classifier: Classifier, root: Path, progress: Progress) -> F
 
 def _decode(classifier: Classifier, root: Path, file: PhotoFile) -> NDArray[np.uint8] | Quarantined:
     try:
-        return classifier.preprocessing.decode((root / file.path).read_bytes())
+        return classifier.preprocessing.decode(read_photo(root / file.path))
     except OSError as exc:
-        return Quarantined(file.path, f"The file cannot be read: {exc.strerror}.")
+        return Quarantined(printable(file.path), f"The file cannot be read: {exc.strerror}.")
     except PictureError as exc:
-        return Quarantined(file.path, str(exc))
+        return Quarantined(printable(file.path), str(exc))

@@ -26,7 +26,7 @@ from training.progress import Progress, duration
 from training.schedule import Schedule, plan
 from training.state import EpochResult, TrainingState
 
-_SAVE_SECONDS = 30.0  # a kill loses at most this much
+_SAVE_SECONDS = 30.0  # a kill loses at most this much, and the step or validation in hand
 _EVALUATION_BATCH = 64
 _STATISTICS_BATCHES = 50  # that batch-norm is re-estimated on
 
@@ -126,11 +126,13 @@ class Trainer:
 
     def _batch(self, step: int, epoch: int, position: int) -> tuple[Tensor, Tensor]:
         """Gather and augment one batch; equal arguments give equal batches, so that a resumed training is the same."""
-        picked = self._order(epoch)[position * self.schedule.batch_size :][: self.schedule.batch_size]
+        pass_, position = divmod(position, self.schedule.pass_steps)
+        pass_ += epoch * self.schedule.passes
+        picked = self._order(pass_)[position * self.schedule.batch_size :][: self.schedule.batch_size]
         seed = np.random.SeedSequence((self.config.seed, 3, step)).generate_state(1)[0]
         generator = torch.Generator().manual_seed(int(seed))
-        # Each photo is seen both ways round in any two epochs (Jordan 2024).
-        flipped = torch.from_numpy((self._parity[picked] + epoch) % 2 == 1).to(self.device)
+        # Each photo is seen both ways round in any two passes (Jordan 2024).
+        flipped = torch.from_numpy((self._parity[picked] + pass_) % 2 == 1).to(self.device)
         pixels = torch.from_numpy(self.train.pixels[self.train.rows[picked]]).to(self.device)
         size = self.schedule.sizes[min(epoch, self.schedule.epochs - 1)]
         x = augment(pixels, flipped, size, self.recipe, generator)
@@ -168,8 +170,9 @@ class Trainer:
 
     def _finish_epoch(self, epoch: int) -> None:
         """Report the epoch with the averaged weights' accuracy on the validation side."""
-        state, schedule = self.state, self.schedule
+        state, schedule, started = self.state, self.schedule, time.monotonic()
         accuracy = self._accuracy(state.averaged)
+        state.epoch_seconds += time.monotonic() - started
         loss = state.loss_sum / schedule.epoch_steps
         result = EpochResult(epoch + 1, schedule.sizes[epoch], loss, accuracy, state.epoch_seconds)
         state.history += (result,)
@@ -196,9 +199,9 @@ class Trainer:
         logits = predict_logits(network, self.validation)
         return float((logits.argmax(1).numpy() == self.validation.labels).mean())
 
-    def _order(self, epoch: int) -> NDArray[np.int64]:
-        """Shuffle the positions of the training side, differently in every epoch."""
-        return np.random.default_rng((self.config.seed, 2, epoch)).permutation(len(self.train.rows))
+    def _order(self, pass_: int) -> NDArray[np.int64]:
+        """Shuffle the positions of the training side, differently in every pass."""
+        return np.random.default_rng((self.config.seed, 2, pass_)).permutation(len(self.train.rows))
 
     def _optimizer(self, network: nn.Module) -> torch.optim.Optimizer:
         weights = [parameter for parameter in network.parameters() if parameter.ndim > 1]
@@ -222,10 +225,15 @@ def _inputs(side: Side, rows: NDArray[np.int64]) -> Tensor:
 
 
 def _measure_normalization(network: nn.Module, train: Side) -> None:
-    """Set the first layer's mean and deviation to those of about 2,000 training photos."""
+    """Set the first layer's mean and deviation to those of up to 1,024 training photos."""
     normalization = network.get_submodule("normalization")
     if not isinstance(normalization, Normalization):
         raise TypeError("the first layer of every network is its normalization")
-    x = normalization.select(_inputs(train, train.rows[:: max(1, len(train.rows) // 2000)]))
-    normalization.mean.copy_(x.mean((0, 2, 3)))
-    normalization.std.copy_(x.std((0, 2, 3)).clamp(min=1e-3))
+    rows = train.rows[np.linspace(0, len(train.rows) - 1, min(len(train.rows), 1024)).astype(np.int64)]
+    moments = []  # of every photo by itself: all at once would take gigabytes for large pictures
+    for piece in batched(rows, _EVALUATION_BATCH):
+        x = normalization.select(_inputs(train, piece))
+        moments.append(torch.stack([x.mean((2, 3)), x.square().mean((2, 3))]))  # [2, N, channels]
+    mean, square = torch.cat(moments, dim=1).mean(1)
+    normalization.mean.copy_(mean)
+    normalization.std.copy_((square - mean**2).clamp(min=1e-6).sqrt())

@@ -13,13 +13,14 @@ from torch import nn
 
 from model import Checkpoint, Classifier, Preprocessing, save_checkpoint, with_golden_answers
 from model.checkpoint import Thresholds
-from model.engine import available_cores, resolve_device
+from model.engine import resolve_device, use_available_cores
+from model.errors import ConfigError
 from training.calibration import choose_unsure_threshold, fit_temperature
 from training.config import TrainingConfig
 from training.dataset import Dataset, prepare_dataset
 from training.errors import TrainingError
 from training.loop import Fit, Side, Trainer, predict_logits
-from training.metrics import Evaluation, evaluate_probabilities
+from training.metrics import Evaluation, evaluate_probabilities, wilson_interval
 from training.pretrained import read_pretrained
 from training.progress import Progress
 from training.report import write_report
@@ -63,11 +64,14 @@ def run_training(training: Training, progress: Progress) -> Evaluation:
     Raises `DatasetError`, `TrainingError` or, when stopped by a signal, `TrainingInterruptedError`.
     """
     device = resolve_device(training.device)
-    torch.set_num_threads(available_cores())
+    use_available_cores()
+    _check_places(training)
     _require_free(training)
     pretrained = None if training.pretrained is None else read_pretrained(training.pretrained)
     dataset = prepare_dataset(training.photos, training.config, training.work, progress)
     run = _run_identity(training, dataset)
+    if training.overwrite:
+        training.state_file.unlink(missing_ok=True)
     _check_resumable(training, run)
     _say_plan(training, dataset, device, progress)
     trainer = Trainer(
@@ -81,8 +85,8 @@ def run_training(training: Training, progress: Progress) -> Evaluation:
     )
     fit = trainer.fit(training.state_file, run)
     checkpoint = _calibrate(_checkpoint(training, dataset, fit), fit.network, dataset.validation)
-    evaluation = _evaluate(checkpoint, dataset.test)
-    checkpoint = replace(checkpoint, metrics={**checkpoint.metrics, "test": evaluation.to_json()})
+    evaluation, metrics = _test(checkpoint, dataset.test)
+    checkpoint = replace(checkpoint, metrics={**checkpoint.metrics, **metrics})
     save_checkpoint(with_golden_answers(checkpoint), training.out)
     Classifier.load(training.out)  # as every server will: a file that does not pass its own test is not a result
     write_report(training.report_file, checkpoint, dataset, fit, training.command)
@@ -90,22 +94,34 @@ def run_training(training: Training, progress: Progress) -> Evaluation:
     return evaluation
 
 
+def _check_places(training: Training) -> None:
+    """Refuse names that would make files overwrite each other, or become photos."""
+    if training.resume and training.overwrite:
+        raise ConfigError("--resume goes on with a training and --overwrite drops it: give one of them.")
+    if training.out.suffix != ".safetensors" or training.out.is_dir():
+        raise ConfigError(f"The checkpoint is a file whose name ends in .safetensors, not {training.out}: see --out.")
+    if training.photos.resolve() in training.out.resolve().parents:
+        raise ConfigError(
+            f"{training.out} would lie among the photos: give --out a place outside of {training.photos.resolve()}."
+        )
+
+
 def _require_free(training: Training) -> None:
     """Refuse to replace a result, or an unfinished training, that nobody asked to replace."""
     if training.overwrite:
-        training.state_file.unlink(missing_ok=True)
         return
     unfinished = training.state_file.exists()
     if unfinished and not training.resume:
         raise TrainingError(
             f"{training.work} holds an unfinished training: go on with --resume, or start again with --overwrite."
         )
-    if training.out.exists() and not unfinished:
-        raise TrainingError(f"{training.out} exists: choose another file with --out, or replace it with --overwrite.")
+    for file in (training.out, training.report_file):
+        if file.exists() and not unfinished:
+            raise TrainingError(f"{file} exists: choose another name with --out, or replace it with --overwrite.")
 
 
 def _run_identity(training: Training, dataset: Dataset) -> dict[str, Any]:
-    identity = {"config": asdict(training.config), "data": dataset.fingerprint}
+    identity = {"config": asdict(training.config), "data": dataset.fingerprint, "split": dataset.split}
     loaded: dict[str, Any] = json.loads(json.dumps(identity))  # as it will read back: tuples become lists
     return loaded
 
@@ -141,6 +157,7 @@ def _checkpoint(training: Training, dataset: Dataset, fit: Fit) -> Checkpoint:
         provenance={
             "data": {
                 "fingerprint": dataset.fingerprint,
+                "split": dataset.split,
                 "photos": dict(zip(dataset.classes, dataset.counts, strict=True)),
                 "train": len(dataset.train.rows),
                 "validation": len(dataset.validation.rows),
@@ -170,24 +187,24 @@ def _calibrate(checkpoint: Checkpoint, network: nn.Module, validation: Side) -> 
     temperature = fit_temperature(logits, labels)
     probabilities = torch.softmax(logits / temperature, 1).numpy()
     unsure = choose_unsure_threshold(probabilities, validation.labels)
-    evaluation = evaluate_probabilities(probabilities, validation.labels)
-    confident = probabilities.max(1) >= unsure
-    wrong = probabilities.argmax(1) != validation.labels
-    return replace(
-        checkpoint,
-        temperature=temperature,
-        thresholds=Thresholds(unsure=unsure),
-        metrics={
-            "validation": evaluation.to_json(),
-            "confident": {
-                "share": round(float(confident.mean()), 4),
-                "error": round(float(wrong[confident].mean()) if confident.any() else 0.0, 4),
-            },
-        },
-    )
+    metrics = {"validation": evaluate_probabilities(probabilities, validation.labels).to_json()}
+    return replace(checkpoint, temperature=temperature, thresholds=Thresholds(unsure=unsure), metrics=metrics)
 
 
-def _evaluate(checkpoint: Checkpoint, side: Side) -> Evaluation:
-    """Measure the finished classifier, through the code that serves, on photos it has never met."""
+def _test(checkpoint: Checkpoint, side: Side) -> tuple[Evaluation, dict[str, Any]]:
+    """Measure the finished classifier, through the code that serves, on photos that nothing was chosen by."""
     probabilities = Classifier(checkpoint).probabilities([side.pixels[row] for row in side.rows])
-    return evaluate_probabilities(probabilities, side.labels)
+    evaluation = evaluate_probabilities(probabilities, side.labels)
+    confident = probabilities.max(1) >= checkpoint.thresholds.unsure
+    wrong = (probabilities.argmax(1) != side.labels) & confident
+    error = wilson_interval(int(wrong.sum()), int(confident.sum())) if confident.any() else (0.0, 1.0)
+    metrics = {
+        "test": evaluation.to_json(),
+        "confident": {
+            "answers": int(confident.sum()),
+            "of": len(confident),
+            "wrong": int(wrong.sum()),
+            "error_95_interval": [round(bound, 4) for bound in error],
+        },
+    }
+    return evaluation, metrics

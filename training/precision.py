@@ -32,9 +32,10 @@ def probe_bf16(network: nn.Module, x: Tensor, labels: Tensor, progress: Progress
     bf16_seconds, rounded = _measure(network, x, labels, bf16=True)
     network.load_state_dict(state)
     network.zero_grad()
-    agreement = float(min(functional.cosine_similarity(a, b, dim=0) for a, b in zip(exact, rounded, strict=True)))
+    cosines = [functional.cosine_similarity(a, b, dim=0) for a, b in zip(exact, rounded, strict=True)]
+    agreement = float(torch.stack(cosines).min())  # NaN if one of them is; Python's own min would pass over it
     speed_up = exact_seconds / bf16_seconds
-    chosen = speed_up >= _WORTHWHILE and agreement >= _AGREEMENT  # false where a gradient is NaN
+    chosen = speed_up >= _WORTHWHILE and agreement >= _AGREEMENT  # false for NaN
     progress.say(
         f"Precision: {'bfloat16' if chosen else 'float32'} (bfloat16 is {speed_up:.2f} times as fast here, "
         f"its gradients agree to {agreement:.3f})."

@@ -19,7 +19,7 @@ def write_report(path: Path, checkpoint: Checkpoint, dataset: Dataset, fit: Fit,
         _noticed(dataset),
     ]
     try:
-        path.write_text("\n\n".join(section for section in sections if section) + "\n")
+        path.write_text("\n\n".join(section for section in sections if section) + "\n", encoding="utf-8")
     except OSError as exc:
         raise TrainingError(f"The report {path} cannot be written: {exc.strerror}.") from exc
 
@@ -27,6 +27,7 @@ def write_report(path: Path, checkpoint: Checkpoint, dataset: Dataset, fit: Fit,
 def _summary(checkpoint: Checkpoint, fit: Fit, command: str) -> str:
     test, validation, confident = (checkpoint.metrics[key] for key in ("test", "validation", "confident"))
     low, high = test["accuracy_95_interval"]
+    confident_low, confident_high = confident["error_95_interval"]
     network, provenance = checkpoint.network, checkpoint.provenance
     return f"""# {checkpoint.name}
 
@@ -42,8 +43,8 @@ looked at once, after everything had been chosen. They share no duplicate or nea
 {network.channels} channels, {network.size} px |
 | validation accuracy | {validation["accuracy"]:.2%} |
 | calibration error, test | {test["expected_calibration_error"]:.4f} (temperature {checkpoint.temperature:.3f}) |
-| "confident", validation | {confident["share"]:.1%} of answers, of which {confident["error"]:.2%} are wrong \
-(score at least {checkpoint.thresholds.unsure:.3f}) |
+| "confident", test | {confident["answers"]:,} of {confident["of"]:,} answers, of which {confident["wrong"]:,} wrong \
+(95 % interval {confident_low:.2%} to {confident_high:.2%}; score at least {checkpoint.thresholds.unsure:.3f}) |
 | libraries | {", ".join(f"{name} {number}" for name, number in provenance["libraries"].items())} |
 | date | {provenance["date"]} |"""
 
@@ -79,6 +80,6 @@ def _confusion(checkpoint: Checkpoint) -> str:
 
 def _noticed(dataset: Dataset) -> str:
     lines = [f"- {dataset.duplicates:,} duplicates or near-duplicates, kept on one side of the split."]
-    lines += [f"- One picture in different classes: {', '.join(paths)}" for paths in dataset.conflicts]
+    lines += [f"- Look the same, but lie in different classes: {', '.join(paths)}" for paths in dataset.conflicts]
     lines += [f"- Left out: `{item.path}`: {item.reason}" for item in dataset.quarantined]
     return "## Noticed in the photos\n\n" + "\n".join(lines)

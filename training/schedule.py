@@ -8,13 +8,22 @@ from training.config import Recipe, training_size
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """The plan of a training: one picture size an epoch, and the steps of an epoch."""
+    """The plan of a training: one picture size an epoch, and the steps of an epoch.
+
+    An epoch is one pass over the photos, or several where photos are few.
+    """
 
     sizes: tuple[int, ...]  # pixels, one an epoch
     batch_size: int
-    epoch_steps: int
+    pass_steps: int
+    passes: int  # an epoch
     peak_learning_rate: float
     warmup_steps: int
+
+    @property
+    def epoch_steps(self) -> int:
+        """Count the steps of an epoch."""
+        return self.passes * self.pass_steps
 
     @property
     def epochs(self) -> int:
@@ -40,17 +49,17 @@ class Schedule:
 def plan(recipe: Recipe, photos: int, size: int) -> Schedule:
     """Plan the training of `photos` training photos for a serving size in pixels.
 
-    Few photos: smaller batches, so that an epoch has steps, and repeated epochs up to the recipe's minimum.
+    Few photos: smaller batches, and several passes an epoch, so that there are the recipe's minimum of steps.
     """
     batch_size = min(recipe.batch_size, max(8, photos // 16), photos)
-    epoch_steps = photos // batch_size
-    planned = epoch_steps * sum(stage.epochs for stage in recipe.stages)
-    repeats = max(1, math.ceil(recipe.minimum_steps / planned))
-    sizes = [training_size(stage, size) for stage in recipe.stages for _ in range(stage.epochs * repeats)]
+    pass_steps = photos // batch_size
+    sizes = [training_size(stage, size) for stage in recipe.stages for _ in range(stage.epochs)]
+    passes = max(1, math.ceil(recipe.minimum_steps / (pass_steps * len(sizes))))
     return Schedule(
         sizes=tuple(sizes),
         batch_size=batch_size,
-        epoch_steps=epoch_steps,
+        pass_steps=pass_steps,
+        passes=passes,
         peak_learning_rate=recipe.peak_learning_rate * batch_size / recipe.batch_size,
-        warmup_steps=max(1, round(recipe.warmup * epoch_steps * len(sizes))),
+        warmup_steps=max(1, round(recipe.warmup * pass_steps * passes * len(sizes))),
     )

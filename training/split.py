@@ -27,10 +27,10 @@ def split_photos(
     validation: float,
     test: float,
 ) -> Split:
-    """Divide photos so that every class has its fractions and no group is on two sides.
+    """Divide photos so that every class has its fractions, as far as its groups allow, and no group is on two sides.
 
-    A group belongs to the class of most of its photos. Raises `DatasetError` for a class with fewer than three
-    groups: each side needs one.
+    Groups of more than a quarter of a side go to training. A group belongs to the class of most of its photos. Raises
+    `DatasetError` for a class with fewer than three groups: each side needs one.
     """
     rng = np.random.default_rng(seed)
     members = [np.flatnonzero(groups == group) for group in np.unique(groups)]
@@ -40,9 +40,12 @@ def split_photos(
         order = rng.permutation(np.flatnonzero(majority == label))
         if len(order) < 3:
             raise DatasetError(
-                f"The class {name!r} has {len(order)} different readable photos: "
+                f"The class {name!r} has {len(order)} different readable photos, duplicates left out: "
                 "it needs at least 3, one each to train, to validate and to test with."
             )
+        # A large group is one picture many times over: as a test it would be one question asked often.
+        sizes = np.array([len(members[group]) for group in order])
+        order = order[np.argsort(sizes > max(1, min(test, validation) * sizes.sum() / 4), kind="stable")]
         photos = np.cumsum([len(members[group]) for group in order])
         first, second = np.searchsorted(photos, [test * photos[-1], (test + validation) * photos[-1]]) + 1
         first = np.clip(first, 1, len(order) - 2)  # every side gets a group

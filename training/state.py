@@ -74,18 +74,21 @@ class TrainingState:
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
             self.network.load_state_dict(_part(tensors, "network."))
             self.averaged.load_state_dict(_part(tensors, "averaged."))
+            self._load_momentum(tensors)
+            self.bf16 = header["bf16"]
+            self.step = header["step"]
+            self.loss_sum = header["loss_sum"]
+            self.epoch_seconds = header["epoch_seconds"]
+            self.history = tuple(EpochResult(**result) for result in header["history"])
         except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as exc:
             raise TrainingError(f"The saved training in {path} is damaged: start again with --overwrite.") from exc
+
+    def _load_momentum(self, tensors: Mapping[str, Tensor]) -> None:
         for index, parameter in enumerate(self.network.parameters()):
             if f"momentum.{index}" in tensors:
                 # In the parameter's own memory layout: sums in another order would round differently.
                 momentum = torch.empty_like(parameter).copy_(tensors[f"momentum.{index}"])
                 self.optimizer.state[parameter]["momentum_buffer"] = momentum
-        self.bf16 = header["bf16"]
-        self.step = header["step"]
-        self.loss_sum = header["loss_sum"]
-        self.epoch_seconds = header["epoch_seconds"]
-        self.history = tuple(EpochResult(**result) for result in header["history"])
 
 
 def saved_run(path: Path) -> dict[str, Any]:

@@ -65,14 +65,14 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def fragile(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Write a checkpoint that answers for black pictures, while brighter ones overflow to infinity."""
-    config = NetworkConfig(family="mlp", width=2, depth=1, size=16)
+    config = NetworkConfig(family="mlp", width=2, depth=1, size=32)
     state = build_network(config, 2).state_dict()
     state["normalization.mean"].fill_(0.0)
     state["normalization.std"].fill_(1e-30)
     state["hidden.0.weight"].fill_(1e30)
     state["fc.weight"].fill_(1.0)
     checkpoint = Checkpoint(
-        name="fragile", network=config, preprocessing=Preprocessing(size=16), classes=("cat", "dog"), state=state
+        name="fragile", network=config, preprocessing=Preprocessing(size=32), classes=("cat", "dog"), state=state
     )
     black = picture(colour="black")
     golden = Golden((black,), Classifier(checkpoint).answers([black]))

@@ -1,3 +1,5 @@
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -5,8 +7,8 @@ import pytest
 
 from model.preprocessing import Preprocessing
 from tests.pictures import draw, write_folder
-from training.data import batched, data_fingerprint, decode_photos, find_photos
-from training.errors import DatasetError
+from training.data import batched, data_fingerprint, decode_photos, find_photos, printable
+from training.errors import DatasetError, TrainingError
 from training.progress import Progress
 
 PREPROCESSING = Preprocessing(size=32)
@@ -108,6 +110,62 @@ def test_interrupted_decoding_goes_on_where_it_was(tmp_path: Path, quiet: Progre
     assert (resumed[0] == 7).all()  # was done before, so is not done again
     np.testing.assert_array_equal(resumed[1:], expected[1:])
     assert decoded_rows(cache) == 6
+
+
+def spoil_pixels(cache: Path) -> None:
+    content = (cache / "pixels.npy").read_bytes()
+    (cache / "pixels.npy").write_bytes(content[: len(content) // 2])
+
+
+def spoil_journal(cache: Path) -> None:
+    lines = (cache / "journal.jsonl").read_text().splitlines(keepends=True)
+    (cache / "journal.jsonl").write_text("".join([lines[0], "[1, 2]\n", *lines[2:]]))
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        spoil_pixels,
+        spoil_journal,
+        lambda cache: (cache / "pixels.npy").unlink(),
+        lambda cache: (cache / "journal.jsonl").unlink(),
+        lambda cache: (cache / "key").unlink(),
+    ],
+)
+def test_damaged_cache_is_made_again(spoil: Callable[[Path], None], tmp_path: Path, quiet: Progress) -> None:
+    root = write_folder(tmp_path / "photos", 3)
+    paths = [file.path for file in find_photos(root).files]
+    pixels, outcomes = decode_photos(root, paths, PREPROCESSING, tmp_path / "cache", quiet)
+    expected = pixels.copy()
+    spoil(tmp_path / "cache")
+    again, outcomes_again = decode_photos(root, paths, PREPROCESSING, tmp_path / "cache", quiet)
+    np.testing.assert_array_equal(again, expected)
+    assert outcomes_again == outcomes
+
+
+def test_cache_that_cannot_be_written_is_one_sentence(tmp_path: Path, quiet: Progress) -> None:
+    root = write_folder(tmp_path / "photos", 1)
+    (tmp_path / "file").touch()
+    with pytest.raises(TrainingError, match="cannot be written: Not a directory"):
+        decode_photos(root, ["rings/000.png"], PREPROCESSING, tmp_path / "file" / "cache", quiet)
+
+
+def test_huge_file_is_quarantined_unread(tmp_path: Path, quiet: Progress) -> None:
+    with (tmp_path / "huge.png").open("wb") as file:
+        file.truncate(4 * 10**12)  # sparse: it takes no room, but no machine could read it
+    _, outcomes = decode_photos(tmp_path, ["huge.png"], PREPROCESSING, tmp_path / "cache", quiet)
+    assert "more than 500,000,000 bytes" in outcomes[0].error
+
+
+def test_name_that_is_not_utf8_is_printable_or_refused(tmp_path: Path) -> None:
+    root = write_folder(tmp_path / "photos", 1)
+    raw = os.fsencode(root)
+    Path(os.fsdecode(raw + b"/rings/caf\xe9.png")).write_bytes(b"hello")
+    names = [printable(file.path) for file in find_photos(root).files]
+    assert names == ["rings/000.png", "rings/caf\N{REPLACEMENT CHARACTER}.png", "stripes/000.png"]
+    Path(os.fsdecode(raw + b"/caf\xe9")).mkdir()
+    with pytest.raises(DatasetError, match="is not UTF-8: rename it"):
+        find_photos(root)
 
 
 def test_changed_file_or_size_begins_a_new_cache(tmp_path: Path, quiet: Progress) -> None:

@@ -2,7 +2,7 @@ import hashlib
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageEnhance
+from PIL import Image, ImageDraw, ImageEnhance
 
 from model.preprocessing import Preprocessing
 from tests.pictures import draw, encode
@@ -45,6 +45,26 @@ def test_different_pictures_are_groups_of_their_own() -> None:
 def test_flat_pictures_are_not_duplicates_of_each_other() -> None:
     files = [encode(Image.new("RGB", (50, 50), (value, value, value))) for value in (0, 90, 255)]
     assert groups_of(files).tolist() == [0, 1, 2]
+
+
+def apple(colour: tuple[int, int, int], seed: int) -> bytes:
+    """Draw an apple on a white table, each a little elsewhere."""
+    left, top = (60 + int(shift) for shift in np.random.default_rng(seed).integers(-6, 7, 2))
+    image = Image.new("RGB", (320, 320), (255, 255, 255))
+    ImageDraw.Draw(image).ellipse((left, top, left + 200, top + 200), fill=colour)
+    return encode(image)
+
+
+def test_things_of_another_colour_are_not_duplicates() -> None:
+    files = [apple(colour, seed) for colour in ((200, 30, 40), (60, 160, 50)) for seed in range(6)]
+    groups = groups_of(files)
+    assert not set(groups[:6]) & set(groups[6:])
+
+
+def test_many_alike_photos_are_one_group_in_little_memory() -> None:
+    pixels = np.broadcast_to(np.asarray(scene(1).resize((SIZE, SIZE))), (3000, SIZE, SIZE, 3))
+    digests = [str(index) for index in range(3000)]
+    assert set(group_duplicates(pixels, np.arange(3000), digests)) == {0}
 
 
 def test_only_the_asked_rows_are_looked_at() -> None:

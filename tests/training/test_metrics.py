@@ -50,9 +50,13 @@ def test_temperature_of_synthetic_logits_is_found(temperature: float) -> None:
     assert fit_temperature(honest * temperature, labels) == pytest.approx(temperature, rel=0.05)
 
 
-def test_temperature_of_perfect_logits_stays_within_bounds() -> None:
-    labels = torch.tensor([0, 1] * 20)
-    assert 0.05 <= fit_temperature(torch.nn.functional.one_hot(labels).float() * 50, labels) <= 20
+@pytest.mark.parametrize("photos", [6, 60, 600])
+def test_perfect_validation_does_not_make_scores_certain(photos: int) -> None:
+    labels = torch.arange(photos) % 2
+    logits = torch.nn.functional.one_hot(labels).float() * 7
+    scores = (logits / fit_temperature(logits, labels)).softmax(1).max(1).values
+    # N right answers of N show no more than (N + 1) / (N + 2): Laplace's rule of succession.
+    assert float(scores.mean()) == pytest.approx((photos + 1) / (photos + 2), abs=1e-3)
 
 
 def test_unsure_threshold_keeps_confident_errors_rare() -> None:
@@ -64,6 +68,12 @@ def test_unsure_threshold_keeps_confident_errors_rare() -> None:
     confident = scores >= threshold
     assert 0.9 < threshold < 1
     assert labels[confident].mean() <= CONFIDENT_ERROR
+
+
+def test_equal_scores_are_confident_together_or_not_at_all() -> None:
+    probabilities = np.tile(np.array([[0.97, 0.03]], np.float32), (210, 1))
+    labels = np.array([0] * 200 + [1] * 10)  # the first hundreds alone would look reliable
+    assert choose_unsure_threshold(probabilities, labels) == 1.0
 
 
 @pytest.mark.parametrize(("labels", "threshold"), [([0, 0, 0], 0.6), ([1, 1, 1], 1.0)])

@@ -2,14 +2,15 @@ import signal
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 import training.loop as loop_module
 from model import Classifier, NetworkConfig, load_checkpoint
-from model.errors import WhiskerError
+from model.errors import ConfigError, WhiskerError
 from tests.conftest import TINY
 from tests.pictures import draw, write_folder
 from training.config import TrainingConfig, recipe_for
@@ -147,6 +148,29 @@ def test_unfinished_training_is_not_dropped_unasked(
     assert training.out.exists()
 
 
+def test_renamed_photo_that_would_change_the_split_stops_a_resume(
+    training: Training, quiet: Progress, stop_at: Callable[[int, int], None]
+) -> None:
+    """The fingerprint of the data is the same, but a photo trained on could now be tested with."""
+    stop_at(2, signal.SIGINT)
+    with pytest.raises(TrainingInterruptedError):
+        run_training(training, quiet)
+    (training.photos / "rings" / "000.png").rename(training.photos / "rings" / "zzz.png")
+    with pytest.raises(TrainingError, match="other photos or options"):
+        run_training(replace(training, resume=True), quiet)
+
+
+def test_overwriting_with_a_wrong_folder_keeps_the_unfinished_training(
+    training: Training, quiet: Progress, stop_at: Callable[[int, int], None]
+) -> None:
+    stop_at(2, signal.SIGINT)
+    with pytest.raises(TrainingInterruptedError):
+        run_training(training, quiet)
+    with pytest.raises(DatasetError, match="There is no folder"):
+        run_training(replace(training, photos=training.photos / "typo", overwrite=True), quiet)
+    assert training.state_file.exists()
+
+
 def test_damaged_state_is_one_sentence(
     training: Training, quiet: Progress, stop_at: Callable[[int, int], None]
 ) -> None:
@@ -158,12 +182,53 @@ def test_damaged_state_is_one_sentence(
         run_training(replace(training, resume=True), quiet)
 
 
-def test_finished_checkpoint_is_not_replaced_unasked(training: Training, quiet: Progress) -> None:
-    training.out.parent.mkdir()
-    training.out.write_text("precious")
-    with pytest.raises(TrainingError, match=r"exists: choose another file with --out, or replace it with --overwrite"):
+@pytest.mark.parametrize("suffix", [".safetensors", ".md"])
+def test_existing_file_is_not_replaced_unasked(training: Training, quiet: Progress, suffix: str) -> None:
+    existing = training.out.with_suffix(suffix)
+    existing.parent.mkdir()
+    existing.write_text("precious")
+    with pytest.raises(TrainingError, match=r"exists: choose another name with --out, or replace it with --overwrite"):
         run_training(training, quiet)
-    assert training.out.read_text() == "precious"
+    assert existing.read_text() == "precious"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"resume": True, "overwrite": True}, "give one of them"),
+        ({"out": "shapes.md"}, "ends in .safetensors"),
+        ({"out": "shapes-0.1"}, "ends in .safetensors"),
+        ({"out": "photos/shapes.safetensors"}, "among the photos"),
+        ({"out": "photos/rings/shapes.safetensors"}, "among the photos"),
+    ],
+)
+def test_place_or_option_that_would_do_harm_is_refused(
+    training: Training, quiet: Progress, changes: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    if "out" in changes:
+        changes = {"out": tmp_path / changes["out"]}
+    with pytest.raises(ConfigError, match=message):
+        run_training(replace(training, **changes), quiet)
+
+
+def test_training_goes_on_from_pretrained_weights(trained: Training, training: Training, quiet: Progress) -> None:
+    recipe = recipe_for("quick", TINY, 1, learning_rate=1e-6)  # next to nothing is learned on top
+    config = replace(training.config, recipe=recipe, pretrained="its hash")
+    run_training(replace(training, config=config, pretrained=trained.out), quiet)
+    checkpoint = load_checkpoint(training.out)
+    assert checkpoint.provenance["pretrained"] == "its hash"
+    before, after = load_file(trained.out)["fc.weight"], checkpoint.state["fc.weight"]
+    torch.testing.assert_close(after, before, atol=1e-3, rtol=0)
+
+
+def test_pretrained_weights_that_do_not_fit_are_refused(trained: Training, training: Training, quiet: Progress) -> None:
+    network = NetworkConfig("mlp", width=8, depth=1, size=32, channels=1)
+    config = replace(training.config, network=network)
+    save_file({"unknown": torch.zeros(2)}, training.photos.parent / "other.safetensors")
+    with pytest.raises(TrainingError, match="No tensor of the --pretrained file fits"):
+        run_training(replace(training, config=config, pretrained=training.photos.parent / "other.safetensors"), quiet)
+    with pytest.raises(TrainingError, match="not a readable safetensors file"):
+        run_training(replace(training, pretrained=trained.report_file), quiet)
 
 
 def test_resume_without_anything_to_resume_starts(training: Training, quiet: Progress) -> None:
@@ -181,7 +246,7 @@ def test_unreadable_files_and_duplicates_are_reported(training: Training, quiet:
     assert data["duplicates"] >= 1
     report = training.report_file.read_text()
     assert "`rings/broken.jpg`: The file is not a JPEG" in report
-    assert "One picture in different classes: rings/000.png, stripes/same.png" in report
+    assert "Look the same, but lie in different classes: rings/000.png, stripes/same.png" in report
     assert (training.photos / "rings" / "broken.jpg").exists()
 
 

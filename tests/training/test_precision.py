@@ -39,8 +39,18 @@ def test_slow_bfloat16_is_not_chosen(network: torch.nn.Module, monkeypatch: pyte
 
 def test_wrong_bfloat16_is_not_chosen(network: torch.nn.Module, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(precision_module, "_WORTHWHILE", 0.0)
-    torch.nn.init.constant_(network.get_parameter("fc.weight"), 1e38)  # beyond bfloat16's last finite product
-    assert not probe(network)[0]
+    passes: list[bool] = []
+
+    def poison(gradient: torch.Tensor) -> torch.Tensor:
+        """Spoil the last pass, which is in bfloat16, as PyTorch's emulation has done now and then."""
+        passes.append(True)
+        return gradient * float("nan") if len(passes) == 8 else gradient
+
+    network.get_parameter("fc.weight").register_hook(poison)  # type: ignore[no-untyped-call]
+    chosen, text = probe(network)
+    assert not chosen
+    assert "agree to nan" in text
+    assert len(passes) == 8
 
 
 def test_probe_leaves_the_network_as_it_was() -> None:

@@ -14,15 +14,18 @@ QUICK = PRESETS["quick"]
 def test_any_number_of_photos_gives_a_plan(photos: int, preset: str) -> None:
     schedule = plan(PRESETS[preset], photos, 128)
     assert 1 <= schedule.batch_size <= min(photos, 128)
-    assert schedule.epoch_steps * schedule.batch_size <= photos
-    assert schedule.steps >= min(PRESETS[preset].minimum_steps, schedule.steps)
+    assert schedule.pass_steps * schedule.batch_size <= photos
+    assert schedule.steps >= PRESETS[preset].minimum_steps
     rates = [schedule.learning_rate(step) for step in range(0, schedule.steps, max(1, schedule.steps // 50))]
     assert all(0 < rate <= schedule.peak_learning_rate for rate in rates)
 
 
-def test_few_photos_repeat_their_epochs() -> None:
-    assert plan(QUICK, 100, 128).steps >= QUICK.minimum_steps
-    assert plan(QUICK, 100, 128).epochs > plan(QUICK, 20_000, 128).epochs == 8
+@pytest.mark.parametrize("photos", [3, 6, 100])
+def test_few_photos_are_passed_over_several_times_an_epoch(photos: int) -> None:
+    few = plan(QUICK, photos, 128)
+    assert few.steps >= QUICK.minimum_steps
+    assert few.passes > plan(QUICK, 20_000, 128).passes == 1
+    assert few.epochs == plan(QUICK, 20_000, 128).epochs == 8
 
 
 def test_learning_rate_rises_then_falls_to_zero() -> None:
@@ -62,10 +65,12 @@ def test_unknown_preset_or_epochs_are_refused() -> None:
         recipe_for("slow", NetworkConfig())
     with pytest.raises(ConfigError, match="at least 1"):
         recipe_for("quick", NetworkConfig(), 0)
+    with pytest.raises(ConfigError, match="learning rate is above 0"):
+        recipe_for("quick", NetworkConfig(), learning_rate=0)
 
 
 def test_training_sizes_stay_within_what_networks_accept() -> None:
     for stage in PRESETS["standard"].stages:
-        assert training_size(stage, 16) == 32
+        assert training_size(stage, 32) == 32
         assert training_size(stage, 512) <= 512
     assert (cache_size(128), cache_size(512)) == (160, 512)

@@ -49,6 +49,14 @@ def test_seed_chooses_the_split() -> None:
     assert split(labels, groups, 1).test.tolist() != split(labels, groups, 2).test.tolist()
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_large_groups_go_to_training(seed: int) -> None:
+    groups = [0] * 60 + list(range(60, 100)) + list(range(100, 200))
+    result = split([0] * 100 + [1] * 100, groups, seed)
+    assert not set(range(60)) & {*result.test, *result.validation}
+    assert np.bincount(np.array([0] * 100 + [1] * 100)[result.test]) == pytest.approx([10, 10], abs=2)
+
+
 def test_class_with_two_different_photos_is_refused() -> None:
     with pytest.raises(DatasetError, match="'class 1' has 2 different"):
         split([0, 0, 0, 1, 1, 1], [0, 1, 2, 3, 4, 4])
