@@ -13,8 +13,9 @@ from torch import Tensor
 from model.checkpoint import Golden
 from model.errors import CheckpointError
 
-# Decoders may round a pixel differently from version to version; that moved no probability by more than 0.002 here.
-TOLERANCE = 0.01
+# Decoders may round differently from version to version. Moving every value of every picture by up to one, at random,
+# 200 times, moved no probability of the bundled checkpoint by more than half of this.
+TOLERANCE = 0.02
 _SEED = 20_150_421
 
 

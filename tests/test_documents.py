@@ -49,6 +49,10 @@ def test_every_make_target_in_a_page_exists() -> None:
     assert {"run", "test", "check"} <= named <= targets
 
 
+def test_no_page_has_a_gap_left_to_fill() -> None:
+    assert [page.name for page in PAGES if "@@" in page.read_text()] == []
+
+
 def test_links_between_pages_lead_somewhere() -> None:
     for page in PAGES:
         for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
