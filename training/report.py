@@ -31,8 +31,8 @@ def _summary(checkpoint: Checkpoint, fit: Fit, command: str) -> str:
     network, provenance = checkpoint.network, checkpoint.provenance
     return f"""# {checkpoint.name}
 
-**Test accuracy {test["accuracy"]:.2%}**, 95 % interval {low:.2%} to {high:.2%}, on {test["photos"]:,} photos that were
-looked at once, after everything had been chosen. They share no duplicate or near-duplicate with training.
+**Test accuracy {test["accuracy"]:.2%}**, 95 % interval {low:.2%} to {high:.2%}, on {test["photos"]:,} photos that
+this training looked at once, after everything had been chosen. They share no duplicate or near-duplicate with training.
 
 | | |
 |---|---|
