@@ -121,10 +121,10 @@ def _cells(result: _Result) -> tuple[str, str, str, str]:
 
 def _print_table(results: Sequence[_Result]) -> None:
     from rich.console import Console  # noqa: PLC0415 - only a terminal needs it
-    from rich.table import Table  # noqa: PLC0415
+    from rich.table import Column, Table  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
-    table = Table("photo", "label", "score", "verdict")
+    table = Table(*(Column(name, overflow="fold") for name in ("photo", "label", "score", "verdict")))
     for result in results:
         table.add_row(*(Text(cell, style="" if result.prediction else "red") for cell in _cells(result)))
     Console().print(table)

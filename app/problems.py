@@ -107,7 +107,7 @@ class ProblemMiddleware:
 
         try:
             await self.app(scope, receive, send_noticed)
-        except Exception as exc:
+        except Exception as exc:  # the last resort: whatever it is, the client gets a problem
             if started or scope["type"] != "http":
                 raise
             await _response(exc, self._metrics)(scope, receive, send)

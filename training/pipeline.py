@@ -18,7 +18,7 @@ from model.errors import ConfigError
 from training.calibration import choose_unsure_threshold, fit_temperature
 from training.config import TrainingConfig
 from training.dataset import Dataset, prepare_dataset
-from training.errors import TrainingError
+from training.errors import TrainingError, TrainingInterruptedError
 from training.loop import Fit, Side, Trainer, predict_logits
 from training.metrics import Evaluation, evaluate_probabilities, wilson_interval
 from training.pretrained import read_pretrained
@@ -68,7 +68,12 @@ def run_training(training: Training, progress: Progress) -> Evaluation:
     _check_places(training)
     _require_free(training)
     pretrained = None if training.pretrained is None else read_pretrained(training.pretrained)
-    dataset = prepare_dataset(training.photos, training.config, training.work, progress)
+    try:
+        dataset = prepare_dataset(training.photos, training.config, training.work, progress)
+    except KeyboardInterrupt as exc:
+        raise TrainingInterruptedError(
+            "Stopped while preparing the photos: the same command goes on with what is decoded."
+        ) from exc
     run = _run_identity(training, dataset)
     if training.overwrite:
         training.state_file.unlink(missing_ok=True)

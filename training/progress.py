@@ -53,7 +53,7 @@ class Progress:
         if not self.console.is_terminal:
             yield Task(name, total, self.console, None, None)
             return
-        columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"))
+        columns = (TextColumn("{task.description}"), BarColumn(20), TextColumn("{task.percentage:>3.0f} %"))
         with Bar(*columns, TextColumn("{task.fields[rate]}"), TimeRemainingColumn(), console=self.console) as bar:
             yield Task(name, total, self.console, bar, bar.add_task(name, total=max(total, 1e-9), rate=""))
 

@@ -148,6 +148,20 @@ def test_unfinished_training_is_not_dropped_unasked(
     assert training.out.exists()
 
 
+def test_interrupted_preparation_says_how_to_go_on(
+    training: Training, quiet: Progress, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("training.dataset.group_duplicates", interrupted)
+    with pytest.raises(TrainingInterruptedError, match="the same command goes on"):
+        run_training(training, quiet)
+    monkeypatch.undo()
+    run_training(training, quiet)
+    assert training.out.exists()
+
+
 def test_renamed_photo_that_would_change_the_split_stops_a_resume(
     training: Training, quiet: Progress, stop_at: Callable[[int, int], None]
 ) -> None:
