@@ -1,4 +1,4 @@
-"""Augmentation of whole batches: crop, turn, mirror, recolour and erase, with one affine map and no loop."""
+"""Augmentation of whole batches: crop, mirror and recolour, with one affine map and no loop."""
 
 import math
 
@@ -16,30 +16,26 @@ _LOG_RATIO = math.log(4 / 3)  # crops between 3:4 and 4:3
 def augment(pixels: Tensor, flipped: Tensor, size: int, recipe: Recipe, generator: torch.Generator) -> Tensor:
     """Turn uint8 `[N, H, W, 3]` into differently augmented float32 `[N, 3, size, size]` RGB in 0..1.
 
-    `flipped` is bool `[N]`: which pictures to mirror. All other randomness comes from `generator`, on the CPU.
+    `flipped`, bool `[N]`, says which pictures to mirror; all else is drawn from `generator`. Both are on the CPU.
     """
     x = pixels.permute(0, 3, 1, 2).float() / 255  # [N, 3, H, W], channels last
     if x.shape[2] > _PRESHRINK * size:
         x = functional.interpolate(x, round(_PRESHRINK * size), mode="bilinear", antialias=True)
     x = _crop(x, flipped, size, recipe, generator)
-    x = _recolour(x, recipe.colour, generator)
-    return _erase(x, recipe.erasing, generator).contiguous(memory_format=torch.channels_last)
+    return _recolour(x, recipe.colour, generator).contiguous(memory_format=torch.channels_last)
 
 
 def _crop(x: Tensor, flipped: Tensor, size: int, recipe: Recipe, generator: torch.Generator) -> Tensor:
-    """Sample a random part of random shape, turned a little (Inception crop, Szegedy et al. 2015)."""
+    """Sample a random part of random shape (Inception crop, Szegedy et al. 2015)."""
     n = len(x)
     area = _uniform(n, recipe.minimum_crop, 1.0, generator)
     ratio = _uniform(n, -_LOG_RATIO, _LOG_RATIO, generator).exp()
     width, height = (area * ratio).sqrt().clamp(max=1), (area / ratio).sqrt().clamp(max=1)  # of the source's 1
     centre_x = _uniform(n, -1.0, 1.0, generator) * (1 - width)
     centre_y = _uniform(n, -1.0, 1.0, generator) * (1 - height)
-    angle = _uniform(n, -1.0, 1.0, generator) * math.radians(recipe.rotation)
     mirror = 1 - 2 * flipped.float()
-    rows = (
-        torch.stack((width * mirror * angle.cos(), -height * angle.sin(), centre_x), 1),
-        torch.stack((width * mirror * angle.sin(), height * angle.cos(), centre_y), 1),
-    )
+    zero = torch.zeros(n)
+    rows = (torch.stack((width * mirror, zero, centre_x), 1), torch.stack((zero, height, centre_y), 1))
     theta = torch.stack(rows, 1).to(x.device)  # [N, 2, 3]: target coordinates -> source coordinates, both -1..1
     grid = functional.affine_grid(theta, [n, 3, size, size], align_corners=False)
     return functional.grid_sample(x, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
@@ -54,18 +50,6 @@ def _recolour(x: Tensor, strength: float, generator: torch.Generator) -> Tensor:
     x = luma + (x - luma) * saturation
     mean = luma.mean((2, 3), keepdim=True)
     return ((mean + (x - mean) * contrast) * brightness).clamp_(0, 1)
-
-
-def _erase(x: Tensor, probability: float, generator: torch.Generator) -> Tensor:
-    """Paint a rectangle of 2 to 20 % of the area in the picture's mean colour (Zhong et al. 2017)."""
-    n, size = len(x), x.shape[2]
-    chosen = _uniform(n, 0.0, 1.0, generator) < probability
-    half_height, half_width = ((_uniform(n, 0.02, 0.2, generator).sqrt() / 2) for _ in range(2))
-    axis = (torch.arange(size) + 0.5) / size
-    rows = (axis - _uniform(n, 0.0, 1.0, generator)[:, None]).abs() < half_height[:, None]  # [N, H]
-    columns = (axis - _uniform(n, 0.0, 1.0, generator)[:, None]).abs() < half_width[:, None]  # [N, W]
-    mask = (rows[:, None, :, None] & columns[:, None, None, :] & chosen[:, None, None, None]).to(x.device)
-    return torch.where(mask, x.mean((2, 3), keepdim=True), x)
 
 
 def _uniform(n: int, low: float, high: float, generator: torch.Generator) -> Tensor:

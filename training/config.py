@@ -36,11 +36,9 @@ class Recipe:
     label_smoothing: float = 0.1  # some labels are wrong: never demand certainty (Szegedy et al. 2016)
     gradient_norm: float = 5.0  # clipped above; seen only in the first steps and in networks without batch-norm
     averaging_epochs: float = 1.0  # time constant of the averaged weights
-    # Few epochs underfit: stronger augmentation than this cost accuracy on the training side itself.
+    # Few epochs underfit: with stronger augmentation even photos trained on were often wrong (docs/adr/0003).
     minimum_crop: float = 0.4  # of the picture's area
     colour: float = 0.2  # largest relative change of brightness, contrast and saturation
-    rotation: float = 0.0  # degrees, either way
-    erasing: float = 0.0  # fraction of pictures that lose a rectangle
 
 
 PRESETS = {

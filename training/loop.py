@@ -132,7 +132,7 @@ class Trainer:
         seed = np.random.SeedSequence((self.config.seed, 3, step)).generate_state(1)[0]
         generator = torch.Generator().manual_seed(int(seed))
         # Each photo is seen both ways round in any two passes (Jordan 2024).
-        flipped = torch.from_numpy((self._parity[picked] + pass_) % 2 == 1).to(self.device)
+        flipped = torch.from_numpy((self._parity[picked] + pass_) % 2 == 1)
         pixels = torch.from_numpy(self.train.pixels[self.train.rows[picked]]).to(self.device)
         size = self.schedule.sizes[min(epoch, self.schedule.epochs - 1)]
         x = augment(pixels, flipped, size, self.recipe, generator)

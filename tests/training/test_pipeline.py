@@ -1,5 +1,3 @@
-import signal
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,41 +6,14 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-import training.loop as loop_module
 from model import Classifier, NetworkConfig, load_checkpoint
 from model.errors import ConfigError, WhiskerError
 from tests.conftest import TINY
-from tests.pictures import draw, write_folder
 from training.config import TrainingConfig, recipe_for
-from training.errors import DatasetError, TrainingError, TrainingInterruptedError
+from training.errors import DatasetError, TrainingError
 from training.loop import Trainer
 from training.pipeline import Training, run_training
 from training.progress import Progress
-
-
-@pytest.fixture
-def training(tmp_path: Path) -> Training:
-    """Make a training of three short epochs on a small folder."""
-    photos = write_folder(tmp_path / "photos", 20)
-    config = TrainingConfig(recipe_for("quick", TINY, epochs=3), TINY, precision="float32")
-    return Training(photos, tmp_path / "out" / "shapes.safetensors", config, device="cpu", command="whisker train x")
-
-
-@pytest.fixture
-def stop_at(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, int], None]:
-    """Return a function that sends the process a signal in a training step, or never if that is negative."""
-    original = Trainer._step  # noqa: SLF001 - a step is the one place that a signal must be able to hit
-
-    def arrange(step: int, number: int) -> None:
-        def stepping(trainer: Trainer, x: torch.Tensor, labels: torch.Tensor) -> float:
-            loss = original(trainer, x, labels)
-            if trainer.state.step == step:
-                signal.raise_signal(number)
-            return loss
-
-        monkeypatch.setattr(Trainer, "_step", stepping)
-
-    return arrange
 
 
 def test_trained_checkpoint_is_good_and_says_how_it_was_made(trained: Training) -> None:
@@ -82,118 +53,6 @@ def test_report_has_the_figures(trained: Training) -> None:
 def test_finished_training_leaves_no_state(trained: Training) -> None:
     assert not trained.state_file.exists()
     assert trained.work.is_dir()
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("step", [1, 3, 5])
-def test_resumed_training_gives_the_same_weights(
-    training: Training, quiet: Progress, stop_at: Callable[[int, int], None], number: int, step: int
-) -> None:
-    run_training(training, quiet)
-    whole = load_file(training.out)
-    interrupted = replace(training, out=training.out.with_stem("interrupted"))
-    stop_at(step, number)
-    with pytest.raises(TrainingInterruptedError, match="--resume"):
-        run_training(interrupted, quiet)
-    assert not interrupted.out.exists()
-    stop_at(-1, number)
-    run_training(replace(interrupted, resume=True), quiet)
-    resumed = load_file(interrupted.out)
-    assert whole.keys() == resumed.keys()
-    for name, tensor in whole.items():
-        assert torch.equal(tensor, resumed[name]), name
-
-
-def test_kill_loses_at_most_the_time_since_the_last_save(
-    training: Training, quiet: Progress, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(loop_module, "_SAVE_SECONDS", 0.0)  # every step is due for a save
-    original = Trainer._step  # noqa: SLF001
-
-    def killed(trainer: Trainer, x: torch.Tensor, labels: torch.Tensor) -> float:
-        if trainer.state.step == 4:
-            raise KeyboardInterrupt  # no handler, no farewell
-        return original(trainer, x, labels)
-
-    monkeypatch.setattr(Trainer, "_step", killed)
-    with pytest.raises(KeyboardInterrupt):
-        run_training(training, quiet)
-    steps: list[int] = []
-
-    def noting(trainer: Trainer, x: torch.Tensor, labels: torch.Tensor) -> float:
-        steps.append(trainer.state.step)
-        return original(trainer, x, labels)
-
-    monkeypatch.setattr(Trainer, "_step", noting)
-    run_training(replace(training, resume=True), quiet)
-    assert steps[0] == 4
-
-
-def test_unfinished_training_is_not_dropped_unasked(
-    training: Training, quiet: Progress, stop_at: Callable[[int, int], None]
-) -> None:
-    stop_at(2, signal.SIGINT)
-    with pytest.raises(TrainingInterruptedError):
-        run_training(training, quiet)
-    with pytest.raises(TrainingError, match="unfinished training: go on with --resume"):
-        run_training(training, quiet)
-    other = replace(training, config=replace(training.config, seed=5), resume=True)
-    with pytest.raises(TrainingError, match="other photos or options"):
-        run_training(other, quiet)
-    draw("rings", 77).save(training.photos / "rings" / "new.png")
-    with pytest.raises(TrainingError, match="other photos or options"):
-        run_training(replace(training, resume=True), quiet)
-    stop_at(-1, signal.SIGINT)
-    run_training(replace(training, overwrite=True), quiet)
-    assert training.out.exists()
-
-
-def test_interrupted_preparation_says_how_to_go_on(
-    training: Training, quiet: Progress, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def interrupted(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("training.dataset.group_duplicates", interrupted)
-    with pytest.raises(TrainingInterruptedError, match="the same command goes on"):
-        run_training(training, quiet)
-    monkeypatch.undo()
-    run_training(training, quiet)
-    assert training.out.exists()
-
-
-def test_renamed_photo_that_would_change_the_split_stops_a_resume(
-    training: Training, quiet: Progress, stop_at: Callable[[int, int], None]
-) -> None:
-    """The fingerprint of the data is the same, but a photo trained on could now be tested with."""
-    stop_at(2, signal.SIGINT)
-    with pytest.raises(TrainingInterruptedError):
-        run_training(training, quiet)
-    (training.photos / "rings" / "000.png").rename(training.photos / "rings" / "zzz.png")
-    with pytest.raises(TrainingError, match="other photos or options"):
-        run_training(replace(training, resume=True), quiet)
-
-
-def test_overwriting_with_a_wrong_folder_keeps_the_unfinished_training(
-    training: Training, quiet: Progress, stop_at: Callable[[int, int], None]
-) -> None:
-    stop_at(2, signal.SIGINT)
-    with pytest.raises(TrainingInterruptedError):
-        run_training(training, quiet)
-    with pytest.raises(DatasetError, match="There is no folder"):
-        run_training(replace(training, photos=training.photos / "typo", overwrite=True), quiet)
-    assert training.state_file.exists()
-
-
-def test_damaged_state_is_one_sentence(
-    training: Training, quiet: Progress, stop_at: Callable[[int, int], None]
-) -> None:
-    stop_at(2, signal.SIGINT)
-    with pytest.raises(TrainingInterruptedError):
-        run_training(training, quiet)
-    training.state_file.write_bytes(training.state_file.read_bytes()[:-50])
-    with pytest.raises(TrainingError, match="damaged: start again with --overwrite"):
-        run_training(replace(training, resume=True), quiet)
 
 
 @pytest.mark.parametrize("suffix", [".safetensors", ".md"])
@@ -243,11 +102,6 @@ def test_pretrained_weights_that_do_not_fit_are_refused(trained: Training, train
         run_training(replace(training, config=config, pretrained=training.photos.parent / "other.safetensors"), quiet)
     with pytest.raises(TrainingError, match="not a readable safetensors file"):
         run_training(replace(training, pretrained=trained.report_file), quiet)
-
-
-def test_resume_without_anything_to_resume_starts(training: Training, quiet: Progress) -> None:
-    run_training(replace(training, resume=True), quiet)
-    assert Classifier.load(training.out).classes == ("rings", "stripes")
 
 
 def test_unreadable_files_and_duplicates_are_reported(training: Training, quiet: Progress) -> None:
@@ -308,3 +162,10 @@ def test_folder_that_cannot_be_written_is_one_sentence(training: Training, quiet
     blocker.write_text("a file where the folder belongs")
     with pytest.raises(WhiskerError, match="cannot be written"):
         run_training(training, quiet)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_training_runs_on_cuda(training: Training, quiet: Progress) -> None:
+    run_training(replace(training, device="cuda"), quiet)
+    assert Classifier.load(training.out).classes == ("rings", "stripes")

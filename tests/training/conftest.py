@@ -1,0 +1,16 @@
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import TINY
+from tests.pictures import write_folder
+from training.config import TrainingConfig, recipe_for
+from training.pipeline import Training
+
+
+@pytest.fixture
+def training(tmp_path: Path) -> Training:
+    """Make a training of three short epochs on a small folder."""
+    photos = write_folder(tmp_path / "photos", 20)
+    config = TrainingConfig(recipe_for("quick", TINY, epochs=3), TINY, precision="float32")
+    return Training(photos, tmp_path / "out" / "shapes.safetensors", config, device="cpu", command="whisker train x")
