@@ -108,6 +108,7 @@ def _to_json(result: _Result, top_k: int) -> dict[str, Any]:
         "label": prediction.label,
         "score": prediction.score,
         "verdict": prediction.verdict,
+        "unknown_score": prediction.unknown_score,
         "predictions": [{"label": scored.label, "score": scored.score} for scored in prediction.predictions[:top_k]],
     }
 

@@ -27,6 +27,7 @@ from app.schemas import (
 from app.service import Outcome, Service
 from app.uploads import FIELD, FORM, RAW, read_upload
 from model.errors import PictureTooLargeError, UndecodablePictureError, UnsupportedFormatError
+from model.novelty import UNKNOWN_SCORE
 from model.preprocessing import FORMATS
 
 router = APIRouter()
@@ -83,6 +84,7 @@ async def predict(
         label=outcome.prediction.label,
         score=outcome.prediction.score,
         verdict=outcome.prediction.verdict,
+        unknown_score=outcome.prediction.unknown_score,
         predictions=[
             ScoredLabel(label=scored.label, score=scored.score) for scored in outcome.prediction.predictions[:top_k]
         ],
@@ -155,7 +157,10 @@ async def model_card(service: ServiceDep, settings: SettingsDep) -> ModelCard:
         ),
         network=dataclasses.asdict(checkpoint.network),
         temperature=checkpoint.temperature,
-        thresholds=dataclasses.asdict(checkpoint.thresholds),
+        thresholds={
+            "unsure": checkpoint.thresholds.unsure,
+            "unknown": None if checkpoint.novelty is None else UNKNOWN_SCORE,
+        },
         metrics=dict(checkpoint.metrics),
         provenance=dict(checkpoint.provenance),
     )

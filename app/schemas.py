@@ -54,11 +54,19 @@ class PredictionAnswer(Answer):
     score: Score
     verdict: Verdict = Field(
         description=(
-            "Whether to believe the label. `confident`: the calibrated score reaches the checkpoint's threshold; "
-            "`unsure`: it does not. `unknown`, for a picture like nothing trained on, is reserved: this version "
-            "rests on the score alone and does not give it."
+            "Whether to believe the label. `unknown`: the picture is like nothing trained on (`unknown_score` above "
+            "0.5); else `confident`: the calibrated score reaches the checkpoint's threshold; `unsure`: it does not."
         ),
         examples=["confident"],
+    )
+    unknown_score: float | None = Field(
+        ge=0,
+        le=1,
+        description=(
+            "How unlike the training photos the picture is: 0.1 is typical of photos of known classes, and above 0.5 "
+            "the verdict is `unknown`. `null` where the checkpoint has no measure of it."
+        ),
+        examples=[0.0832],
     )
     predictions: list[ScoredLabel] = Field(description="The `top_k` best classes, best first.")
     model: CheckpointId
@@ -107,7 +115,10 @@ class ModelCard(Answer):
     input: InputCard
     network: dict[str, Any] = Field(examples=[{"family": "resnet", "width": 32, "depth": 2}])
     temperature: float = Field(description="Divides the logits; fitted so that scores are calibrated.")
-    thresholds: dict[str, float] = Field(description="A best score below `unsure` gets that verdict.")
+    thresholds: dict[str, float | None] = Field(
+        description="A best score below `unsure`, or an unknown score above `unknown`, gets that verdict.",
+        examples=[{"unsure": 0.9, "unknown": 0.5}],
+    )
     metrics: dict[str, Any] = Field(description="Measured at training, with intervals.")
     provenance: dict[str, Any] = Field(description="Data fingerprint, seed, counts, recipe, versions, date.")
 

@@ -1,8 +1,9 @@
 """The checkpoint: one safetensors file that holds a network and all that is needed to use it.
 
 Tensors: the network's state dict under its own names, and `golden.picture.N` (an encoded file's bytes, uint8) with
-`golden.probabilities` (float32 `[pictures, classes]`). The safetensors metadata holds one JSON document under
-`whisker`. Nothing in the file is code, and nothing in it is executed.
+`golden.probabilities` (float32 `[pictures, classes]`), and, where novelty was fitted, `novelty.prototypes` (float16)
+and `novelty.direction` (float32). The safetensors metadata holds one JSON document under `whisker`. Nothing in the
+file is code, and nothing in it is executed.
 """
 
 import dataclasses
@@ -22,11 +23,14 @@ from torch import Tensor
 
 from model.errors import CheckpointError, ConfigError
 from model.network import NetworkConfig, build_network
+from model.novelty import Novelty
 from model.preprocessing import Preprocessing
 
 FORMAT_VERSION = 1
 _HEADER = "whisker"
 _GOLDEN = "golden."
+_NOVELTY = "novelty."
+_NOVELTY_NUMBERS = ("neighbours", "distance_weight", "typical", "threshold")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +61,14 @@ class Checkpoint:
     thresholds: Thresholds = Thresholds()
     metrics: Mapping[str, Any] = field(default_factory=dict)
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    novelty: Novelty | None = None  # without, no verdict is "unknown"
     golden: Golden | None = None
     sha256: str = ""  # of the file it was loaded from
+
+
+def is_checkpoint(metadata: Mapping[str, str]) -> bool:
+    """Tell from a safetensors file's metadata whether it is a Whisker checkpoint, whole or damaged."""
+    return _HEADER in metadata
 
 
 def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
@@ -72,6 +82,9 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
     for index, picture in enumerate(checkpoint.golden.pictures):
         tensors[f"{_GOLDEN}picture.{index}"] = torch.frombuffer(bytearray(picture), dtype=torch.uint8)
     tensors[f"{_GOLDEN}probabilities"] = checkpoint.golden.probabilities.contiguous()
+    if checkpoint.novelty is not None:
+        tensors[f"{_NOVELTY}prototypes"] = checkpoint.novelty.prototypes.half().contiguous()
+        tensors[f"{_NOVELTY}direction"] = checkpoint.novelty.direction.contiguous()
     header = _to_header(checkpoint)
     header["digest"] = content_digest(header, tensors)
     # One entry only: safetensors writes several in random order, and equal checkpoints shall be equal files.
@@ -137,10 +150,15 @@ def _to_header(checkpoint: Checkpoint) -> dict[str, Any]:
         "classes": list(checkpoint.classes),
         "temperature": checkpoint.temperature,
         "thresholds": dataclasses.asdict(checkpoint.thresholds),
+        "novelty": None if checkpoint.novelty is None else _novelty_header(checkpoint.novelty),
         "metrics": dict(checkpoint.metrics),
         "provenance": dict(checkpoint.provenance),
     }
     return cast(dict[str, Any], json.loads(json.dumps(header)))  # as it will read back: tuples become lists
+
+
+def _novelty_header(novelty: Novelty) -> dict[str, float]:
+    return {name: getattr(novelty, name) for name in _NOVELTY_NUMBERS}
 
 
 def _parse_header(metadata: Mapping[str, str]) -> dict[str, Any]:
@@ -164,16 +182,20 @@ def _from_header(header: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Ch
     try:
         preprocessing = dict(header["preprocessing"])
         preprocessing["background"] = tuple(preprocessing["background"])
+        network = dict(header["network"])
+        if isinstance(network["depth"], list):
+            network["depth"] = tuple(network["depth"])
         return Checkpoint(
             name=str(header["name"]),
-            network=NetworkConfig(**header["network"]),
+            network=NetworkConfig(**network),
             preprocessing=Preprocessing(**preprocessing),
             classes=_classes(header["classes"]),
-            state={name: tensor for name, tensor in tensors.items() if not name.startswith(_GOLDEN)},
+            state={name: tensor for name, tensor in tensors.items() if not name.startswith((_GOLDEN, _NOVELTY))},
             temperature=_positive(header["temperature"]),
             thresholds=Thresholds(unsure=_fraction(header["thresholds"]["unsure"])),
             metrics=dict(header["metrics"]),
             provenance=dict(header["provenance"]),
+            novelty=_novelty(header.get("novelty"), tensors),
             golden=_golden(tensors, len(header["classes"])),
         )
     except ConfigError as exc:
@@ -217,10 +239,29 @@ def _golden(tensors: Mapping[str, Tensor], classes: int) -> Golden:
     return Golden(tuple(pictures), probabilities.float())
 
 
+def _novelty(numbers: Mapping[str, Any] | None, tensors: Mapping[str, Tensor]) -> Novelty | None:
+    if numbers is None:
+        return None
+    prototypes, direction = (tensors.get(f"{_NOVELTY}{name}") for name in ("prototypes", "direction"))
+    if prototypes is None or direction is None or prototypes.dim() != 2 or direction.shape != prototypes.shape[1:]:
+        _fail("lacks the tensors of its novelty measure, or has them in the wrong shape")
+    neighbours, *others = (numbers[name] for name in _NOVELTY_NUMBERS)
+    if not isinstance(neighbours, int) or not 1 <= neighbours <= len(prototypes):
+        _fail(f"compares with {neighbours!r} prototypes, where it has {len(prototypes)}")
+    distance_weight, typical, threshold = (float(value) for value in others)
+    novelty = Novelty(prototypes.float(), direction.float(), neighbours, distance_weight, typical, threshold)
+    if not all(math.isfinite(value) for value in (distance_weight, typical, threshold)):
+        _fail("has NaN or infinity in its novelty measure")
+    return novelty
+
+
 def _check_state(checkpoint: Checkpoint) -> None:
     """Compare names, shapes and dtypes with those of a network built (without memory) from the configuration."""
     with torch.device("meta"):
-        expected = build_network(checkpoint.network, len(checkpoint.classes)).state_dict()
+        network = build_network(checkpoint.network, len(checkpoint.classes))
+    expected = network.state_dict()
+    if checkpoint.novelty is not None:
+        _check_novelty(checkpoint.novelty, network.fc.in_features)
     for name in sorted(expected.keys() ^ checkpoint.state.keys()):
         _fail(f"lacks the tensor {name!r}" if name in expected else f"has a tensor {name!r} that its network lacks")
     for name, want in expected.items():
@@ -229,6 +270,13 @@ def _check_state(checkpoint: Checkpoint) -> None:
             _fail(f"has {name!r} as {have.dtype} {_shape(have)}, where its network needs {want.dtype} {_shape(want)}")
         if not torch.isfinite(have).all():
             _fail(f"has NaN or infinity in {name!r}: its training went wrong")
+
+
+def _check_novelty(novelty: Novelty, features: int) -> None:
+    if novelty.prototypes.shape[1] != features:
+        _fail(f"has prototypes of {novelty.prototypes.shape[1]} features, where its network has {features}")
+    if not (torch.isfinite(novelty.prototypes).all() and torch.isfinite(novelty.direction).all()):
+        _fail("has NaN or infinity in its novelty measure")
 
 
 def content_digest(header: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:

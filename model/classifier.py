@@ -15,6 +15,7 @@ from model.engine import Engine, resolve_device
 from model.errors import CheckpointError, PictureError
 from model.golden import check_golden_answers, golden_pictures
 from model.network import build_network
+from model.novelty import UNKNOWN_SCORE
 from model.preprocessing import Preprocessing
 
 Verdict = Literal["confident", "unsure", "unknown"]
@@ -30,10 +31,15 @@ class ClassScore:
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """The answer for one picture: every class, best first, and whether to believe the best."""
+    """The answer for one picture: every class, best first, and whether to believe the best.
+
+    `unknown_score` says how unlike the training photos the picture is: 0.1 is typical of photos of known classes, and
+    above 0.5 the verdict is "unknown". It is `None` where the checkpoint has no measure of it.
+    """
 
     predictions: tuple[ClassScore, ...]
     verdict: Verdict
+    unknown_score: float | None
 
     @property
     def label(self) -> str:
@@ -44,6 +50,14 @@ class Prediction:
     def score(self) -> float:
         """Give the best class's calibrated probability."""
         return self.predictions[0].score
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """The answers for N pictures: calibrated probabilities float32 `[N, classes]`, unknown scores `[N]` or `None`."""
+
+    probabilities: NDArray[np.float32]
+    unknown: NDArray[np.float32] | None
 
 
 class Classifier:
@@ -103,23 +117,33 @@ class Classifier:
 
     def predict_pixels(self, pixels: Sequence[NDArray[np.uint8]]) -> list[Prediction]:
         """Classify pictures that `preprocessing` has decoded, each uint8 `[size, size, 3]` RGB."""
-        return [self._prediction(row) for row in self.probabilities(pixels)] if pixels else []
+        if not pixels:
+            return []
+        scores = self.scores(pixels)
+        unknown = [None] * len(pixels) if scores.unknown is None else scores.unknown.tolist()
+        return [self._prediction(*answer) for answer in zip(scores.probabilities, unknown, strict=True)]
 
-    def probabilities(self, pixels: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
-        """Compute calibrated probabilities float32 `[N, classes]`: softmax of the logits over the temperature."""
-        logits = self._engine.logits(pixels) / self.checkpoint.temperature
-        probabilities: NDArray[np.float32] = torch.softmax(logits, dim=1).numpy()
-        return probabilities
+    def scores(self, pixels: Sequence[NDArray[np.uint8]]) -> Scores:
+        """Compute probabilities, the softmax of the logits over the temperature, and unknown scores."""
+        outputs = self._engine.run(pixels)
+        probabilities = torch.softmax(outputs.logits / self.checkpoint.temperature, dim=1).numpy()
+        novelty = self.checkpoint.novelty
+        return Scores(probabilities, None if novelty is None else novelty.scores(outputs.features))
 
     def answers(self, pictures: Sequence[bytes]) -> torch.Tensor:
         """Compute float32 probabilities `[pictures, classes]` for encoded pictures."""
-        return torch.from_numpy(self.probabilities([self.preprocessing.decode(picture) for picture in pictures]))
+        scores = self.scores([self.preprocessing.decode(picture) for picture in pictures])
+        return torch.from_numpy(scores.probabilities)
 
-    def _prediction(self, probabilities: NDArray[np.float32]) -> Prediction:
+    def _prediction(self, probabilities: NDArray[np.float32], unknown_score: float | None) -> Prediction:
         order = np.argsort(-probabilities, kind="stable")
-        scores = tuple(ClassScore(self.classes[index], float(probabilities[index])) for index in order)
-        # The score alone cannot tell a stranger from a close call, so "unknown" is not given yet (docs/serving.md).
-        return Prediction(scores, "confident" if scores[0].score >= self.checkpoint.thresholds.unsure else "unsure")
+        predictions = tuple(ClassScore(self.classes[index], float(probabilities[index])) for index in order)
+        return Prediction(predictions, self._verdict(predictions[0].score, unknown_score), unknown_score)
+
+    def _verdict(self, score: float, unknown_score: float | None) -> Verdict:
+        if unknown_score is not None and unknown_score > UNKNOWN_SCORE:
+            return "unknown"
+        return "confident" if score >= self.checkpoint.thresholds.unsure else "unsure"
 
 
 def with_golden_answers(checkpoint: Checkpoint) -> Checkpoint:

@@ -4,14 +4,16 @@ import copy
 import math
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from model.errors import DeviceError, InferenceError
+from model.network import Network
 
 BATCH_SIZES = (1, 2, 4, 8, 16, 32)  # oneDNN keeps a primitive per input shape: few shapes, all warmed
 _CGROUP_QUOTAS = (  # (quota file, period file or None when both stand in one): version 2, then version 1
@@ -42,9 +44,12 @@ def available_cores() -> int:
     return max(1, min(cores, math.ceil(_cgroup_cores() or cores)))
 
 
-def use_available_cores() -> None:
-    """Let PyTorch compute with as many threads as this process may use cores; by itself it overlooks quotas."""
-    torch.set_num_threads(available_cores())
+def use_available_cores(processes: int = 1) -> None:
+    """Let PyTorch compute with as many threads as this process may use cores; by itself it overlooks quotas.
+
+    `processes` is how many share them.
+    """
+    torch.set_num_threads(max(1, available_cores() // processes))
 
 
 def _cgroup_cores() -> float | None:
@@ -59,38 +64,46 @@ def _cgroup_cores() -> float | None:
     return None
 
 
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """What a forward pass gives for N pictures: float32 on the CPU, logits `[N, classes]` and features `[N, F]`."""
+
+    logits: Tensor
+    features: Tensor
+
+
 class Engine:
     """Run a network's forward pass on one device. Not thread-safe: one thread owns an engine."""
 
-    def __init__(self, network: nn.Module, device: str) -> None:
+    def __init__(self, network: Network, device: str) -> None:
         """Copy `network`, so that the caller's stays as it is."""
         self.device = device
         self._network = copy.deepcopy(network).eval().to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in stubs
 
     @torch.inference_mode()
-    def logits(self, pixels: Sequence[NDArray[np.uint8]]) -> Tensor:
-        """Compute float32 logits `[N, classes]`, on the CPU, of N pictures uint8 `[size, size, 3]` RGB.
+    def run(self, pixels: Sequence[NDArray[np.uint8]]) -> Outputs:
+        """Compute logits and features of N pictures, each uint8 `[size, size, 3]` RGB.
 
         Raises `InferenceError` if a logit is NaN or infinite.
         """
-        rows = [self._forward(batch) for batch in _batches(pixels)]
-        logits = torch.cat(rows)
+        features = torch.cat([self._embed(batch) for batch in _batches(pixels)])
+        logits = self._network.fc(features)
         if not torch.isfinite(logits).all():
             raise InferenceError("The network's answer is not a finite number.")
-        return logits
+        return Outputs(logits.float().cpu(), features.float().cpu())
 
     def warm_up(self, size: int) -> None:
         """Run every batch size once, so that the first request does not pay for it."""
         for batch in BATCH_SIZES:
-            self.logits([np.zeros((size, size, 3), np.uint8)] * batch)
+            self.run([np.zeros((size, size, 3), np.uint8)] * batch)
 
-    def _forward(self, pixels: Sequence[NDArray[np.uint8]]) -> Tensor:
+    def _embed(self, pixels: Sequence[NDArray[np.uint8]]) -> Tensor:
         padded = next(size for size in BATCH_SIZES if size >= len(pixels))
         batch = np.zeros((padded, *pixels[0].shape), np.uint8)
         np.stack(pixels, out=batch[: len(pixels)])
         x = torch.from_numpy(batch).to(self.device).permute(0, 3, 1, 2)  # [N, H, W, 3] -> [N, 3, H, W], channels last
-        logits: Tensor = self._network(x.float() / 255)
-        return logits[: len(pixels)].float().cpu()
+        features: Tensor = self._network.embed(x.float() / 255)
+        return features[: len(pixels)]
 
 
 def _batches(pixels: Sequence[NDArray[np.uint8]]) -> list[Sequence[NDArray[np.uint8]]]:

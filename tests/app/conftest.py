@@ -22,10 +22,12 @@ from model import (
     NetworkConfig,
     Preprocessing,
     build_network,
+    load_checkpoint,
     save_checkpoint,
     with_golden_answers,
 )
 from model.checkpoint import Golden
+from model.novelty import Novelty
 
 Serving = Callable[..., AbstractAsyncContextManager[httpx.AsyncClient]]
 
@@ -59,6 +61,18 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     path = tmp_path_factory.mktemp("checkpoints") / "tiny.safetensors"
     save_checkpoint(with_golden_answers(checkpoint), path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def strict(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Write the tiny checkpoint with a measure of novelty that knows nothing but one direction of its features."""
+    checkpoint = load_checkpoint(tiny)
+    features = checkpoint.state["fc.weight"].shape[1]
+    prototypes = -torch.ones(1, features) / features**0.5  # features are never negative, so none is like this
+    novelty = Novelty(prototypes, torch.zeros(features), neighbours=1, distance_weight=1, typical=0.1, threshold=0.5)
+    path = tmp_path_factory.mktemp("checkpoints") / "strict.safetensors"
+    save_checkpoint(dataclasses.replace(checkpoint, novelty=novelty), path)
     return path
 
 

@@ -65,6 +65,7 @@ def test_predict_prints_json(tiny: Path, photos: list[Path]) -> None:
         "label": expected.label,
         "score": pytest.approx(expected.score, abs=1e-6),
         "verdict": "confident",
+        "unknown_score": None,
         "predictions": [
             {"label": scored.label, "score": pytest.approx(scored.score, abs=1e-6)}
             for scored in expected.predictions[:2]
@@ -76,6 +77,12 @@ def test_predict_prints_json(tiny: Path, photos: list[Path]) -> None:
         "code": "unreadable_file",
         "message": "The file cannot be read: No such file or directory.",
     }
+
+
+def test_predict_says_how_unknown_a_photo_is(strict: Path, photos: list[Path]) -> None:
+    (good,) = json.loads(_invoke(commands.predict, "--json", "--checkpoint", str(strict), str(photos[0])).stdout)
+    assert good["verdict"] == "unknown"
+    assert 0.5 < good["unknown_score"] <= 1
 
 
 def test_predict_prints_a_line_a_photo(tiny: Path, photos: list[Path]) -> None:

@@ -27,7 +27,7 @@ async def test_prediction_says_all_there_is_to_say(client: httpx.AsyncClient, ti
     (expected,) = Classifier.load(tiny).predict([data])
     assert answer["label"] == expected.label
     assert answer["score"] == pytest.approx(expected.score, abs=1e-5)
-    assert answer["verdict"] == "confident"
+    assert (answer["verdict"], answer["unknown_score"]) == ("confident", None)  # no measure of novelty
     assert [entry["label"] for entry in answer["predictions"]] == [entry.label for entry in expected.predictions]
     assert answer["predictions"][0] == {"label": answer["label"], "score": answer["score"]}
     assert answer["model"] == {"name": "tiny", "version": load_checkpoint(tiny).sha256[:12]}
@@ -139,9 +139,20 @@ async def test_model_card_tells_what_the_file_holds(client: httpx.AsyncClient, t
     assert card["network"]["family"] == "resnet"
     assert card["input"]["preprocessing"]["size"] == 32
     assert card["input"]["formats"] == ["JPEG", "PNG", "WEBP", "GIF", "BMP"]
-    assert (card["temperature"], card["thresholds"]) == (1.0, {"unsure": 0.0})
+    assert (card["temperature"], card["thresholds"]) == (1.0, {"unsure": 0.0, "unknown": None})
     assert card["metrics"] == {"test": {"accuracy": 0.5}}
     assert card["provenance"] == {"recipe": "none"}
+
+
+async def test_picture_like_nothing_trained_on_is_unknown(serving: Serving, strict: Path) -> None:
+    async with serving(checkpoint=strict) as client:
+        answer = (await client.post("/predict", files={"file": ("a.png", picture())})).json()
+        card = (await client.get("/model")).json()
+    (expected,) = Classifier.load(strict).predict([picture()])
+    assert answer["verdict"] == "unknown"
+    assert answer["unknown_score"] == pytest.approx(expected.unknown_score, abs=1e-5)
+    assert answer["unknown_score"] > card["thresholds"]["unknown"] == 0.5
+    assert answer["label"] == expected.label  # the best class, whatever the verdict
 
 
 async def test_checkpoint_of_the_named_sha256_is_served(serving: Serving, tiny: Path) -> None:
@@ -170,5 +181,6 @@ async def test_openapi_describes_every_answer(client: httpx.AsyncClient) -> None
     assert "HTTPValidationError" not in document["components"]["schemas"]
     verdict = document["components"]["schemas"]["PredictionAnswer"]["properties"]["verdict"]
     assert verdict["enum"] == ["confident", "unsure", "unknown"]
-    assert "does not give it" in verdict["description"]
+    assert "the picture is like nothing trained on" in verdict["description"]
+    assert "unknown_score" in document["components"]["schemas"]["PredictionAnswer"]["required"]
     assert set(document["paths"]) == {"/predict", "/health", "/livez", "/readyz", "/model", "/metrics"}

@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,8 +13,19 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 import model.checkpoint as checkpoint_module
-from model import Checkpoint, load_checkpoint, save_checkpoint
+from model import (
+    Checkpoint,
+    NetworkConfig,
+    Preprocessing,
+    build_network,
+    load_checkpoint,
+    save_checkpoint,
+    with_golden_answers,
+)
 from model.errors import CheckpointError
+from model.novelty import Novelty
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -21,7 +34,7 @@ def path(untrained: Checkpoint, tmp_path: Path) -> Path:
     return tmp_path / "c.safetensors"
 
 
-def rewrite(path: Path, change: Callable[[dict[str, Any], dict[str, Tensor]], None], *, seal: bool = True) -> None:
+def rewrite(path: Path, change: Callable[[dict[str, Any], dict[str, Tensor]], object], *, seal: bool = True) -> None:
     """Change header and tensors as somebody with the right tools would; `seal` makes the digest right again."""
     with safe_open(path, framework="pt") as file:
         header = json.loads(file.metadata()["whisker"])
@@ -45,20 +58,110 @@ def test_round_trip_keeps_everything(untrained: Checkpoint, path: Path) -> None:
     assert len(loaded.sha256) == 64
 
 
+def test_depth_of_each_stage_and_variant_survive_the_file(tmp_path: Path) -> None:
+    config = NetworkConfig(width=2, depth=(1, 2, 1, 1), size=32, variant="original")
+    state = build_network(config, 2).state_dict()
+    checkpoint = with_golden_answers(Checkpoint("c", config, Preprocessing(32), ("a", "b"), state))
+    save_checkpoint(checkpoint, tmp_path / "c.safetensors")
+    assert load_checkpoint(tmp_path / "c.safetensors").network == config
+
+
+@pytest.fixture
+def novel(untrained: Checkpoint, tmp_path: Path) -> Path:
+    """Write a checkpoint with a measure of novelty: five prototypes of 16 features."""
+    generator = torch.Generator().manual_seed(0)
+    prototypes = torch.nn.functional.normalize(torch.randn((5, 16), generator=generator))
+    novelty = Novelty(prototypes, torch.arange(16) / 7, neighbours=3, distance_weight=0.7, typical=0.125, threshold=0.5)
+    save_checkpoint(replace(untrained, novelty=novelty), tmp_path / "novel.safetensors")
+    return tmp_path / "novel.safetensors"
+
+
+def test_novelty_survives_the_file(novel: Path) -> None:
+    novelty = load_checkpoint(novel).novelty
+    assert novelty is not None
+    generator = torch.Generator().manual_seed(0)
+    prototypes = torch.nn.functional.normalize(torch.randn((5, 16), generator=generator))
+    torch.testing.assert_close(novelty.prototypes, prototypes, atol=5e-4, rtol=0)  # halves in the file
+    assert novelty.prototypes.dtype == novelty.direction.dtype == torch.float32
+    assert torch.equal(novelty.direction, torch.arange(16) / 7)
+    assert (novelty.neighbours, novelty.distance_weight, novelty.typical, novelty.threshold) == (3, 0.7, 0.125, 0.5)
+
+
+def test_saving_what_was_loaded_changes_nothing(novel: Path, tmp_path: Path) -> None:
+    save_checkpoint(load_checkpoint(novel), tmp_path / "again.safetensors")
+    assert (tmp_path / "again.safetensors").read_bytes() == novel.read_bytes()
+
+
+def test_checkpoint_of_a_version_without_novelty_loads(path: Path) -> None:
+    def strip(header: dict[str, Any], _: dict[str, Tensor]) -> None:
+        del header["novelty"], header["network"]["variant"]
+
+    rewrite(path, strip)
+    checkpoint = load_checkpoint(path)
+    assert checkpoint.novelty is None
+    assert checkpoint.network.variant == "d"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda _, t: t.pop("novelty.prototypes"), "lacks the tensors of its novelty measure"),
+        (lambda _, t: t.pop("novelty.direction"), "lacks the tensors of its novelty measure"),
+        (lambda _, t: t.update({"novelty.prototypes": torch.ones(16)}), "in the wrong shape"),
+        (lambda _, t: t.update({"novelty.direction": torch.ones(15)}), "in the wrong shape"),
+        (lambda _, t: t.update({"novelty.direction": torch.ones(1, 16)}), "in the wrong shape"),
+        (
+            lambda _, t: t.update({"novelty.prototypes": torch.ones(5, 8), "novelty.direction": torch.ones(8)}),
+            "prototypes of 8 features, where its network has 16",
+        ),
+        (lambda _, t: t["novelty.prototypes"][0].fill_(float("nan")), "NaN or infinity in its novelty measure"),
+        (lambda _, t: t["novelty.direction"][3:].fill_(float("inf")), "NaN or infinity in its novelty measure"),
+        (lambda h, _: h["novelty"].update(neighbours=0), "compares with 0 prototypes, where it has 5"),
+        (lambda h, _: h["novelty"].update(neighbours=6), "compares with 6 prototypes, where it has 5"),
+        (lambda h, _: h["novelty"].update(neighbours=2.5), "compares with 2.5 prototypes"),
+        (lambda h, _: h["novelty"].update(threshold=float("nan")), "NaN or infinity in its novelty measure"),
+        (lambda h, _: h["novelty"].update(typical="low"), "field of the wrong kind"),
+        (lambda h, _: h["novelty"].pop("distance_weight"), "lacks 'distance_weight' in its header"),
+        (lambda h, _: h.update(novelty=[3]), "field of the wrong kind"),
+    ],
+)
+def test_damaged_novelty_is_one_sentence(
+    novel: Path, change: Callable[[dict[str, Any], dict[str, Tensor]], object], message: str
+) -> None:
+    rewrite(novel, change)
+    with pytest.raises(CheckpointError, match=message) as caught:
+        load_checkpoint(novel)
+    assert str(caught.value).startswith(f"The checkpoint {novel} ")
+    assert str(caught.value).count("\n") == 0
+
+
 def test_same_checkpoint_saves_to_the_same_bytes(untrained: Checkpoint, path: Path, tmp_path: Path) -> None:
     save_checkpoint(untrained, tmp_path / "again.safetensors")
     assert (tmp_path / "again.safetensors").read_bytes() == path.read_bytes()
 
 
-def test_failed_save_keeps_the_old_file(untrained: Checkpoint, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_full_disk_keeps_the_old_file(path: Path) -> None:
+    """In a process of its own, for which the disk is full after half of the file."""
     before = path.read_bytes()
-
-    def full_disk(*_: object, **__: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(checkpoint_module, "save_file", full_disk)
-    with pytest.raises(CheckpointError, match="No space left"):
-        save_checkpoint(replace(untrained, name="new"), path)
+    script = """
+import dataclasses, resource, signal, sys
+from pathlib import Path
+from model import load_checkpoint, save_checkpoint
+from model.errors import CheckpointError
+path = Path(sys.argv[1])
+checkpoint = dataclasses.replace(load_checkpoint(path), name="new")
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # so that the write fails, as on a full disk, and nothing is killed
+resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size // 2,) * 2)
+try:
+    save_checkpoint(checkpoint, path)
+except CheckpointError as error:
+    sys.exit(f"refused: {error}")
+"""
+    ended = subprocess.run(  # noqa: S603
+        [sys.executable, "-c", script, str(path)], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert ended.stderr.startswith(f"refused: The checkpoint {path} cannot be written: ")
+    assert ended.stderr.count("\n") == 1
     assert path.read_bytes() == before
     assert list(path.parent.iterdir()) == [path]
 

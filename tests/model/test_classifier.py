@@ -4,13 +4,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional
 
 import model
 from model import Checkpoint, Classifier, save_checkpoint
 from model.checkpoint import Thresholds
 from model.errors import CheckpointError, DeviceError, PictureError
 from model.golden import TOLERANCE, golden_pictures
+from model.novelty import UNKNOWN_SCORE, Novelty
 from tests.pictures import CLASSES, draw, encode
+
+PICTURE = encode(draw("rings", 1))
 
 
 def test_trained_classifier_knows_its_classes(classifier: Classifier) -> None:
@@ -59,10 +63,70 @@ def test_temperature_softens_scores(untrained: Checkpoint) -> None:
     assert hot < cold
 
 
-@pytest.mark.parametrize(("threshold", "verdict"), [(0.0, "confident"), (1.0, "unsure")])
-def test_verdict_follows_the_threshold(untrained: Checkpoint, threshold: float, verdict: str) -> None:
-    classifier = Classifier(replace(untrained, thresholds=Thresholds(unsure=threshold)))
-    assert classifier.predict([encode(draw("rings", 1))])[0].verdict == verdict
+@pytest.mark.parametrize(
+    ("unsure", "familiar", "verdict"),
+    [
+        (0.0, True, "confident"),
+        (1.0, True, "unsure"),
+        (0.0, False, "unknown"),
+        (1.0, False, "unknown"),  # of a picture like nothing it was taught, no score means anything
+        (0.0, None, "confident"),
+        (1.0, None, "unsure"),
+    ],
+)
+def test_every_verdict_is_given_where_it_is_due(
+    untrained: Checkpoint,
+    unsure: float,
+    familiar: bool | None,  # noqa: FBT001
+    verdict: str,
+) -> None:
+    novelty = None if familiar is None else novelty_for(untrained, familiar=familiar)
+    classifier = Classifier(replace(untrained, thresholds=Thresholds(unsure=unsure), novelty=novelty))
+    (prediction,) = classifier.predict([PICTURE])
+    assert prediction.verdict == verdict
+    if familiar is None:
+        assert prediction.unknown_score is None
+    else:
+        assert prediction.unknown_score is not None
+        assert (prediction.unknown_score <= UNKNOWN_SCORE) is familiar
+
+
+def test_score_at_the_threshold_is_confident(untrained: Checkpoint) -> None:
+    (prediction,) = Classifier(untrained).predict([PICTURE])
+    for threshold, verdict in ((prediction.score, "confident"), (prediction.score + 1e-6, "unsure")):
+        classifier = Classifier(replace(untrained, thresholds=Thresholds(unsure=threshold)))
+        assert classifier.predict([PICTURE])[0].verdict == verdict
+
+
+def test_novelty_changes_no_probability(untrained: Checkpoint) -> None:
+    with_, without = (
+        Classifier(replace(untrained, novelty=novelty)).predict([PICTURE])[0].predictions
+        for novelty in (novelty_for(untrained, familiar=False), None)
+    )
+    assert with_ == without
+
+
+def test_verdicts_survive_the_file(untrained: Checkpoint, tmp_path: Path) -> None:
+    pictures = [encode(draw(label, seed)) for label in CLASSES for seed in range(10)]
+    checkpoint = replace(untrained, novelty=novelty_for(untrained, familiar=True), thresholds=Thresholds(unsure=0.6))
+    save_checkpoint(checkpoint, tmp_path / "c.safetensors")
+    before, after = (
+        Classifier(checkpoint).predict(pictures),
+        Classifier.load(tmp_path / "c.safetensors").predict(pictures),
+    )
+    assert [answer.verdict for answer in after] == [answer.verdict for answer in before]
+    assert [answer.unknown_score for answer in after] == pytest.approx(
+        [answer.unknown_score for answer in before], abs=0.01
+    )
+
+
+def novelty_for(checkpoint: Checkpoint, *, familiar: bool) -> Novelty:
+    """Make a measure of novelty whose only prototype is what the network sees in `PICTURE`, or its opposite."""
+    classifier = Classifier(checkpoint)
+    x = torch.from_numpy(classifier.preprocessing.decode(PICTURE)).permute(2, 0, 1)[None].float() / 255
+    seen = functional.normalize(classifier.network.embed(x), dim=1)
+    direction = torch.zeros(seen.shape[1])
+    return Novelty(seen if familiar else -seen, direction, neighbours=1, distance_weight=1, typical=0.1, threshold=0.5)
 
 
 def test_altered_weights_fail_the_golden_replay(untrained: Checkpoint, tmp_path: Path) -> None:
@@ -113,7 +177,7 @@ def test_absent_device_is_refused(untrained: Checkpoint) -> None:
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_cuda_answers_as_the_cpu(untrained: Checkpoint) -> None:
     pixels = [np.full((32, 32, 3), value, np.uint8) for value in (0, 100, 255)]
-    on_cpu, on_cuda = (Classifier(untrained, device).probabilities(pixels) for device in ("cpu", "cuda"))
+    on_cpu, on_cuda = (Classifier(untrained, device).scores(pixels).probabilities for device in ("cpu", "cuda"))
     np.testing.assert_allclose(on_cuda, on_cpu, atol=1e-3)
 
 

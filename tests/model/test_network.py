@@ -1,4 +1,5 @@
 import itertools
+import re
 from dataclasses import asdict
 from typing import Any, get_args
 
@@ -7,7 +8,7 @@ import torch
 from torch import nn
 
 from model.errors import ConfigError
-from model.network import Activation, Family, NetworkConfig, build_network
+from model.network import Activation, Family, NetworkConfig, build_network, count_multiply_adds
 
 FAMILIES = get_args(Family)
 
@@ -69,6 +70,65 @@ def test_residual_network_has_the_common_names_and_shapes() -> None:
     assert "layer1.0.downsample.1.weight" not in state
 
 
+RESNET_18 = NetworkConfig(width=64, depth=2, size=224, variant="original")
+RESNET_34 = NetworkConfig(width=64, depth=(3, 4, 6, 3), size=224, variant="original")
+
+
+@pytest.mark.parametrize(
+    ("config", "blocks", "parameters"), [(RESNET_18, (2, 2, 2, 2), 11_689_512), (RESNET_34, (3, 4, 6, 3), 21_797_672)]
+)
+def test_original_variant_is_the_usual_resnet(config: NetworkConfig, blocks: tuple[int, ...], parameters: int) -> None:
+    network = build_network(config, 1000)
+    state = network.state_dict()
+    assert state["conv1.weight"].shape == (64, 3, 7, 7)
+    assert state["bn1.running_mean"].shape == (64,)
+    assert state["layer2.0.downsample.0.weight"].shape == (128, 64, 1, 1)
+    assert state["layer2.0.downsample.1.running_var"].shape == (128,)
+    assert state["layer4.1.conv2.weight"].shape == (512, 512, 3, 3)
+    assert state["fc.weight"].shape == (1000, 512)
+    assert not any(name.startswith("layer1.0.downsample") for name in state)
+    for stage, count in enumerate(blocks, 1):
+        assert {name.split(".")[1] for name in state if name.startswith(f"layer{stage}.")} == set(
+            map(str, range(count))
+        )
+    assert sum(parameter.numel() for parameter in network.parameters()) == parameters
+
+
+def test_original_residual_network_halves_the_resolution_five_times() -> None:
+    network = build_network(NetworkConfig(width=4, depth=1, size=64, variant="original"), 2).eval()
+    sizes = {}
+    for name in ("conv1", "layer1", "layer2", "layer3", "layer4"):
+        network.get_submodule(name).register_forward_hook(
+            lambda *step, name=name: sizes.update({name: step[2].shape[-1]})
+        )
+    network(torch.rand(1, 3, 64, 64))
+    assert sizes == {"conv1": 32, "layer1": 16, "layer2": 8, "layer3": 4, "layer4": 2}
+
+
+@pytest.mark.parametrize(("config", "giga"), [(RESNET_18, 1.814), (RESNET_34, 3.664)])
+def test_multiply_adds_are_those_known_of_resnets(config: NetworkConfig, giga: float) -> None:
+    assert count_multiply_adds(config, 1000) / 1e9 == pytest.approx(giga, abs=0.001)
+
+
+def test_multiply_adds_of_a_perceptron_are_its_weights() -> None:
+    assert count_multiply_adds(NetworkConfig("mlp", width=10, depth=2, size=32), 5) == 3 * 32 * 32 * 10 + 10 * 10 + 50
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_last_layer_weighs_up_the_features(family: Family) -> None:
+    network = build_network(NetworkConfig(family, width=4, depth=1, size=32), 3).eval()
+    x = torch.rand(2, 3, 32, 32)
+    features = network.embed(x)
+    assert features.shape == (2, network.fc.in_features)
+    torch.testing.assert_close(network(x), network.fc(features))
+
+
+def test_stages_may_differ_in_depth() -> None:
+    state = build_network(NetworkConfig(width=4, depth=(1, 3, 2, 1)), 2).state_dict()
+    assert "layer2.2.conv1.weight" in state
+    assert not {"layer1.1.conv1.weight", "layer2.3.conv1.weight", "layer3.2.conv1.weight"} & state.keys()
+
+
 def test_residual_block_starts_as_the_identity() -> None:
     network = build_network(NetworkConfig(width=4, depth=2, size=32), 2).eval()
     x = torch.rand(1, 4, 8, 8)  # positive, so that the block's last ReLU changes nothing
@@ -92,11 +152,19 @@ def test_equal_configurations_build_equal_shapes() -> None:
         ("width", "32"),
         ("depth", 0),
         ("depth", True),
+        ("depth", (2, 2, 2)),
+        ("depth", (2, 2, 2, 0)),
+        ("variant", "e"),
         ("channels", 2),
         ("size", 8),
         ("size", 1024),
     ],
 )
 def test_value_out_of_range_is_refused_by_name(field: str, value: Any) -> None:
-    with pytest.raises(ConfigError, match=f"{field} is .*{value}"):
+    with pytest.raises(ConfigError, match=f"{field} is .*{re.escape(str(value))}"):
         NetworkConfig(**{field: value})
+
+
+def test_only_a_residual_network_has_stages_of_differing_depth() -> None:
+    with pytest.raises(ConfigError, match="four such numbers for a resnet"):
+        NetworkConfig("cnn", depth=(1, 1, 1, 1))

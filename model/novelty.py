@@ -1,0 +1,53 @@
+"""Novelty: whether a picture is like anything the network was taught, judged by its features.
+
+Features of unit length are compared with prototypes, averages of alike training photos, by their angle: the distance
+to the nearest few of them grows as a picture resembles nothing known (k nearest neighbours, Sun et al. 2022). Where
+photos of other things were given, a direction in feature space that leads from known to other is added (a logistic
+regression). No prototype is a single photo's: a checkpoint must not tell what it was taught.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+UNKNOWN_SCORE = 0.5  # an `unknown_score` above this gets the verdict "unknown"
+_TYPICAL_SCORE = 0.1  # of a photo in the middle of the validation side
+
+
+@dataclass(frozen=True, slots=True)
+class Novelty:
+    """A fitted measure. `prototypes` is float32 `[P, F]` with rows of length one, `direction` float32 `[F]`.
+
+    A picture's strangeness is `distance_weight` times its mean distance to the `neighbours` nearest prototypes, plus
+    the part of its features along `direction`. `threshold` is the strangeness from which on a picture counts as
+    unknown, `typical` that of a known photo in the middle.
+    """
+
+    prototypes: Tensor
+    direction: Tensor
+    neighbours: int
+    distance_weight: float
+    typical: float
+    threshold: float
+
+    def scores(self, features: Tensor) -> NDArray[np.float32]:
+        """Give features `[N, F]` their unknown scores `[N]`, 0..1: 0.1 is typical of known photos, 0.5 the limit."""
+        slope = math.log(1 / _TYPICAL_SCORE - 1) / max(self.threshold - self.typical, 1e-6)
+        scores: NDArray[np.float32] = torch.sigmoid(slope * (self.strangeness(features) - self.threshold)).numpy()
+        return scores
+
+    def strangeness(self, features: Tensor) -> Tensor:
+        """Measure features `[N, F]` before any threshold: float32 `[N]`."""
+        unit = functional.normalize(features, dim=1)
+        return self.distance_weight * distances(unit, self.prototypes, self.neighbours) + unit @ self.direction
+
+
+def distances(unit: Tensor, prototypes: Tensor, neighbours: int) -> Tensor:
+    """Average the cosine distances 0..2 of unit features `[N, F]` to the nearest of the prototypes `[P, F]`: `[N]`."""
+    nearest = (unit @ prototypes.T).topk(neighbours, dim=1).values
+    return 1 - nearest.mean(1)

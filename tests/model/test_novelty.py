@@ -1,0 +1,75 @@
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from model.novelty import UNKNOWN_SCORE, Novelty, distances
+
+EAST, NORTH, UP = torch.eye(3)
+
+
+def novelty(neighbours: int = 1, direction: Tensor | None = None, distance_weight: float = 1.0) -> Novelty:
+    """Know what points east or north."""
+    prototypes = torch.stack([EAST, NORTH])
+    return Novelty(
+        prototypes,
+        torch.zeros(3) if direction is None else direction,
+        neighbours,
+        distance_weight,
+        typical=0.05,
+        threshold=0.3,
+    )
+
+
+def features_at(distance: float) -> Tensor:
+    """Make unit features at this cosine distance from `EAST`, and further from `NORTH`."""
+    return ((1 - distance) * EAST + (1 - (1 - distance) ** 2) ** 0.5 * UP)[None]
+
+
+def test_known_features_score_low_and_strange_ones_high() -> None:
+    known, strange, opposite = novelty().scores(torch.stack([EAST, UP, -EAST]))
+    assert known < 0.1
+    assert strange > 0.99
+    assert opposite >= strange
+
+
+@pytest.mark.parametrize(("distance", "score"), [(0.05, 0.1), (0.3, UNKNOWN_SCORE), (0.55, 0.9)])
+def test_typical_and_limit_score_as_documented(distance: float, score: float) -> None:
+    assert novelty().scores(features_at(distance)).tolist() == pytest.approx([score], abs=1e-4)
+
+
+def test_length_of_features_means_nothing() -> None:
+    features = torch.tensor([[0.3, 0.4, 0.5], [1.0, 0.0, 0.2]])
+    np.testing.assert_allclose(novelty().scores(features), novelty().scores(100 * features), atol=1e-6)
+
+
+def test_distance_is_the_mean_over_the_nearest_few() -> None:
+    between = functional.normalize((EAST + 0.5 * NORTH)[None])
+    prototypes = torch.stack([EAST, NORTH, -EAST])
+    near, second = 1 - float(between[0] @ EAST), 1 - float(between[0] @ NORTH)
+    assert float(distances(between, prototypes, 1)) == pytest.approx(near)
+    assert float(distances(between, prototypes, 2)) == pytest.approx((near + second) / 2)
+    assert float(distances(between, prototypes, 3)) == pytest.approx((near + second + 2 - near) / 3)
+
+
+def test_direction_adds_to_the_distance_by_its_weight() -> None:
+    measure = novelty(direction=torch.tensor([0.0, 0.0, 2.0]), distance_weight=0.5)
+    strangeness = measure.strangeness(torch.stack([EAST, 7 * UP]))
+    assert strangeness.tolist() == pytest.approx([0.0, 0.5 * 1 + 2])
+
+
+def test_scores_rise_with_strangeness_and_stay_in_range() -> None:
+    generator = torch.Generator().manual_seed(0)
+    features = torch.randn((200, 3), generator=generator)
+    order = novelty(neighbours=2).strangeness(features).argsort()
+    scores = novelty(neighbours=2).scores(features[order])
+    assert scores.dtype == np.float32
+    assert (np.diff(scores) >= -1e-6).all()
+    assert 0 <= scores.min() < UNKNOWN_SCORE < scores.max() <= 1
+
+
+def test_threshold_at_the_typical_still_gives_finite_scores() -> None:
+    flat = Novelty(EAST[None], torch.zeros(3), 1, 1.0, typical=0.2, threshold=0.2)
+    assert np.isfinite(flat.scores(torch.stack([EAST, UP]))).all()
+    assert flat.scores(torch.stack([EAST, UP])).tolist() == pytest.approx([0, 1])
