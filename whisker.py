@@ -1,4 +1,4 @@
-"""The command line: `whisker train | evaluate | predict | serve`."""
+"""The command line: `whisker train | calibrate | evaluate | doctor | report | predict | serve`."""
 
 import sys
 
@@ -6,7 +6,7 @@ import typer
 
 from app.commands import predict, serve
 from model.errors import WhiskerError
-from training.commands import evaluate, train
+from training.commands import calibrate, doctor, evaluate, report, train
 
 cli = typer.Typer(
     name="whisker",
@@ -15,7 +15,7 @@ cli = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (train, evaluate, predict, serve):
+for command in (train, calibrate, evaluate, doctor, report, predict, serve):
     cli.command()(command)
 
 

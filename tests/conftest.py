@@ -38,7 +38,7 @@ def trained(photo_folder: Path, tmp_path_factory: pytest.TempPathFactory, quiet:
     training = Training(
         photos=photo_folder,
         out=tmp_path_factory.mktemp("trained") / "shapes.safetensors",
-        config=TrainingConfig(recipe_for("quick", TINY, epochs=16), TINY, precision="float32"),
+        config=TrainingConfig(recipe_for("quick", TINY, epochs=16), TINY, dtype="float32"),
         device="cpu",
         command="whisker train shapes",
     )

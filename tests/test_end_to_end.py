@@ -60,6 +60,7 @@ async def test_service_answers_as_the_classifier(trained: Training, size: tuple[
     ):
         assert answer["label"] == expected.label, name
         assert answer["verdict"] == expected.verdict, name
+        assert answer["unknown_score"] == pytest.approx(expected.unknown_score, abs=1e-5), name
         scores = {entry["label"]: entry["score"] for entry in answer["predictions"]}
         for entry in expected.predictions:
             assert scores[entry.label] == pytest.approx(entry.score, abs=1e-5), name

@@ -55,7 +55,7 @@ def test_train_then_evaluate_then_predict(
         1,
         "--size",
         32,
-        "--precision",
+        "--dtype",
         "float32",
         "--device",
         "cpu",

@@ -1,55 +1,104 @@
-"""Augmentation of whole batches: crop, mirror and recolour, with one affine map and no loop."""
+"""Augmentation of whole batches: crop and mirror in bytes on all cores, then recolour with one matrix a photo."""
 
 import math
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from model.engine import available_cores
 from model.network import LUMA
 from training.config import Recipe
 
-_PRESHRINK = 1.5  # a source larger than this times the target is shrunk first: sampling it directly would alias
 _LOG_RATIO = math.log(4 / 3)  # crops between 3:4 and 4:3
 
 
-def augment(pixels: Tensor, flipped: Tensor, size: int, recipe: Recipe, generator: torch.Generator) -> Tensor:
-    """Turn uint8 `[N, H, W, 3]` into differently augmented float32 `[N, 3, size, size]` RGB in 0..1.
+@dataclass(frozen=True, slots=True)
+class _Crop:
+    """One photo's part, in pixels of the source, and whether it is mirrored."""
 
-    `flipped`, bool `[N]`, says which pictures to mirror; all else is drawn from `generator`. Both are on the CPU.
-    """
-    x = pixels.permute(0, 3, 1, 2).float() / 255  # [N, 3, H, W], channels last
-    if x.shape[2] > _PRESHRINK * size:
-        x = functional.interpolate(x, round(_PRESHRINK * size), mode="bilinear", antialias=True)
-    x = _crop(x, flipped, size, recipe, generator)
-    return _recolour(x, recipe.colour, generator).contiguous(memory_format=torch.channels_last)
+    top: int
+    left: int
+    height: int
+    width: int
+    flipped: bool
 
 
-def _crop(x: Tensor, flipped: Tensor, size: int, recipe: Recipe, generator: torch.Generator) -> Tensor:
-    """Sample a random part of random shape (Inception crop, Szegedy et al. 2015)."""
-    n = len(x)
+class Augmentation:
+    """Turn photos of a memory map into training batches; holds one thread a core."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        self._recipe = recipe
+        self._workers = available_cores()
+        self._pool = ThreadPoolExecutor(self._workers, thread_name_prefix="augment")
+
+    def __call__(
+        self,
+        pixels: NDArray[np.uint8],
+        rows: NDArray[np.int64],
+        flipped: NDArray[np.bool_],
+        size: int,
+        generator: torch.Generator,
+    ) -> Tensor:
+        """Augment the photos `rows` of uint8 `[M, H, W, 3]` to float32 `[N, 3, size, size]` RGB in 0..1.
+
+        `flipped` `[N]` says which of them to mirror; all else is drawn from `generator`.
+        """
+        crops = _draw_crops(pixels.shape[1], pixels.shape[2], flipped, self._recipe, generator)
+        batch = torch.empty((len(rows), size, size, 3), dtype=torch.uint8)
+
+        def fill(first: int) -> None:
+            for index in range(first, len(rows), self._workers):
+                batch[index] = _cut(torch.from_numpy(pixels[rows[index]]), crops[index], size)
+
+        list(self._pool.map(fill, range(self._workers)))
+        return _recolour(batch, self._recipe.colour, generator)
+
+
+def _draw_crops(
+    height: int, width: int, flipped: NDArray[np.bool_], recipe: Recipe, generator: torch.Generator
+) -> list[_Crop]:
+    """Draw a random part of random shape for each photo (Inception crop, Szegedy et al. 2015)."""
+    n = len(flipped)
     area = _uniform(n, recipe.minimum_crop, 1.0, generator)
     ratio = _uniform(n, -_LOG_RATIO, _LOG_RATIO, generator).exp()
-    width, height = (area * ratio).sqrt().clamp(max=1), (area / ratio).sqrt().clamp(max=1)  # of the source's 1
-    centre_x = _uniform(n, -1.0, 1.0, generator) * (1 - width)
-    centre_y = _uniform(n, -1.0, 1.0, generator) * (1 - height)
-    mirror = 1 - 2 * flipped.float()
-    zero = torch.zeros(n)
-    rows = (torch.stack((width * mirror, zero, centre_x), 1), torch.stack((zero, height, centre_y), 1))
-    theta = torch.stack(rows, 1).to(x.device)  # [N, 2, 3]: target coordinates -> source coordinates, both -1..1
-    grid = functional.affine_grid(theta, [n, 3, size, size], align_corners=False)
-    return functional.grid_sample(x, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
+    heights = ((area / ratio).sqrt().clamp(max=1) * height).round().clamp(min=1)
+    widths = ((area * ratio).sqrt().clamp(max=1) * width).round().clamp(min=1)
+    tops = (_uniform(n, 0, 1, generator) * (height - heights)).round()
+    lefts = (_uniform(n, 0, 1, generator) * (width - widths)).round()
+    boxes = torch.stack((tops, lefts, heights, widths), 1).int().tolist()
+    return [
+        _Crop(top, left, high, wide, bool(flip)) for (top, left, high, wide), flip in zip(boxes, flipped, strict=True)
+    ]
 
 
-def _recolour(x: Tensor, strength: float, generator: torch.Generator) -> Tensor:
-    """Scale brightness, contrast (around each picture's mean) and saturation (around its luma)."""
-    brightness, contrast, saturation = (
-        (1 + _uniform(len(x), -strength, strength, generator)).view(-1, 1, 1, 1).to(x.device) for _ in range(3)
-    )
-    luma = (x * torch.tensor(LUMA, device=x.device).view(1, 3, 1, 1)).sum(1, keepdim=True)
-    x = luma + (x - luma) * saturation
-    mean = luma.mean((2, 3), keepdim=True)
-    return ((mean + (x - mean) * contrast) * brightness).clamp_(0, 1)
+def _cut(photo: Tensor, crop: _Crop, size: int) -> Tensor:
+    """Scale a part of uint8 `[H, W, 3]` to `[size, size, 3]`, antialiased."""
+    part = photo[crop.top : crop.top + crop.height, crop.left : crop.left + crop.width]
+    part = part.permute(2, 0, 1)[None]  # [1, 3, h, w], channels last
+    part = functional.interpolate(part, (size, size), mode="bilinear", antialias=True)
+    return (part.flip(3) if crop.flipped else part)[0].permute(1, 2, 0)
+
+
+def _recolour(batch: Tensor, strength: float, generator: torch.Generator) -> Tensor:
+    """Change saturation (around each pixel's luma), contrast (around each photo's mean luma) and brightness.
+
+    All three are linear in the pixel, so that one 3 x 3 matrix and one offset a photo do them together:
+    uint8 `[N, H, W, 3]` -> float32 `[N, 3, H, W]` in 0..1, channels last.
+    """
+    n, height, width, _ = batch.shape
+    brightness, contrast, saturation = (1 + _uniform(3 * n, -strength, strength, generator)).view(3, n, 1, 1)
+    luma = torch.tensor(LUMA).view(1, 3, 1)
+    x = batch.view(n, height * width, 3).float()
+    mean = x.mean(1, keepdim=True) @ luma  # [N, 1, 1]
+    matrix = (saturation * torch.eye(3) + (1 - saturation) * luma) * (contrast * brightness / 255)  # [N, 3, 3]
+    offset = mean * (1 - contrast) * brightness / 255
+    x = torch.baddbmm(offset, x, matrix).clamp_(0, 1)  # [N, H W, 3]
+    return x.view(n, height, width, 3).permute(0, 3, 1, 2)
 
 
 def _uniform(n: int, low: float, high: float, generator: torch.Generator) -> Tensor:

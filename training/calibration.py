@@ -1,12 +1,23 @@
-"""Make scores mean what they say, on the validation side: a temperature, and a threshold for "unsure"."""
+"""Make answers mean what they say, on the validation side: a temperature, and the thresholds of the verdicts."""
+
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from training.metrics import upper_bound
+
 _COLDEST, _HOTTEST = 0.05, 20.0
-CONFIDENT_ERROR = 0.01  # the error rate that a "confident" answer is allowed on validation photos
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A threshold, and whether the photos it was chosen on show, with 95 % confidence, that it keeps its promise."""
+
+    threshold: float
+    promised: bool
 
 
 def fit_temperature(logits: Tensor, labels: Tensor) -> float:
@@ -32,16 +43,33 @@ def fit_temperature(logits: Tensor, labels: Tensor) -> float:
     return 2 / (low + high)
 
 
-def choose_unsure_threshold(probabilities: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
-    """Find the lowest best score from which on at most `CONFIDENT_ERROR` of the answers are wrong.
+def choose_unsure_threshold(probabilities: NDArray[np.float32], labels: NDArray[np.int64], precision: float) -> Choice:
+    """Find the lowest best score from which on at least `precision` of the answers are right.
 
-    1.0, so next to always unsure, where no score is that reliable. The rate holds for the photos it was chosen on;
-    what it is on others has to be measured there.
+    Promised where the validation photos show it with 95 % confidence. Failing that, where their plain share does;
+    failing that, too, 1.0: next to always unsure.
     """
     best = probabilities.max(1)
     order = np.argsort(-best, kind="stable")
-    scores, wrong = best[order], (probabilities.argmax(1) != labels)[order]
-    rates = wrong.cumsum() / np.arange(1, len(wrong) + 1)
+    scores, wrong = best[order], (probabilities.argmax(1) != labels)[order].cumsum()
     ends_a_tie = np.append(scores[:-1] != scores[1:], True)  # equal scores are confident together or not at all
-    reliable = np.flatnonzero((rates <= CONFIDENT_ERROR) & ends_a_tie)
-    return float(scores[reliable[-1]]) if len(reliable) else 1.0
+    answers = np.arange(1, len(wrong) + 1)
+    shown = np.flatnonzero((upper_bound(wrong, answers) <= 1 - precision) & ends_a_tie)
+    if len(shown):
+        return Choice(float(scores[shown[-1]]), promised=True)
+    seen = np.flatnonzero((wrong / answers <= 1 - precision) & ends_a_tie)
+    return Choice(float(scores[seen[-1]]) if len(seen) else 1.0, promised=False)
+
+
+def choose_unknown_threshold(strangeness: NDArray[np.float32], false_alarms: float) -> Choice:
+    """Find the lowest threshold that at most `false_alarms` of known photos, of this strangeness `[N]`, exceed.
+
+    Promised where the photos show it with 95 % confidence; failing that, it lies above all of them, by a tenth of
+    their range.
+    """
+    ordered = np.sort(strangeness)[::-1]
+    above = np.arange(len(ordered))  # photos that exceed a threshold which equals the i-th largest
+    shown = np.flatnonzero(upper_bound(above, len(ordered)) <= false_alarms)
+    if len(shown):
+        return Choice(float(ordered[shown[-1]]), promised=True)
+    return Choice(float(ordered[0] + 0.1 * (ordered[0] - ordered[-1])), promised=False)

@@ -7,7 +7,7 @@ from typing import Literal
 from model.errors import ConfigError
 from model.network import NetworkConfig
 
-Precision = Literal["auto", "float32", "bfloat16"]
+Dtype = Literal["auto", "float32", "bfloat16"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,8 @@ class Recipe:
     label_smoothing: float = 0.1  # some labels are wrong: never demand certainty (Szegedy et al. 2016)
     gradient_norm: float = 5.0  # clipped above; seen only in the first steps and in networks without batch-norm
     averaging_epochs: float = 1.0  # time constant of the averaged weights
+    # Of a class with n photos, the share of what is seen is as n to the power 1 - balance (Mahajan et al. 2018).
+    balance: float = 0.5
     # Few epochs underfit: with stronger augmentation even photos trained on were often wrong (docs/adr/0003).
     minimum_crop: float = 0.4  # of the picture's area
     colour: float = 0.2  # largest relative change of brightness, contrast and saturation
@@ -44,6 +46,13 @@ class Recipe:
 PRESETS = {
     "quick": Recipe(stages=(Stage(0.5, 4), Stage(0.75, 4)), minimum_steps=400),
     "standard": Recipe(stages=(Stage(0.5, 4), Stage(0.75, 7), Stage(0.875, 7)), minimum_steps=1_200),
+    "best": Recipe(
+        stages=(Stage(0.625, 15), Stage(0.75, 19), Stage(0.85, 26)),
+        minimum_steps=4_000,
+        averaging_epochs=2.0,
+        minimum_crop=0.35,
+        colour=0.25,
+    ),
 }
 # Without batch-norm a fully connected network diverges at the rate that suits the others.
 LEARNING_RATE_SCALE = {"mlp": 0.1, "cnn": 1.0, "resnet": 1.0}
@@ -60,7 +69,7 @@ class TrainingConfig:
     recipe: Recipe
     network: NetworkConfig = field(default_factory=NetworkConfig)
     preset: str = "quick"
-    precision: Precision = "auto"
+    dtype: Dtype = "auto"
     pretrained: str = ""  # SHA-256 of the file that the weights started from
     seed: int = 0
     validation: float = 0.1  # fraction of each class's photos

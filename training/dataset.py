@@ -36,6 +36,15 @@ class Quarantined:
 
 
 @dataclass(frozen=True, slots=True)
+class Photo:
+    """A photo's path, label, and row in the pixels of the training side."""
+
+    path: str
+    label: int
+    row: int
+
+
+@dataclass(frozen=True, slots=True)
 class Dataset:
     """The three sides, and what was noticed on the way.
 
@@ -47,19 +56,34 @@ class Dataset:
     validation: Side
     test: Side
     counts: tuple[int, ...]  # readable photos a class
-    duplicates: int  # photos that are a copy, or nearly, of another
-    conflicts: tuple[tuple[str, ...], ...]  # duplicates that lie in different classes
+    copies: tuple[tuple[Photo, ...], ...]  # groups of photos that look the same
     quarantined: tuple[Quarantined, ...]
+    digests: frozenset[str]  # SHA-256 of every readable photo
     fingerprint: str
     split: str  # a hash of which photos stand on which side
 
+    @property
+    def duplicates(self) -> int:
+        """Count the photos that are a copy, or nearly, of another."""
+        return sum(len(photos) - 1 for photos in self.copies)
 
-def prepare_dataset(root: Path, config: TrainingConfig, work: Path, progress: Progress) -> Dataset:
-    """Scan, decode, group and split the photos of `root`, with caches in `work`.
+    @property
+    def conflicts(self) -> tuple[tuple[str, ...], ...]:
+        """List the paths of photos that look the same and lie in different classes: at least one label is wrong."""
+        differing = [photos for photos in self.copies if len({photo.label for photo in photos}) > 1]
+        return tuple(tuple(photo.path for photo in photos) for photos in differing)
+
+
+def prepare_dataset(
+    root: Path, config: TrainingConfig, work: Path, progress: Progress, labels_file: Path | None = None
+) -> Dataset:
+    """Scan, decode, group and split the photos of `root`, with caches in `work`; `labels_file` is as in `find_photos`.
 
     Raises `DatasetError` where the folder cannot be trained on.
     """
-    folder = find_photos(root)
+    folder = find_photos(root, labels_file=labels_file)
+    if folder.note:
+        progress.say(folder.note)
     paths = [file.path for file in folder.files]
     source = Preprocessing(size=cache_size(config.network.size))
     pixels, decoded = decode_photos(root, paths, source, work / "cache-train", progress)
@@ -75,8 +99,7 @@ def prepare_dataset(root: Path, config: TrainingConfig, work: Path, progress: Pr
     digests = [decoded[index].sha256 for index in readable]
     progress.say(f"Looking for duplicates among {len(readable):,} photos.")
     groups = group_duplicates(pixels, readable, digests)
-    conflicts = _conflicts(folder, labels[readable], groups, readable)
-    _report_duplicates(groups, conflicts, progress)
+    copies = _copies(folder, groups, readable)
     split = split_photos(
         labels[readable],
         groups,
@@ -91,18 +114,21 @@ def prepare_dataset(root: Path, config: TrainingConfig, work: Path, progress: Pr
     cut = len(split.validation)
     rows = np.arange(len(held_out))
     train_rows = readable[split.train]
-    return Dataset(
+    printed = [printable(path) for path in paths]
+    dataset = Dataset(
         classes=folder.classes,
-        train=Side(pixels, train_rows, labels[train_rows]),
-        validation=Side(held_out_pixels, rows[:cut], labels[held_out[:cut]]),
-        test=Side(held_out_pixels, rows[cut:], labels[held_out[cut:]]),
+        train=Side(pixels, train_rows, labels[train_rows], tuple(printed[i] for i in train_rows)),
+        validation=Side(held_out_pixels, rows[:cut], labels[held_out[:cut]], tuple(printed[i] for i in held_out[:cut])),
+        test=Side(held_out_pixels, rows[cut:], labels[held_out[cut:]], tuple(printed[i] for i in held_out[cut:])),
         counts=tuple(int(count) for count in counts),
-        duplicates=len(groups) - len(np.unique(groups)),
-        conflicts=conflicts,
+        copies=copies,
         quarantined=quarantined,
+        digests=frozenset(digests),
         fingerprint=_fingerprint(folder, decoded, readable, labels),
         split=split_fingerprint([decoded[i].sha256 for i in train_rows], [decoded[i].sha256 for i in held_out]),
     )
+    _report_duplicates(dataset, progress)
+    return dataset
 
 
 def _fingerprint(
@@ -120,33 +146,32 @@ def _report_quarantined(quarantined: tuple[Quarantined, ...], total: int, progre
 
 
 def _require_readable(folder: PhotoFolder, counts: NDArray[np.int64], quarantined: tuple[Quarantined, ...]) -> None:
-    for name, count in zip(folder.classes, counts, strict=True):
+    for label, (name, count) in enumerate(zip(folder.classes, counts, strict=True)):
         if count == 0:
-            example = next(item for item in quarantined if item.path.startswith(f"{name}/"))
+            own = {printable(file.path) for file in folder.files if file.label == label}
+            example = next(item for item in quarantined if item.path in own)
             raise DatasetError(
-                f"The class folder {folder.root / name} holds no readable picture: "
-                f"{example.path.removeprefix(f'{name}/')}, for one, is refused ({example.reason.rstrip('.')})."
+                f"The class {name!r} in {folder.root} holds no readable picture: "
+                f"{example.path}, for one, is refused ({example.reason.rstrip('.')})."
             )
 
 
-def _conflicts(
-    folder: PhotoFolder, labels: NDArray[np.int64], groups: NDArray[np.int64], readable: NDArray[np.int64]
-) -> tuple[tuple[str, ...], ...]:
-    """List the groups of duplicates whose photos lie in more than one class: at least one label is wrong."""
+def _copies(
+    folder: PhotoFolder, groups: NDArray[np.int64], readable: NDArray[np.int64]
+) -> tuple[tuple[Photo, ...], ...]:
+    """List the groups of two or more photos that look the same."""
     common = [group for group, count in Counter(groups.tolist()).items() if count > 1]
-    members = [np.flatnonzero(groups == group) for group in common]
+    rows = [readable[groups == group].tolist() for group in common]
     return tuple(
-        tuple(printable(folder.files[readable[index]].path) for index in photos)
-        for photos in members
-        if len(np.unique(labels[photos])) > 1
+        tuple(Photo(printable(folder.files[row].path), folder.files[row].label, row) for row in group) for group in rows
     )
 
 
-def _report_duplicates(groups: NDArray[np.int64], conflicts: tuple[tuple[str, ...], ...], progress: Progress) -> None:
-    copies = len(groups) - len(np.unique(groups))
-    if copies:
+def _report_duplicates(dataset: Dataset, progress: Progress) -> None:
+    if dataset.duplicates:
         progress.say(
-            f"Kept {copies:,} duplicates and near-duplicates on the same side of the split as their originals."
+            f"Kept {dataset.duplicates:,} duplicates and near-duplicates on the same side of the split as their "
+            "originals."
         )
-    for paths in conflicts[:_EXAMPLES]:
+    for paths in dataset.conflicts[:_EXAMPLES]:
         progress.say(f"  Photos that look the same lie in different classes: {', '.join(paths)}")

@@ -1,20 +1,23 @@
 """Measure a checkpoint on a folder of labelled photos, through the code that serves."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from model.classifier import Classifier
+from model.classifier import Classifier, Scores
 from model.errors import PictureError
-from training.data import PhotoFile, batched, find_photos, printable, read_photo
+from training.data import PhotoFile, PhotoFolder, batched, find_photos, printable, read_photo
 from training.dataset import Quarantined
 from training.errors import DatasetError
 from training.metrics import Evaluation, evaluate_probabilities
 from training.progress import Progress
 
 _BATCH = 32
+Answer = TypeVar("Answer")  # what a network gives for a batch of pictures
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,38 +28,85 @@ class FolderEvaluation:
     quarantined: tuple[Quarantined, ...]
 
 
-def evaluate_folder(classifier: Classifier, root: Path, progress: Progress) -> FolderEvaluation:
-    """Classify every photo of `root/<class>/` and compare; the folders' names must be classes of the checkpoint.
+@dataclass(frozen=True, slots=True)
+class FolderRun(Generic[Answer]):
+    """What a network says of N readable photos: answers in batches, paths, and labels `[N]` by its classes."""
 
-    Raises `DatasetError` for a folder that is no class, or where no photo is readable.
+    paths: tuple[str, ...]
+    labels: NDArray[np.int64]
+    answers: tuple[Answer, ...]
+    quarantined: tuple[Quarantined, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FolderScores:
+    """The classifier's scores for N readable photos, their paths, and their labels `[N]` by its classes."""
+
+    paths: tuple[str, ...]
+    labels: NDArray[np.int64]
+    scores: Scores
+    quarantined: tuple[Quarantined, ...]
+
+
+def evaluate_folder(
+    classifier: Classifier, root: Path, progress: Progress, labels_file: Path | None = None
+) -> FolderEvaluation:
+    """Classify every photo of `root/<class>/` and compare; each class must be one of the checkpoint.
+
+    `labels_file` is as in `find_photos`. Raises `DatasetError` as `run_folder`.
     """
-    folder = find_photos(root, at_least=1)
-    strangers = sorted(set(folder.classes) - set(classifier.classes))
-    if strangers:
-        raise DatasetError(
-            f"The folder {strangers[0]!r} is not a class of this checkpoint, which knows "
-            f"{', '.join(classifier.classes)}: rename it or take it out."
-        )
-    label_of = [classifier.classes.index(name) for name in folder.classes]
-    rows: list[NDArray[np.float32]] = []
-    labels: list[int] = []
+    scored = score_folder(classifier, find_photos(root, at_least=1, labels_file=labels_file), progress)
+    return FolderEvaluation(evaluate_probabilities(scored.scores.probabilities, scored.labels), scored.quarantined)
+
+
+def score_folder(classifier: Classifier, folder: PhotoFolder, progress: Progress) -> FolderScores:
+    """Classify every photo of `folder`; raise `DatasetError` as `run_folder`."""
+    result = run_folder(classifier, folder, classifier.scores, progress)
+    probabilities = np.concatenate([scores.probabilities for scores in result.answers])
+    unknown = [scores.unknown for scores in result.answers if scores.unknown is not None]
+    scores = Scores(probabilities, np.concatenate(unknown) if unknown else None)
+    return FolderScores(result.paths, result.labels, scores, result.quarantined)
+
+
+def run_folder(
+    classifier: Classifier, folder: PhotoFolder, run: Callable[[list[NDArray[np.uint8]]], Answer], progress: Progress
+) -> FolderRun[Answer]:
+    """Decode every photo of `folder` for `classifier`, and `run` batch after batch.
+
+    Raises `DatasetError` for a class that the checkpoint does not know, or where no photo is readable.
+    """
+    label_of = _labels_in(classifier, folder)
+    answers: list[Answer] = []
+    files: list[PhotoFile] = []
     quarantined: list[Quarantined] = []
     with progress.task("Evaluating", len(folder.files)) as task:
         for batch in batched(np.arange(len(folder.files)), _BATCH):
             pixels = []
             for file in (folder.files[index] for index in batch):
-                picture = _decode(classifier, root, file)
+                picture = _decode(classifier, folder.root, file)
                 if isinstance(picture, Quarantined):
                     quarantined.append(picture)
                 else:
                     pixels.append(picture)
-                    labels.append(label_of[file.label])
+                    files.append(file)
             if pixels:
-                rows.append(classifier.probabilities(pixels))
+                answers.append(run(pixels))
             task.advance(len(batch))
-    if not rows:
-        raise DatasetError(f"No file in {root} is a readable picture: {quarantined[0].reason}")
-    return FolderEvaluation(evaluate_probabilities(np.concatenate(rows), np.array(labels)), tuple(quarantined))
+    if not files:
+        raise DatasetError(f"No file in {folder.root} is a readable picture: {quarantined[0].reason}")
+    labels = np.array([label_of[file.label] for file in files], dtype=np.int64)
+    return FolderRun(tuple(file.path for file in files), labels, tuple(answers), tuple(quarantined))
+
+
+def _labels_in(classifier: Classifier, folder: PhotoFolder) -> list[int]:
+    """Give each of the folder's classes its number in the checkpoint."""
+    strangers = sorted(set(folder.classes) - set(classifier.classes))
+    if strangers:
+        raise DatasetError(
+            f"In {folder.root}, {strangers[0]!r} is not a class of this checkpoint, which knows "
+            f"{', '.join(classifier.classes)}: rename it or take it out."
+        )
+    return [classifier.classes.index(name) for name in folder.classes]
 
 
 def _decode(classifier: Classifier, root: Path, file: PhotoFile) -> NDArray[np.uint8] | Quarantined:

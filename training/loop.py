@@ -2,7 +2,7 @@
 
 import copy
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,31 +13,34 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from model.network import Normalization, build_network
-from training.augmentation import augment
+from model.network import Network, build_network
+from training.augmentation import Augmentation
 from training.averaging import reestimate_batch_norm, update_average
 from training.config import TrainingConfig
 from training.data import batched
+from training.distributed import ALONE, World
 from training.errors import TrainingError, TrainingInterruptedError
 from training.interruption import stop_on_signal
 from training.precision import autocast, probe_bf16
-from training.pretrained import apply_pretrained
+from training.pretrained import Pretrained, apply_pretrained
 from training.progress import Progress, duration
 from training.schedule import Schedule, plan
 from training.state import EpochResult, TrainingState
 
 _SAVE_SECONDS = 30.0  # a kill loses at most this much, and the step or validation in hand
 _EVALUATION_BATCH = 64
+_IMBALANCE = 1.5  # times as many photos in the largest class as in the smallest
 _STATISTICS_BATCHES = 50  # that batch-norm is re-estimated on
 
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One side of the split: uint8 `[M, H, W, 3]` pixels, the rows in use `[N]` and their labels `[N]`."""
+    """One side of the split: uint8 `[M, H, W, 3]` pixels, the rows in use `[N]`, their labels `[N]` and paths."""
 
     pixels: NDArray[np.uint8]
     rows: NDArray[np.int64]
     labels: NDArray[np.int64]
+    paths: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,25 +64,30 @@ class Trainer:
         train: Side,
         validation: Side,
         *,
-        classes: int,
+        classes: Sequence[str],
         device: str,
         progress: Progress,
-        pretrained: Mapping[str, Tensor] | None = None,
+        pretrained: Pretrained | None = None,
+        world: World = ALONE,
     ) -> None:
         self.config = config
         self.recipe = config.recipe
+        self.world = world
         self.train = train
         self.validation = validation
         self.device = torch.device(device)
         self.progress = progress
-        self.schedule = plan(config.recipe, len(train.rows), config.network.size)
+        self.schedule = plan(config.recipe, len(train.rows), config.network.size, world.size)
         torch.manual_seed(config.seed)  # for the initial weights; all later randomness is derived from seed and step
-        network = build_network(config.network, classes)
+        network = build_network(config.network, len(classes))
         _measure_normalization(network, train)
         if pretrained is not None:
-            apply_pretrained(network, pretrained, progress)
+            apply_pretrained(network, pretrained, classes, progress)
         network = network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.state = TrainingState(network, copy.deepcopy(network), self._optimizer(network), bf16=False)
+        self._parallel = world.parallel(network)
+        self._odds = _odds(train.labels, config.recipe.balance)
+        self._augmentation = Augmentation(config.recipe)
         self._parity = np.random.default_rng((config.seed, 1)).integers(0, 2, len(train.rows))
 
     def fit(self, state_file: Path, run: Mapping[str, Any]) -> Fit:
@@ -87,12 +95,12 @@ class Trainer:
 
         On SIGINT or SIGTERM the state is saved and `TrainingInterruptedError` raised.
         """
-        state, schedule = self.state, self.schedule
-        if state_file.exists():
+        state, schedule, world = self.state, self.schedule, self.world
+        if world.agree(state_file.exists):
             state.load(state_file)
             self.progress.say(f"Resuming at step {state.step + 1:,} of {schedule.steps:,}.")
         else:
-            state.bf16 = self._choose_precision()
+            state.bf16 = world.agree(self._choose_dtype)
         work = sum(schedule.cost(step) for step in range(state.step, schedule.steps))
         with stop_on_signal() as stopped, self.progress.task("Training", work) as task:
             saved = time.monotonic()
@@ -105,10 +113,12 @@ class Trainer:
                 state.epoch_seconds += time.monotonic() - started
                 if position + 1 == schedule.epoch_steps:
                     self._finish_epoch(epoch)
-                if stopped() or state.step == schedule.steps or time.monotonic() - saved >= _SAVE_SECONDS:
+                stop = world.any(stopped(), self.device)
+                due = stop or state.step == schedule.steps or time.monotonic() - saved >= _SAVE_SECONDS
+                if due and world.leads:
                     state.save(state_file, run)
                     saved = time.monotonic()
-                if stopped():
+                if stop:
                     raise TrainingInterruptedError(
                         f"Stopped and saved in epoch {epoch + 1} of {schedule.epochs}: "
                         "give the same command with --resume to go on."
@@ -117,10 +127,10 @@ class Trainer:
         seconds = sum(result.seconds for result in state.history)
         return Fit(network, averaged, state.bf16, schedule, state.history, seconds)
 
-    def _choose_precision(self) -> bool:
+    def _choose_dtype(self) -> bool:
         """Say whether to compute in bfloat16."""
-        if self.config.precision != "auto":
-            return self.config.precision == "bfloat16"
+        if self.config.dtype != "auto":
+            return self.config.dtype == "bfloat16"
         batch = self._batch(0, self.schedule.epochs - 1, 0)
         return probe_bf16(self.state.network, *batch, self.progress)
 
@@ -128,15 +138,15 @@ class Trainer:
         """Gather and augment one batch; equal arguments give equal batches, so that a resumed training is the same."""
         pass_, position = divmod(position, self.schedule.pass_steps)
         pass_ += epoch * self.schedule.passes
-        picked = self._order(pass_)[position * self.schedule.batch_size :][: self.schedule.batch_size]
-        seed = np.random.SeedSequence((self.config.seed, 3, step)).generate_state(1)[0]
+        whole = self._order(pass_)[position * self.schedule.batch_size :][: self.schedule.batch_size]
+        picked = self.world.share(whole)
+        seed = np.random.SeedSequence((self.config.seed, 3, step, self.world.rank)).generate_state(1)[0]
         generator = torch.Generator().manual_seed(int(seed))
         # Each photo is seen both ways round in any two passes (Jordan 2024).
-        flipped = torch.from_numpy((self._parity[picked] + pass_) % 2 == 1)
-        pixels = torch.from_numpy(self.train.pixels[self.train.rows[picked]]).to(self.device)
+        flipped = (self._parity[picked] + pass_) % 2 == 1
         size = self.schedule.sizes[min(epoch, self.schedule.epochs - 1)]
-        x = augment(pixels, flipped, size, self.recipe, generator)
-        return x, torch.from_numpy(self.train.labels[picked]).to(self.device)
+        x = self._augmentation(self.train.pixels, self.train.rows[picked], flipped, size, generator)
+        return x.to(self.device), torch.from_numpy(self.train.labels[picked]).to(self.device)
 
     def _step(self, x: Tensor, labels: Tensor) -> float:
         """Take one optimisation step and return its loss."""
@@ -163,7 +173,7 @@ class Trainer:
         """Compute fresh gradients of the loss, and return it."""
         self.state.optimizer.zero_grad()
         with autocast(self.device.type, bf16=self.state.bf16):
-            logits = self.state.network(x)
+            logits = self._parallel(x)
         loss = functional.cross_entropy(logits.float(), labels, label_smoothing=self.recipe.label_smoothing)
         loss.backward()  # type: ignore[no-untyped-call]
         return float(loss.detach())
@@ -171,7 +181,7 @@ class Trainer:
     def _finish_epoch(self, epoch: int) -> None:
         """Report the epoch with the averaged weights' accuracy on the validation side."""
         state, schedule, started = self.state, self.schedule, time.monotonic()
-        accuracy = self._accuracy(state.averaged)
+        accuracy = self._accuracy(state.averaged) if self.world.leads else 0.0
         state.epoch_seconds += time.monotonic() - started
         loss = state.loss_sum / schedule.epoch_steps
         result = EpochResult(epoch + 1, schedule.sizes[epoch], loss, accuracy, state.epoch_seconds)
@@ -183,7 +193,7 @@ class Trainer:
         )
 
     def _choose(self) -> tuple[nn.Module, bool]:
-        """Choose between the last and the averaged weights, on the validation side."""
+        """Choose between the last and the averaged weights, on the validation side; the leader's choice counts."""
         state, schedule = self.state, self.schedule
         batches = min(_STATISTICS_BATCHES, schedule.epoch_steps)
         inputs = (self._batch(schedule.steps + i, schedule.epochs, i)[0] for i in range(batches))
@@ -200,8 +210,18 @@ class Trainer:
         return float((logits.argmax(1).numpy() == self.validation.labels).mean())
 
     def _order(self, pass_: int) -> NDArray[np.int64]:
-        """Shuffle the positions of the training side, differently in every pass."""
-        return np.random.default_rng((self.config.seed, 2, pass_)).permutation(len(self.train.rows))
+        """Shuffle the positions of the training side, differently in every pass.
+
+        Where classes are of different sizes, photos of small ones come several times, and some of large ones not at
+        all: systematic sampling, by which each comes as often as its odds say, rounded down or up.
+        """
+        rng = np.random.default_rng((self.config.seed, 2, pass_))
+        order = rng.permutation(len(self.train.rows))
+        if self._odds is None:
+            return order
+        edges = np.cumsum(self._odds[order])
+        picked = np.searchsorted(edges, (np.arange(len(order)) + rng.random()) / len(order) * edges[-1], side="right")
+        return rng.permutation(order[picked])
 
     def _optimizer(self, network: nn.Module) -> torch.optim.Optimizer:
         weights = [parameter for parameter in network.parameters() if parameter.ndim > 1]
@@ -219,16 +239,23 @@ def predict_logits(network: nn.Module, side: Side) -> Tensor:
     return torch.cat([network(_inputs(side, rows).to(device)).cpu() for rows in batched(side.rows, _EVALUATION_BATCH)])
 
 
+def _odds(labels: NDArray[np.int64], balance: float) -> NDArray[np.float64] | None:
+    """Weigh each photo `[N]` by its class's size to the power `-balance`; `None` where classes are of alike size."""
+    counts = np.bincount(labels)
+    present = counts[counts > 0]
+    if present.max() <= _IMBALANCE * present.min():
+        return None
+    return counts[labels].astype(np.float64) ** -balance
+
+
 def _inputs(side: Side, rows: NDArray[np.int64]) -> Tensor:
     """Give rows as float32 `[N, 3, H, W]` RGB in 0..1, channels last."""
     return torch.from_numpy(side.pixels[rows]).permute(0, 3, 1, 2).float() / 255
 
 
-def _measure_normalization(network: nn.Module, train: Side) -> None:
+def _measure_normalization(network: Network, train: Side) -> None:
     """Set the first layer's mean and deviation to those of up to 1,024 training photos."""
-    normalization = network.get_submodule("normalization")
-    if not isinstance(normalization, Normalization):
-        raise TypeError("the first layer of every network is its normalization")
+    normalization = network.normalization
     rows = train.rows[np.linspace(0, len(train.rows) - 1, min(len(train.rows), 1024)).astype(np.int64)]
     moments = []  # of every photo by itself: all at once would take gigabytes for large pictures
     for piece in batched(rows, _EVALUATION_BATCH):

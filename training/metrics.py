@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _Z = 1.959964  # two-sided 95 % of a normal distribution
+_Z_ONE_SIDED = 1.644854
 _BINS = 15
 
 
@@ -62,6 +63,14 @@ def wilson_interval(successes: int, trials: int) -> tuple[float, float]:
     centre = (p + z2 / (2 * trials)) / (1 + z2 / trials)
     half = _Z / (1 + z2 / trials) * math.sqrt(p * (1 - p) / trials + z2 / (4 * trials**2))
     return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def upper_bound(successes: NDArray[np.int64], trials: NDArray[np.int64] | int) -> NDArray[np.float64]:
+    """Bound proportions from above with 95 % confidence (Wilson's interval, its upper side alone)."""
+    p, z2 = successes / trials, _Z_ONE_SIDED**2
+    half = _Z_ONE_SIDED * np.sqrt(p * (1 - p) / trials + z2 / (4 * np.square(trials)))
+    bound: NDArray[np.float64] = (p + z2 / (2 * trials) + half) / (1 + z2 / trials)
+    return bound
 
 
 def _calibration_error(scores: NDArray[np.float32], correct: NDArray[np.bool_]) -> float:

@@ -2,31 +2,33 @@
 
 import json
 import platform
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
-from model import Checkpoint, Classifier, Preprocessing, save_checkpoint, with_golden_answers
-from model.checkpoint import Thresholds
+from model import Checkpoint, Preprocessing
 from model.engine import resolve_device, use_available_cores
 from model.errors import ConfigError
-from training.calibration import choose_unsure_threshold, fit_temperature
-from training.config import TrainingConfig
+from training.config import PRESETS, TrainingConfig
 from training.dataset import Dataset, prepare_dataset
+from training.distributed import ALONE, World
 from training.errors import TrainingError, TrainingInterruptedError
-from training.loop import Fit, Side, Trainer, predict_logits
-from training.metrics import Evaluation, evaluate_probabilities, wilson_interval
+from training.finishing import Promises, finish
+from training.loop import Fit, Trainer
+from training.metrics import Evaluation
+from training.outliers import Outliers, read_outliers
 from training.pretrained import read_pretrained
 from training.progress import Progress
-from training.report import write_report
+from training.publishing import publish
 from training.state import saved_run
 
 _LIBRARIES = ("torch", "pillow", "numpy", "safetensors")
+_NAMED_CLASSES = 10  # on the screen
+_NOTICED = 20  # files and groups named in the checkpoint
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +38,10 @@ class Training:
     photos: Path
     out: Path
     config: TrainingConfig
+    promises: Promises = field(default_factory=Promises)
     device: str = "auto"
+    labels: Path | None = None
+    outliers: Path | None = None
     pretrained: Path | None = None
     resume: bool = False
     overwrite: bool = False
@@ -45,58 +50,115 @@ class Training:
     @property
     def work(self) -> Path:
         """Name the folder of caches and saved state, beside the checkpoint."""
-        return self.out.with_suffix(".run")
+        return self.state_file.parent
 
     @property
     def state_file(self) -> Path:
         """Name the file of the unfinished training's state."""
-        return self.work / "state.safetensors"
+        return state_file_of(self.out)
 
     @property
     def report_file(self) -> Path:
         """Name the report, beside the checkpoint."""
-        return self.out.with_suffix(".md")
+        return self.out.with_suffix(".html")
 
 
-def run_training(training: Training, progress: Progress) -> Evaluation:
+def state_file_of(out: Path) -> Path:
+    """Name the file in which the state of a checkpoint's unfinished training lies."""
+    return out.with_suffix(".run") / "state.safetensors"
+
+
+def unfinished_state(out: Path) -> Path | None:
+    """Find the state of the unfinished training of a checkpoint, if there is one."""
+    file = state_file_of(out)
+    return file if file.exists() else None
+
+
+def run_training(training: Training, progress: Progress, world: World = ALONE) -> Evaluation | None:
     """Train, calibrate, test once, and write the checkpoint and its report; return the test's evaluation.
 
-    Raises `DatasetError`, `TrainingError` or, when stopped by a signal, `TrainingInterruptedError`.
+    Of several processes, only the leader calibrates and writes, and the others return `None`. Raises `DatasetError`,
+    `TrainingError` or, when stopped by a signal, `TrainingInterruptedError`.
+    """
+    device = resolve_device(training.device)
+    use_available_cores(world.local_size)
+    _check_places(training)
+    with world.leader_first():
+        _require_free(training, world)
+        dataset, outliers = _prepare(training, progress)
+        run = _run_identity(training, dataset)
+        if training.overwrite and world.leads:
+            training.state_file.unlink(missing_ok=True)
+        _check_resumable(training, run)
+    _say_plan(training, dataset, device, progress)
+    fit = Trainer(
+        training.config,
+        dataset.train,
+        dataset.validation,
+        classes=dataset.classes,
+        device=device,
+        progress=progress,
+        pretrained=None if training.pretrained is None else read_pretrained(training.pretrained),
+        world=world,
+    ).fit(training.state_file, run)
+    if not world.leads:
+        return None
+    draft = _draft(training, dataset, fit)
+    use_available_cores()
+    finished = finish(draft, dataset, outliers=outliers, promises=training.promises, device=device, progress=progress)
+    publish(finished, dataset, training.out, training.report_file)
+    training.state_file.unlink()
+    return finished.evaluation
+
+
+def run_calibration(training: Training, checkpoint: Checkpoint, progress: Progress) -> Evaluation:
+    """Fit the verdicts of `checkpoint` anew, with its own weights and on its own split of the photos.
+
+    `training.config` is `split_config` of the checkpoint. Raises as `run_training`, and `TrainingError` if the photos
+    are not those of its training: some of them might have been trained on.
     """
     device = resolve_device(training.device)
     use_available_cores()
     _check_places(training)
-    _require_free(training)
-    pretrained = None if training.pretrained is None else read_pretrained(training.pretrained)
+    _require_free(training, ALONE)
+    dataset, outliers = _prepare(training, progress)
+    if dataset.split != checkpoint.provenance.get("data", {}).get("split"):
+        raise TrainingError(
+            f"{training.photos} does not hold exactly the photos that {checkpoint.name} was trained with: nobody can "
+            "tell which of them are left to calibrate and test with: give the same folder, and the same --labels."
+        )
+    finished = finish(
+        checkpoint, dataset, outliers=outliers, promises=training.promises, device=device, progress=progress
+    )
+    publish(finished, dataset, training.out, training.report_file)
+    return finished.evaluation
+
+
+def split_config(checkpoint: Checkpoint) -> TrainingConfig:
+    """Give the configuration that splits photos as the training of `checkpoint` did."""
+    provenance = checkpoint.provenance
+    shares = provenance.get("shares", {"validation": 0.1, "test": 0.1})
+    return TrainingConfig(
+        PRESETS["quick"],
+        checkpoint.network,
+        seed=provenance.get("split_seed", 0),
+        validation=shares["validation"],
+        test=shares["test"],
+    )
+
+
+def _prepare(training: Training, progress: Progress) -> tuple[Dataset, Outliers | None]:
     try:
-        dataset = prepare_dataset(training.photos, training.config, training.work, progress)
+        dataset = prepare_dataset(training.photos, training.config, training.work, progress, training.labels)
+        if training.outliers is None:
+            return dataset, None
+        served = Preprocessing(size=training.config.network.size)
+        cache = training.work / "cache-outliers"
+        return dataset, read_outliers(training.outliers, served, cache, dataset.digests, progress)
     except KeyboardInterrupt as exc:
         raise TrainingInterruptedError(
             "Stopped while preparing the photos: the same command goes on with what is decoded."
         ) from exc
-    run = _run_identity(training, dataset)
-    if training.overwrite:
-        training.state_file.unlink(missing_ok=True)
-    _check_resumable(training, run)
-    _say_plan(training, dataset, device, progress)
-    trainer = Trainer(
-        training.config,
-        dataset.train,
-        dataset.validation,
-        classes=len(dataset.classes),
-        device=device,
-        progress=progress,
-        pretrained=pretrained,
-    )
-    fit = trainer.fit(training.state_file, run)
-    checkpoint = _calibrate(_checkpoint(training, dataset, fit), fit.network, dataset.validation)
-    evaluation, metrics = _test(checkpoint, dataset.test)
-    checkpoint = replace(checkpoint, metrics={**checkpoint.metrics, **metrics})
-    save_checkpoint(with_golden_answers(checkpoint), training.out)
-    Classifier.load(training.out)  # as every server will: a file that does not pass its own test is not a result
-    write_report(training.report_file, checkpoint, dataset, fit, training.command)
-    training.state_file.unlink()
-    return evaluation
 
 
 def _check_places(training: Training) -> None:
@@ -105,15 +167,16 @@ def _check_places(training: Training) -> None:
         raise ConfigError("--resume goes on with a training and --overwrite drops it: give one of them.")
     if training.out.suffix != ".safetensors" or training.out.is_dir():
         raise ConfigError(f"The checkpoint is a file whose name ends in .safetensors, not {training.out}: see --out.")
-    if training.photos.resolve() in training.out.resolve().parents:
-        raise ConfigError(
-            f"{training.out} would lie among the photos: give --out a place outside of {training.photos.resolve()}."
-        )
+    for folder in (training.photos, training.outliers):
+        if folder is not None and folder.resolve() in training.out.resolve().parents:
+            raise ConfigError(
+                f"{training.out} would lie among the photos: give --out a place outside of {folder.resolve()}."
+            )
 
 
-def _require_free(training: Training) -> None:
+def _require_free(training: Training, world: World) -> None:
     """Refuse to replace a result, or an unfinished training, that nobody asked to replace."""
-    if training.overwrite:
+    if training.overwrite or not world.leads:
         return
     unfinished = training.state_file.exists()
     if unfinished and not training.resume:
@@ -140,7 +203,9 @@ def _check_resumable(training: Training, run: dict[str, Any]) -> None:
 
 
 def _say_plan(training: Training, dataset: Dataset, device: str, progress: Progress) -> None:
-    counts = ", ".join(f"{name} {count:,}" for name, count in zip(dataset.classes, dataset.counts, strict=True))
+    named = [f"{name} {count:,}" for name, count in zip(dataset.classes, dataset.counts, strict=True)]
+    more = len(named) - _NAMED_CLASSES
+    counts = ", ".join(named[:_NAMED_CLASSES]) + (f" and {more:,} other classes" if more > 0 else "")
     sides = [len(side.rows) for side in (dataset.train, dataset.validation, dataset.test)]
     network = training.config.network
     progress.say(f"Photos: {counts}; train {sides[0]:,}, validation {sides[1]:,}, test {sides[2]:,}.")
@@ -151,7 +216,8 @@ def _say_plan(training: Training, dataset: Dataset, device: str, progress: Progr
     )
 
 
-def _checkpoint(training: Training, dataset: Dataset, fit: Fit) -> Checkpoint:
+def _draft(training: Training, dataset: Dataset, fit: Fit) -> Checkpoint:
+    """Put the trained weights, and how they came about, into a checkpoint that is not calibrated yet."""
     config = training.config
     return Checkpoint(
         name=training.out.stem,
@@ -160,21 +226,18 @@ def _checkpoint(training: Training, dataset: Dataset, fit: Fit) -> Checkpoint:
         classes=dataset.classes,
         state={name: tensor.cpu() for name, tensor in fit.network.state_dict().items()},
         provenance={
-            "data": {
-                "fingerprint": dataset.fingerprint,
-                "split": dataset.split,
-                "photos": dict(zip(dataset.classes, dataset.counts, strict=True)),
-                "train": len(dataset.train.rows),
-                "validation": len(dataset.validation.rows),
-                "test": len(dataset.test.rows),
-                "quarantined": len(dataset.quarantined),
-                "duplicates": dataset.duplicates,
+            "data": _data(dataset),
+            "noticed": {
+                "quarantined": [[item.path, item.reason] for item in dataset.quarantined[:_NOTICED]],
+                "conflicts": [list(paths) for paths in dataset.conflicts[:_NOTICED]],
             },
             "split_seed": config.seed,
+            "shares": {"validation": config.validation, "test": config.test},
             "preset": config.preset,
             "pretrained": config.pretrained,
             "recipe": asdict(config.recipe),
             "epochs": fit.schedule.epochs,
+            "history": [asdict(result) for result in fit.history],
             "weights": "averaged" if fit.averaged else "last",
             "precision": "bfloat16" if fit.bf16 else "float32",
             "training_minutes": round(fit.seconds / 60, 1),
@@ -186,30 +249,14 @@ def _checkpoint(training: Training, dataset: Dataset, fit: Fit) -> Checkpoint:
     )
 
 
-def _calibrate(checkpoint: Checkpoint, network: nn.Module, validation: Side) -> Checkpoint:
-    """Fit the temperature and the threshold of "unsure" on the validation side."""
-    logits, labels = predict_logits(network, validation), torch.from_numpy(validation.labels)
-    temperature = fit_temperature(logits, labels)
-    probabilities = torch.softmax(logits / temperature, 1).numpy()
-    unsure = choose_unsure_threshold(probabilities, validation.labels)
-    metrics = {"validation": evaluate_probabilities(probabilities, validation.labels).to_json()}
-    return replace(checkpoint, temperature=temperature, thresholds=Thresholds(unsure=unsure), metrics=metrics)
-
-
-def _test(checkpoint: Checkpoint, side: Side) -> tuple[Evaluation, dict[str, Any]]:
-    """Measure the finished classifier, through the code that serves, on photos that nothing was chosen by."""
-    probabilities = Classifier(checkpoint).probabilities([side.pixels[row] for row in side.rows])
-    evaluation = evaluate_probabilities(probabilities, side.labels)
-    confident = probabilities.max(1) >= checkpoint.thresholds.unsure
-    wrong = (probabilities.argmax(1) != side.labels) & confident
-    error = wilson_interval(int(wrong.sum()), int(confident.sum())) if confident.any() else (0.0, 1.0)
-    metrics = {
-        "test": evaluation.to_json(),
-        "confident": {
-            "answers": int(confident.sum()),
-            "of": len(confident),
-            "wrong": int(wrong.sum()),
-            "error_95_interval": [round(bound, 4) for bound in error],
-        },
+def _data(dataset: Dataset) -> dict[str, Any]:
+    return {
+        "fingerprint": dataset.fingerprint,
+        "split": dataset.split,
+        "photos": dict(zip(dataset.classes, dataset.counts, strict=True)),
+        "train": len(dataset.train.rows),
+        "validation": len(dataset.validation.rows),
+        "test": len(dataset.test.rows),
+        "quarantined": len(dataset.quarantined),
+        "duplicates": dataset.duplicates,
     }
-    return evaluation, metrics

@@ -1,5 +1,6 @@
 """Progress with rate and time left: a bar on a terminal, plain lines elsewhere."""
 
+import io
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -56,6 +57,11 @@ class Progress:
         columns = (TextColumn("{task.description}"), BarColumn(20), TextColumn("{task.percentage:>3.0f} %"))
         with Bar(*columns, TextColumn("{task.fields[rate]}"), TimeRemainingColumn(), console=self.console) as bar:
             yield Task(name, total, self.console, bar, bar.add_task(name, total=max(total, 1e-9), rate=""))
+
+
+def silent() -> Progress:
+    """Make a progress that prints to nowhere."""
+    return Progress(Console(file=io.StringIO()))
 
 
 def duration(seconds: float) -> str:

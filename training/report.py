@@ -1,85 +1,195 @@
-"""The report of a training: one Markdown page beside the checkpoint, figures and file names but no photo."""
+"""The report of a training: one HTML page that needs no network, no script and nothing beside it."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, UndefinedError
+from markupsafe import Markup
 
 from model.checkpoint import Checkpoint
-from training.dataset import Dataset
+from model.errors import ConfigError
+from training.card import (
+    describe_confidence,
+    describe_data,
+    describe_file,
+    describe_network,
+    describe_recipe,
+    describe_unknown,
+    known_limits,
+    percent,
+)
 from training.errors import TrainingError
-from training.loop import Fit
-from training.progress import duration
+from training.gallery import Galleries, Shown
+from training.plots import (
+    FEW_CLASSES,
+    MOST_NUMBERED,
+    draw_confusion,
+    draw_coverage,
+    draw_loss,
+    draw_reliability,
+    draw_scores,
+    draw_unknown,
+    draw_validation,
+)
+
+_MOST_CLASSES = 50  # rows of the table of classes
+_MOST_PAIRS = 20  # rows of the table of confused pairs
+_FEW_PAIRS = 8  # where the matrix shows them all
+_MOST_FILES = 200  # rows of a list of files
+
+_Figures = Mapping[str, Any]
 
 
-def write_report(path: Path, checkpoint: Checkpoint, dataset: Dataset, fit: Fit, command: str) -> None:
-    """Write how the checkpoint was made and how good it is; raise `TrainingError` if that is impossible."""
-    sections = [
-        _summary(checkpoint, fit, command),
-        _data(dataset),
-        _epochs(fit),
-        _confusion(checkpoint),
-        _noticed(dataset),
-    ]
+def require_free(path: Path, *, overwrite: bool) -> None:
+    """Refuse a name that is not a page's, and a file that nobody asked to replace."""
+    if path.suffix != ".html":
+        raise ConfigError(f"The report is a file whose name ends in .html, not {path}: see --out.")
+    if path.exists() and not overwrite:
+        raise TrainingError(f"{path} exists: choose another name with --out, or replace it with --overwrite.")
+
+
+def write_report(path: Path, checkpoint: Checkpoint, galleries: Galleries | None) -> None:
+    """Write the page whole or not at all; without `galleries` it holds no photo.
+
+    Raises `TrainingError` where the file cannot be written or the checkpoint lacks the figures of a training.
+    """
+    page = _render(checkpoint, galleries)
     try:
-        path.write_text("\n\n".join(section for section in sections if section) + "\n", encoding="utf-8")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as temporary:
+            temporary_path = Path(temporary.name)
+        try:
+            temporary_path.write_text(page, encoding="utf-8")
+            temporary_path.chmod(0o644)
+            temporary_path.replace(path)
+        finally:
+            temporary_path.unlink(missing_ok=True)
     except OSError as exc:
         raise TrainingError(f"The report {path} cannot be written: {exc.strerror}.") from exc
 
 
-def _summary(checkpoint: Checkpoint, fit: Fit, command: str) -> str:
-    test, validation, confident = (checkpoint.metrics[key] for key in ("test", "validation", "confident"))
-    low, high = test["accuracy_95_interval"]
-    confident_low, confident_high = confident["error_95_interval"]
-    network, provenance = checkpoint.network, checkpoint.provenance
-    return f"""# {checkpoint.name}
+def _render(checkpoint: Checkpoint, galleries: Galleries | None) -> str:
+    environment = Environment(
+        loader=PackageLoader("training"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"percent": percent, "answer": _answer}
+    template = environment.get_template("report.html")
+    try:
+        page = template.render(_sections(checkpoint), galleries=galleries, unseen=_unseen(galleries))
+    except (
+        KeyError,
+        IndexError,
+        TypeError,
+        ValueError,
+        AttributeError,
+        UndefinedError,
+    ) as exc:  # any JSON may be there
+        raise TrainingError(
+            f"The checkpoint {checkpoint.name} does not hold the figures of a training: only one from `whisker train` "
+            "has a report."
+        ) from exc
+    return page.encode(errors="replace").decode()  # a file's name need not be Unicode
 
-**Test accuracy {test["accuracy"]:.2%}**, 95 % interval {low:.2%} to {high:.2%}, on {test["photos"]:,} photos that
-this training looked at once, after everything had been chosen. They share no duplicate or near-duplicate with training.
 
-| | |
-|---|---|
-| command | `{command}` |
-| training | {duration(fit.seconds)}, {fit.schedule.epochs} epochs, {provenance["precision"]}, \
-{provenance["weights"]} weights |
-| network | {network.family}, {network.activation}, width {network.width}, depth {network.depth}, \
-{network.channels} channels, {network.size} px |
-| validation accuracy | {validation["accuracy"]:.2%} |
-| calibration error, test | {test["expected_calibration_error"]:.4f} (temperature {checkpoint.temperature:.3f}) |
-| "confident", test | {confident["answers"]:,} of {confident["of"]:,} answers, of which {confident["wrong"]:,} wrong \
-(95 % interval {confident_low:.2%} to {confident_high:.2%}; score at least {checkpoint.thresholds.unsure:.3f}) |
-| libraries | {", ".join(f"{name} {number}" for name, number in provenance["libraries"].items())} |
-| date | {provenance["date"]} |"""
+def _sections(checkpoint: Checkpoint) -> dict[str, Any]:
+    """Gather all that the template shows but the photos."""
+    metrics, provenance = checkpoint.metrics, checkpoint.provenance
+    confusion = metrics["test"]["confusion"]
+    figures: _Figures = metrics.get("figures") or {}
+    return {
+        "checkpoint": checkpoint,
+        "date": provenance.get("date"),
+        "test": metrics["test"],
+        "confident": metrics.get("confident"),
+        "unknown": metrics.get("unknown") or None,
+        "speed": metrics.get("speed"),
+        "baseline": max(map(sum, confusion)) / sum(map(sum, confusion)),
+        "axis": _axis(metrics["test"]["accuracy_95_interval"][0]),
+        "photos": provenance.get("data", {}).get("photos", {}),
+        "facts": {
+            "Network": describe_network(checkpoint),
+            "Photos": describe_data(checkpoint),
+            "File": describe_file(checkpoint),
+        },
+        "recipe": describe_recipe(checkpoint),
+        "limits": list(known_limits(checkpoint)),
+        "plots": _plots(checkpoint, figures),
+        "pairs": _confused_pairs(confusion, checkpoint.classes),
+        "classes": _worst_classes(figures.get("per_class"), checkpoint.classes),
+        "noticed": provenance.get("noticed"),
+        "left_out": provenance.get("data", {}).get("quarantined", 0),
+        "verdicts": describe_confidence(checkpoint),
+        "strangers": describe_unknown(checkpoint),
+        "few_classes": FEW_CLASSES,
+        "numbered": MOST_NUMBERED,
+        "most_files": _MOST_FILES,
+    }
 
 
-def _data(dataset: Dataset) -> str:
-    sides = (dataset.train, dataset.validation, dataset.test)
-    rows = [
-        f"| {name} | {count:,} | " + " | ".join(f"{int((side.labels == label).sum()):,}" for side in sides) + " |"
-        for label, (name, count) in enumerate(zip(dataset.classes, dataset.counts, strict=True))
+def _plots(checkpoint: Checkpoint, figures: _Figures) -> dict[str, Markup]:
+    """Draw what there are figures for."""
+    history, threshold = checkpoint.provenance.get("history"), checkpoint.thresholds.unsure
+    drawn = {"confusion": draw_confusion(checkpoint.metrics["test"]["confusion"], checkpoint.classes)}
+    if history:
+        drawn |= {"loss": draw_loss(history), "accuracy": draw_validation(history)}
+    if figures:
+        drawn |= {
+            "reliability": draw_reliability(figures["reliability"]),
+            "coverage": draw_coverage(figures["coverage"], threshold),
+            "scores": draw_scores(figures["scores"], threshold),
+        }
+    if figures.get("unknown"):
+        drawn["unknown"] = draw_unknown(figures["unknown"])
+    return {name: Markup(svg) for name, svg in drawn.items()}  # noqa: S704 - `training.svg` has escaped it
+
+
+def _confused_pairs(confusion: Sequence[Sequence[int]], classes: Sequence[str]) -> list[dict[str, Any]]:
+    """List what is mistaken for what, the commonest first."""
+    wrong = [(i, j) for i, row in enumerate(confusion) for j, count in enumerate(row) if count and i != j]
+    wrong.sort(key=lambda pair: -confusion[pair[0]][pair[1]])
+    return [
+        {
+            "label": classes[i],
+            "answer": classes[j],
+            "photos": confusion[i][j],
+            "share": confusion[i][j] / sum(confusion[i]),
+        }
+        for i, j in wrong[: _MOST_PAIRS if len(classes) > MOST_NUMBERED else _FEW_PAIRS]
     ]
-    table = "\n".join(["| class | photos | train | validation | test |", "|---|---|---|---|---|", *rows])
-    return f"## Photos\n\n{table}\n\nData fingerprint `{dataset.fingerprint}`."
 
 
-def _epochs(fit: Fit) -> str:
-    rows = [
-        f"| {r.epoch} | {r.size} px | {r.loss:.4f} | {r.validation_accuracy:.2%} | {duration(r.seconds)} |"
-        for r in fit.history
-    ]
-    head = ["| epoch | size | training loss | validation accuracy (averaged weights) | time |", "|---|---|---|---|---|"]
-    return "## Epochs\n\n" + "\n".join(head + rows)
+def _worst_classes(rows: Sequence[_Figures] | None, classes: Sequence[str]) -> dict[str, Any] | None:
+    """Give the rows of the table of classes, and where the scale of its bars begins."""
+    if rows is None:
+        return None
+    named = [{"name": name, **row} for name, row in zip(classes, rows, strict=True)]
+    if len(named) > _MOST_CLASSES:
+        measured = [row for row in named if row["recall"] is not None]
+        named = sorted(measured, key=lambda row: row["recall"])[:_MOST_CLASSES]
+    bounds = [row[key][0] for row in named for key in ("recall_95_interval", "precision_95_interval") if row[key]]
+    return {"rows": named, "all": len(classes), "axis": _axis(min(bounds, default=0.0))}
 
 
-def _confusion(checkpoint: Checkpoint) -> str:
-    names = checkpoint.classes
-    rows = [
-        f"| **{name}** | " + " | ".join(f"{count:,}" for count in row) + " |"
-        for name, row in zip(names, checkpoint.metrics["test"]["confusion"], strict=True)
-    ]
-    head = [f"| is, answered | {' | '.join(names)} |", "|---" * (len(names) + 1) + "|"]
-    return "## Test answers\n\n" + "\n".join(head + rows)
+def _axis(lowest: float) -> float:
+    """Begin a scale that ends at 1 at the tenth below `lowest`, and a tenth lower where that is close to it."""
+    return max(0.0, int(lowest * 10 - 0.2) / 10)
 
 
-def _noticed(dataset: Dataset) -> str:
-    lines = [f"- {dataset.duplicates:,} duplicates or near-duplicates, kept on one side of the split."]
-    lines += [f"- Look the same, but lie in different classes: {', '.join(paths)}" for paths in dataset.conflicts]
-    lines += [f"- Left out: `{item.path}`: {item.reason}" for item in dataset.quarantined]
-    return "## Noticed in the photos\n\n" + "\n".join(lines)
+def _unseen(galleries: Galleries | None) -> list[Shown]:
+    """List the doubtful photos that do not stand among the wrong answers already."""
+    if galleries is None:
+        return []
+    shown = {photo.path for photo in galleries.worst}
+    return [photo for photo in galleries.doubtful if photo.path not in shown]
+
+
+def _answer(photo: Shown) -> str:
+    """Write an answer with its score, which is never quite certain."""
+    score = ">\N{NO-BREAK SPACE}99\N{NO-BREAK SPACE}%" if photo.score >= 0.995 else percent(photo.score, 0)
+    return f"{photo.answer} {score}"

@@ -46,12 +46,14 @@ class Schedule:
         return self.batch_size * (self.sizes[step // self.epoch_steps] / self.sizes[-1]) ** 2
 
 
-def plan(recipe: Recipe, photos: int, size: int) -> Schedule:
+def plan(recipe: Recipe, photos: int, size: int, processes: int = 1) -> Schedule:
     """Plan the training of `photos` training photos for a serving size in pixels.
 
-    Few photos: smaller batches, and several passes an epoch, so that there are the recipe's minimum of steps.
+    Few photos: smaller batches, and several passes an epoch, so that there are the recipe's minimum of steps. A batch
+    can be shared equally by the `processes` that train together.
     """
     batch_size = min(recipe.batch_size, max(8, photos // 16), photos)
+    batch_size = max(processes, batch_size - batch_size % processes)
     pass_steps = photos // batch_size
     sizes = [training_size(stage, size) for stage in recipe.stages for _ in range(stage.epochs)]
     passes = max(1, math.ceil(recipe.minimum_steps / (pass_steps * len(sizes))))

@@ -12,5 +12,5 @@ from training.pipeline import Training
 def training(tmp_path: Path) -> Training:
     """Make a training of three short epochs on a small folder."""
     photos = write_folder(tmp_path / "photos", 20)
-    config = TrainingConfig(recipe_for("quick", TINY, epochs=3), TINY, precision="float32")
+    config = TrainingConfig(recipe_for("quick", TINY, epochs=3), TINY, dtype="float32")
     return Training(photos, tmp_path / "out" / "shapes.safetensors", config, device="cpu", command="whisker train x")

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from model import Classifier, NetworkConfig, load_checkpoint
 from model.errors import ConfigError, WhiskerError
@@ -36,16 +36,30 @@ def test_checkpoint_holds_no_training_photo(trained: Training, photo_folder: Pat
     assert not any(path.read_bytes()[40:140] in content for path in photo_folder.rglob("*.png"))
 
 
-def test_report_has_the_figures(trained: Training) -> None:
+def test_provenance_says_how_to_repeat_it(trained: Training) -> None:
+    provenance = load_checkpoint(trained.out).provenance
+    assert provenance["shares"] == {"validation": 0.1, "test": 0.1}
+    assert provenance["split_seed"] == 0
+    assert [epoch["epoch"] for epoch in provenance["history"]] == list(range(1, 17))
+    assert {epoch["size"] for epoch in provenance["history"]} == {32}
+    assert provenance["history"][-1]["loss"] < provenance["history"][0]["loss"]
+    assert provenance["noticed"] == {"quarantined": [], "conflicts": []}
+    assert provenance["recipe"]["balance"] == 0.5
+
+
+def test_report_is_a_page_with_the_figures(trained: Training) -> None:
+    assert trained.report_file == trained.out.with_suffix(".html")
     report = trained.report_file.read_text()
+    assert report.startswith("<!doctype html>")
     checkpoint = load_checkpoint(trained.out)
     for text in (
-        "# shapes",
-        "`whisker train shapes`",
-        f"{checkpoint.metrics['test']['accuracy']:.2%}",
-        "| rings | 60 | 48 | 6 | 6 |",
-        "| 16 | 32 px |",
-        checkpoint.provenance["data"]["fingerprint"],
+        "<h1>shapes</h1>",
+        "whisker train shapes",
+        f"{checkpoint.metrics['test']['accuracy']:.1%}".removesuffix("%"),
+        "<dt>rings</dt><dd>60</dd>",
+        "<dd>96 photos</dd>",
+        "16 epochs",
+        checkpoint.sha256,
     ):
         assert text in report
 
@@ -55,7 +69,7 @@ def test_finished_training_leaves_no_state(trained: Training) -> None:
     assert trained.work.is_dir()
 
 
-@pytest.mark.parametrize("suffix", [".safetensors", ".md"])
+@pytest.mark.parametrize("suffix", [".safetensors", ".html"])
 def test_existing_file_is_not_replaced_unasked(training: Training, quiet: Progress, suffix: str) -> None:
     existing = training.out.with_suffix(suffix)
     existing.parent.mkdir()
@@ -69,7 +83,7 @@ def test_existing_file_is_not_replaced_unasked(training: Training, quiet: Progre
     ("changes", "message"),
     [
         ({"resume": True, "overwrite": True}, "give one of them"),
-        ({"out": "shapes.md"}, "ends in .safetensors"),
+        ({"out": "shapes.html"}, "ends in .safetensors"),
         ({"out": "shapes-0.1"}, "ends in .safetensors"),
         ({"out": "photos/shapes.safetensors"}, "among the photos"),
         ({"out": "photos/rings/shapes.safetensors"}, "among the photos"),
@@ -97,11 +111,8 @@ def test_training_goes_on_from_pretrained_weights(trained: Training, training: T
 def test_pretrained_weights_that_do_not_fit_are_refused(trained: Training, training: Training, quiet: Progress) -> None:
     network = NetworkConfig("mlp", width=8, depth=1, size=32, channels=1)
     config = replace(training.config, network=network)
-    save_file({"unknown": torch.zeros(2)}, training.photos.parent / "other.safetensors")
-    with pytest.raises(TrainingError, match="No tensor of the --pretrained file fits"):
-        run_training(replace(training, config=config, pretrained=training.photos.parent / "other.safetensors"), quiet)
-    with pytest.raises(TrainingError, match="not a readable safetensors file"):
-        run_training(replace(training, pretrained=trained.report_file), quiet)
+    with pytest.raises(TrainingError, match="No weights of the --pretrained file fit this network"):
+        run_training(replace(training, config=config, pretrained=trained.out), quiet)
 
 
 def test_unreadable_files_and_duplicates_are_reported(training: Training, quiet: Progress) -> None:
@@ -109,26 +120,29 @@ def test_unreadable_files_and_duplicates_are_reported(training: Training, quiet:
     first = training.photos / "rings" / "000.png"
     (training.photos / "stripes" / "same.png").write_bytes(first.read_bytes())
     run_training(training, quiet)
-    data = load_checkpoint(training.out).provenance["data"]
-    assert data["quarantined"] == 1
-    assert data["duplicates"] >= 1
+    provenance = load_checkpoint(training.out).provenance
+    assert provenance["data"]["quarantined"] == 1
+    assert provenance["data"]["duplicates"] >= 1
+    ((path, reason),) = provenance["noticed"]["quarantined"]
+    assert (path, reason[:22]) == ("rings/broken.jpg", "The file is not a JPEG")
+    assert provenance["noticed"]["conflicts"] == [["rings/000.png", "stripes/same.png"]]
     report = training.report_file.read_text()
-    assert "`rings/broken.jpg`: The file is not a JPEG" in report
-    assert "Look the same, but lie in different classes: rings/000.png, stripes/same.png" in report
+    assert "<code>rings/broken.jpg</code>: The file is not a JPEG" in report
+    assert "<code>rings/000.png</code> = <code>stripes/same.png</code>" in report
     assert (training.photos / "rings" / "broken.jpg").exists()
 
 
 def test_class_without_a_readable_picture_is_refused(training: Training, quiet: Progress) -> None:
     for path in (training.photos / "rings").iterdir():
         path.write_text("hello")
-    with pytest.raises(DatasetError, match=r"rings holds no readable picture: 000.png, for one, is refused \(The file"):
+    with pytest.raises(DatasetError, match=r"'rings' in .* holds no readable picture: rings/000.png, for one, is"):
         run_training(training, quiet)
 
 
 def test_every_family_and_activation_trains(training: Training, quiet: Progress) -> None:
     for family, activation, channels in [("mlp", "relu", 1), ("cnn", "sigmoid", 3), ("resnet", "sigmoid", 1)]:
         network = NetworkConfig(family, activation, 4, 1, channels, 32)  # type: ignore[arg-type]
-        config = TrainingConfig(recipe_for("quick", network, 1), network, precision="float32")
+        config = TrainingConfig(recipe_for("quick", network, 1), network, dtype="float32")
         out = training.out.with_stem(f"{family}-{activation}")
         run_training(replace(training, out=out, config=config), quiet)
         assert load_checkpoint(out).network == network
@@ -153,7 +167,7 @@ def test_bad_bfloat16_gradients_fall_back_to_float32(
         return loss
 
     monkeypatch.setattr(Trainer, "_backward", poisoned)
-    run_training(replace(training, config=replace(training.config, precision="bfloat16")), quiet)
+    run_training(replace(training, config=replace(training.config, dtype="bfloat16")), quiet)
     assert load_checkpoint(training.out).provenance["precision"] == "float32"
 
 

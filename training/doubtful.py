@@ -1,0 +1,108 @@
+"""The photos of a folder whose labels are most doubtful, as a CSV file that `--labels` takes back after correction."""
+
+import csv
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from model.classifier import Classifier
+from model.engine import Engine
+from training.data import PhotoFolder, printable
+from training.doubt import find_doubtful, label_distances
+from training.errors import TrainingError
+from training.evaluation import run_folder
+from training.progress import Progress
+
+TOO_KIND = (
+    "Photos that this checkpoint was trained on are judged too kindly: it has learnt their labels, the wrong ones, too."
+)
+_SHOWN = 10  # on the screen; all of them are in the file
+
+
+@dataclass(frozen=True, slots=True)
+class DoubtfulPhoto:
+    """A row of the file: `suggested` is empty where the photo is like no class and may have to be left out.
+
+    `score` is the probability that the checkpoint gives the label, `distance` that of the photo's features to the
+    nearest photos of its label.
+    """
+
+    path: str
+    label: str
+    suggested: str
+    reason: str
+    score: float
+    distance: float
+
+
+@dataclass(frozen=True, slots=True)
+class DoubtfulFolder:
+    """The most doubtful photos, and how many of all are estimated to be of another class than their label."""
+
+    photos: tuple[DoubtfulPhoto, ...]
+    estimated_wrong: int
+
+
+def doubt_folder(classifier: Classifier, folder: PhotoFolder, limit: int, progress: Progress) -> DoubtfulFolder:
+    """Find the `limit` most doubtful labels of `folder`; raise `DatasetError` where the checkpoint does not fit it."""
+    engine = Engine(classifier.network, classifier.device)
+    result = run_folder(classifier, folder, engine.run, progress)
+    logits = torch.cat([outputs.logits for outputs in result.answers])
+    probabilities = torch.softmax(logits / classifier.checkpoint.temperature, dim=1).numpy()
+    distances = label_distances(torch.cat([outputs.features for outputs in result.answers]), result.labels)
+    doubts = find_doubtful(probabilities, result.labels, distances)
+    photos = []
+    for index in doubts.order[:limit].tolist():
+        label, other = int(result.labels[index]), int(doubts.suggested[index])
+        strange = bool(doubts.strange[index]) and other == label
+        photos.append(
+            DoubtfulPhoto(
+                result.paths[index],
+                classifier.classes[label],
+                "" if strange else classifier.classes[other],
+                "like no class" if strange else "like another class" if other != label else "unclear",
+                round(float(probabilities[index, label]), 4),
+                round(float(distances[index]), 4),
+            )
+        )
+    return DoubtfulFolder(tuple(photos), round(float(doubts.joint.sum() - doubts.joint.trace())))
+
+
+def require_new_file(file: Path) -> None:
+    """Raise `TrainingError` if there is such a file: a person may have spent an hour on the labels in it."""
+    if file.exists():
+        raise TrainingError(f"There is already a file {file}: move it away, or give another name with --out.")
+
+
+def write_doubtful(file: Path, photos: Sequence[DoubtfulPhoto], carried: Mapping[str, str]) -> None:
+    """Write the photos, then what an earlier file of labels said of others, so that the new file replaces it.
+
+    Raises `TrainingError` if there is such a file or it cannot be written.
+    """
+    rows = [asdict(photo) for photo in photos if printable(photo.path) == photo.path]  # others cannot be named in UTF-8
+    written = {row["path"] for row in rows}
+    rows += [{"path": path, "label": label} for path, label in carried.items() if path not in written]
+    require_new_file(file)
+    try:
+        with file.open("x", encoding="utf-8", newline="") as lines:
+            writer = csv.DictWriter(lines, [field.name for field in fields(DoubtfulPhoto)])
+            writer.writeheader()
+            writer.writerows(rows)
+    except OSError as exc:
+        raise TrainingError(f"The file {file} cannot be written: {exc.strerror}.") from exc
+
+
+def print_doubtful(doubtful: DoubtfulFolder, console: Console) -> None:
+    """Print the top of the list and how far to trust it."""
+    table = Table("Photo", "Label", "Suggested", "Reason", title="Most doubtful labels", title_justify="left")
+    table.columns[0].overflow = "fold"
+    for photo in doubtful.photos[:_SHOWN]:
+        cells = (printable(photo.path), photo.label, photo.suggested or "leave it out", photo.reason)
+        table.add_row(*(Text(cell) for cell in cells))
+    console.print(table)
+    console.print(Text(f"About {doubtful.estimated_wrong:,} labels seem to be of another class. {TOO_KIND}"))

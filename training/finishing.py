@@ -1,0 +1,207 @@
+"""From trained weights to a finished checkpoint: calibrate on validation, then test once."""
+
+import platform
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from model import Checkpoint, Classifier
+from model.checkpoint import Thresholds
+from model.classifier import Scores
+from model.engine import Engine, Outputs
+from model.network import build_network, count_multiply_adds
+from model.novelty import UNKNOWN_SCORE
+from training.calibration import Choice, choose_unsure_threshold, fit_temperature
+from training.data import batched
+from training.dataset import Dataset
+from training.figures import measure_figures
+from training.loop import Side
+from training.metrics import Evaluation, evaluate_probabilities, wilson_interval
+from training.novelty import FEWEST_OUTLIERS, NoveltyFit, fit_novelty
+from training.outliers import Outliers
+from training.progress import Progress, Task
+
+_BATCH = 32
+_NOVELTY_PHOTOS = 4096  # training photos that the measure of novelty is fitted on
+
+
+@dataclass(frozen=True, slots=True)
+class Promises:
+    """What the verdicts shall keep, with 95 % confidence, on photos like those of the validation side."""
+
+    precision: float = 0.99  # of the answers called confident, the share that is right
+    false_alarms: float = 0.05  # of photos of known classes, the share called unknown
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A checkpoint with all its figures, and the test side's scores for a report's galleries."""
+
+    checkpoint: Checkpoint
+    evaluation: Evaluation
+    scores: Scores
+
+
+def finish(
+    draft: Checkpoint,
+    dataset: Dataset,
+    *,
+    outliers: Outliers | None,
+    promises: Promises,
+    device: str,
+    progress: Progress,
+) -> Finished:
+    """Fit temperature, novelty and thresholds on the validation side; measure the result on the test side."""
+    network = build_network(draft.network, len(draft.classes))
+    network.load_state_dict(dict(draft.state))
+    engine, size = Engine(network.eval(), device), draft.network.size
+    train = _sample(dataset.train, _NOVELTY_PHOTOS)
+    others = 0 if outliers is None else len(outliers.rows)
+    with progress.task("Calibrating", len(dataset.validation.rows) + len(train.rows) + others) as task:
+        validation = _run(engine, dataset.validation.pixels, dataset.validation.rows, size, task)
+        known = _run(engine, train.pixels, train.rows, size, task)
+        unlike = None if outliers is None else _run(engine, outliers.pixels, outliers.rows, size, task)
+    temperature = fit_temperature(validation.logits, torch.from_numpy(dataset.validation.labels))
+    fit = fit_novelty(
+        known.features,
+        train.labels,
+        validation.features,
+        false_alarms=promises.false_alarms,
+        outliers=None if unlike is None else unlike.features,
+        folds=None if outliers is None else outliers.groups,
+    )
+    draft = replace(draft, temperature=temperature, novelty=fit.novelty)
+    unsure = _choose_unsure(draft, validation, dataset.validation.labels, promises)
+    _warn(fit, unsure, others, promises, progress)
+    checkpoint = replace(draft, thresholds=Thresholds(unsure=unsure.threshold))
+    scores, speed = _measure(checkpoint, dataset.test, device, progress)
+    evaluation = evaluate_probabilities(scores.probabilities, dataset.test.labels)
+    on_validation = evaluate_probabilities(_softmax(validation.logits, temperature), dataset.validation.labels)
+    metrics = {
+        "validation": on_validation.to_json(),
+        "test": evaluation.to_json(),
+        "confident": _confident(checkpoint, scores, dataset.test.labels)
+        | {"promised_precision": promises.precision, "promised": unsure.promised},
+        "unknown": _unknown(scores, fit) | {"promised_rate": promises.false_alarms, "promised": fit.promised},
+        "figures": measure_figures(scores.probabilities, dataset.test.labels, scores.unknown, fit.outlier_scores),
+        "speed": speed,
+    }
+    return Finished(replace(checkpoint, metrics=metrics), evaluation, scores)
+
+
+def _sample(side: Side, most: int) -> Side:
+    """Thin a side out evenly; its rows are sorted, so that every class and folder keeps its part."""
+    picked = np.linspace(0, len(side.rows) - 1, min(most, len(side.rows))).round().astype(np.int64)
+    return Side(side.pixels, side.rows[picked], side.labels[picked])
+
+
+def _run(engine: Engine, pixels: NDArray[np.uint8], rows: NDArray[np.int64], size: int, task: Task) -> Outputs:
+    """Run the network over rows of uint8 `[M, H, W, 3]`, shrunk to the serving size where they are larger."""
+    outputs = []
+    for batch in batched(rows, _BATCH):
+        x = torch.from_numpy(pixels[batch])
+        if x.shape[1] != size:
+            x = functional.interpolate(x.permute(0, 3, 1, 2), (size, size), mode="bilinear", antialias=True)
+            x = x.permute(0, 2, 3, 1)
+        outputs.append(engine.run(list(x.numpy())))
+        task.advance(len(batch))
+    return Outputs(torch.cat([o.logits for o in outputs]), torch.cat([o.features for o in outputs]))
+
+
+def _choose_unsure(draft: Checkpoint, validation: Outputs, labels: NDArray[np.int64], promises: Promises) -> Choice:
+    """Choose the threshold of "unsure" among the validation photos that are not called unknown."""
+    probabilities = _softmax(validation.logits, draft.temperature)
+    if draft.novelty is not None:
+        familiar = draft.novelty.scores(validation.features) <= UNKNOWN_SCORE
+        probabilities, labels = probabilities[familiar], labels[familiar]
+    return choose_unsure_threshold(probabilities, labels, promises.precision)
+
+
+def _softmax(logits: Tensor, temperature: float) -> NDArray[np.float32]:
+    probabilities: NDArray[np.float32] = torch.softmax(logits / temperature, 1).numpy()
+    return probabilities
+
+
+def _warn(fit: NoveltyFit, unsure: Choice, outliers: int, promises: Promises, progress: Progress) -> None:
+    if not unsure.promised:
+        progress.say(
+            f"Warning: the validation photos do not show that {promises.precision:.1%} of confident answers are right; "
+            f'"unsure" begins below a score of {unsure.threshold:.3f} without that promise. More photos would help.'
+        )
+    if not fit.promised:
+        progress.say(
+            f"Warning: there are too few validation photos to show that at most {promises.false_alarms:.1%} of known "
+            'photos are called unknown; "unknown" begins beyond all of them. More photos would help.'
+        )
+    if 0 < outliers < FEWEST_OUTLIERS:
+        progress.say(
+            f"Warning: {outliers} photos of other things are too few to learn from (at least {FEWEST_OUTLIERS}); "
+            '"unknown" rests on the distance to the training photos alone.'
+        )
+
+
+def _measure(checkpoint: Checkpoint, side: Side, device: str, progress: Progress) -> tuple[Scores, dict[str, Any]]:
+    """Score a side through the code that serves, and time it."""
+    classifier, parts = Classifier(checkpoint, device), []
+    started = time.perf_counter()
+    with progress.task("Testing", len(side.rows)) as task:
+        for batch in batched(side.rows, _BATCH):
+            parts.append(classifier.scores([side.pixels[row] for row in batch]))
+            task.advance(len(batch))
+    seconds = time.perf_counter() - started
+    unknown = [part.unknown for part in parts if part.unknown is not None]
+    scores = Scores(
+        np.concatenate([part.probabilities for part in parts]), np.concatenate(unknown) if unknown else None
+    )
+    return scores, {
+        "milliseconds_per_photo": round(1000 * seconds / len(side.rows), 2),
+        "multiply_adds": count_multiply_adds(checkpoint.network, len(checkpoint.classes)),
+        "threads": torch.get_num_threads(),
+        "processor": _processor() if device == "cpu" else torch.cuda.get_device_name(),
+    }
+
+
+def _processor() -> str:
+    """Name the processor; Linux tells it in /proc alone."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
+
+
+def _confident(checkpoint: Checkpoint, scores: Scores, labels: NDArray[np.int64]) -> dict[str, Any]:
+    """Count the confident answers, and those of them that are wrong."""
+    confident = scores.probabilities.max(1) >= checkpoint.thresholds.unsure
+    if scores.unknown is not None:
+        confident &= scores.unknown <= UNKNOWN_SCORE
+    wrong = int((confident & (scores.probabilities.argmax(1) != labels)).sum())
+    answers = int(confident.sum())
+    return {"answers": answers, "of": len(labels), "wrong": wrong, "error_95_interval": _interval(wrong, answers)}
+
+
+def _unknown(scores: Scores, fit: NoveltyFit) -> dict[str, Any]:
+    """Count the known photos and the outliers that are called unknown."""
+    if scores.unknown is None:
+        return {}
+    alarms = int((scores.unknown > UNKNOWN_SCORE).sum())
+    counts = {
+        "false_alarms": alarms,
+        "of": len(scores.unknown),
+        "rate_95_interval": _interval(alarms, len(scores.unknown)),
+    }
+    if fit.outlier_scores is None:
+        return counts | {"outliers": None}
+    caught, others = int((fit.outlier_scores > UNKNOWN_SCORE).sum()), len(fit.outlier_scores)
+    return counts | {"outliers": {"caught": caught, "of": others, "share_95_interval": _interval(caught, others)}}
+
+
+def _interval(successes: int, trials: int) -> list[float]:
+    return [round(bound, 4) for bound in wilson_interval(successes, trials)] if trials else [0.0, 1.0]

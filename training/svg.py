@@ -1,0 +1,128 @@
+"""Drawings as SVG to be put into a page: they take the page's font and colours, in light and in dark."""
+
+import io
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
+
+WIDTH, HEIGHT = 4.6, 3.1  # inches, of every drawing that has no reason to differ
+SMALL, NORMAL = 8.5, 9.5  # points
+
+# matplotlib knows no CSS variables: each stand-in is replaced in the finished SVG. The colours beside the variables are
+# those of Okabe & Ito (2008), which people tell apart whatever colours they see.
+INK, MUTED, LINE, BAND, FIRST, SECOND = (f"#00000{index}" for index in range(1, 7))
+_PAGE_COLOURS = {
+    INK: "currentColor",
+    MUTED: "var(--muted, #57606a)",
+    LINE: "var(--line, #d8dee4)",
+    BAND: "var(--band, #f1f4f6)",
+    FIRST: "var(--first, #0072b2)",
+    SECOND: "var(--second, #d55e00)",
+}
+_SETTINGS: dict[Any, Any] = {
+    "svg.fonttype": "none",  # text stays text: small, searchable, in the page's font
+    "svg.hashsalt": "whisker",  # else every run has other identifiers
+    "text.parse_math": False,  # a dollar in a class's name is a dollar
+    "text.color": INK,
+    "font.size": NORMAL,
+    "axes.edgecolor": LINE,
+    "axes.labelcolor": MUTED,
+    "axes.labelsize": SMALL,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.grid.axis": "y",
+    "axes.axisbelow": True,
+    "grid.color": LINE,
+    "grid.linewidth": 0.7,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.labelsize": SMALL,
+    "ytick.labelsize": SMALL,
+    "xtick.major.size": 0.0,
+    "ytick.major.size": 0.0,
+}
+_NO_METADATA = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+
+
+class Drawing:
+    """A figure being drawn; after the block of `drawing` ends, `svg` is its markup."""
+
+    def __init__(self, figure: Figure) -> None:
+        self.figure = figure
+        self.svg = ""
+
+
+@contextmanager
+def drawing(alt: str, width: float = WIDTH, height: float = HEIGHT) -> Iterator[Drawing]:
+    """Draw within the block, in the page's style; `alt` says in a sentence what is to be seen."""
+    with mpl.rc_context():
+        mpl.rcdefaults()  # whatever the user's matplotlibrc says
+        mpl.rcParams.update(_SETTINGS)
+        sheet = Drawing(Figure((width, height), layout="constrained"))
+        yield sheet
+        buffer = io.StringIO()
+        sheet.figure.savefig(buffer, format="svg", metadata=_NO_METADATA, transparent=True)
+    sheet.svg = _for_page(buffer.getvalue(), alt)
+
+
+def mark(axes: Axes, x: float, label: str = "", height: float = 0.97) -> None:
+    """Draw a dashed line at `x` of 0..1; its label stands beside it, at a share `height` of the axes."""
+    axes.axvline(x, color=INK, linewidth=0.9, linestyle=(0, (3, 2)))
+    offset, side = (-5, "right") if x > 0.45 else (5, "left")
+    axes.annotate(
+        label,
+        (x, height),
+        (offset, 0),
+        xycoords=axes.get_xaxis_transform(),
+        textcoords="offset points",
+        fontsize=SMALL,
+        ha=side,
+        va="top",
+    )
+
+
+def in_percent(axis: Axis) -> None:
+    """Label an axis of shares, up to the whole."""
+    axis.set_major_formatter(FuncFormatter(lambda share, _: f"{round(100 * share, 2):g} %" if share < 1.0001 else ""))
+
+
+def _for_page(svg: str, alt: str) -> str:
+    """Drop what only a file of its own needs, and name colours as the page does."""
+    root = ET.fromstring(svg)  # noqa: S314 - matplotlib has just written it
+    _drop_styles(root)
+    used = set(re.findall(r"#(\w+)[\")]", svg))
+    for element in root.iter():
+        element.tag = element.tag.rpartition("}")[2]
+        attributes = {name.rpartition("}")[2]: value for name, value in element.attrib.items()}
+        if attributes.get("id") not in used:
+            attributes.pop("id", None)
+        attributes.update({name: _restyle(attributes[name]) for name in ("style", "d") if name in attributes})
+        element.attrib.clear()
+        element.attrib.update(attributes)
+    view_box = root.attrib["viewBox"]
+    root.attrib.clear()
+    root.attrib.update({"viewBox": view_box, "role": "img", "aria-label": alt, "class": "plot"})
+    return ET.tostring(root, encoding="unicode")
+
+
+def _drop_styles(root: ET.Element) -> None:
+    """Drop the style sheet, which inside a page would hold for all of it."""
+    for parent in root.iter():
+        for child in [child for child in parent if child.tag.endswith("}style")]:
+            parent.remove(child)
+
+
+def _restyle(text: str) -> str:
+    text = re.sub(r"\s*font-family:[^;]*;?", "", " ".join(text.split()))
+    for stand_in, colour in _PAGE_COLOURS.items():
+        text = text.replace(stand_in, colour)
+    return text
