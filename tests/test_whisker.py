@@ -14,7 +14,7 @@ from tests.pictures import draw, write_folder
 from training.pipeline import Training
 
 ROOT = Path(__file__).parents[1]
-COMMANDS = ("train", "evaluate", "predict", "serve")
+COMMANDS = ("train", "calibrate", "evaluate", "doctor", "report", "predict", "serve")
 
 
 def run(
@@ -90,6 +90,64 @@ def test_train_then_evaluate_then_predict(
     assert json.loads(out)[0]["label"] in ("rings", "stripes")
 
 
+TINY_FLAGS = (
+    *("--epochs", 1, "--width", 4, "--depth", 1, "--size", 32, "--dtype", "float32", "--device", "cpu"),
+    *("--validation", 0.2, "--test", 0.2),
+)
+
+
+def test_labels_from_a_csv_file_from_training_to_evaluation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """All photos lie in one folder; only the file knows their classes, and leaves one of them out."""
+    photos = tmp_path / "unsorted"
+    photos.mkdir()
+    lines = ["path,label"]
+    for label in ("rings", "stripes"):
+        for seed in range(10):
+            draw(label, seed).save(photos / f"{label[0]}{seed}.png")
+            lines.append(f"{label[0]}{seed}.png,{label if seed else ''}")
+    (tmp_path / "labels.csv").write_text("\n".join(lines))
+    monkeypatch.chdir(tmp_path)
+    code, out, _ = run(monkeypatch, capsys, "train", photos, "--labels", "labels.csv", *TINY_FLAGS)
+    assert code == 0
+    assert "labels.csv labels 18 photos and leaves 2 out" in out
+    assert "Photos: rings 9, stripes 9; train 10, validation 4, test 4." in out
+    provenance = Classifier.load("unsorted.safetensors").checkpoint.provenance
+    assert provenance["data"]["photos"] == {"rings": 9, "stripes": 9}
+    words = ("evaluate", "unsorted.safetensors", photos, "--labels", "labels.csv", "--json")
+    code, out, _ = run(monkeypatch, capsys, *words)
+    assert code == 0
+    assert [sum(row) for row in json.loads(out)["confusion"]] == [9, 9]
+
+
+def test_train_with_photos_of_other_things_then_calibrate_without(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photos, others = write_folder(tmp_path / "shapes", 15), tmp_path / "others"
+    others.mkdir()
+    for seed in range(60):
+        draw("rings", 500 + seed, (12, 12)).save(others / f"{seed}.png")
+    monkeypatch.chdir(tmp_path)
+    code, out, _ = run(monkeypatch, capsys, "train", photos, "--outliers", others, *TINY_FLAGS)
+    assert code == 0
+    assert "Photos of other things: 60." in out
+    taught = Classifier.load("shapes.safetensors").checkpoint
+    assert taught.metrics["unknown"]["outliers"]["of"] == 60
+
+    words = ("calibrate", "shapes.safetensors", photos, "--out", "again.safetensors", "--false-alarms", 0.5)
+    code, out, _ = run(monkeypatch, capsys, *words)
+    assert code == 0
+    assert "Test accuracy: " in out
+    again = Classifier.load("again.safetensors").checkpoint
+    assert again.metrics["unknown"]["outliers"] is None
+    assert again.metrics["unknown"]["promised_rate"] == 0.5
+    assert again.metrics["test"] == taught.metrics["test"]
+    code, _, _ = run(monkeypatch, capsys, *words)
+    assert isinstance(code, str)
+    assert "exists: choose another name with --out" in code
+
+
 @pytest.fixture
 def bad(tmp_path: Path, trained: Training) -> dict[str, Path]:
     """Make things that cannot be used."""
@@ -99,6 +157,7 @@ def bad(tmp_path: Path, trained: Training) -> dict[str, Path]:
     for name in ("cat", "dog"):
         (tmp_path / "text" / name).mkdir(parents=True)
         (tmp_path / "text" / name / "a.txt").write_text("hello")
+    (tmp_path / "trained.safetensors").write_bytes(trained.out.read_bytes())
     altered = bytearray(trained.out.read_bytes())
     altered[-1] ^= 255
     (tmp_path / "altered.safetensors").write_bytes(altered)
@@ -112,8 +171,14 @@ def bad(tmp_path: Path, trained: Training) -> dict[str, Path]:
         (("train", "one"), "only one class"),
         (("train", "text"), "holds no readable picture"),
         (("train", "missing.safetensors"), "There is no folder"),
-        (("train", "one", "--width", "7"), "width is an even 2 to 2048, not 7"),
-        (("train", "one", "--epochs", "0"), "at least 1"),
+        (("train", "text", "--width", "7"), "width is an even 2 to 2048, not 7"),
+        (("train", "text", "--epochs", "0"), "at least 1"),
+        (("train", "one", "--minutes", "1", "--epochs", "2"), "--minutes chooses preset and epochs by itself"),
+        (("train", "one", "--pretrained", "one/cat/1.png"), "is not a readable safetensors file"),
+        (("train", "text", "--pretrained", "trained.safetensors", "--width", "8"), "with width 4, not 8"),
+        (("train", "one", "--labels", "missing.csv"), "missing.csv cannot be read"),
+        (("calibrate", "missing.safetensors", "one", "--out", "new.safetensors"), "There is no checkpoint file"),
+        (("calibrate", "trained.safetensors", "one", "--out", "new.safetensors"), "only one class"),
         (("evaluate", "missing.safetensors", "one"), "There is no checkpoint file"),
         (("predict", "--checkpoint", "altered.safetensors", "one/cat/1.png"), "changed or damaged"),
         (("serve", "--checkpoint", "missing.safetensors", "--port", "0"), "There is no checkpoint file"),

@@ -65,18 +65,18 @@ def plan_within(
 
     `base` gives all that the time does not decide. Raises `ConfigError` if one epoch does not fit.
     """
-    started = time.monotonic()
+    deadline = time.monotonic() + seconds
     train = round(survey.photos * (1 - base.validation - base.test))
     batch = plan(base.recipe, max(1, train), base.network.size).batch_size
     dtype = _choose_dtype(base, batch, device, progress) if base.dtype == "auto" else base.dtype
     step_seconds = cache(lambda width: _line(replace(base.network, width=width), batch, dtype, device))
-    seconds -= time.monotonic() - started
     for way in _WAYS:
         width = fixed.width or way.width
         size = fixed.size or _round(survey.serving_size * way.scale)
         config = replace(base, network=replace(base.network, width=width, size=size), preset=way.preset, dtype=dtype)
-        left = seconds * (1 - _RESERVE) - _fixed_seconds(config, survey, step_seconds(width))
-        epochs = _affordable_epochs(left, config, survey, step_seconds(width))
+        photo_seconds = step_seconds(width)  # the first time, this takes a few seconds itself
+        left = (deadline - time.monotonic()) * (1 - _RESERVE) - _fixed_seconds(config, survey, photo_seconds)
+        epochs = _affordable_epochs(left, config, survey, photo_seconds)
         if epochs >= way.fewest_epochs:
             return _config(config, min(epochs, _most_epochs(survey.photos)), fixed, progress)
     raise ConfigError(

@@ -21,6 +21,7 @@ from training.card import (
     percent,
 )
 from training.errors import TrainingError
+from training.filters import draw_first_layer
 from training.gallery import Galleries, Shown
 from training.plots import (
     FEW_CLASSES,
@@ -120,6 +121,7 @@ def _sections(checkpoint: Checkpoint) -> dict[str, Any]:
         "recipe": describe_recipe(checkpoint),
         "limits": list(known_limits(checkpoint)),
         "plots": _plots(checkpoint, figures),
+        "first_layer": draw_first_layer(checkpoint.network, checkpoint.state),
         "pairs": _confused_pairs(confusion, checkpoint.classes),
         "classes": _worst_classes(figures.get("per_class"), checkpoint.classes),
         "noticed": provenance.get("noticed"),

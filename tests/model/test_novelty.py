@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -24,7 +26,8 @@ def novelty(neighbours: int = 1, direction: Tensor | None = None, distance_weigh
 
 def features_at(distance: float) -> Tensor:
     """Make unit features at this cosine distance from `EAST`, and further from `NORTH`."""
-    return ((1 - distance) * EAST + (1 - (1 - distance) ** 2) ** 0.5 * UP)[None]
+    cosine = 1 - distance
+    return torch.stack([cosine * EAST + math.sqrt(1 - cosine**2) * UP])
 
 
 def test_known_features_score_low_and_strange_ones_high() -> None:

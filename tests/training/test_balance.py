@@ -43,7 +43,7 @@ def test_balance_goes_from_the_counts_as_they_are_to_equal_ones(quiet: Progress,
 
 
 def test_photos_of_a_class_are_shown_alike(quiet: Progress) -> None:
-    """Each as often as its odds say, rounded down or up: in many passes, every photo of the large class has its turn."""
+    """Each as often as its odds say, rounded down or up; in many passes, every photo of a large class has its turn."""
     passes = shown((600, 60), quiet, passes=30)
     times = np.bincount(np.concatenate(passes), minlength=660)
     assert times[:600].min() > 0

@@ -145,3 +145,14 @@ def test_equal_photos_give_equal_measures() -> None:
     assert torch.equal(first.prototypes, second.prototypes)
     assert torch.equal(first.direction, second.direction)
     assert first.threshold == second.threshold
+
+
+def test_small_class_is_as_familiar_as_large_ones() -> None:
+    """It has one prototype only: compared with more, its photos would be measured by other classes' prototypes."""
+    train, labels = known(600, 1)
+    small = torch.cat([train[labels != 0], train[labels == 0][:6]])
+    of_small = np.concatenate([labels[labels != 0], np.zeros(6, np.int64)])
+    fitted = fit_novelty(small, of_small, known(500, 2)[0], false_alarms=0.05)
+    assert fitted.novelty.neighbours == 1
+    fresh, fresh_labels = known(2000, 3)
+    assert share_unknown(fitted, fresh[fresh_labels == 0]) < 0.25

@@ -82,7 +82,7 @@ def test_photos_that_are_taught_as_known_are_left_out(root: Path) -> None:
 
 
 def test_no_folder_is_one_sentence(root: Path) -> None:
-    with pytest.raises(DatasetError, match="There is no folder .*others: --outliers needs a folder"):
+    with pytest.raises(DatasetError, match=r"There is no folder .*others: --outliers needs a folder"):
         read(root)
 
 

@@ -16,6 +16,7 @@ from tests.training.test_figures import answers
 from tests.training.test_plots import history
 from training.errors import TrainingError
 from training.figures import measure_figures
+from training.filters import draw_first_layer
 from training.gallery import Galleries, Shown, choose_galleries
 from training.metrics import evaluate_probabilities
 from training.pipeline import Training
@@ -74,6 +75,10 @@ def measured(checkpoint: Checkpoint, classes: Sequence[str], photos: int = 300, 
 def write(path: Path, checkpoint: Checkpoint, galleries: Galleries | None = None) -> Page:
     write_report(path, checkpoint, galleries)
     return Page(path.read_text(encoding="utf-8"))
+
+
+def photos_in(page: Page) -> list[str]:
+    return [source for image in page.all("img") if (source := str(image["src"])).startswith("data:image/jpeg")]
 
 
 @pytest.fixture
@@ -157,9 +162,15 @@ def test_names_of_users_are_text(file: Path, untrained: Checkpoint) -> None:
     )
     photo = shown(HOSTILE, HOSTILE, HOSTILE, HOSTILE)
     page = write(file, checkpoint, Galleries((photo,), (photo,), (photo,), ((photo,),), HOSTILE))
-    assert all(str(image["src"]).startswith("data:image/jpeg;base64,") for image in page.all("img"))
+    assert all(re.match(r"data:image/(jpeg|png);base64,", str(image["src"])) for image in page.all("img"))
     assert not [attributes for _, attributes in page.elements if "onerror" in attributes]
     assert page.text.count("{{ 7*7 }}") >= 10
+
+
+def test_page_shows_the_first_layer(file: Path, untrained: Checkpoint) -> None:
+    layer = draw_first_layer(untrained.network, untrained.state)
+    page = write(file, measured(untrained, ("cat", "dog")))
+    assert [(image["src"], image["alt"]) for image in page.all("img")] == [(layer.data_uri(), layer.alt)]
 
 
 def test_file_name_that_is_not_unicode_is_written(file: Path, untrained: Checkpoint) -> None:
@@ -220,8 +231,8 @@ def test_chosen_galleries_become_pictures(file: Path, untrained: Checkpoint) -> 
     paths = [f"{i}.jpg" for i in range(300)]
     galleries = choose_galleries(pixels, np.arange(300), paths, labels, probabilities, ("cat", "dog"))
     page = write(file, checkpoint, galleries)
-    assert len(page.all("img")) >= len(galleries.seen) + len(galleries.worst)
-    assert base64.b64decode(str(page.all("img")[0]["src"]).partition(",")[2]).startswith(b"\xff\xd8")
+    assert len(photos_in(page)) >= len(galleries.seen) + len(galleries.worst)
+    assert base64.b64decode(photos_in(page)[0].partition(",")[2]).startswith(b"\xff\xd8")
 
 
 def test_of_many_classes_the_hardest_are_listed(file: Path, untrained: Checkpoint) -> None:
@@ -277,13 +288,13 @@ def test_command_writes_beside_the_user_and_overwrites_only_when_told(
     code, out, _ = run(monkeypatch, capsys, "report", trained.out)
     assert (code, out) == (0, "Report: shapes.html\n")
     page = Page(Path("shapes.html").read_text())
-    assert not page.all("img")
+    assert not photos_in(page)
     assert load_checkpoint(trained.out).sha256 in page.text
     code, _, _ = run(monkeypatch, capsys, "report", trained.out)
     assert "shapes.html exists" in str(code)
     code, _, _ = run(monkeypatch, capsys, "report", trained.out, "--photos", trained.photos, "--overwrite")
     assert code == 0
-    assert len(Page(Path("shapes.html").read_text()).all("img")) >= 24
+    assert len(photos_in(Page(Path("shapes.html").read_text()))) >= 24
     code, _, _ = run(monkeypatch, capsys, "report", trained.out, "--out", "shapes.safetensors", "--overwrite")
     assert "ends in .html" in str(code)
 
