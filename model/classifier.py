@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Self
+from typing import Literal, Self, get_args
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ from model.novelty import UNKNOWN_SCORE
 from model.preprocessing import Preprocessing
 
 Verdict = Literal["confident", "unsure", "unknown"]
+VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +122,8 @@ class Classifier:
             return []
         scores = self.scores(pixels)
         unknown = [None] * len(pixels) if scores.unknown is None else scores.unknown.tolist()
-        return [self._prediction(*answer) for answer in zip(scores.probabilities, unknown, strict=True)]
+        answers = zip(scores.probabilities, self.verdicts(scores), unknown, strict=True)
+        return [Prediction(self._ranked(row), verdict, strangeness) for row, verdict, strangeness in answers]
 
     def scores(self, pixels: Sequence[NDArray[np.uint8]]) -> Scores:
         """Compute probabilities, the softmax of the logits over the temperature, and unknown scores."""
@@ -135,15 +137,17 @@ class Classifier:
         scores = self.scores([self.preprocessing.decode(picture) for picture in pictures])
         return torch.from_numpy(scores.probabilities)
 
-    def _prediction(self, probabilities: NDArray[np.float32], unknown_score: float | None) -> Prediction:
-        order = np.argsort(-probabilities, kind="stable")
-        predictions = tuple(ClassScore(self.classes[index], float(probabilities[index])) for index in order)
-        return Prediction(predictions, self._verdict(predictions[0].score, unknown_score), unknown_score)
+    def verdicts(self, scores: Scores) -> list[Verdict]:
+        """Judge each answer: unknown by its unknown score, or else confident or unsure by its best probability."""
+        sure = scores.probabilities.max(1) >= self.checkpoint.thresholds.unsure
+        strange = np.zeros(len(sure), bool) if scores.unknown is None else scores.unknown > UNKNOWN_SCORE
+        return [
+            "unknown" if odd else "confident" if good else "unsure" for odd, good in zip(strange, sure, strict=True)
+        ]
 
-    def _verdict(self, score: float, unknown_score: float | None) -> Verdict:
-        if unknown_score is not None and unknown_score > UNKNOWN_SCORE:
-            return "unknown"
-        return "confident" if score >= self.checkpoint.thresholds.unsure else "unsure"
+    def _ranked(self, probabilities: NDArray[np.float32]) -> tuple[ClassScore, ...]:
+        order = np.argsort(-probabilities, kind="stable")
+        return tuple(ClassScore(self.classes[index], float(probabilities[index])) for index in order)
 
 
 def with_golden_answers(checkpoint: Checkpoint) -> Checkpoint:

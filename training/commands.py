@@ -171,6 +171,7 @@ def calibrate(
         labels=labels,
         outliers=outliers,
         overwrite=overwrite,
+        command=_command_line(sys.argv[1:]),
     )
     _say_result(training, run_calibration(training, source, progress), progress)
 
@@ -187,6 +188,7 @@ def evaluate(
     from rich.console import Console  # noqa: PLC0415
 
     from model import Classifier  # noqa: PLC0415
+    from model.classifier import VERDICTS  # noqa: PLC0415
     from model.engine import use_available_cores  # noqa: PLC0415
     from training.evaluation import evaluate_folder  # noqa: PLC0415
     from training.progress import Progress  # noqa: PLC0415
@@ -197,12 +199,17 @@ def evaluate(
     if as_json:
         answer = result.evaluation.to_json() | {
             "classes": list(classifier.classes),
+            "verdicts": {
+                verdict: {"answers": result.verdicts[verdict], "wrong": result.wrong[verdict]} for verdict in VERDICTS
+            },
             "quarantined": [{"path": item.path, "reason": item.reason} for item in result.quarantined],
         }
         typer.echo(json.dumps(answer))
         return
     typer.echo(f"Accuracy: {result.evaluation}")
     typer.echo(f"Calibration error: {result.evaluation.calibration_error:.4f}")
+    for verdict in VERDICTS:
+        typer.echo(f"{verdict.capitalize()}: {result.verdicts[verdict]:,} answers, {result.wrong[verdict]:,} wrong")
     for name, row in zip(classifier.classes, result.evaluation.confusion, strict=True):
         answered = ", ".join(f"{count:,} {other}" for count, other in zip(row, classifier.classes, strict=True))
         typer.echo(f"{name}: answered {answered}")

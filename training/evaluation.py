@@ -1,6 +1,7 @@
 """Measure a checkpoint on a folder of labelled photos, through the code that serves."""
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -8,7 +9,7 @@ from typing import Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from model.classifier import Classifier, Scores
+from model.classifier import Classifier, Scores, Verdict
 from model.errors import PictureError
 from training.data import PhotoFile, PhotoFolder, batched, find_photos, printable, read_photo
 from training.dataset import Quarantined
@@ -22,9 +23,14 @@ Answer = TypeVar("Answer")  # what a network gives for a batch of pictures
 
 @dataclass(frozen=True, slots=True)
 class FolderEvaluation:
-    """The figures, and the files that could not be used."""
+    """The figures, how often each verdict was given and how often wrongly, and the files that could not be used.
+
+    An answer is wrong if its label is, whatever the verdict.
+    """
 
     evaluation: Evaluation
+    verdicts: Mapping[Verdict, int]
+    wrong: Mapping[Verdict, int]
     quarantined: tuple[Quarantined, ...]
 
 
@@ -56,7 +62,15 @@ def evaluate_folder(
     `labels_file` is as in `find_photos`. Raises `DatasetError` as `run_folder`.
     """
     scored = score_folder(classifier, find_photos(root, at_least=1, labels_file=labels_file), progress)
-    return FolderEvaluation(evaluate_probabilities(scored.scores.probabilities, scored.labels), scored.quarantined)
+    probabilities = scored.scores.probabilities
+    verdicts = classifier.verdicts(scored.scores)
+    errors = probabilities.argmax(1) != scored.labels
+    return FolderEvaluation(
+        evaluate_probabilities(probabilities, scored.labels),
+        Counter(verdicts),
+        Counter(verdict for verdict, error in zip(verdicts, errors, strict=True) if error),
+        scored.quarantined,
+    )
 
 
 def score_folder(classifier: Classifier, folder: PhotoFolder, progress: Progress) -> FolderScores:

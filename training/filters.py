@@ -20,8 +20,8 @@ _COLUMNS = 8
 _GAP = 4  # pixels between tiles, transparent, so that the picture suits light and dark pages
 _TILE = 60  # pixels at least; small filters are enlarged
 # Training moves the weights of neighbouring pixels together: their mean shows what was learned, and less of the random
-# numbers that it began with. It also keeps the PNG below 300 KB, as noise does not compress.
-_FINEST = 32
+# numbers that it began with. It also bounds the PNG, as noise does not compress.
+_FINEST = 16
 
 
 @dataclass(frozen=True, slots=True)

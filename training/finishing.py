@@ -2,6 +2,7 @@
 
 import platform
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from torch.nn import functional
 
 from model import Checkpoint, Classifier
 from model.checkpoint import Thresholds
-from model.classifier import Scores
+from model.classifier import Scores, Verdict
 from model.engine import Engine, Outputs
 from model.network import build_network, count_multiply_adds
 from model.novelty import UNKNOWN_SCORE
@@ -81,13 +82,14 @@ def finish(
     unsure = _choose_unsure(draft, validation, dataset.validation.labels, promises)
     _warn(fit, unsure, others, promises, progress)
     checkpoint = replace(draft, thresholds=Thresholds(unsure=unsure.threshold))
-    scores, speed = _measure(checkpoint, dataset.test, device, progress)
+    classifier = Classifier(checkpoint, device)
+    scores, speed = _measure(classifier, dataset.test, progress)
     evaluation = evaluate_probabilities(scores.probabilities, dataset.test.labels)
     on_validation = evaluate_probabilities(_softmax(validation.logits, temperature), dataset.validation.labels)
     metrics = {
         "validation": on_validation.to_json(),
         "test": evaluation.to_json(),
-        "confident": _confident(checkpoint, scores, dataset.test.labels)
+        "confident": _confident(classifier.verdicts(scores), scores, dataset.test.labels)
         | {"promised_precision": promises.precision, "promised": unsure.promised},
         "unknown": _unknown(scores, fit) | {"promised_rate": promises.false_alarms, "promised": fit.promised},
         "figures": measure_figures(scores.probabilities, dataset.test.labels, scores.unknown, fit.outlier_scores),
@@ -147,9 +149,9 @@ def _warn(fit: NoveltyFit, unsure: Choice, outliers: int, promises: Promises, pr
         )
 
 
-def _measure(checkpoint: Checkpoint, side: Side, device: str, progress: Progress) -> tuple[Scores, dict[str, Any]]:
+def _measure(classifier: Classifier, side: Side, progress: Progress) -> tuple[Scores, dict[str, Any]]:
     """Score a side through the code that serves, and time it."""
-    classifier, parts = Classifier(checkpoint, device), []
+    parts: list[Scores] = []
     started = time.perf_counter()
     with progress.task("Testing", len(side.rows)) as task:
         for batch in batched(side.rows, _BATCH):
@@ -162,9 +164,9 @@ def _measure(checkpoint: Checkpoint, side: Side, device: str, progress: Progress
     )
     return scores, {
         "milliseconds_per_photo": round(1000 * seconds / len(side.rows), 2),
-        "multiply_adds": count_multiply_adds(checkpoint.network, len(checkpoint.classes)),
+        "multiply_adds": count_multiply_adds(classifier.checkpoint.network, len(classifier.classes)),
         "threads": torch.get_num_threads(),
-        "processor": _processor() if device == "cpu" else torch.cuda.get_device_name(),
+        "processor": _processor() if classifier.device == "cpu" else torch.cuda.get_device_name(),
     }
 
 
@@ -177,11 +179,9 @@ def _processor() -> str:
     return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
 
 
-def _confident(checkpoint: Checkpoint, scores: Scores, labels: NDArray[np.int64]) -> dict[str, Any]:
+def _confident(verdicts: Sequence[Verdict], scores: Scores, labels: NDArray[np.int64]) -> dict[str, Any]:
     """Count the confident answers, and those of them that are wrong."""
-    confident = scores.probabilities.max(1) >= checkpoint.thresholds.unsure
-    if scores.unknown is not None:
-        confident &= scores.unknown <= UNKNOWN_SCORE
+    confident = np.array([verdict == "confident" for verdict in verdicts])
     wrong = int((confident & (scores.probabilities.argmax(1) != labels)).sum())
     answers = int(confident.sum())
     return {"answers": answers, "of": len(labels), "wrong": wrong, "error_95_interval": _interval(wrong, answers)}

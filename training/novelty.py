@@ -13,7 +13,7 @@ from training.calibration import Choice, choose_unknown_threshold
 
 FEWEST_OUTLIERS = 50  # with fewer, a direction would fit these few photos and no others
 _PROTOTYPES = 256  # shared by the classes
-_PHOTOS_A_PROTOTYPE = 4  # at least, so that none is one photo's
+_PHOTOS_A_PROTOTYPE = 4  # at least, but for classes of fewer, so that none is one photo's
 _NEIGHBOURS = 3
 _ROUNDS = 10  # of k-means
 _FOLDS = 5

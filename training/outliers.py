@@ -46,8 +46,8 @@ def read_outliers(
     taught = len(decoded) - unreadable - len(rows)
     progress.say(
         f"Photos of other things: {len(rows):,}"
-        + (f"; {unreadable:,} files cannot be read" if unreadable else "")
-        + (f"; {taught:,} are among the photos of known classes and were left out" if taught else "")
+        + (f"; left out as unreadable: {unreadable:,}" if unreadable else "")
+        + (f"; left out, as they are among the photos of known classes: {taught:,}" if taught else "")
         + "."
     )
     return Outliers(pixels, rows, _groups([paths[row] for row in rows]))

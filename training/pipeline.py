@@ -2,7 +2,7 @@
 
 import json
 import platform
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -127,9 +127,11 @@ def run_calibration(training: Training, checkpoint: Checkpoint, progress: Progre
             f"{training.photos} does not hold exactly the photos that {checkpoint.name} was trained with: nobody can "
             "tell which of them are left to calibrate and test with: give the same folder, and the same --labels."
         )
-    finished = finish(
-        checkpoint, dataset, outliers=outliers, promises=training.promises, device=device, progress=progress
+    calibration = {"command": training.command, "date": _today()}
+    draft = replace(
+        checkpoint, name=training.out.stem, provenance={**checkpoint.provenance, "calibration": calibration}
     )
+    finished = finish(draft, dataset, outliers=outliers, promises=training.promises, device=device, progress=progress)
     publish(finished, dataset, training.out, training.report_file)
     return finished.evaluation
 
@@ -244,9 +246,13 @@ def _draft(training: Training, dataset: Dataset, fit: Fit) -> Checkpoint:
             "command": training.command,
             "libraries": {name: version(name) for name in _LIBRARIES},
             "python": platform.python_version(),
-            "date": datetime.now(UTC).date().isoformat(),
+            "date": _today(),
         },
     )
+
+
+def _today() -> str:
+    return datetime.now(UTC).date().isoformat()
 
 
 def _data(dataset: Dataset) -> dict[str, Any]:

@@ -19,6 +19,9 @@ def test_evaluation_counts_right_and_wrong_and_left_out(
     assert result.evaluation.accuracy >= 0.8
     assert sum(map(sum, result.evaluation.confusion)) == 40
     assert [item.path for item in result.quarantined] == ["rings/text.jpg"]
+    assert sum(result.verdicts.values()) == 40
+    assert sum(result.wrong.values()) == 40 - round(40 * result.evaluation.accuracy)
+    assert all(result.wrong[verdict] <= count for verdict, count in result.verdicts.items())
 
 
 def test_swapped_folders_turn_the_accuracy_round(classifier: Classifier, tmp_path: Path, quiet: Progress) -> None:

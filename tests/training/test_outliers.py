@@ -71,14 +71,14 @@ def test_unreadable_and_hidden_files_are_left_out(root: Path) -> None:
     outliers, said = read(root)
     assert outliers.rows.tolist() == [0]
     assert len(outliers.groups) == 1
-    assert "Photos of other things: 1; 1 files cannot be read." in said
+    assert "Photos of other things: 1; left out as unreadable: 1." in said
 
 
 def test_photos_that_are_taught_as_known_are_left_out(root: Path) -> None:
     contents = write(root, "a.png", "b.png", "c.png")
     outliers, said = read(root, frozenset({hashlib.sha256(contents[1]).hexdigest()}))
     assert outliers.rows.tolist() == [0, 2]
-    assert "Photos of other things: 2; 1 are among the photos of known classes and were left out." in said
+    assert "Photos of other things: 2; left out, as they are among the photos of known classes: 1." in said
 
 
 def test_no_folder_is_one_sentence(root: Path) -> None:
