@@ -3,7 +3,8 @@
 Features of unit length are compared with prototypes, averages of alike training photos, by their angle: the distance
 to the nearest few of them grows as a picture resembles nothing known (k nearest neighbours, Sun et al. 2022). Where
 photos of other things were given, a direction in feature space that leads from known to other is added (a logistic
-regression). A prototype is no single photo's, but for classes of very few: a checkpoint must not tell what it was taught.
+regression). A prototype is no single photo's, but for classes of very few: a checkpoint must not tell what it was
+taught.
 """
 
 import math

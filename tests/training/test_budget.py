@@ -10,6 +10,7 @@ from model import NetworkConfig
 from model.errors import ConfigError
 from training.budget import Fixed, plan_within
 from training.config import PRESETS, TrainingConfig
+from training.errors import TrainingInterruptedError
 from training.options import NetworkOptions, TrainingOptions
 from training.pipeline import Training, run_training, unfinished_state
 from training.progress import Progress
@@ -100,7 +101,7 @@ def _interrupt(training: Training, quiet: Progress) -> Path:
             return original(trainer, *batch)  # type: ignore[arg-type]
 
         patched.setattr(loop_module.Trainer, "_step", stepping)
-        with pytest.raises(loop_module.TrainingInterruptedError):
+        with pytest.raises(TrainingInterruptedError):
             run_training(training, quiet)
     state = unfinished_state(training.out)
     assert state is not None
