@@ -44,7 +44,7 @@ class Recipe:
 
 
 PRESETS = {
-    "quick": Recipe(stages=(Stage(0.5, 4), Stage(0.75, 4)), minimum_steps=400),
+    "quick": Recipe(stages=(Stage(0.5, 5), Stage(0.75, 6), Stage(0.875, 2)), minimum_steps=400),
     "standard": Recipe(stages=(Stage(0.5, 4), Stage(0.75, 7), Stage(0.875, 7)), minimum_steps=1_200),
     "best": Recipe(
         stages=(Stage(0.625, 15), Stage(0.75, 19), Stage(0.85, 26)),

@@ -25,7 +25,7 @@ def test_few_photos_are_passed_over_several_times_an_epoch(photos: int) -> None:
     few = plan(QUICK, photos, 128)
     assert few.steps >= QUICK.minimum_steps
     assert few.passes > plan(QUICK, 20_000, 128).passes == 1
-    assert few.epochs == plan(QUICK, 20_000, 128).epochs == 8
+    assert few.epochs == plan(QUICK, 20_000, 128).epochs == 13
 
 
 def test_learning_rate_rises_then_falls_to_zero() -> None:
