@@ -151,10 +151,12 @@ from model.errors import CheckpointError
 path = Path(sys.argv[1])
 checkpoint = dataclasses.replace(load_checkpoint(path), name="new")
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # so that the write fails, as on a full disk, and nothing is killed
-resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size // 2,) * 2)
+unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
+resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size // 2, unlimited[1]))
 try:
     save_checkpoint(checkpoint, path)
 except CheckpointError as error:
+    resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)  # coverage writes its own file at the end
     sys.exit(f"refused: {error}")
 """
     ended = subprocess.run(  # noqa: S603

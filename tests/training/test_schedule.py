@@ -40,8 +40,8 @@ def test_learning_rate_rises_then_falls_to_zero() -> None:
 
 def test_sizes_grow_and_cost_follows_the_area() -> None:
     schedule = plan(QUICK, 10_000, 128)
-    assert list(schedule.sizes) == [64] * 4 + [96] * 4
-    assert schedule.cost(0) / schedule.cost(schedule.steps - 1) == pytest.approx((64 / 96) ** 2)
+    assert list(schedule.sizes) == [64] * 5 + [96] * 6 + [112] * 2
+    assert schedule.cost(0) / schedule.cost(schedule.steps - 1) == pytest.approx((64 / 112) ** 2)
 
 
 def test_smaller_batches_have_a_smaller_learning_rate() -> None:
@@ -49,7 +49,9 @@ def test_smaller_batches_have_a_smaller_learning_rate() -> None:
     assert small.peak_learning_rate / large.peak_learning_rate == pytest.approx(small.batch_size / large.batch_size)
 
 
-@pytest.mark.parametrize(("epochs", "sizes"), [(1, [0.75]), (2, [0.5, 0.75]), (16, [0.5] * 8 + [0.75] * 8)])
+@pytest.mark.parametrize(
+    ("epochs", "sizes"), [(1, [0.875]), (2, [0.75, 0.875]), (16, [0.5] * 5 + [0.75] * 8 + [0.875] * 3)]
+)
 def test_epochs_are_shared_among_the_stages(epochs: int, sizes: list[float]) -> None:
     recipe = recipe_for("quick", NetworkConfig(), epochs)
     assert [stage.scale for stage in recipe.stages for _ in range(stage.epochs)] == sizes
