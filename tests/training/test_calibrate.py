@@ -32,7 +32,7 @@ def test_thresholds_change_and_weights_stay(trained: Training, again: Training, 
     assert before.state.keys() == after.state.keys()
     assert all(torch.equal(before.state[name], after.state[name]) for name in before.state)
     assert after.temperature == pytest.approx(before.temperature, rel=1e-4)  # fitted on the same photos
-    assert after.provenance == before.provenance | {"calibration": after.provenance["calibration"]}
+    assert after.provenance == {**before.provenance, "calibration": after.provenance["calibration"]}
     assert after.provenance["calibration"]["command"] == again.command
     assert after.metrics["test"] == before.metrics["test"]
     assert evaluation.photos == before.metrics["test"]["photos"]
