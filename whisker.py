@@ -6,7 +6,8 @@ import typer
 
 from app.commands import predict, serve
 from model.errors import WhiskerError
-from training.commands import calibrate, doctor, evaluate, report, train
+from training.commands import calibrate, train
+from training.inspection import doctor, evaluate, report
 
 cli = typer.Typer(
     name="whisker",

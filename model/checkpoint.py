@@ -182,12 +182,9 @@ def _from_header(header: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Ch
     try:
         preprocessing = dict(header["preprocessing"])
         preprocessing["background"] = tuple(preprocessing["background"])
-        network = dict(header["network"])
-        if isinstance(network["depth"], list):
-            network["depth"] = tuple(network["depth"])
         return Checkpoint(
             name=str(header["name"]),
-            network=NetworkConfig(**network),
+            network=NetworkConfig.from_json(header["network"]),
             preprocessing=Preprocessing(**preprocessing),
             classes=_classes(header["classes"]),
             state={name: tensor for name, tensor in tensors.items() if not name.startswith((_GOLDEN, _NOVELTY))},

@@ -6,9 +6,10 @@ networks pool adaptively.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal, get_args
+from typing import Any, Literal, Self, get_args
 
 import torch
 from torch import Tensor, nn
@@ -57,6 +58,12 @@ class NetworkConfig:
         _require(self.channels in (1, 3), "channels is 1 (grey) or 3 (colour)", self.channels)
         _require(_is_int(self.size, 32, 512), "size is 32 to 512 pixels", self.size)
         _require(self.variant in get_args(Variant), f"variant is one of {', '.join(get_args(Variant))}", self.variant)
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Self:
+        """Rebuild a configuration from its JSON object, in which a tuple has become a list."""
+        depth = values["depth"]
+        return cls(**{**values, "depth": tuple(depth) if isinstance(depth, list) else depth})
 
     @property
     def depths(self) -> tuple[int, ...]:

@@ -111,7 +111,5 @@ def saved_config(saved: Mapping[str, Any]) -> TrainingConfig:
     values = dict(saved)
     recipe = dict(values.pop("recipe"))
     recipe["stages"] = tuple(Stage(**stage) for stage in recipe["stages"])
-    network = dict(values.pop("network"))
-    if isinstance(network["depth"], list):
-        network["depth"] = tuple(network["depth"])
-    return TrainingConfig(Recipe(**recipe), NetworkConfig(**network), **values)
+    network = NetworkConfig.from_json(values.pop("network"))
+    return TrainingConfig(Recipe(**recipe), network, **values)
