@@ -41,7 +41,7 @@ class Way:
 # The dearest first. A wider network at few epochs is worse than a narrow one at more (docs/training.md).
 _WAYS = (
     Way("best", 48, 1.0, 90),
-    Way("best", 32, 1.0, 36),
+    Way("best", 32, 1.0, 60),
     Way("standard", 32, 1.0, 18),
     Way("quick", 32, 1.0, 8),
     Way("quick", 32, 0.75, 6),
@@ -116,7 +116,7 @@ def _affordable_epochs(
     stages = PRESETS[config.preset].stages
     mix = [photo_seconds(training_size(stage, config.network.size)) * stage.epochs for stage in stages]
     epoch = train * sum(mix) / sum(stage.epochs for stage in stages)
-    epoch += survey.photos * config.validation * photo_seconds(config.network.size) / 2
+    epoch += survey.photos * config.validation * photo_seconds(config.network.size) / 3  # without the way back
     return int(max(0.0, seconds) // epoch)
 
 

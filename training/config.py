@@ -41,6 +41,8 @@ class Recipe:
     # Few epochs underfit: with stronger augmentation even photos trained on were often wrong (docs/adr/0003).
     minimum_crop: float = 0.4  # of the picture's area
     colour: float = 0.2  # largest relative change of brightness, contrast and saturation
+    mixing: float = 0.0  # share of batches whose photos are mixed in pairs
+    unmixed: float = 0.15  # last share of epochs, in which none are: photos as they will be served
 
 
 PRESETS = {
@@ -49,9 +51,11 @@ PRESETS = {
     "best": Recipe(
         stages=(Stage(0.625, 15), Stage(0.75, 19), Stage(0.85, 26)),
         minimum_steps=4_000,
+        label_smoothing=0.05,
         averaging_epochs=2.0,
-        minimum_crop=0.35,
-        colour=0.25,
+        minimum_crop=0.25,
+        colour=0.3,
+        mixing=0.7,
     ),
 }
 # Without batch-norm a fully connected network diverges at the rate that suits the others.

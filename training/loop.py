@@ -21,6 +21,7 @@ from training.data import batched
 from training.distributed import ALONE, World
 from training.errors import TrainingError, TrainingInterruptedError
 from training.interruption import stop_on_signal
+from training.mixing import mix_pairs
 from training.precision import autocast, probe_bf16
 from training.pretrained import Pretrained, apply_pretrained
 from training.progress import Progress, duration
@@ -86,6 +87,8 @@ class Trainer:
         network = network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.state = TrainingState(network, copy.deepcopy(network), self._optimizer(network), bf16=False)
         self._parallel = world.parallel(network)
+        self._classes = len(classes)
+        self._mixed_epochs = round(self.schedule.epochs * (1 - config.recipe.unmixed))
         self._odds = _odds(train.labels, config.recipe.balance)
         self._augmentation = Augmentation(config.recipe)
         self._parity = np.random.default_rng((config.seed, 1)).integers(0, 2, len(train.rows))
@@ -135,7 +138,10 @@ class Trainer:
         return probe_bf16(self.state.network, *batch, self.progress)
 
     def _batch(self, step: int, epoch: int, position: int) -> tuple[Tensor, Tensor]:
-        """Gather and augment one batch; equal arguments give equal batches, so that a resumed training is the same."""
+        """Gather and augment one batch; equal arguments give equal batches, so that a resumed training is the same.
+
+        Returns the photos and their labels `[N]`, or where photos are mixed each class's share `[N, classes]`.
+        """
         pass_, position = divmod(position, self.schedule.pass_steps)
         pass_ += epoch * self.schedule.passes
         whole = self._order(pass_)[position * self.schedule.batch_size :][: self.schedule.batch_size]
@@ -146,18 +152,22 @@ class Trainer:
         flipped = (self._parity[picked] + pass_) % 2 == 1
         size = self.schedule.sizes[min(epoch, self.schedule.epochs - 1)]
         x = self._augmentation(self.train.pixels, self.train.rows[picked], flipped, size, generator)
-        return x.to(self.device), torch.from_numpy(self.train.labels[picked]).to(self.device)
+        targets = torch.from_numpy(self.train.labels[picked])
+        rng = np.random.default_rng((self.config.seed, 4, step, self.world.rank))
+        if epoch < self._mixed_epochs and rng.random() < self.recipe.mixing:
+            x, targets = mix_pairs(x, targets, self._classes, rng)
+        return x.to(self.device), targets.to(self.device)
 
-    def _step(self, x: Tensor, labels: Tensor) -> float:
+    def _step(self, x: Tensor, targets: Tensor) -> float:
         """Take one optimisation step and return its loss."""
         network, optimizer, step = self.state.network, self.state.optimizer, self.state.step
         network.train()
-        loss = self._backward(x, labels)
+        loss = self._backward(x, targets)
         norm = nn.utils.clip_grad_norm_(network.parameters(), self.recipe.gradient_norm)
         if not torch.isfinite(norm) and self.state.bf16:
             self.progress.say(f"Step {step + 1:,} gave no finite gradients in bfloat16: going on in float32.")
             self.state.bf16 = False
-            loss = self._backward(x, labels)
+            loss = self._backward(x, targets)
             norm = nn.utils.clip_grad_norm_(network.parameters(), self.recipe.gradient_norm)
         if not torch.isfinite(norm):
             raise TrainingError(f"The training diverged in step {step + 1:,}: its gradients are no longer finite.")
@@ -169,19 +179,19 @@ class Trainer:
         update_average(self.state.averaged, network, min(1 - 1 / horizon, (1 + step) / (10 + step)))
         return loss
 
-    def _backward(self, x: Tensor, labels: Tensor) -> float:
+    def _backward(self, x: Tensor, targets: Tensor) -> float:
         """Compute fresh gradients of the loss, and return it."""
         self.state.optimizer.zero_grad()
         with autocast(self.device.type, bf16=self.state.bf16):
             logits = self._parallel(x)
-        loss = functional.cross_entropy(logits.float(), labels, label_smoothing=self.recipe.label_smoothing)
+        loss = functional.cross_entropy(logits.float(), targets, label_smoothing=self.recipe.label_smoothing)
         loss.backward()  # type: ignore[no-untyped-call]
         return float(loss.detach())
 
     def _finish_epoch(self, epoch: int) -> None:
         """Report the epoch with the averaged weights' accuracy on the validation side."""
         state, schedule, started = self.state, self.schedule, time.monotonic()
-        accuracy = self._accuracy(state.averaged) if self.world.leads else 0.0
+        accuracy = self._accuracy(state.averaged, bf16=state.bf16) if self.world.leads else 0.0
         state.epoch_seconds += time.monotonic() - started
         loss = state.loss_sum / schedule.epoch_steps
         result = EpochResult(epoch + 1, schedule.sizes[epoch], loss, accuracy, state.epoch_seconds)
@@ -205,8 +215,10 @@ class Trainer:
         )
         return (state.averaged, True) if mean >= last else (state.network, False)
 
-    def _accuracy(self, network: nn.Module) -> float:
-        logits = predict_logits(network, self.validation)
+    def _accuracy(self, network: nn.Module, *, bf16: bool = False) -> float:
+        """Measure on the validation side; bfloat16 is close enough for a curve, and faster."""
+        with autocast(self.device.type, bf16=bf16):
+            logits = predict_logits(network, self.validation)
         return float((logits.argmax(1).numpy() == self.validation.labels).mean())
 
     def _order(self, pass_: int) -> NDArray[np.int64]:
@@ -236,7 +248,8 @@ def predict_logits(network: nn.Module, side: Side) -> Tensor:
     """Compute float32 logits `[N, classes]`, on the CPU, of a side's pictures as they are."""
     device = next(network.parameters()).device
     network.eval()
-    return torch.cat([network(_inputs(side, rows).to(device)).cpu() for rows in batched(side.rows, _EVALUATION_BATCH)])
+    batches = (_inputs(side, rows).to(device) for rows in batched(side.rows, _EVALUATION_BATCH))
+    return torch.cat([network(x).float().cpu() for x in batches])
 
 
 def _odds(labels: NDArray[np.int64], balance: float) -> NDArray[np.float64] | None:

@@ -44,12 +44,15 @@ def test_shares_of_a_batch_make_the_whole() -> None:
 
 @pytest.mark.slow
 def test_two_processes_train_as_well_and_one_writes(photos: Path) -> None:
-    ended = start("train", "shapes", *SMALL, folder=photos.parent)
+    left_out = sorted(photos.rglob("*.*"))[0].relative_to(photos)
+    (photos.parent / "labels.csv").write_text(f"path,label\n{left_out},\n")
+    ended = start("train", "shapes", "--labels", "labels.csv", *SMALL, folder=photos.parent)
     out, _ = ended.communicate(timeout=240)
     assert ended.returncode == 0, out
     assert out.count("Test accuracy: ") == 1  # of the leader alone
     checkpoint = load_checkpoint(photos.parent / "shapes.safetensors")
     assert checkpoint.metrics["validation"]["accuracy"] >= 0.8
+    assert sum(checkpoint.provenance["data"]["photos"].values()) == 60 * len(checkpoint.classes) - 1
 
 
 @pytest.mark.slow
