@@ -42,7 +42,7 @@ def unfinished(training: Training, quiet: Progress, monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize(("step", "mixing"), [(1, 0.0), (3, 0.0), (3, 0.7), (5, 0.0)])
 def test_resumed_training_gives_the_same_weights(
-    training: Training, quiet: Progress, monkeypatch: pytest.MonkeyPatch, number: int, step: int, mixing: float
+    training: Training, quiet: Progress, monkeypatch: pytest.MonkeyPatch, *, number: int, step: int, mixing: float
 ) -> None:
     recipe = replace(training.config.recipe, mixing=mixing)
     training = replace(training, config=replace(training.config, recipe=recipe))
