@@ -1,10 +1,11 @@
 """Which labels are most likely wrong, judged by what a checkpoint makes of the photos.
 
 Two lists are made, and shuffled into one, for they find different faults. A photo may be of another class: its label's
-probability is low beside that of another, both compared with what is usual for photos of these labels (confident
-learning: Northcutt, Jiang & Chuang 2021, Journal of Artificial Intelligence Research 70). Or it may be of no class at
-all, with a probability that says little: its features are far from those of photos with the same label (k nearest
-neighbours). Both are too kind to photos that the checkpoint was trained on, whose wrong labels it has learnt.
+probability is low beside that of another, both compared with what is usual for photos of these labels, and how many
+such photos there are is estimated, too (confident learning: Northcutt, Jiang & Chuang 2021, Journal of Artificial
+Intelligence Research 70). Or it may be of no class at all, with a probability that says little: its features are far
+from those of photos with the same label (k nearest neighbours). Both are too kind to photos that the checkpoint was
+trained on, whose wrong labels it has learnt.
 """
 
 from dataclasses import dataclass
@@ -40,6 +41,7 @@ def find_doubtful(
 
     `strangeness` is any measure that grows as a photo is less like those of its label. The first places are taken in
     turn from the photos of least margin and the strangest, so that neither measure has to be weighed against the other.
+    The former are as many as `joint` estimates to be of another class; after them come only the strangest.
     """
     rows = np.arange(len(labels))
     excess = probabilities - _usual_confidence(probabilities, labels)
@@ -50,6 +52,8 @@ def find_doubtful(
     places = _places(own - others.max(1))
     if strangeness is None:
         return Doubts(np.argsort(places), suggested, np.zeros(len(labels), np.bool_), joint)
+    mistaken = round(float(joint.sum() - joint.trace()))
+    places[places >= mistaken] += len(places)
     strange_places = _places(-strangeness)
     order = np.lexsort((np.maximum(places, strange_places), np.minimum(places, strange_places)))
     return Doubts(order, suggested, strange_places < places, joint)

@@ -72,6 +72,14 @@ def test_strange_photos_and_flipped_labels_share_the_first_places() -> None:
     assert sorted(doubts.order) == list(range(4000))
 
 
+def test_places_that_no_flipped_label_needs_go_to_strange_photos() -> None:
+    probabilities, labels, _ = noisy(2, 4000, 0, seed=2)
+    strangeness = np.random.default_rng(3).uniform(0, 0.5, 4000)
+    strange = np.arange(100)
+    strangeness[strange] += 0.5
+    assert share_found(find_doubtful(probabilities, labels, strangeness).order, strange, 120) >= 0.9
+
+
 def test_same_strangeness_everywhere_leaves_flipped_labels_in_front() -> None:
     probabilities, labels, wrong = noisy(3, 3000, 60, seed=4)
     assert share_found(find_doubtful(probabilities, labels, np.zeros(3000)).order, wrong, 150) >= 0.9
