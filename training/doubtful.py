@@ -1,17 +1,22 @@
 """The photos of a folder whose labels are most doubtful, as a CSV file that `--labels` takes back after correction."""
 
+import copy
 import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+from torch import Tensor
 
 from model.classifier import Classifier
-from model.engine import Engine
+from model.engine import Engine, Outputs
+from model.network import ResidualNetwork
 from training.data import PhotoFolder, printable
 from training.doubt import find_doubtful, label_distances
 from training.errors import TrainingError
@@ -50,8 +55,7 @@ class DoubtfulFolder:
 
 def doubt_folder(classifier: Classifier, folder: PhotoFolder, limit: int, progress: Progress) -> DoubtfulFolder:
     """Find the `limit` most doubtful labels of `folder`; raise `DatasetError` where the checkpoint does not fit it."""
-    engine = Engine(classifier.network, classifier.device)
-    result = run_folder(classifier, folder, engine.run, progress)
+    result = run_folder(classifier, folder, _early_features(classifier), progress)
     logits = torch.cat([outputs.logits for outputs in result.answers])
     probabilities = torch.softmax(logits / classifier.checkpoint.temperature, dim=1).numpy()
     distances = label_distances(torch.cat([outputs.features for outputs in result.answers]), result.labels)
@@ -71,6 +75,27 @@ def doubt_folder(classifier: Classifier, folder: PhotoFolder, limit: int, progre
             )
         )
     return DoubtfulFolder(tuple(photos), round(float(doubts.joint.sum() - doubts.joint.trace())))
+
+
+def _early_features(classifier: Classifier) -> Callable[[list[NDArray[np.uint8]]], Outputs]:
+    """Make the forward pass whose features are, in a residual network, those that its last block is given.
+
+    Labels learnt by heart show most in the last layers (Stephenson et al. 2021, "On the geometry of generalization and
+    memorization in deep neural networks").
+    """
+    network, seen = copy.deepcopy(classifier.network), list[Tensor]()
+    if isinstance(network, ResidualNetwork):
+        network.layer4[-1].register_forward_pre_hook(
+            lambda _, inputs: seen.append(inputs[0].mean((2, 3)).float().cpu())
+        )
+    engine = Engine(network, classifier.device)
+
+    def run(pixels: list[NDArray[np.uint8]]) -> Outputs:
+        seen.clear()
+        outputs = engine.run(pixels)
+        return Outputs(outputs.logits, torch.cat(seen)[: len(pixels)]) if seen else outputs  # the last batch is padded
+
+    return run
 
 
 def require_new_file(file: Path) -> None:

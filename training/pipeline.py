@@ -107,7 +107,7 @@ def run_training(training: Training, progress: Progress, world: World = ALONE) -
     use_available_cores()
     finished = finish(draft, dataset, outliers=outliers, promises=training.promises, device=device, progress=progress)
     publish(finished, dataset, training.out, training.report_file)
-    training.state_file.unlink()
+    training.state_file.unlink(missing_ok=True)
     return finished.evaluation
 
 

@@ -1,7 +1,9 @@
+import copy
 import csv
 import io
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +13,9 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 import whisker
-from model import Checkpoint, Classifier
+from model import Checkpoint, Classifier, build_network
 from model.checkpoint import save_checkpoint
+from model.network import Family, ResidualNetwork
 from tests.pictures import write_folder
 from training.data import find_photos
 from training.doubt import NEIGHBOURS, find_doubtful, label_distances
@@ -158,6 +161,25 @@ def test_doubtful_photos_of_a_folder_carry_the_classifiers_scores(
     print_doubtful(doubtful, Console(file=output, width=200))
     assert doubtful.photos[0].path in output.getvalue()
     assert output.getvalue().rstrip().endswith(TOO_KIND)
+
+
+@pytest.mark.parametrize("family", ["resnet", "mlp"])
+def test_distances_are_measured_before_the_last_residual_block(
+    untrained: Checkpoint, tmp_path: Path, quiet: Progress, family: Family
+) -> None:
+    config = replace(untrained.network, family=family)
+    state = untrained.state if family == "resnet" else build_network(config, 2).state_dict()
+    classifier = Classifier(replace(untrained, network=config, state=state))
+    root = write_folder(tmp_path / "photos", 20)  # more than one batch
+    doubtful = doubt_folder(classifier, find_photos(root), 40, quiet)
+    early = copy.deepcopy(classifier.network)
+    if isinstance(early, ResidualNetwork):
+        early.layer4 = torch.nn.Sequential()  # of depth 1: its last block is its first
+    photos = sorted(doubtful.photos, key=lambda photo: photo.path)
+    pixels = np.stack([classifier.preprocessing.decode((root / photo.path).read_bytes()) for photo in photos])
+    features = early.embed(torch.from_numpy(pixels).permute(0, 3, 1, 2) / 255).detach()
+    expected = label_distances(features, np.arange(2).repeat(20))
+    np.testing.assert_allclose([photo.distance for photo in photos], expected, atol=1e-3)
 
 
 def test_class_that_the_checkpoint_does_not_know_is_refused(
