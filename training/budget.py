@@ -13,7 +13,16 @@ from model.engine import available_cores
 from model.errors import ConfigError
 from model.network import NetworkConfig, build_network
 from training.augmentation import Augmentation
-from training.config import PRESETS, Dtype, TrainingConfig, cache_size, recipe_for, training_size
+from training.config import (
+    PRESETS,
+    SIZE_STEP,
+    SMALLEST_SIZE,
+    Dtype,
+    TrainingConfig,
+    cache_size,
+    recipe_for,
+    training_size,
+)
 from training.precision import autocast, probe_bf16
 from training.progress import Progress
 from training.schedule import plan
@@ -24,7 +33,7 @@ _DUPLICATES_SECONDS = 0.0004  # a photo, to find duplicates
 _START_SECONDS = 10.0  # to load libraries, write and verify the checkpoint, and draw the report
 _CALIBRATION_PHOTOS = 4096  # training photos that calibration runs through the network
 _STEPS = 3  # timed at each size; the fastest counts, and one more before them pays for set-up
-_PROBED_SIZES = (64, 128)
+_DTYPE_SIZE = 128  # pixels, the side of the pictures that precisions are compared on
 _MOST_STEPS, _MOST_EPOCHS = 6_000, 250  # more than either of both no longer pays
 
 
@@ -121,9 +130,13 @@ def _affordable_epochs(
 
 
 def _line(network: NetworkConfig, batch: int, dtype: Dtype, device: str) -> Callable[[int], float]:
-    """Measure the seconds a photo takes in training, and draw a line through them over the picture's area."""
+    """Measure the seconds a photo takes in training, and draw a line through them over the picture's area.
+
+    They are measured at about half of the serving size, where trainings begin, and the whole of it.
+    """
+    largest = max(network.size, 2 * SMALLEST_SIZE)
     (low, low_seconds), (high, high_seconds) = (
-        (size**2, _photo_seconds(network, size, batch, dtype, device)) for size in _PROBED_SIZES
+        (size**2, _photo_seconds(network, size, batch, dtype, device)) for size in (_round(largest / 2), largest)
     )
     slope = max(0.0, (high_seconds - low_seconds) / (high - low))
     return lambda size: max(low_seconds + slope * (size**2 - low), low_seconds / 4)
@@ -153,11 +166,10 @@ def _photo_seconds(config: NetworkConfig, size: int, batch: int, dtype: Dtype, d
 
 def _choose_dtype(base: TrainingConfig, batch: int, device: str, progress: Progress) -> Dtype:
     network = build_network(base.network, 2).to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    side = _PROBED_SIZES[-1]
-    x = torch.rand((batch, 3, side, side), generator=torch.Generator().manual_seed(0)).to(device)
+    x = torch.rand((batch, 3, _DTYPE_SIZE, _DTYPE_SIZE), generator=torch.Generator().manual_seed(0)).to(device)
     labels = (torch.arange(batch) % 2).to(device)
     return "bfloat16" if probe_bf16(network, x, labels, progress) else "float32"
 
 
 def _round(size: float) -> int:
-    return max(32, round(size / 16) * 16)
+    return max(SMALLEST_SIZE, round(size / SIZE_STEP) * SIZE_STEP)

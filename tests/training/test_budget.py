@@ -62,6 +62,22 @@ def test_small_photos_are_not_magnified_more_than_twice(quiet: Progress) -> None
     assert plan(20, replace(MANY, short_side=32), quiet).network.size == 64
 
 
+@pytest.mark.parametrize(("size", "probed"), [(128, {64, 128}), (64, {32, 64}), (32, {32, 64}), (152, {80, 152})])
+def test_probe_measures_the_sizes_that_will_be_trained(
+    monkeypatch: pytest.MonkeyPatch, quiet: Progress, size: int, probed: set[int]
+) -> None:
+    seen = set()
+
+    def seconds(_config: NetworkConfig, size: int, _batch: int, _dtype: str, _device: str) -> float:
+        seen.add(size)
+        return 0.004 * (size / 128) ** 2
+
+    monkeypatch.setattr(budget_module, "_photo_seconds", seconds)
+    base = replace(BASE, network=NetworkConfig(size=size))
+    plan_within(1_200, base, MANY, fixed=Fixed(size=size), device="cpu", progress=quiet)
+    assert seen == probed
+
+
 @pytest.mark.usefixtures("steady")
 def test_what_the_user_fixed_stays(quiet: Progress) -> None:
     config = plan(30, MANY, quiet, Fixed(width=24, size=96, learning_rate=0.03))
@@ -82,10 +98,11 @@ def test_time_too_short_for_an_epoch_is_one_sentence(quiet: Progress) -> None:
 
 def test_real_probe_makes_a_plan_that_trains_and_resumes(training: Training, quiet: Progress) -> None:
     """The plan depends on this machine's speed, so that a resumed training keeps the one it began with."""
-    options = TrainingOptions(training.photos, NetworkOptions(width=4, depth=1, size=32), minutes=0.4, device="cpu")
+    options = TrainingOptions(training.photos, NetworkOptions(width=4, depth=1, size=32), minutes=5, device="cpu")
     config = options.choose_config(None, quiet)
     assert (config.network.width, config.network.size) == (4, 32)
-    short = replace(config, recipe=replace(config.recipe, stages=config.recipe.stages[-1:]))
+    last = replace(config.recipe.stages[-1], epochs=2)
+    short = replace(config, recipe=replace(config.recipe, stages=(last,)))
     planned = replace(training, config=short)
     state = _interrupt(planned, quiet)
     assert options.choose_config(state, quiet) == short
