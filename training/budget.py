@@ -1,5 +1,6 @@
 """A training that is done in time: measure this machine for a few seconds, then choose width, sizes and epochs."""
 
+import copy
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -7,12 +8,14 @@ from functools import cache
 
 import numpy as np
 import torch
+from torch import nn
 from torch.nn import functional
 
 from model.engine import available_cores
 from model.errors import ConfigError
 from model.network import NetworkConfig, build_network
 from training.augmentation import Augmentation
+from training.averaging import update_average
 from training.config import (
     PRESETS,
     SIZE_STEP,
@@ -143,12 +146,13 @@ def _line(network: NetworkConfig, batch: int, dtype: Dtype, device: str) -> Call
 
 
 def _photo_seconds(config: NetworkConfig, size: int, batch: int, dtype: Dtype, device: str) -> float:
-    """Time whole training steps, augmentation included, on noise."""
+    """Time whole training steps, from augmentation to averaged weights, on noise."""
     network = build_network(config, 2).to(device).to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
     source = cache_size(config.size)
     pixels = np.random.default_rng(0).integers(0, 256, (batch, source, source, 3), dtype=np.uint8)
     augmentation, rows, flipped = Augmentation(PRESETS["best"]), np.arange(batch), np.zeros(batch, bool)
     optimizer = torch.optim.SGD(network.parameters(), lr=0.0, momentum=0.9, nesterov=True)
+    averaged = copy.deepcopy(network)
     labels, seconds = torch.zeros(batch, dtype=torch.long, device=device), []
     for step in range(_STEPS + 1):
         started = time.perf_counter()
@@ -158,7 +162,9 @@ def _photo_seconds(config: NetworkConfig, size: int, batch: int, dtype: Dtype, d
             logits = network(x)
         loss = functional.cross_entropy(logits.float(), labels)
         loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(network.parameters(), PRESETS["best"].gradient_norm)
         optimizer.step()
+        update_average(averaged, network, 0.99)
         loss.item()  # waits for a GPU
         seconds.append(time.perf_counter() - started)
     return min(seconds[1:]) / batch

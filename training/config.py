@@ -61,7 +61,7 @@ PRESETS = {
 # Without batch-norm a fully connected network diverges at the rate that suits the others.
 LEARNING_RATE_SCALE = {"mlp": 0.1, "cnn": 1.0, "resnet": 1.0}
 CACHE_SCALE = 1.25  # training photos are kept larger than they are served, so that crops stay sharp
-SIZE_STEP = 16  # pixels; training sizes are multiples of it
+SIZE_STEP = 8  # pixels; training sizes are multiples of it
 # Below, a strided convolution sees 1 x 1 feature maps, where PyTorch 2.13's emulated bfloat16 has given NaN gradients.
 SMALLEST_SIZE = 32
 
