@@ -128,7 +128,10 @@ def known_limits(checkpoint: Checkpoint) -> Iterator[str]:
             "called “confident” are right: take the measured share as it is, with its interval."
         )
     if checkpoint.provenance.get("pretrained"):
-        yield "It started from other weights. If photos of this test side had taught those, the figures are too kind."
+        yield (
+            "It started from other weights. If photos of this test side, or of the other things, had taught those, the "
+            "figures are too kind."
+        )
     yield "Labels are taken as they are: a wrong label counts as an error, and was taught as the truth."
 
 
