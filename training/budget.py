@@ -18,12 +18,12 @@ from training.augmentation import Augmentation
 from training.averaging import update_average
 from training.config import (
     PRESETS,
-    SIZE_STEP,
     SMALLEST_SIZE,
     Dtype,
     TrainingConfig,
     cache_size,
     recipe_for,
+    round_size,
     training_size,
 )
 from training.precision import autocast, probe_bf16
@@ -84,7 +84,7 @@ def plan_within(
     step_seconds = cache(lambda width: _line(replace(base.network, width=width), batch, dtype, device))
     for way in _WAYS:
         width = fixed.width or way.width
-        size = fixed.size or _round(survey.serving_size * way.scale)
+        size = fixed.size or round_size(survey.serving_size * way.scale)
         config = replace(base, network=replace(base.network, width=width, size=size), preset=way.preset, dtype=dtype)
         photo_seconds = step_seconds(width)  # the first time, this takes a few seconds itself
         left = (deadline - time.monotonic()) * (1 - _RESERVE) - _fixed_seconds(config, survey, photo_seconds)
@@ -139,7 +139,7 @@ def _line(network: NetworkConfig, batch: int, dtype: Dtype, device: str) -> Call
     """
     largest = max(network.size, 2 * SMALLEST_SIZE)
     (low, low_seconds), (high, high_seconds) = (
-        (size**2, _photo_seconds(network, size, batch, dtype, device)) for size in (_round(largest / 2), largest)
+        (size**2, _photo_seconds(network, size, batch, dtype, device)) for size in (round_size(largest / 2), largest)
     )
     slope = max(0.0, (high_seconds - low_seconds) / (high - low))
     return lambda size: max(low_seconds + slope * (size**2 - low), low_seconds / 4)
@@ -175,7 +175,3 @@ def _choose_dtype(base: TrainingConfig, batch: int, device: str, progress: Progr
     x = torch.rand((batch, 3, _DTYPE_SIZE, _DTYPE_SIZE), generator=torch.Generator().manual_seed(0)).to(device)
     labels = (torch.arange(batch) % 2).to(device)
     return "bfloat16" if probe_bf16(network, x, labels, progress) else "float32"
-
-
-def _round(size: float) -> int:
-    return max(SMALLEST_SIZE, round(size / SIZE_STEP) * SIZE_STEP)

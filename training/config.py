@@ -105,7 +105,12 @@ def recipe_for(
 
 def training_size(stage: Stage, size: int) -> int:
     """Give a stage's picture side in pixels for a serving size."""
-    return max(SMALLEST_SIZE, round(size * stage.scale / SIZE_STEP) * SIZE_STEP)
+    return round_size(size * stage.scale)
+
+
+def round_size(size: float) -> int:
+    """Give the nearest picture side in pixels that a network is trained at."""
+    return max(SMALLEST_SIZE, round(size / SIZE_STEP) * SIZE_STEP)
 
 
 def cache_size(size: int) -> int:
