@@ -8,6 +8,7 @@ file is code, and nothing in it is executed.
 
 import dataclasses
 import hashlib
+import itertools
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -25,6 +26,7 @@ from model.errors import CheckpointError, ConfigError
 from model.network import NetworkConfig, build_network
 from model.novelty import Novelty
 from model.preprocessing import Preprocessing
+from model.quantization import Quantization
 
 FORMAT_VERSION = 1
 _HEADER = "whisker"
@@ -62,6 +64,7 @@ class Checkpoint:
     metrics: Mapping[str, Any] = field(default_factory=dict)
     provenance: Mapping[str, Any] = field(default_factory=dict)
     novelty: Novelty | None = None  # without, no verdict is "unknown"
+    quantization: Quantization | None = None  # without, no engine computes in int8
     golden: Golden | None = None
     sha256: str = ""  # of the file it was loaded from
 
@@ -151,6 +154,7 @@ def _to_header(checkpoint: Checkpoint) -> dict[str, Any]:
         "temperature": checkpoint.temperature,
         "thresholds": dataclasses.asdict(checkpoint.thresholds),
         "novelty": None if checkpoint.novelty is None else _novelty_header(checkpoint.novelty),
+        "quantization": None if checkpoint.quantization is None else dataclasses.asdict(checkpoint.quantization),
         "metrics": dict(checkpoint.metrics),
         "provenance": dict(checkpoint.provenance),
     }
@@ -193,6 +197,7 @@ def _from_header(header: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Ch
             metrics=dict(header["metrics"]),
             provenance=dict(header["provenance"]),
             novelty=_novelty(header.get("novelty"), tensors),
+            quantization=_quantization(header.get("quantization")),
             golden=_golden(tensors, len(header["classes"])),
         )
     except ConfigError as exc:
@@ -250,6 +255,16 @@ def _novelty(numbers: Mapping[str, Any] | None, tensors: Mapping[str, Tensor]) -
     if not all(math.isfinite(value) for value in (distance_weight, typical, threshold)):
         _fail("has NaN or infinity in its novelty measure")
     return novelty
+
+
+def _quantization(values: Mapping[str, Any] | None) -> Quantization | None:
+    if values is None:
+        return None
+    ranges = {str(name): (float(low), float(high)) for name, (low, high) in values["ranges"].items()}
+    costs = (float(values["points_lost"]), float(values["mean_difference"]))
+    if not all(math.isfinite(number) for number in (*itertools.chain(*ranges.values()), *costs)):
+        _fail("has NaN or infinity in its quantisation")
+    return Quantization(ranges, *costs)
 
 
 def _check_state(checkpoint: Checkpoint) -> None:

@@ -11,9 +11,11 @@ import torch
 from numpy.typing import NDArray
 
 from model.checkpoint import Checkpoint, Golden, load_checkpoint
-from model.engine import Engine, resolve_device
+from model.device import resolve_device
+from model.engine import Engine, TorchEngine
+from model.engine_choice import AUTO, PLAIN, choose_engine
 from model.errors import CheckpointError, PictureError
-from model.golden import check_golden_answers, golden_pictures
+from model.golden import TOLERANCE, check_golden_answers, golden_pictures
 from model.network import build_network
 from model.novelty import UNKNOWN_SCORE
 from model.preprocessing import Preprocessing
@@ -71,21 +73,37 @@ class Classifier:
         self.network = build_network(checkpoint.network, len(checkpoint.classes))
         self.network.load_state_dict(dict(checkpoint.state))
         self.network.eval().requires_grad_(requires_grad=False).to(self.device)
-        self._engine = Engine(self.network, self.device)
+        self._engine: Engine = TorchEngine(self.network, self.device)
+        self._kind = PLAIN
 
     @classmethod
-    def load(cls, path: str | Path, device: str = "cpu") -> Self:
-        """Load a checkpoint file, replay its golden pictures and warm up.
+    def load(cls, path: str | Path, device: str = "cpu", *, engine: str = AUTO) -> Self:
+        """Load a checkpoint file, replay its golden pictures, choose the fastest engine and warm up.
 
         Raises `CheckpointError` if the file cannot be used or its golden answers differ, `DeviceError` if `device`
-        (`auto`, `cpu`, `cuda` or `cuda:N`) is not there.
+        (`auto`, `cpu`, `cuda` or `cuda:N`) is not there, `EngineError` if an `engine` asked for cannot be used.
         """
         device = resolve_device(device)
         checkpoint = load_checkpoint(Path(path))
         classifier = cls(checkpoint, device)
         classifier.verify()
+        classifier.use_engine(engine)
         classifier._engine.warm_up(checkpoint.preprocessing.size)
         return classifier
+
+    @property
+    def engine(self) -> str:
+        """Name the engine that computes."""
+        return self._kind.name
+
+    def use_engine(self, name: str = AUTO) -> None:
+        """Choose the fastest engine that answers rightly, or the one named; raise `EngineError` if it cannot be used.
+
+        Until then, and without golden pictures to compare answers for, the plain one is used.
+        """
+        pictures = () if self.checkpoint.golden is None else self.checkpoint.golden.pictures
+        pixels = [self.preprocessing.decode(picture) for picture in pictures]
+        self._engine, self._kind = choose_engine(self.network, self.checkpoint, self.device, pixels, name=name)
 
     def verify(self) -> float:
         """Replay the golden pictures; return the largest difference of a probability.
@@ -96,7 +114,7 @@ class Classifier:
         if golden is None:
             raise CheckpointError("The checkpoint has no golden answers to verify itself with.")
         try:
-            return check_golden_answers(golden, self.answers(golden.pictures))
+            return check_golden_answers(golden, self.answers(golden.pictures), tolerance=TOLERANCE + self._kind.tolerance)
         except PictureError as exc:
             raise CheckpointError(
                 "The checkpoint's golden pictures cannot be decoded here: reinstall Pillow, or use an unaltered copy."

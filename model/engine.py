@@ -1,67 +1,19 @@
-"""The forward pass for the device at hand."""
+"""Engines: the network's forward pass on one device, in plain PyTorch or compiled for the device at hand."""
 
 import copy
-import math
-import os
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
-from model.errors import DeviceError, InferenceError
+from model.errors import InferenceError
+from model.graph import fold
 from model.network import Network
-
-BATCH_SIZES = (1, 2, 4, 8, 16, 32)  # oneDNN keeps a primitive per input shape: few shapes, all warmed
-_CGROUP_QUOTAS = (  # (quota file, period file or None when both stand in one): version 2, then version 1
-    (Path("/sys/fs/cgroup/cpu.max"), None),
-    (Path("/sys/fs/cgroup/cpu/cpu.cfs_quota_us"), Path("/sys/fs/cgroup/cpu/cpu.cfs_period_us")),
-)
-
-
-def resolve_device(name: str) -> str:
-    """Turn `auto`, `cpu`, `cuda` or `cuda:N` into a device that is there; raise `DeviceError` if it is not."""
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    if name == "cpu":
-        return name
-    kind, _, index = name.partition(":")
-    if kind != "cuda" or (index and not index.isdecimal()):
-        raise DeviceError(f"The device is auto, cpu, cuda or cuda:N, not {name!r}.")
-    if int(index or 0) >= torch.cuda.device_count():
-        raise DeviceError(
-            f"The device {name} is not available: this PyTorch sees {torch.cuda.device_count()} CUDA GPUs."
-        )
-    return name
-
-
-def available_cores() -> int:
-    """Count the cores this process may use: the least of the machine's, its affinity and its cgroup quota."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(cores, math.ceil(_cgroup_cores() or cores)))
-
-
-def use_available_cores(processes: int = 1) -> None:
-    """Let PyTorch compute with as many threads as this process may use cores; by itself it overlooks quotas.
-
-    `processes` is how many share them.
-    """
-    torch.set_num_threads(max(1, available_cores() // processes))
-
-
-def _cgroup_cores() -> float | None:
-    for quota_file, period_file in _CGROUP_QUOTAS:
-        try:
-            words = quota_file.read_text().split() + (period_file.read_text().split() if period_file else [])
-            quota, period = float(words[0]), float(words[1])  # "max" where there is no limit
-        except (OSError, ValueError, IndexError):
-            continue
-        if quota > 0 and period > 0:
-            return quota / period
-    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +24,21 @@ class Outputs:
     features: Tensor
 
 
-class Engine:
-    """Run a network's forward pass on one device. Not thread-safe: one thread owns an engine."""
+class Engine(ABC):
+    """Run a network's forward pass on one device. Not thread-safe: one thread owns an engine.
+
+    A compiled pass is made for one number of pictures, so there are few `batch_sizes`, the first of them 1. An engine
+    computes the features; the last layer, which decides the answer and costs nothing, is always PyTorch's float32.
+    """
+
+    batch_sizes: ClassVar[tuple[int, ...]] = (1, 2, 4, 8, 16, 32)
+    pads: ClassVar[bool] = False  # whether a batch is filled up to the next size, or cut into smaller sizes
 
     def __init__(self, network: Network, device: str) -> None:
-        """Copy `network`, so that the caller's stays as it is."""
+        """Copy what is needed of `network`, so that the caller's stays as it is."""
         self.device = device
-        self._network = copy.deepcopy(network).eval().to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in stubs
+        self._fc = nn.Linear(network.fc.in_features, network.fc.out_features)
+        self._fc.load_state_dict(network.fc.state_dict())
 
     @torch.inference_mode()
     def run(self, pixels: Sequence[NDArray[np.uint8]]) -> Outputs:
@@ -86,26 +46,57 @@ class Engine:
 
         Raises `InferenceError` if a logit is NaN or infinite.
         """
-        features = torch.cat([self._embed(batch) for batch in _batches(pixels)])
-        logits = self._network.fc(features)
+        features = torch.cat([self._embed(np.stack(batch)) for batch in self._batches(pixels)])
+        logits = self._fc(features)
         if not torch.isfinite(logits).all():
             raise InferenceError("The network's answer is not a finite number.")
-        return Outputs(logits.float().cpu(), features.float().cpu())
+        return Outputs(logits, features)
 
     def warm_up(self, size: int) -> None:
         """Run every batch size once, so that the first request does not pay for it."""
-        for batch in BATCH_SIZES:
+        for batch in self.batch_sizes:
             self.run([np.zeros((size, size, 3), np.uint8)] * batch)
 
-    def _embed(self, pixels: Sequence[NDArray[np.uint8]]) -> Tensor:
-        padded = next(size for size in BATCH_SIZES if size >= len(pixels))
-        batch = np.zeros((padded, *pixels[0].shape), np.uint8)
-        np.stack(pixels, out=batch[: len(pixels)])
-        x = torch.from_numpy(batch).to(self.device).permute(0, 3, 1, 2)  # [N, H, W, 3] -> [N, 3, H, W], channels last
+    @abstractmethod
+    def _embed(self, batch: NDArray[np.uint8]) -> Tensor:
+        """Turn uint8 `[N, size, size, 3]` into features, float32 `[N, F]` on the CPU."""
+
+    def _batches(self, pixels: Sequence[NDArray[np.uint8]]) -> Iterator[Sequence[NDArray[np.uint8]]]:
+        start = 0
+        while start < len(pixels):
+            left = len(pixels) - start
+            fitting = self.batch_sizes if self.pads else [size for size in self.batch_sizes if size <= left]
+            yield pixels[start : start + fitting[-1]]
+            start += fitting[-1]
+
+
+class TorchEngine(Engine):
+    """Run the network as it is, in float32: always there, and the measure of every other engine's answers."""
+
+    def __init__(self, network: Network, device: str) -> None:
+        super().__init__(network, device)
+        self._network = copy.deepcopy(network).eval().to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in stubs
+
+    def _embed(self, batch: NDArray[np.uint8]) -> Tensor:
+        x = torch.from_numpy(batch).to(self.device).permute(0, 3, 1, 2)  # [N, 3, H, W], channels last in memory
         features: Tensor = self._network.embed(x.float() / 255)
-        return features[: len(pixels)]
+        return features.cpu()
 
 
-def _batches(pixels: Sequence[NDArray[np.uint8]]) -> list[Sequence[NDArray[np.uint8]]]:
-    largest = BATCH_SIZES[-1]
-    return [pixels[start : start + largest] for start in range(0, len(pixels), largest)]
+class FoldedEngine(Engine):
+    """Run PyTorch without batch-norms, in float32 or half precision."""
+
+    def __init__(self, network: Network, device: str, dtype: torch.dtype) -> None:
+        super().__init__(network, device)
+        self._dtype = dtype
+        self._normalization = copy.deepcopy(network.normalization).to(device)
+        self._graph = fold(network).to(device, dtype).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in stubs
+
+    def _embed(self, batch: NDArray[np.uint8]) -> Tensor:
+        return self._features(torch.from_numpy(batch).to(self.device)).cpu()
+
+    def _features(self, pictures: Tensor) -> Tensor:
+        # Normalised in float32, then rounded: rounding the pixels first would lose their last bits.
+        x = self._normalization(pictures.permute(0, 3, 1, 2).float() / 255)  # [N, channels, H, W]
+        features: Tensor = self._graph(x.to(self._dtype))
+        return features.float()

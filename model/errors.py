@@ -4,6 +4,7 @@
     ├── ConfigError                    a setting has a value that cannot work
     ├── CheckpointError                a checkpoint file cannot be used
     ├── DeviceError                    the device asked for is not there
+    ├── EngineError                    the engine asked for cannot be used here
     ├── InferenceError                 the network gave an answer that is not a number
     ├── PictureError                   one picture cannot be used
     │   ├── UnsupportedFormatError     not JPEG, PNG, WebP, GIF or BMP
@@ -30,6 +31,10 @@ class CheckpointError(WhiskerError):
 
 class DeviceError(WhiskerError):
     """The device asked for is not available on this machine."""
+
+
+class EngineError(WhiskerError):
+    """An engine cannot be used with this checkpoint on this machine."""
 
 
 class InferenceError(WhiskerError):

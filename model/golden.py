@@ -40,15 +40,15 @@ def golden_pictures() -> tuple[bytes, ...]:
     )
 
 
-def check_golden_answers(golden: Golden, answers: Tensor) -> float:
+def check_golden_answers(golden: Golden, answers: Tensor, *, tolerance: float = TOLERANCE) -> float:
     """Return the largest difference between stored and replayed probabilities `[pictures, classes]`.
 
-    Raises `CheckpointError` if it exceeds `TOLERANCE`: the weights were altered, or this machine computes wrongly.
+    Raises `CheckpointError` if it exceeds `tolerance`: the weights were altered, or this machine computes wrongly.
     """
     difference = float((answers - golden.probabilities).abs().max())
-    if not difference <= TOLERANCE:  # so written, NaN fails too
+    if not difference <= tolerance:  # so written, NaN fails too
         raise CheckpointError(
-            f"The checkpoint fails its own test: a golden answer differs by {difference:.3f} (allowed: {TOLERANCE}), "
+            f"The checkpoint fails its own test: a golden answer differs by {difference:.3f} (allowed: {tolerance:g}), "
             "so the file was altered or this machine computes wrongly; use an unaltered copy."
         )
     return difference

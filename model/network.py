@@ -274,6 +274,8 @@ def _initialise(network: nn.Module, activation: Activation) -> None:
     The last batch-norm of each residual block starts at zero, so that a block starts as the identity
     (Goyal et al. 2017).
     """
+    if network.fc.weight.is_meta:
+        return  # shapes without memory; PyTorch would import its compiler for nothing, which takes a second
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
             if activation == "relu":

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import distributed, nn
 
-from model.engine import resolve_device
+from model.device import resolve_device
 
 Choice = TypeVar("Choice")
 _PATIENCE = timedelta(hours=12)  # others wait this long while the leader decodes photos

@@ -15,7 +15,7 @@ from rich.text import Text
 from torch import Tensor
 
 from model.classifier import Classifier
-from model.engine import Engine, Outputs
+from model.engine import Outputs, TorchEngine
 from model.network import ResidualNetwork
 from training.data import PhotoFolder, printable
 from training.doubt import find_doubtful, label_distances
@@ -88,12 +88,12 @@ def _early_features(classifier: Classifier) -> Callable[[list[NDArray[np.uint8]]
         network.layer4[-1].register_forward_pre_hook(
             lambda _, inputs: seen.append(inputs[0].mean((2, 3)).float().cpu())
         )
-    engine = Engine(network, classifier.device)
+    engine = TorchEngine(network, classifier.device)
 
     def run(pixels: list[NDArray[np.uint8]]) -> Outputs:
         seen.clear()
         outputs = engine.run(pixels)
-        return Outputs(outputs.logits, torch.cat(seen)[: len(pixels)]) if seen else outputs  # the last batch is padded
+        return Outputs(outputs.logits, torch.cat(seen)) if seen else outputs
 
     return run
 

@@ -16,7 +16,7 @@ from torch.nn import functional
 from model import Checkpoint, Classifier
 from model.checkpoint import Thresholds
 from model.classifier import Scores, Verdict
-from model.engine import Engine, Outputs
+from model.engine import Outputs, TorchEngine
 from model.network import build_network, count_multiply_adds
 from model.novelty import UNKNOWN_SCORE
 from training.calibration import Choice, choose_unsure_threshold, fit_temperature
@@ -62,7 +62,7 @@ def finish(
     """Fit temperature, novelty and thresholds on the validation side; measure the result on the test side."""
     network = build_network(draft.network, len(draft.classes))
     network.load_state_dict(dict(draft.state))
-    engine, size = Engine(network.eval(), device), draft.network.size
+    engine, size = TorchEngine(network.eval(), device), draft.network.size
     train = _sample(dataset.train, _NOVELTY_PHOTOS)
     others = 0 if outliers is None else len(outliers.rows)
     with progress.task("Calibrating", len(dataset.validation.rows) + len(train.rows) + others) as task:
@@ -104,7 +104,7 @@ def _sample(side: Side, most: int) -> Side:
     return Side(side.pixels, side.rows[picked], side.labels[picked])
 
 
-def _run(engine: Engine, pixels: NDArray[np.uint8], rows: NDArray[np.int64], size: int, task: Task) -> Outputs:
+def _run(engine: TorchEngine, pixels: NDArray[np.uint8], rows: NDArray[np.int64], size: int, task: Task) -> Outputs:
     """Run the network over rows of uint8 `[M, H, W, 3]`, shrunk to the serving size where they are larger."""
     outputs = []
     for batch in batched(rows, _BATCH):

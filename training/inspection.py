@@ -23,7 +23,7 @@ def evaluate(
 
     from model import Classifier  # noqa: PLC0415
     from model.classifier import VERDICTS  # noqa: PLC0415
-    from model.engine import use_available_cores  # noqa: PLC0415
+    from model.device import use_available_cores  # noqa: PLC0415
     from training.evaluation import evaluate_folder  # noqa: PLC0415
     from training.progress import Progress  # noqa: PLC0415
 
@@ -80,7 +80,7 @@ def doctor(
     from rich.console import Console  # noqa: PLC0415
 
     from model import Classifier  # noqa: PLC0415
-    from model.engine import use_available_cores  # noqa: PLC0415
+    from model.device import use_available_cores  # noqa: PLC0415
     from training.data import find_photos  # noqa: PLC0415
     from training.doctor import diagnose, print_diagnosis  # noqa: PLC0415
     from training.doubtful import doubt_folder, print_doubtful, require_new_file, write_doubtful  # noqa: PLC0415
@@ -127,7 +127,7 @@ def report(
     from rich.console import Console  # noqa: PLC0415
 
     from model import Classifier, load_checkpoint  # noqa: PLC0415
-    from model.engine import use_available_cores  # noqa: PLC0415
+    from model.device import use_available_cores  # noqa: PLC0415
     from training.gallery import open_galleries  # noqa: PLC0415
     from training.progress import Progress  # noqa: PLC0415
     from training.report import require_free, write_report  # noqa: PLC0415

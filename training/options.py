@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from model import NetworkConfig
-from model.engine import resolve_device, use_available_cores
+from model.device import resolve_device, use_available_cores
 from model.errors import ConfigError
 from model.network import Activation, Family
 from training.budget import Fixed, plan_within

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from model import Checkpoint, Preprocessing
-from model.engine import resolve_device, use_available_cores
+from model.device import resolve_device, use_available_cores
 from model.errors import ConfigError
 from training.config import PRESETS, TrainingConfig
 from training.dataset import Dataset, prepare_dataset

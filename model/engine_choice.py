@@ -1,0 +1,142 @@
+"""Choosing the engine: at start-up, on this machine, by trying and checking.
+
+Each candidate's answers for the golden pictures are compared with those of plain PyTorch in float32, and the first
+that is right, and faster, is taken.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from model.checkpoint import Checkpoint
+from model.engine import Engine, FoldedEngine, TorchEngine
+from model.errors import EngineError
+from model.network import Network
+
+AUTO = "auto"
+MOST_POINTS_LOST = 0.1  # percentage points of accuracy that int8 may cost
+MOST_MEAN_DIFFERENCE = 0.005  # of a probability, on average, that int8 may make
+_TIMINGS = 3  # the fastest of them counts: the others were disturbed
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A way to compute, by name, and the largest difference of a golden probability that it may make.
+
+    `build` raises `EngineError` where the machine or the checkpoint does not allow it.
+    """
+
+    name: str
+    build: Callable[[Network, Checkpoint, str], Engine]
+    tolerance: float
+
+
+def _torch(network: Network, _checkpoint: Checkpoint, device: str) -> Engine:
+    return TorchEngine(network, device)
+
+
+def _torch_folded(network: Network, _checkpoint: Checkpoint, device: str) -> Engine:
+    return FoldedEngine(network, device, torch.float32)
+
+
+def _torch_bf16(network: Network, _checkpoint: Checkpoint, device: str) -> Engine:
+    return FoldedEngine(network, device, torch.bfloat16)
+
+
+def _openvino(network: Network, checkpoint: Checkpoint, device: str, *, int8: bool = False) -> Engine:
+    if device != "cpu":
+        raise EngineError("it computes on the CPU")
+    try:
+        from model.openvino_engine import OpenVinoEngine  # noqa: PLC0415 - an optional dependency
+    except ImportError as exc:
+        raise EngineError("the package openvino is not installed") from exc
+    return OpenVinoEngine(network, checkpoint.preprocessing.size, checkpoint.quantization if int8 else None)
+
+
+def _openvino_int8(network: Network, checkpoint: Checkpoint, device: str) -> Engine:
+    cost = checkpoint.quantization
+    if cost is None:
+        raise EngineError("the checkpoint was not calibrated for int8; `whisker calibrate` does it")
+    if cost.points_lost >= MOST_POINTS_LOST or cost.mean_difference > MOST_MEAN_DIFFERENCE:
+        raise EngineError(
+            f"int8 lost {cost.points_lost:.2f} percentage points on the validation photos, and moved probabilities "
+            f"by {cost.mean_difference:.4f} on average"
+        )
+    return _openvino(network, checkpoint, device, int8=True)
+
+
+def _cuda_graphs(network: Network, checkpoint: Checkpoint, device: str) -> Engine:
+    if not device.startswith("cuda"):
+        raise EngineError("it computes on an NVIDIA GPU")
+    from model.cuda_engine import CudaGraphEngine  # noqa: PLC0415 - of no use elsewhere
+
+    return CudaGraphEngine(network, device, checkpoint.preprocessing.size)
+
+
+PLAIN = Candidate("torch", _torch, 0.0)
+_CANDIDATES = (  # fastest first, as measured in docs/adr/0010
+    Candidate("cuda-graphs", _cuda_graphs, 0.01),
+    Candidate("openvino-int8", _openvino_int8, 0.05),
+    Candidate("openvino", _openvino, 0.01),
+    Candidate("torch-bf16", _torch_bf16, 0.01),
+    Candidate("torch-folded", _torch_folded, 0.001),
+    PLAIN,
+)
+ENGINES = tuple(candidate.name for candidate in _CANDIDATES)
+
+
+def choose_engine(
+    network: Network, checkpoint: Checkpoint, device: str, pixels: Sequence[NDArray[np.uint8]], *, name: str = AUTO
+) -> tuple[Engine, Candidate]:
+    """Build the fastest engine whose answers for `pixels` are right, or the one that `name` asks for.
+
+    Raises `EngineError` if the engine asked for cannot be had or answers wrongly; otherwise plain PyTorch is left.
+    """
+    plain = TorchEngine(network, device)
+    expected, plain_seconds = _probabilities(plain, checkpoint, pixels), _seconds(plain, pixels)
+    for candidate in _CANDIDATES:
+        if name not in (AUTO, candidate.name):
+            continue
+        try:
+            engine = plain if candidate is PLAIN else candidate.build(network, checkpoint, device)
+            difference = float((_probabilities(engine, checkpoint, pixels) - expected).abs().max())
+            if not difference <= candidate.tolerance:  # so written, NaN fails too
+                raise EngineError(f"it moves a golden probability by {difference:.3f}")
+        except (EngineError, RuntimeError) as exc:  # the latter from compilers, for a machine they cannot serve
+            if name != AUTO:
+                raise EngineError(f"The engine {name} cannot be used: {exc}.") from exc
+            logger.info("Engine passed over", extra={"engine": candidate.name, "reason": str(exc)})
+            continue
+        speed = plain_seconds / _seconds(engine, pixels)
+        if name == AUTO and candidate is not PLAIN and speed <= 1:
+            logger.info("Engine passed over", extra={"engine": candidate.name, "reason": "slower than plain PyTorch"})
+            continue
+        logger.info("Engine chosen", extra={"engine": candidate.name, "reason": _reason(name, speed, difference)})
+        return engine, candidate
+    raise EngineError(f"The engine is one of {AUTO}, {', '.join(ENGINES)}, not {name!r}.")
+
+
+def _reason(name: str, speed: float, difference: float) -> str:
+    asked = "asked for; " if name != AUTO else ""
+    return f"{asked}{speed:.1f} times as fast as plain PyTorch, golden probabilities within {difference:.4f}"
+
+
+def _probabilities(engine: Engine, checkpoint: Checkpoint, pixels: Sequence[NDArray[np.uint8]]) -> Tensor:
+    return torch.softmax(engine.run(pixels).logits / checkpoint.temperature, dim=1)
+
+
+def _seconds(engine: Engine, pixels: Sequence[NDArray[np.uint8]]) -> float:
+    def once() -> float:
+        started = time.perf_counter()
+        engine.run(pixels)
+        return time.perf_counter() - started
+
+    return min(once() for _ in range(_TIMINGS))
