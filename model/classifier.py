@@ -114,7 +114,9 @@ class Classifier:
         if golden is None:
             raise CheckpointError("The checkpoint has no golden answers to verify itself with.")
         try:
-            return check_golden_answers(golden, self.answers(golden.pictures), tolerance=TOLERANCE + self._kind.tolerance)
+            return check_golden_answers(
+                golden, self.answers(golden.pictures), tolerance=TOLERANCE + self._kind.tolerance
+            )
         except PictureError as exc:
             raise CheckpointError(
                 "The checkpoint's golden pictures cannot be decoded here: reinstall Pillow, or use an unaltered copy."

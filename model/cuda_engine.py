@@ -38,7 +38,7 @@ class CudaGraphEngine(FoldedEngine):
     def _record(self, count: int, size: int) -> _Recording:
         pinned = torch.zeros((count, size, size, 3), dtype=torch.uint8, pin_memory=True)
         pictures = pinned.to(self.device)
-        stream = torch.cuda.Stream()
+        stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):
             for _ in range(_WARM_UP_PASSES):

@@ -65,11 +65,11 @@ def _openvino_int8(network: Network, checkpoint: Checkpoint, device: str) -> Eng
     cost = checkpoint.quantization
     if cost is None:
         raise EngineError("the checkpoint was not calibrated for int8; `whisker calibrate` does it")
-    if cost.points_lost >= MOST_POINTS_LOST or cost.mean_difference > MOST_MEAN_DIFFERENCE:
-        raise EngineError(
-            f"int8 lost {cost.points_lost:.2f} percentage points on the validation photos, and moved probabilities "
-            f"by {cost.mean_difference:.4f} on average"
-        )
+    _require(
+        cost.points_lost < MOST_POINTS_LOST and cost.mean_difference <= MOST_MEAN_DIFFERENCE,
+        f"int8 lost {cost.points_lost:.2f} percentage points on the validation photos, and moved probabilities by "
+        f"{cost.mean_difference:.4f} on average",
+    )
     return _openvino(network, checkpoint, device, int8=True)
 
 
@@ -100,33 +100,37 @@ def choose_engine(
 
     Raises `EngineError` if the engine asked for cannot be had or answers wrongly; otherwise plain PyTorch is left.
     """
+    if name not in (AUTO, *ENGINES):
+        raise EngineError(f"The engine is one of {AUTO}, {', '.join(ENGINES)}, not {name!r}.")
     plain = TorchEngine(network, device)
-    expected, plain_seconds = _probabilities(plain, checkpoint, pixels), _seconds(plain, pixels)
-    for candidate in _CANDIDATES:
-        if name not in (AUTO, candidate.name):
-            continue
+    expected, seconds = _probabilities(plain, checkpoint, pixels), _seconds(plain, pixels)
+    for candidate in [candidate for candidate in _CANDIDATES if name in (AUTO, candidate.name)]:
         try:
-            engine = plain if candidate is PLAIN else candidate.build(network, checkpoint, device)
-            difference = float((_probabilities(engine, checkpoint, pixels) - expected).abs().max())
-            if not difference <= candidate.tolerance:  # so written, NaN fails too
-                raise EngineError(f"it moves a golden probability by {difference:.3f}")
+            engine = candidate.build(network, checkpoint, device)
+            difference = _check(candidate, _probabilities(engine, checkpoint, pixels), expected)
+            speed = seconds / _seconds(engine, pixels)
+            _require(name != AUTO or candidate is PLAIN or speed > 1, f"it is {speed:.2f} times as fast as PyTorch")
         except (EngineError, RuntimeError) as exc:  # the latter from compilers, for a machine they cannot serve
             if name != AUTO:
                 raise EngineError(f"The engine {name} cannot be used: {exc}.") from exc
             logger.info("Engine passed over", extra={"engine": candidate.name, "reason": str(exc)})
             continue
-        speed = plain_seconds / _seconds(engine, pixels)
-        if name == AUTO and candidate is not PLAIN and speed <= 1:
-            logger.info("Engine passed over", extra={"engine": candidate.name, "reason": "slower than plain PyTorch"})
-            continue
-        logger.info("Engine chosen", extra={"engine": candidate.name, "reason": _reason(name, speed, difference)})
+        reason = f"{speed:.1f} times as fast as plain PyTorch, golden probabilities within {difference:.4f}"
+        logger.info("Engine chosen", extra={"engine": candidate.name, "asked": name, "reason": reason})
         return engine, candidate
-    raise EngineError(f"The engine is one of {AUTO}, {', '.join(ENGINES)}, not {name!r}.")
+    return plain, PLAIN
 
 
-def _reason(name: str, speed: float, difference: float) -> str:
-    asked = "asked for; " if name != AUTO else ""
-    return f"{asked}{speed:.1f} times as fast as plain PyTorch, golden probabilities within {difference:.4f}"
+def _check(candidate: Candidate, probabilities: Tensor, expected: Tensor) -> float:
+    """Return the largest difference of a golden probability, if the candidate may make it."""
+    difference = float((probabilities - expected).abs().max())
+    _require(difference <= candidate.tolerance, f"it moves a golden probability by {difference:.3f}")  # NaN fails too
+    return difference
+
+
+def _require(condition: bool, otherwise: str) -> None:  # noqa: FBT001 - reads as a sentence
+    if not condition:
+        raise EngineError(otherwise)
 
 
 def _probabilities(engine: Engine, checkpoint: Checkpoint, pixels: Sequence[NDArray[np.uint8]]) -> Tensor:

@@ -1,6 +1,7 @@
 """A network as a flat list of layers, its batch-norms folded away: what engines compile, and quantisation changes."""
 
 import copy
+from typing import cast
 
 from torch import Tensor, fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
@@ -29,7 +30,7 @@ def fold(network: Network) -> fx.GraphModule:
         layer = traced.get_submodule(node.target) if node.op == "call_module" else None
         if isinstance(layer, nn.BatchNorm2d):
             convolution = node.args[0]
-            fused = fuse_conv_bn_eval(traced.get_submodule(convolution.target), layer)
+            fused = fuse_conv_bn_eval(cast(nn.Conv2d, traced.get_submodule(convolution.target)), layer)
             traced.set_submodule(convolution.target, fused)
         if isinstance(layer, nn.BatchNorm2d | nn.Identity):
             node.replace_all_uses_with(node.args[0])

@@ -268,7 +268,7 @@ def _activation(config: NetworkConfig) -> nn.Module:
     return _ACTIVATIONS[config.activation]()
 
 
-def _initialise(network: nn.Module, activation: Activation) -> None:
+def _initialise(network: Network, activation: Activation) -> None:
     """Keep the variance of activations from layer to layer: He et al. 2015 for ReLU, Glorot & Bengio 2010 for sigmoid.
 
     The last batch-norm of each residual block starts at zero, so that a block starts as the identity

@@ -4,11 +4,10 @@ An optional dependency: only `model.engine_choice` imports this module, and does
 """
 
 import operator
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import openvino
+import openvino  # type: ignore[import-untyped]
 import torch
 from numpy.typing import NDArray
 from openvino import opset14 as ops
@@ -40,7 +39,9 @@ class OpenVinoEngine(Engine):
             "ENABLE_CPU_PINNING": False,
         }
         self._requests = {
-            count: core.compile_model(_build(graph, network.normalization, count, size), "CPU", options).create_infer_request()
+            count: core.compile_model(
+                _build(graph, network.normalization, count, size), "CPU", options
+            ).create_infer_request()
             for count in self.batch_sizes
         }
 
@@ -76,7 +77,7 @@ class _Translator(fx.Interpreter):
         return ops.reshape(args[0], [0, -1], special_zero=True)  # 0: as it is
 
 
-def _translate(layer: nn.Module, x: _Node) -> _Node:  # noqa: PLR0911 - a table of layers, one line each
+def _translate(layer: nn.Module, x: _Node) -> _Node:
     match layer:
         case Quantized():
             low, high = (np.float32(bound) for bound in layer.input_bounds)

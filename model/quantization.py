@@ -12,6 +12,11 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn import functional
 
+from model.engine import FoldedEngine
+from model.errors import EngineError
+from model.graph import fold
+from model.network import Network
+
 _LEVELS = 255  # steps of an activation's 8 bits
 _LARGEST_WEIGHT = 127  # symmetric, so that 0 stays 0 and -w mirrors w
 
@@ -65,21 +70,29 @@ class Quantized(nn.Module):
         return functional.linear(x, weight, self.layer.bias)
 
 
-def quantize(graph: fx.GraphModule, ranges: Mapping[str, Range]) -> fx.GraphModule:
-    """Replace, in a folded graph, each layer that has a range by its quantised self; return the same graph.
+class SimulatedInt8Engine(FoldedEngine):
+    """Answer as an int8 engine does, but in float32 arithmetic: for measuring what int8 costs, on any device."""
 
-    Raises `KeyError` if a layer to quantise has no range.
+    def __init__(self, network: Network, device: str, ranges: Mapping[str, Range]) -> None:
+        super().__init__(network, device, torch.float32)
+        quantize(self._graph, ranges)
+
+
+def quantize(graph: fx.GraphModule, ranges: Mapping[str, Range]) -> None:
+    """Replace each convolution and matrix of a folded graph by its quantised self.
+
+    Raises `EngineError` if one of them has no range.
     """
     for name, layer in _layers(graph):
+        if name not in ranges:
+            raise EngineError(f"the checkpoint has no range for the inputs of {name}")
         graph.set_submodule(name, Quantized(layer, ranges[name]))
-    return graph
 
 
 @torch.inference_mode()
-def measure_ranges(
-    graph: fx.GraphModule, batches: Iterable[Tensor], advance: Callable[[int], None]
-) -> dict[str, Range]:
-    """Find the lowest and highest input of each layer of a folded graph over float32 batches `[N, 3, H, W]`."""
+def measure_ranges(network: Network, batches: Iterable[Tensor]) -> dict[str, Range]:
+    """Find the lowest and highest input of each layer over float32 batches `[N, 3, H, W]` in 0..1."""
+    graph = fold(network)
     ranges: dict[str, Range] = {}
 
     def watch(name: str) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
@@ -90,12 +103,10 @@ def measure_ranges(
 
         return widen
 
-    hooks = [layer.register_forward_pre_hook(watch(name)) for name, layer in _layers(graph)]
+    for name, layer in _layers(graph):
+        layer.register_forward_pre_hook(watch(name))
     for batch in batches:
-        graph(batch)
-        advance(len(batch))
-    for hook in hooks:
-        hook.remove()
+        graph(network.normalization(batch))
     return ranges
 
 

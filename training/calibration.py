@@ -1,12 +1,15 @@
-"""Make answers mean what they say, on the validation side: a temperature, and the thresholds of the verdicts."""
+"""Measure on the validation side: a temperature, the thresholds of the verdicts, and what int8 costs."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from model.quantization import Quantization, Range
 from training.metrics import upper_bound
 
 _COLDEST, _HOTTEST = 0.05, 20.0
@@ -41,6 +44,15 @@ def fit_temperature(logits: Tensor, labels: Tensor) -> float:
         else:
             low += third
     return 2 / (low + high)
+
+
+def int8_cost(
+    ranges: Mapping[str, Range], int8: Tensor, float32: Tensor, labels: NDArray[np.int64], temperature: float
+) -> Quantization:
+    """Compare logits `[N, classes]` of int8 and of float32 for the same photos."""
+    answers, expected = (torch.softmax(logits / temperature, 1).numpy() for logits in (int8, float32))
+    lost = int((expected.argmax(1) == labels).sum()) - int((answers.argmax(1) == labels).sum())
+    return Quantization(ranges, 100 * lost / len(labels), float(np.abs(answers - expected).mean()))
 
 
 def choose_unsure_threshold(probabilities: NDArray[np.float32], labels: NDArray[np.int64], precision: float) -> Choice:

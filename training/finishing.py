@@ -2,7 +2,7 @@
 
 import platform
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,11 @@ from torch.nn import functional
 from model import Checkpoint, Classifier
 from model.checkpoint import Thresholds
 from model.classifier import Scores, Verdict
-from model.engine import Outputs, TorchEngine
-from model.network import build_network, count_multiply_adds
+from model.engine import Engine, Outputs, TorchEngine
+from model.network import Network, build_network, count_multiply_adds
 from model.novelty import UNKNOWN_SCORE
-from training.calibration import Choice, choose_unsure_threshold, fit_temperature
+from model.quantization import Quantization, SimulatedInt8Engine, measure_ranges
+from training.calibration import Choice, choose_unsure_threshold, fit_temperature, int8_cost
 from training.data import batched
 from training.dataset import Dataset
 from training.figures import measure_figures
@@ -30,6 +31,7 @@ from training.outliers import Outliers
 from training.progress import Progress, Task
 
 _BATCH = 32
+_RANGE_PHOTOS = 512  # training photos that the ranges of int8 are measured on
 _NOVELTY_PHOTOS = 4096  # training photos that the measure of novelty is fitted on
 
 
@@ -66,9 +68,9 @@ def finish(
     train = _sample(dataset.train, _NOVELTY_PHOTOS)
     others = 0 if outliers is None else len(outliers.rows)
     with progress.task("Calibrating", len(dataset.validation.rows) + len(train.rows) + others) as task:
-        validation = _run(engine, dataset.validation.pixels, dataset.validation.rows, size, task)
-        known = _run(engine, train.pixels, train.rows, size, task)
-        unlike = None if outliers is None else _run(engine, outliers.pixels, outliers.rows, size, task)
+        validation = _run(engine, dataset.validation, size, task)
+        known = _run(engine, train, size, task)
+        unlike = None if outliers is None else _run(engine, outliers, size, task)
     temperature = fit_temperature(validation.logits, torch.from_numpy(dataset.validation.labels))
     fit = fit_novelty(
         known.features,
@@ -78,7 +80,10 @@ def finish(
         outliers=None if unlike is None else unlike.features,
         folds=None if outliers is None else outliers.groups,
     )
-    draft = replace(draft, temperature=temperature, novelty=fit.novelty)
+    quantization = _quantize(
+        network, device, dataset, validation=validation, temperature=temperature, progress=progress
+    )
+    draft = replace(draft, temperature=temperature, novelty=fit.novelty, quantization=quantization)
     unsure = _choose_unsure(draft, validation, dataset.validation.labels, promises)
     _warn(fit, unsure, others, promises, progress)
     checkpoint = replace(draft, thresholds=Thresholds(unsure=unsure.threshold))
@@ -104,17 +109,41 @@ def _sample(side: Side, most: int) -> Side:
     return Side(side.pixels, side.rows[picked], side.labels[picked])
 
 
-def _run(engine: TorchEngine, pixels: NDArray[np.uint8], rows: NDArray[np.int64], size: int, task: Task) -> Outputs:
-    """Run the network over rows of uint8 `[M, H, W, 3]`, shrunk to the serving size where they are larger."""
+def _run(engine: Engine, side: Side | Outliers, size: int, task: Task) -> Outputs:
+    """Run the network over a side, its pixels shrunk to the serving size where they are larger."""
     outputs = []
-    for batch in batched(rows, _BATCH):
-        x = torch.from_numpy(pixels[batch])
+    for x in _pictures(side, size):
+        outputs.append(engine.run(list(x.numpy())))
+        task.advance(len(x))
+    return Outputs(torch.cat([o.logits for o in outputs]), torch.cat([o.features for o in outputs]))
+
+
+def _pictures(side: Side | Outliers, size: int) -> Iterator[Tensor]:
+    """Give a side in batches, uint8 `[N, size, size, 3]`."""
+    for batch in batched(side.rows, _BATCH):
+        x = torch.from_numpy(side.pixels[batch])
         if x.shape[1] != size:
             x = functional.interpolate(x.permute(0, 3, 1, 2), (size, size), mode="bilinear", antialias=True)
             x = x.permute(0, 2, 3, 1)
-        outputs.append(engine.run(list(x.numpy())))
-        task.advance(len(batch))
-    return Outputs(torch.cat([o.logits for o in outputs]), torch.cat([o.features for o in outputs]))
+        yield x
+
+
+def _quantize(
+    network: Network, device: str, dataset: Dataset, *, validation: Outputs, temperature: float, progress: Progress
+) -> Quantization:
+    """Find the ranges of an int8 engine on training photos, and what int8 costs on the validation side."""
+    size = dataset.validation.pixels.shape[1]
+    sample = _sample(dataset.train, _RANGE_PHOTOS)
+    batches = (x.permute(0, 3, 1, 2).float() / 255 for x in _pictures(sample, size))
+    with progress.task("Measuring int8", len(dataset.validation.rows)) as task:
+        ranges = measure_ranges(network, batches)
+        int8 = _run(SimulatedInt8Engine(network, device, ranges), dataset.validation, size, task)
+    cost = int8_cost(ranges, int8.logits, validation.logits, dataset.validation.labels, temperature)
+    progress.say(
+        f"int8 loses {cost.points_lost:.2f} percentage points on {len(dataset.validation.rows):,} validation photos "
+        f"and moves probabilities by {cost.mean_difference:.4f} on average."
+    )
+    return cost
 
 
 def _choose_unsure(draft: Checkpoint, validation: Outputs, labels: NDArray[np.int64], promises: Promises) -> Choice:

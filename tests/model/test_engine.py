@@ -1,71 +1,59 @@
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
-import model.engine as engine_module
-from model.engine import BATCH_SIZES, Engine, available_cores, resolve_device
-from model.errors import DeviceError, InferenceError
+from model.engine import Engine, FoldedEngine, TorchEngine
+from model.errors import InferenceError
 from model.network import Network, NetworkConfig, build_network
+from tests.model.networks import CONFIGS, trained_like
 
 
 @pytest.fixture
 def network() -> Network:
-    return build_network(NetworkConfig(width=2, depth=1, size=32), 3)
+    return trained_like(NetworkConfig(width=2, depth=1, size=32))
 
 
-@pytest.mark.parametrize("pictures", [1, 3, BATCH_SIZES[-1], BATCH_SIZES[-1] + 1])
-def test_any_number_of_pictures_gives_as_many_rows(network: Network, pictures: int) -> None:
-    rng = np.random.default_rng(0)
-    pixels = list(rng.integers(0, 256, (pictures, 32, 32, 3), dtype=np.uint8))
+def pictures(count: int) -> list[NDArray[np.uint8]]:
+    return list(np.random.default_rng(0).integers(0, 256, (count, 32, 32, 3), dtype=np.uint8))
+
+
+@pytest.mark.parametrize("count", [1, 3, 32, 33])
+def test_any_number_of_pictures_gives_as_many_rows(network: Network, count: int) -> None:
+    pixels = pictures(count)
     x = torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2).float() / 255
-    outputs = Engine(network, "cpu").run(pixels)
+    outputs = TorchEngine(network, "cpu").run(pixels)
     torch.testing.assert_close(outputs.logits, network.eval()(x).detach(), atol=1e-5, rtol=1e-4)
     torch.testing.assert_close(outputs.features, network.embed(x).detach(), atol=1e-5, rtol=1e-4)
-    assert outputs.features.shape == (pictures, network.fc.in_features)
+    assert outputs.features.shape == (count, network.fc.in_features)
 
 
 def test_network_of_the_caller_is_left_alone(network: Network) -> None:
     network.train()
-    Engine(network, "cpu").warm_up(32)
+    TorchEngine(network, "cpu").warm_up(32)
+    FoldedEngine(network, "cpu", torch.bfloat16).warm_up(32)
     assert network.training
+    assert all(parameter.dtype == torch.float32 and parameter.requires_grad for parameter in network.parameters())
 
 
-def test_answer_that_is_not_finite_raises(network: Network) -> None:
+@pytest.mark.parametrize("config", CONFIGS, ids=str)
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.bfloat16, 0.05)])
+def test_folded_network_answers_alike(config: NetworkConfig, dtype: torch.dtype, tolerance: float) -> None:
+    network, pixels = trained_like(config), pictures(5)
+    expected = TorchEngine(network, "cpu").run(pixels)
+    answers = FoldedEngine(network, "cpu", dtype).run(pixels)
+    scale = float(expected.features.abs().max())
+    assert float((answers.features - expected.features).abs().max()) <= tolerance * scale
+
+
+@pytest.mark.parametrize("engine", [TorchEngine, lambda *given: FoldedEngine(*given, torch.float32)])
+def test_answer_that_is_not_finite_raises(network: Network, engine: type[Engine]) -> None:
     torch.nn.init.constant_(network.get_parameter("fc.bias"), float("inf"))
     with pytest.raises(InferenceError):
-        Engine(network, "cpu").run([np.zeros((32, 32, 3), np.uint8)])
+        engine(network, "cpu").run(pictures(1))
 
 
-def test_auto_device_is_always_there() -> None:
-    assert resolve_device("auto") in ("cpu", "cuda")
-    assert resolve_device("cpu") == "cpu"
-
-
-@pytest.mark.parametrize("name", ["gpu", "cuda:x", "cuda:99", ""])
-def test_absent_or_unknown_device_is_refused(name: str) -> None:
-    with pytest.raises(DeviceError, match="device"):
-        resolve_device(name)
-
-
-@pytest.mark.parametrize(
-    ("files", "cores"),
-    [
-        ({"cpu.max": "150000 100000"}, 2),
-        ({"cpu.max": "50000 100000"}, 1),
-        ({"cpu.max": "max 100000"}, 64),
-        ({"quota": "300000", "period": "100000"}, 3),
-        ({"quota": "-1", "period": "100000"}, 64),
-        ({}, 64),
-    ],
-)
-def test_cores_follow_the_cgroup_quota(
-    files: dict[str, str], cores: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name, text in files.items():
-        (tmp_path / name).write_text(text)
-    quotas = ((tmp_path / "cpu.max", None), (tmp_path / "quota", tmp_path / "period"))
-    monkeypatch.setattr(engine_module, "_CGROUP_QUOTAS", quotas)
-    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(64)))
-    assert available_cores() == cores
+def test_shapes_without_memory_are_not_initialised() -> None:
+    with torch.device("meta"):
+        network = build_network(NetworkConfig(), 2)
+    assert network.fc.weight.is_meta
