@@ -7,50 +7,37 @@ import asyncio
 import logging
 import queue
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
 from threading import Thread
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from app.errors import InferenceFailedError, NotReadyError
+from app.errors import InferenceFailedError
+from app.jobs import Job, Outcome, settle
 from app.metrics import Metrics
 from model.classifier import Classifier, Prediction
+from model.preprocessing import Picture
 
 _JOIN_SECONDS = 5.0  # a batch takes milliseconds; a thread that hangs must not keep the process from ending
 
-T = TypeVar("T")
+_Item = tuple[Job, Picture]
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Batched:
-    """A picture's answer; seconds it waited, and seconds its batch took."""
-
-    prediction: Prediction
-    queue_seconds: float
-    inference_seconds: float
-
-
-@dataclass(slots=True)
-class _Item:
-    pixels: NDArray[np.uint8]
-    answer: asyncio.Future[Batched]
-    queued_at: float = field(default_factory=time.perf_counter)
 
 
 class Batcher:
     """Own the inference thread, and in it the classifier: loaded, warmed up and used by that one thread.
 
-    The queue needs no bound of its own: each admitted upload puts at most one picture in it.
+    The queue needs no bound of its own: only admitted uploads come to it.
     """
 
-    def __init__(self, load: Callable[[], Classifier], *, max_batch: int, metrics: Metrics) -> None:
+    def __init__(
+        self, load: Callable[[], Classifier], *, max_batch: int, max_batch_seconds: float, metrics: Metrics
+    ) -> None:
         self._load = load
         self._max_batch = max_batch
+        self._max_batch_seconds = max_batch_seconds
         self._metrics = metrics
         self._queue: queue.SimpleQueue[_Item | None] = queue.SimpleQueue()  # None: no more will come
         self._thread: Thread | None = None
@@ -86,33 +73,38 @@ class Batcher:
         busy_since = self._busy_since
         return busy_since is not None and time.perf_counter() - busy_since > seconds
 
-    async def predict(self, pixels: NDArray[np.uint8]) -> Batched:
-        """Classify one decoded picture; cancelling this before its batch begins drops the picture.
+    def put(self, job: Job, picture: Picture) -> None:
+        """Classify a decoded upload in the next batch; cancelling its answer before drops it.
 
-        Raises `InferenceFailedError` if the network fails for this very picture, `NotReadyError` if none is there.
+        The answer is an `InferenceFailedError` if the network fails for this very picture.
         """
-        if not self.is_running:
-            raise NotReadyError("The service is starting or stopping; try again soon.")
-        item = _Item(pixels, asyncio.get_running_loop().create_future())
-        self._queue.put(item)
-        return await item.answer
+        self._queue.put((job, picture))
 
     def _run(self, loop: asyncio.AbstractEventLoop, loaded: asyncio.Future[Classifier]) -> None:
         try:
             classifier = self._load()
         except Exception as exc:  # noqa: BLE001 - carried to `start`, which raises it
-            loop.call_soon_threadsafe(_settle, loaded, exc)
+            loop.call_soon_threadsafe(settle, loaded, exc)
             return
-        loop.call_soon_threadsafe(_settle, loaded, classifier)
+        self._bound(classifier.batch_seconds)
+        loop.call_soon_threadsafe(settle, loaded, classifier)
         while batch := self._next_batch():
-            # A cancelled future is a client who left or a deadline that passed.
-            items = [item for item in batch if not item.answer.cancelled()]
-            if items:
+            wanted = [(job, picture) for job, picture in batch if not job.is_dropped]
+            if wanted:
                 self._busy_since = started = time.perf_counter()
-                outcomes = self._answer(classifier, [item.pixels for item in items])
+                for job, _ in wanted:
+                    job.starts(started)
+                answers = self._answer(classifier, [picture.pixels for _, picture in wanted])
                 self._busy_since = None
-                seconds = time.perf_counter() - started
-                loop.call_soon_threadsafe(_deliver, items, outcomes, started, seconds)
+                loop.call_soon_threadsafe(_deliver, wanted, answers, time.perf_counter() - started)
+
+    def _bound(self, seconds: Mapping[int, float]) -> None:
+        """Keep batches small enough for the latency wanted, as far as the seconds that sizes took at warm-up tell."""
+        too_slow = [size for size in seconds if seconds[size] > self._max_batch_seconds]
+        fast = [size for size in seconds if size < min(too_slow, default=self._max_batch + 1)]
+        if too_slow:
+            self._max_batch = min(self._max_batch, max(fast, default=1))
+        logger.info("Batches bounded", extra={"max_batch": self._max_batch})
 
     def _next_batch(self) -> list[_Item]:
         """Wait for a picture, then take what else is there; an empty list is the end."""
@@ -145,22 +137,10 @@ class Batcher:
             return [failure]
 
 
-def _deliver(
-    items: Sequence[_Item], outcomes: Sequence[Prediction | InferenceFailedError], started: float, seconds: float
-) -> None:
-    """Hand each item its outcome, on the event loop: one wake-up a batch."""
-    for item, outcome in zip(items, outcomes, strict=True):
-        if isinstance(outcome, Exception):
-            _settle(item.answer, outcome)
+def _deliver(items: Sequence[_Item], answers: Sequence[Prediction | InferenceFailedError], seconds: float) -> None:
+    """Hand each job its outcome, on the event loop: one wake-up a batch."""
+    for (job, picture), answer in zip(items, answers, strict=True):
+        if isinstance(answer, Exception):
+            settle(job.answer, answer)
         else:
-            _settle(item.answer, Batched(outcome, started - item.queued_at, seconds))
-
-
-def _settle(future: asyncio.Future[T], outcome: T | Exception) -> None:
-    """Resolve `future`, unless whoever waited for it has left."""
-    if future.done():
-        return
-    if isinstance(outcome, Exception):
-        future.set_exception(outcome)
-    else:
-        future.set_result(outcome)
+            settle(job.answer, Outcome(answer, picture, job.decode_seconds, job.queue_seconds, seconds))

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import Depends, Request
+from fastapi import Depends, FastAPI, Request
 
 from app.errors import NotReadyError
 from app.metrics import Metrics
@@ -25,13 +25,19 @@ async def _service_or_none(request: Request) -> Service | None:
     return service if service is not None and service.is_ready else None
 
 
+def require_service(app: FastAPI) -> Service:
+    """Give the service of an application; raise `NotReadyError` if it cannot answer."""
+    service: Service | None = app.state.service
+    if service is None or not service.is_ready:
+        raise NotReadyError("The service is starting or stopping; try again soon.")
+    return service
+
+
 MaybeServiceDep = Annotated[Service | None, Depends(_service_or_none)]
 
 
-async def _service(service: MaybeServiceDep) -> Service:
-    if service is None:
-        raise NotReadyError("The service is starting or stopping; try again soon.")
-    return service
+async def _service(request: Request) -> Service:
+    return require_service(request.app)
 
 
 SettingsDep = Annotated[Settings, Depends(_settings)]

@@ -13,6 +13,7 @@ from app.access import AccessMiddleware
 from app.docs import add_docs
 from app.limits import AdmissionMiddleware, BodyLimitMiddleware
 from app.metrics import Metrics
+from app.predict import router as predict_router
 from app.problems import ProblemMiddleware, answer_problem
 from app.request_id import RequestIdMiddleware
 from app.routes import router
@@ -38,7 +39,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         lifespan=_lifespan,
         middleware=[  # outermost first
             Middleware(RequestIdMiddleware),
-            Middleware(AccessMiddleware, metrics=metrics),
+            Middleware(AccessMiddleware, metrics=metrics, log_all=settings.log_requests == "all"),
             Middleware(SecurityHeadersMiddleware),
             Middleware(ProblemMiddleware, metrics=metrics),
             Middleware(BodyLimitMiddleware, max_bytes=settings.max_body_bytes),
@@ -49,6 +50,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.settings = settings
     app.state.metrics = metrics
     app.state.service = None
+    app.include_router(predict_router)
     app.include_router(router)
     add_docs(app)
     return app

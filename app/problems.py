@@ -113,7 +113,8 @@ class ProblemMiddleware:
             await _response(exc, self._metrics)(scope, receive, send)
 
 
-def _response(exc: Exception, metrics: Metrics) -> Response:
+def describe(exc: Exception, metrics: Metrics) -> Problem:
+    """Tell a client what went wrong, count it, and log what is nobody's fault but ours."""
     kind = kind_of(exc)
     if kind is KINDS[Exception]:
         logger.error("Unexpected error", exc_info=exc)
@@ -121,7 +122,7 @@ def _response(exc: Exception, metrics: Metrics) -> Response:
         metrics.decode_failures.labels(kind.code).inc()
     elif isinstance(exc, _SHED):
         metrics.shed.labels(kind.code).inc()
-    problem = Problem(
+    return Problem(
         type="about:blank",
         title="Client Closed Request" if kind.status == _CLIENT_CLOSED_REQUEST else HTTPStatus(kind.status).phrase,
         status=kind.status,
@@ -129,6 +130,10 @@ def _response(exc: Exception, metrics: Metrics) -> Response:
         code=kind.code,
         request_id=current_request_id(),
     )
+
+
+def _response(exc: Exception, metrics: Metrics) -> Response:
+    kind, problem = kind_of(exc), describe(exc, metrics)
     headers = {**(kind.headers or {}), **((exc.headers or {}) if isinstance(exc, HTTPException) else {})}
     return Response(problem.model_dump_json(), kind.status, headers, MEDIA_TYPE)
 

@@ -1,97 +1,25 @@
-"""The routes: thin, each one question to the service."""
+"""The routes for operators and the model's card: thin, each one question to the service."""
 
 import dataclasses
-import time
-from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request, Response, status
-from fastapi.exceptions import RequestValidationError
+from fastapi import APIRouter, Request, Response, status
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from app import errors
 from app.dependencies import MaybeServiceDep, MetricsDep, ServiceDep, SettingsDep
-from app.limits import in_time
 from app.problems import problem_responses
 from app.schemas import (
     AliveAnswer,
-    CheckpointId,
     HealthAnswer,
     InputCard,
     ModelCard,
-    PredictionAnswer,
     ReadyAnswer,
-    ScoredLabel,
-    Timing,
-    UploadedImage,
 )
-from app.service import Outcome, Service
-from app.uploads import FIELD, FORM, RAW, read_upload
-from model.errors import PictureTooLargeError, UndecodablePictureError, UnsupportedFormatError
+from app.service import Service
 from model.novelty import UNKNOWN_SCORE
 from model.preprocessing import FORMATS
 
 router = APIRouter()
-
-# The body is read by `read_upload`, in either form, so FastAPI has to be told of it. Both notations for bytes are
-# given: `format` is what OpenAPI 3.0 tools look for, `contentMediaType` is OpenAPI 3.1's.
-_BYTES = {"type": "string", "format": "binary", "contentMediaType": RAW}
-_UPLOAD: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            FORM: {"schema": {"type": "object", "required": [FIELD], "properties": {FIELD: _BYTES}}},
-            "image/*": {"schema": _BYTES},
-            RAW: {"schema": _BYTES},
-        },
-    }
-}
-
-
-@router.post(
-    "/predict",
-    summary="Say what a picture shows",
-    tags=["predict"],
-    openapi_extra=_UPLOAD,
-    responses=problem_responses(
-        errors.MalformedFormError,
-        errors.BodyTooLargeError,
-        PictureTooLargeError,
-        errors.UnsupportedMediaTypeError,
-        UnsupportedFormatError,
-        UndecodablePictureError,
-        errors.InvalidUploadError,
-        RequestValidationError,
-        errors.InferenceFailedError,
-        errors.OverloadedError,
-        errors.NotReadyError,
-        errors.DeadlineExceededError,
-    ),
-)
-async def predict(
-    request: Request,
-    response: Response,
-    service: ServiceDep,
-    settings: SettingsDep,
-    top_k: Annotated[int, Query(ge=1, description="How many classes to list; more than there are lists all.")] = 5,
-) -> PredictionAnswer:
-    """Send the picture in the form field `file`, or its bytes as the body. JPEG, PNG, WebP, GIF or BMP."""
-    started = time.perf_counter()
-    data = await read_upload(request, max_body_bytes=settings.max_body_bytes)
-    outcome = await in_time(service.predict(data), receive=request.receive, seconds=settings.deadline_seconds)
-    timing = _timing(outcome, time.perf_counter() - started)
-    response.headers["Server-Timing"] = ", ".join(f"{stage};dur={ms}" for stage, ms in timing)
-    return PredictionAnswer(
-        label=outcome.prediction.label,
-        score=outcome.prediction.score,
-        verdict=outcome.prediction.verdict,
-        unknown_score=outcome.prediction.unknown_score,
-        predictions=[
-            ScoredLabel(label=scored.label, score=scored.score) for scored in outcome.prediction.predictions[:top_k]
-        ],
-        model=_checkpoint_id(service),
-        image=UploadedImage(width=outcome.picture.width, height=outcome.picture.height, format=outcome.picture.format),
-        timing_ms=timing,
-    )
 
 
 @router.get(
@@ -105,7 +33,7 @@ async def health(response: Response, service: MaybeServiceDep) -> HealthAnswer:
         response.status_code = status.HTTP_503_SERVICE_UNAVAILABLE
         return HealthAnswer(status="unavailable", model=None, device=None, uptime_seconds=0)
     return HealthAnswer(
-        status="ready", model=_checkpoint_id(service), device=service.device, uptime_seconds=service.uptime_seconds
+        status="ready", model=service.checkpoint_id, device=service.device, uptime_seconds=service.uptime_seconds
     )
 
 
@@ -175,20 +103,3 @@ async def model_card(service: ServiceDep, settings: SettingsDep) -> ModelCard:
 )
 async def metrics(collected: MetricsDep) -> Response:
     return Response(collected.render(), media_type=CONTENT_TYPE_LATEST)
-
-
-def _checkpoint_id(service: Service) -> CheckpointId:
-    return CheckpointId(name=service.checkpoint.name, version=service.version)
-
-
-def _timing(outcome: Outcome, total_seconds: float) -> Timing:
-    return Timing(
-        decode=_milliseconds(outcome.decode_seconds),
-        queue=_milliseconds(outcome.queue_seconds),
-        inference=_milliseconds(outcome.inference_seconds),
-        total=_milliseconds(total_seconds),
-    )
-
-
-def _milliseconds(seconds: float) -> float:
-    return round(seconds * 1000, 2)

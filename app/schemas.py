@@ -38,18 +38,25 @@ class UploadedImage(Answer):
     format: str = Field(description="JPEG, PNG, WEBP, GIF or BMP.", examples=["JPEG"])
 
 
-class Timing(Answer):
-    """Where the time went, in milliseconds."""
+class Stages(Answer):
+    """Where a picture's time went, in milliseconds."""
 
     decode: Milliseconds = Field(description="Decoding and resizing the picture.")
     queue: Milliseconds = Field(description="Waiting for a thread that decodes and for the one that computes.")
     inference: Milliseconds = Field(description="The network's answer for the batch the picture was in.")
+
+
+class Total(Answer):
+    """How long a request took, in milliseconds."""
+
     total: Milliseconds = Field(description="All of the request that the service saw, receiving the body included.")
 
 
-class PredictionAnswer(Answer):
-    """What the picture shows."""
+class Timing(Total, Stages):
+    """Where a request's time went, in milliseconds."""
 
+
+class _Prediction(Answer):
     label: str = Field(description="The best class, whatever the verdict.", examples=["cat"])
     score: Score
     verdict: Verdict = Field(
@@ -69,9 +76,20 @@ class PredictionAnswer(Answer):
         examples=[0.0832],
     )
     predictions: list[ScoredLabel] = Field(description="The `top_k` best classes, best first.")
-    model: CheckpointId
     image: UploadedImage
+
+
+class PredictionAnswer(_Prediction):
+    """What the picture shows."""
+
+    model: CheckpointId
     timing_ms: Timing
+
+
+class PicturePrediction(_Prediction):
+    """What one picture of several shows."""
+
+    timing_ms: Stages
 
 
 class HealthAnswer(Answer):
@@ -132,3 +150,18 @@ class Problem(Answer):
     detail: str = Field(examples=["The picture is damaged or incomplete and cannot be decoded."])
     code: str = Field(description="Stable; see the table in docs/serving.md.", examples=["undecodable_picture"])
     request_id: str = Field(description="As in `X-Request-ID`.", examples=["0b5e9a3c7d1f4e6f8a2b4c6d8e0f1a2b"])
+
+
+class PictureResult(Answer):
+    """One picture of several: its prediction, or what is wrong with it."""
+
+    prediction: PicturePrediction | None
+    problem: Problem | None
+
+
+class BatchAnswer(Answer):
+    """What each picture shows, in the order of the upload."""
+
+    results: list[PictureResult]
+    model: CheckpointId
+    timing_ms: Total

@@ -16,6 +16,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from model import BUNDLED_CHECKPOINT
 from model.errors import ConfigError
 
+Engine = Literal["auto", "cuda-graphs", "openvino-int8", "openvino", "torch-bf16", "torch-folded", "torch"]
+
 PREFIX = "WHISKER_"
 _SET_UP = "WHISKER_TORCH"  # variables that begin so belong to the installation, not to the service
 _VALIDATOR_SAYS = "Value error, "  # what pydantic puts before the message of a validator of ours
@@ -47,6 +49,9 @@ class Settings(BaseSettings):
     device: Annotated[str, AfterValidator(_device)] = Field(
         default="auto", description="Where to compute: cpu, cuda, cuda:N, or auto for CUDA where there is a GPU."
     )
+    engine: Engine = Field(
+        default="auto", description="What runs the network; auto takes the fastest whose answers are right here."
+    )
     host: str = Field(
         default="0.0.0.0", min_length=1, description="Address to listen on; 127.0.0.1 keeps it to this machine."
     )
@@ -58,6 +63,12 @@ class Settings(BaseSettings):
         default=0, ge=0, le=1024, description="Threads that decode pictures; 0 takes as many as this process has cores."
     )
     max_batch: int = Field(default=8, ge=1, le=32, description="Most pictures the network answers for at once.")
+    max_batch_seconds: float = Field(
+        default=0.05,
+        ge=0.001,
+        le=60,
+        description="Longest time a batch may take, by what sizes took at start-up; larger batches are not made.",
+    )
     max_in_flight: int = Field(
         default=64,
         ge=1,
@@ -69,6 +80,12 @@ class Settings(BaseSettings):
         ge=1,
         le=1_000_000_000,
         description="Most bytes of a request's body; more is refused with 413.",
+    )
+    max_files: int = Field(
+        default=32,
+        ge=1,
+        le=1000,
+        description="Most pictures of one request to /predict/batch; more is refused with 422.",
     )
     max_pixels: int = Field(
         default=50_000_000,
@@ -85,8 +102,11 @@ class Settings(BaseSettings):
     log_format: Literal["auto", "json", "text"] = Field(
         default="auto", description="Log lines as json or text; auto is text on a terminal and json elsewhere."
     )
+    log_requests: Literal["failed", "all"] = Field(
+        default="failed", description="Log a line for requests that failed, or for all; `/metrics` counts all anyway."
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
-        default="info", description="Least severe log lines to write; each request is one of level info."
+        default="info", description="Least severe log lines to write."
     )
 
 

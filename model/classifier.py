@@ -1,7 +1,7 @@
 """The classifier: a checkpoint, ready to answer."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Self, get_args
@@ -75,6 +75,7 @@ class Classifier:
         self.network.eval().requires_grad_(requires_grad=False).to(self.device)
         self._engine: Engine = TorchEngine(self.network, self.device)
         self._kind = PLAIN
+        self.batch_seconds: Mapping[int, float] = {}  # what a batch of each size took at warm-up
 
     @classmethod
     def load(cls, path: str | Path, device: str = "cpu", *, engine: str = AUTO) -> Self:
@@ -88,7 +89,7 @@ class Classifier:
         classifier = cls(checkpoint, device)
         classifier.verify()
         classifier.use_engine(engine)
-        classifier._engine.warm_up(checkpoint.preprocessing.size)
+        classifier.batch_seconds = classifier._engine.warm_up(checkpoint.preprocessing.size)
         return classifier
 
     @property

@@ -1,6 +1,7 @@
 """Engines: the network's forward pass on one device, in plain PyTorch or compiled for the device at hand."""
 
 import copy
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -52,10 +53,16 @@ class Engine(ABC):
             raise InferenceError("The network's answer is not a finite number.")
         return Outputs(logits, features)
 
-    def warm_up(self, size: int) -> None:
-        """Run every batch size once, so that the first request does not pay for it."""
+    def warm_up(self, size: int) -> dict[int, float]:
+        """Run every batch size, so that the first request does not pay for it; return the seconds each then takes."""
+        seconds = {}
         for batch in self.batch_sizes:
-            self.run([np.zeros((size, size, 3), np.uint8)] * batch)
+            pictures = [np.zeros((size, size, 3), np.uint8)] * batch
+            self.run(pictures)
+            started = time.perf_counter()
+            self.run(pictures)
+            seconds[batch] = time.perf_counter() - started
+        return seconds
 
     @abstractmethod
     def _embed(self, batch: NDArray[np.uint8]) -> Tensor:
