@@ -14,7 +14,7 @@ from app.metrics import Metrics
 from app.settings import Settings
 from model.checkpoint import Checkpoint
 from model.classifier import Classifier, Prediction
-from model.engine import available_cores
+from model.cores import available_cores
 from model.errors import CheckpointError
 from model.preprocessing import Picture
 
