@@ -56,7 +56,6 @@ class Batcher:
         self._thread: Thread | None = None
         self._busy_since: float | None = None
         self._closing = False
-        metrics.watch_queue(self._queue.qsize)
 
     async def start(self) -> Classifier:
         """Load the classifier in the inference thread and return it, to be read but not called.
@@ -94,6 +93,7 @@ class Batcher:
         if not self.is_running:
             raise NotReadyError("The service is starting or stopping; try again soon.")
         item = _Item(pixels, asyncio.get_running_loop().create_future())
+        self._metrics.queue_depth.inc()
         self._queue.put(item)
         return await item.answer
 
@@ -105,6 +105,7 @@ class Batcher:
             return
         loop.call_soon_threadsafe(_settle, loaded, classifier)
         while batch := self._next_batch():
+            self._metrics.queue_depth.dec(len(batch))
             # A cancelled future is a client who left or a deadline that passed.
             items = [item for item in batch if not item.answer.cancelled()]
             if items:
