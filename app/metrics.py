@@ -115,11 +115,10 @@ def count_restarts() -> Counter:
 
 def _reported(registry: CollectorRegistry) -> CollectorRegistry:
     """Choose what a scrape collects: this process' own instruments, or the files of all."""
+    if _DIRECTORY in os.environ:
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    else:
+        ProcessCollector(registry=registry)  # of one worker among several, its values would jump from scrape to scrape
     PlatformCollector(registry=registry)
-    if _DIRECTORY not in os.environ:
-        ProcessCollector(registry=registry)
-        return registry
-    shared = CollectorRegistry()
-    PlatformCollector(registry=shared)
-    MultiProcessCollector(shared)  # type: ignore[no-untyped-call]
-    return shared
+    return registry

@@ -9,13 +9,45 @@ from contextlib import contextmanager
 import uvicorn
 from fastapi import FastAPI
 
+from app.acceptor import Acceptor
 from app.main import create_app
 from app.settings import Settings
+from app.turns import Turn
 from app.worker import GRACEFUL_SECONDS
 
 
 class _Server(uvicorn.Server):
     """Ends with exit code 0 when asked to stop; uvicorn would raise the signal again."""
+
+    def __init__(self, config: uvicorn.Config, listener: socket.socket, turn: Turn | None) -> None:
+        super().__init__(config)
+        self._listener = listener
+        self._turn = turn
+        self._acceptor: Acceptor | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets if self._turn is None else [])
+        if self._turn is not None:
+            self._acceptor = Acceptor(
+                self._listener, self._turn, connect=self._connect, count=lambda: len(self.server_state.connections)
+            )
+
+    async def on_tick(self, counter: int) -> bool:
+        if self._acceptor is not None:
+            self._acceptor.report()
+        return await super().on_tick(counter)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        if self._acceptor is not None:
+            await self._acceptor.close()
+        await super().shutdown(sockets)
+
+    async def _connect(self, connection: socket.socket) -> None:
+        await asyncio.get_running_loop().connect_accepted_socket(self._protocol, connection)
+
+    def _protocol(self) -> asyncio.Protocol:
+        protocol: Callable[..., asyncio.Protocol] = self.config.http_protocol_class
+        return protocol(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
 
     @contextmanager
     def capture_signals(self) -> Generator[None]:
@@ -27,6 +59,7 @@ def serve(
     listener: socket.socket,
     *,
     on_ready: Callable[[], None],
+    turn: Turn | None = None,
     signals: Sequence[signal.Signals] = (signal.SIGTERM, signal.SIGINT),
 ) -> None:
     """Answer on `listener` until one of `signals` comes, then answer what is in flight.
@@ -34,7 +67,7 @@ def serve(
     `on_ready` is called once the classifier is loaded, before anything is answered. Raises what loading it raises.
     """
     app = create_app(settings)
-    server = _Server(_config(app))
+    server = _Server(_config(app), listener, turn)
     previous = {name: signal.signal(name, server.handle_exit) for name in signals}
     try:
         with asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner:

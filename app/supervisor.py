@@ -6,17 +6,18 @@ import multiprocessing
 import signal
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import wait
 from types import FrameType
 
+from app.errors import WorkerError
 from app.metrics import count_restarts, forget_gauges, shared_metrics
 from app.settings import Settings
+from app.turns import Turn, share_turns
 from app.worker import KILL_SECONDS, Worker, share_of
 from model.cores import available_cores
-from model.errors import WhiskerError
 
 _CORES_A_WORKER = 4
 _STEADY_SECONDS = 60.0  # a worker that answered for so long is replaced at once when it dies
@@ -25,15 +26,12 @@ _MOST_DELAY_SECONDS = 30.0
 logger = logging.getLogger(__name__)
 
 
-class WorkerError(WhiskerError):
-    """A worker ended in a way that the others cannot make up for."""
-
-
 @dataclass(slots=True)
 class _Place:
     """A place for a worker; the name stays when the worker is replaced, and with it what was counted."""
 
     name: str
+    turn: Turn
     worker: Worker | None = None
     starts: int = 0
     deaths: int = 0  # in a row, each soon after the start
@@ -46,7 +44,7 @@ class Supervisor:
     def __init__(self, settings: Settings, listener: socket.socket, workers: int) -> None:
         self._settings = share_of(settings, workers)
         self._listener = listener
-        self._places = [_Place(f"worker{number}") for number in range(workers)]
+        self._places = [_Place(f"worker{number}", turn) for number, turn in enumerate(share_turns(workers))]
         self._wake, self._waker = multiprocessing.Pipe(duplex=False)
         self._stopping = False
         self._impatient = False
@@ -70,17 +68,19 @@ class Supervisor:
         while not self._stopping:
             for place in self._places:
                 if place.worker is not None:
-                    place.worker.hear()
-                    if not place.worker.is_running:
+                    has_ended = not place.worker.is_running
+                    place.worker.hear()  # after looking, so that no last word is missed
+                    if has_ended:
                         self._vacate(place, place.worker)
                 if place.worker is None and place.start_at <= time.monotonic():
                     restarts.inc(1 if place.starts else 0)
                     place.starts += 1
-                    place.worker = Worker(self._settings, self._listener, name=place.name)
+                    place.worker = Worker(self._settings, self._listener, place.turn, name=place.name)
             if not announced and all(self._is_ready(place) for place in self._places):
                 announced = True
                 on_ready()
-            self._wait(min((place.start_at for place in self._places if place.worker is None), default=None))
+            workers = [place.worker for place in self._places if place.worker is not None]
+            self._wait(workers, min((place.start_at for place in self._places if place.worker is None), default=None))
 
     def _vacate(self, place: _Place, worker: Worker) -> None:
         """Plan another process for the place of a dead one.
@@ -88,6 +88,7 @@ class Supervisor:
         Raises why it died if it was the first and never answered, or if nobody else answers either.
         """
         place.worker = None
+        place.turn.close()
         forget_gauges(place.name)
         could_not_start = worker.ready_since is None
         if could_not_start and (place.starts == 1 or not any(map(self._is_ready, self._places))):
@@ -114,12 +115,12 @@ class Supervisor:
                     logger.error("Worker killed, since it did not stop", extra={"worker": worker.pid})
                     worker.kill()
             else:
-                self._wait(deadline)
+                self._wait(running, deadline)
         return sum(worker.ready_since is not None and worker.exit_code != 0 for worker in workers)
 
-    def _wait(self, until: float | None) -> None:
+    def _wait(self, workers: Sequence[Worker], until: float | None) -> None:
         """Sleep until a worker says something or ends, a signal comes, or the clock has reached `until`."""
-        handles = [handle for place in self._places if place.worker is not None for handle in place.worker.handles]
+        handles = [handle for worker in workers for handle in worker.handles]
         wait([self._wake, *handles], None if until is None else max(0.0, until - time.monotonic()))
         while self._wake.poll():
             self._wake.recv_bytes()
@@ -139,7 +140,7 @@ class Supervisor:
 
     def _handle(self, number: int, _frame: FrameType | None) -> None:
         """Stop; a second Ctrl-C no longer waits for the workers."""
-        self._impatient = self._stopping and number == signal.SIGINT
+        self._impatient |= self._stopping and number == signal.SIGINT
         self._stopping = True
         self._waker.send_bytes(b"!")
 

@@ -14,6 +14,7 @@ from threading import Thread
 from app.logs import configure_logging
 from app.metrics import share_metrics
 from app.settings import Settings
+from app.turns import Turn
 from model.cores import available_cores
 from model.errors import WhiskerError
 
@@ -28,12 +29,14 @@ logger = logging.getLogger(__name__)
 class Worker:
     """A process that serves, seen from the one that watches it."""
 
-    def __init__(self, settings: Settings, listener: socket.socket, *, name: str) -> None:
+    def __init__(self, settings: Settings, listener: socket.socket, turn: Turn, *, name: str) -> None:
         """Start the process. Its metrics are those of `name`, which no other may have while it lives."""
         self.ready_since: float | None = None
         self.failure: WhiskerError | None = None  # why it could not start, in its own words
         self._status, status = _context.Pipe(duplex=False)
-        self._process = _context.Process(target=_work, args=(settings, listener, status, name), name=name, daemon=True)
+        self._process = _context.Process(
+            target=_work, args=(settings, listener, turn, status, name), name=name, daemon=True
+        )
         # A terminal's Ctrl-C reaches every process; it is for the watching one alone, from the very start.
         handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
         try:
@@ -67,7 +70,7 @@ class Worker:
                 self.failure = self._status.recv()
                 if self.failure is None:
                     self.ready_since = time.monotonic()
-        except EOFError:
+        except (EOFError, OSError):  # it has ended, perhaps in the middle of a word
             self._status.close()
 
     def stop(self) -> None:
@@ -96,16 +99,17 @@ def share_of(settings: Settings, workers: int) -> Settings:
     )
 
 
-def _work(settings: Settings, listener: socket.socket, status: Connection, name: str) -> None:
+def _work(settings: Settings, listener: socket.socket, turn: Turn, status: Connection, name: str) -> None:
     """Be a worker's process: serve, and tell by `status` when ready, or why never."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # where that is not inherited
     Thread(target=_end_with_parent, name="supervised", daemon=True).start()
     configure_logging(settings, worker=os.getpid())
     share_metrics(name)
+    turns = None if sys.platform == "win32" else turn  # its event loop cannot watch a socket: the system chooses
     from app.process import serve  # noqa: PLC0415 - PyTorch and FastAPI, which the watching process does without
 
     try:
-        serve(settings, listener, on_ready=lambda: status.send(None), signals=(signal.SIGTERM,))
+        serve(settings, listener, on_ready=lambda: status.send(None), turn=turns, signals=(signal.SIGTERM,))
     except WhiskerError as exc:
         status.send(exc)
         sys.exit(1)
