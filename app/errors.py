@@ -14,7 +14,8 @@
         ├── ClientGoneError              the client left before its answer was there
         └── InferenceFailedError         the network could not answer for this picture
 
-Each message of a `ServiceError` is one sentence for the client. Which status and code it becomes is decided in `app.problems` alone.
+Each message of a `ServiceError` is one sentence for the client. Which status and code it becomes is decided in
+`app.problems` alone.
 """
 
 from model.errors import WhiskerError

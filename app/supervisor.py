@@ -105,18 +105,25 @@ class Supervisor:
     def _drain(self) -> int:
         """Stop all workers; return how many did not end by themselves with exit code 0."""
         self._listener.close()  # so that clients are refused when no worker takes them any more
-        workers = [place.worker for place in self._places if place.worker is not None]
-        for worker in workers:
+        running = [place.worker for place in self._places if place.worker is not None]
+        for worker in running:
             worker.stop()
         deadline = time.monotonic() + KILL_SECONDS
-        while running := [worker for worker in workers if worker.is_running]:
+        lost = 0
+        while running:
             if self._impatient or time.monotonic() > deadline:
                 for worker in running:
                     logger.error("Worker killed, since it did not stop", extra={"worker": worker.pid})
                     worker.kill()
             else:
                 self._wait(running, deadline)
-        return sum(worker.ready_since is not None and worker.exit_code != 0 for worker in workers)
+            ended = [worker for worker in running if not worker.is_running]
+            running = [worker for worker in running if worker not in ended]
+            for worker in ended:
+                if worker.ready_since is not None:  # another had nothing to lose
+                    logger.info("Worker stopped", extra={"worker": worker.pid, "exit_code": worker.exit_code})
+                    lost += worker.exit_code != 0
+        return lost
 
     def _wait(self, workers: Sequence[Worker], until: float | None) -> None:
         """Sleep until a worker says something or ends, a signal comes, or the clock has reached `until`."""

@@ -113,7 +113,6 @@ def _work(settings: Settings, listener: socket.socket, turn: Turn, status: Conne
     except WhiskerError as exc:
         status.send(exc)
         sys.exit(1)
-    logger.info("Worker stopped")
 
 
 def _end_with_parent() -> None:

@@ -158,8 +158,9 @@ class Server:
 
     def end(self) -> tuple[int, list[str]]:
         """Wait for the end of all its processes; return its exit code and the last lines on stderr."""
-        _, rest = self.process.communicate(timeout=60)
-        return self.process.returncode, rest.splitlines()
+        assert self.process.stderr is not None
+        rest = self.process.stderr.read()  # not by `communicate`, which overlooks what `read_until` has buffered
+        return self.process.wait(), rest.splitlines()
 
     def clean_up(self) -> None:
         """Leave nothing behind, whatever a test has left undone."""
