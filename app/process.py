@@ -5,6 +5,7 @@ import signal
 import socket
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
@@ -14,6 +15,16 @@ from app.main import create_app
 from app.settings import Settings
 from app.turns import Turn
 from app.worker import GRACEFUL_SECONDS
+
+
+class _Connections(set[Any]):
+    """uvicorn's connections; calls `on_end` when one has ended."""
+
+    on_end: Callable[[], None]
+
+    def discard(self, connection: object) -> None:
+        super().discard(connection)
+        self.on_end()
 
 
 class _Server(uvicorn.Server):
@@ -28,14 +39,9 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets if self._turn is None else [])
         if self._turn is not None:
-            self._acceptor = Acceptor(
-                self._listener, self._turn, connect=self._connect, count=lambda: len(self.server_state.connections)
-            )
-
-    async def on_tick(self, counter: int) -> bool:
-        if self._acceptor is not None:
-            self._acceptor.report()
-        return await super().on_tick(counter)
+            connections = self.server_state.connections = _Connections()
+            self._acceptor = Acceptor(self._listener, self._turn, connect=self._connect, count=lambda: len(connections))
+            connections.on_end = self._acceptor.report
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         if self._acceptor is not None:

@@ -61,10 +61,16 @@ class Settings(BaseSettings):
         default=1, description="Processes that answer; auto takes one for every four cores."
     )
     threads: int = Field(
-        default=0, ge=0, le=1024, description="CPU threads for inference; 0 takes as many as this process has cores."
+        default=0,
+        ge=0,
+        le=1024,
+        description="CPU threads for inference in each process; 0 takes its share of the cores.",
     )
     decode_threads: int = Field(
-        default=0, ge=0, le=1024, description="Threads that decode pictures; 0 takes as many as this process has cores."
+        default=0,
+        ge=0,
+        le=1024,
+        description="Threads that decode pictures in each process; 0 takes its share of the cores.",
     )
     max_batch: int = Field(default=8, ge=1, le=32, description="Most pictures the network answers for at once.")
     max_in_flight: int = Field(

@@ -165,10 +165,10 @@ class Server:
     def clean_up(self) -> None:
         """Leave nothing behind, whatever a test has left undone."""
         self.client.close()
-        if self.process.poll() is None:
-            self.process.kill()
-        if self.process.stderr is not None and not self.process.stderr.closed:
-            self.process.communicate()
+        self.process.kill()
+        self.process.wait()
+        assert self.process.stderr is not None
+        self.process.stderr.close()
 
 
 def connected(app: FastAPI) -> httpx.AsyncClient:

@@ -63,6 +63,12 @@ def test_checkpoint_of_another_sha256_is_refused(settings: Settings) -> None:
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL  # handlers are put back
 
 
+def test_supervisor_needs_nothing_heavy() -> None:
+    script = "import app.server, sys; print(*sys.modules)"
+    ended = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)  # noqa: S603 - as above
+    assert not {"torch", "numpy", "PIL", "fastapi", "uvicorn"} & set(ended.stdout.split())
+
+
 def test_taken_port_is_one_sentence() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
