@@ -36,14 +36,13 @@ class Batcher:
         self, load: Callable[[], Classifier], *, max_batch: int, max_batch_seconds: float, metrics: Metrics
     ) -> None:
         self._load = load
-        self._max_batch = max_batch
+        self.max_batch = max_batch
         self._max_batch_seconds = max_batch_seconds
         self._metrics = metrics
         self._queue: queue.SimpleQueue[_Item | None] = queue.SimpleQueue()  # None: no more will come
         self._thread: Thread | None = None
         self._busy_since: float | None = None
         self._closing = False
-        metrics.watch_queue(self._queue.qsize)
 
     async def start(self) -> Classifier:
         """Load the classifier in the inference thread and return it, to be read but not called.
@@ -78,6 +77,7 @@ class Batcher:
 
         The answer is an `InferenceFailedError` if the network fails for this very picture.
         """
+        self._metrics.queue_depth.inc()
         self._queue.put((job, picture))
 
     def _run(self, loop: asyncio.AbstractEventLoop, loaded: asyncio.Future[Classifier]) -> None:
@@ -89,6 +89,7 @@ class Batcher:
         self._bound(classifier.batch_seconds)
         loop.call_soon_threadsafe(settle, loaded, classifier)
         while batch := self._next_batch():
+            self._metrics.queue_depth.dec(len(batch))
             wanted = [(job, picture) for job, picture in batch if not job.is_dropped]
             if wanted:
                 self._busy_since = started = time.perf_counter()
@@ -101,10 +102,10 @@ class Batcher:
     def _bound(self, seconds: Mapping[int, float]) -> None:
         """Keep batches small enough for the latency wanted, as far as the seconds that sizes took at warm-up tell."""
         too_slow = [size for size in seconds if seconds[size] > self._max_batch_seconds]
-        fast = [size for size in seconds if size < min(too_slow, default=self._max_batch + 1)]
+        fast = [size for size in seconds if size < min(too_slow, default=self.max_batch + 1)]
         if too_slow:
-            self._max_batch = min(self._max_batch, max(fast, default=1))
-        logger.info("Batches bounded", extra={"max_batch": self._max_batch})
+            self.max_batch = min(self.max_batch, max(fast, default=1))
+        logger.info("Batches bounded", extra={"max_batch": self.max_batch})
 
     def _next_batch(self) -> list[_Item]:
         """Wait for a picture, then take what else is there; an empty list is the end."""
@@ -112,7 +113,7 @@ class Batcher:
         item = self._queue.get()
         while item is not None:
             batch.append(item)
-            if len(batch) == self._max_batch:
+            if len(batch) == self.max_batch:
                 return batch
             try:
                 item = self._queue.get_nowait()

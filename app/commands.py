@@ -23,7 +23,7 @@ def serve(**flags: str | None) -> None:
     Every option can also be given as an environment variable; the option wins.
     """
     settings = load_settings(**flags)
-    from app.server import run  # noqa: PLC0415 - PyTorch and FastAPI take seconds to import
+    from app.server import run  # noqa: PLC0415 - other commands need no metrics and no sockets
 
     run(settings)
 

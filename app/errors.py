@@ -1,6 +1,7 @@
 """What the service raises on purpose, beside `model.errors`.
 
     WhiskerError
+    ├── WorkerError                      a worker ended in a way that the others cannot make up for
     └── ServiceError
         ├── UploadError                  the request's body is not one picture's bytes
         │   ├── MalformedFormError       multipart that cannot be parsed
@@ -13,10 +14,15 @@
         ├── ClientGoneError              the client left before its answer was there
         └── InferenceFailedError         the network could not answer for this picture
 
-Each message is one sentence for the client. Which status and code it becomes is decided in `app.problems` alone.
+Each message of a `ServiceError` is one sentence for the client. Which status and code it becomes is decided in
+`app.problems` alone.
 """
 
 from model.errors import WhiskerError
+
+
+class WorkerError(WhiskerError):
+    """A worker ended in a way that the others cannot make up for."""
 
 
 class ServiceError(WhiskerError):

@@ -5,6 +5,7 @@ import logging
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, TextIO
 
 from app.request_id import current_request_id
@@ -13,11 +14,16 @@ from app.settings import Settings
 _STANDARD = {*vars(logging.makeLogRecord({})), "message", "asctime", "color_message"}  # the last is uvicorn's
 
 
-def configure_logging(settings: Settings, stream: TextIO | None = None) -> None:
-    """Send every logger's lines, uvicorn's too, through one handler to `stream` (by default stderr)."""
+def configure_logging(settings: Settings, stream: TextIO | None = None, *, worker: int | None = None) -> None:
+    """Send every logger's lines, uvicorn's too, through one handler to `stream` (by default stderr).
+
+    Each line names the `worker` that wrote it, if there are several.
+    """
     handler = logging.StreamHandler(stream or sys.stderr)
     readable = settings.log_format == "text" or (settings.log_format == "auto" and handler.stream.isatty())
     handler.setFormatter(TextFormatter() if readable else JsonFormatter())
+    if worker is not None:
+        handler.addFilter(partial(_name_worker, worker))
     logging.basicConfig(level=settings.log_level.upper(), handlers=[handler], force=True)
 
 
@@ -44,6 +50,11 @@ class TextFormatter(logging.Formatter):
         fields = "".join(f" {name}={value}" for name, value in _fields(record).items())
         line = f"{_time(record):%H:%M:%S} {record.levelname.lower():7} {record.getMessage()}{fields}"
         return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+
+
+def _name_worker(worker: int, record: logging.LogRecord) -> bool:
+    record.worker = worker
+    return True
 
 
 def _time(record: logging.LogRecord) -> datetime:

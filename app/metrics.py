@@ -1,10 +1,21 @@
-"""What `/metrics` reports: one registry an application, so that two can live in one process."""
+"""What `/metrics` reports: one registry an application, so that two can live in one process.
 
-from collections.abc import Callable
+With several workers each keeps its values in files of one directory, by prometheus_client's convention named in
+`PROMETHEUS_MULTIPROC_DIR`, and whichever worker is asked adds them all up.
+"""
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, PlatformCollector, ProcessCollector
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from tempfile import TemporaryDirectory
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, PlatformCollector, ProcessCollector, values
 from prometheus_client import generate_latest as render
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
+from model.errors import ConfigError
+
+_DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"
 _REQUEST_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _STAGE_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
@@ -13,9 +24,8 @@ class Metrics:
     """The service's instruments. Every label's values are few: routes, stages, codes, and the checkpoint's classes."""
 
     def __init__(self) -> None:
-        registry = self._registry = CollectorRegistry()
-        ProcessCollector(registry=registry)
-        PlatformCollector(registry=registry)
+        registry = CollectorRegistry()
+        self._reported = _reported(registry)
         self.requests = Histogram(
             "whisker_request_duration_seconds",
             "From a request's headers to the end of its answer.",
@@ -36,8 +46,12 @@ class Metrics:
             buckets=(1, 2, 4, 8, 16, 32),
             registry=registry,
         )
-        self.in_flight = Gauge("whisker_in_flight", "Uploads being answered.", registry=registry)
-        self._queue_depth = Gauge("whisker_queue_depth", "Decoded pictures waiting.", registry=registry)
+        self.in_flight = Gauge(
+            "whisker_in_flight", "Uploads being answered.", registry=registry, multiprocess_mode="livesum"
+        )
+        self.queue_depth = Gauge(
+            "whisker_queue_depth", "Decoded pictures waiting.", registry=registry, multiprocess_mode="livesum"
+        )
         self.shed = Counter("whisker_shed_total", "Uploads given up, by reason.", ("reason",), registry=registry)
         self.decode_failures = Counter(
             "whisker_decode_failures_total", "Pictures that could not be used, by code.", ("code",), registry=registry
@@ -46,16 +60,65 @@ class Metrics:
             "whisker_predictions_total", "Answers given, by best class.", ("label",), registry=registry
         )
         self.verdicts = Counter("whisker_verdicts_total", "Answers given, by verdict.", ("verdict",), registry=registry)
-        self._model = Info("whisker_model", "The checkpoint being served.", registry=registry)
+        self._model = Gauge(
+            "whisker_model_info",
+            "The checkpoint being served.",
+            ("name", "version", "device"),
+            registry=registry,
+            multiprocess_mode="livemax",  # two lines while workers serve different files
+        )
 
     def describe_model(self, *, name: str, version: str, device: str) -> None:
         """Report the checkpoint being served."""
-        self._model.info({"name": name, "version": version, "device": device})
-
-    def watch_queue(self, depth: Callable[[], int]) -> None:
-        """Read the queue's depth with `depth` whenever metrics are collected."""
-        self._queue_depth.set_function(depth)
+        self._model.labels(name=name, version=version, device=device).set(1)
 
     def render(self) -> bytes:
-        """Write all metrics in Prometheus' text format."""
-        return render(self._registry)
+        """Write all metrics in Prometheus' text format, those of all workers added up."""
+        return render(self._reported)
+
+
+@contextmanager
+def shared_metrics() -> Iterator[None]:
+    """Let the processes started in this context share their metrics."""
+    try:
+        directory = TemporaryDirectory(prefix="whisker-metrics-", ignore_cleanup_errors=True)
+    except OSError as exc:
+        raise ConfigError(
+            "Several workers share their metrics in a temporary directory, and none can be made: "
+            "name a folder that can be written to with TMPDIR, or serve with one worker."
+        ) from exc
+    with directory as os.environ[_DIRECTORY]:
+        try:
+            yield
+        finally:
+            del os.environ[_DIRECTORY]
+
+
+def share_metrics(name: str) -> None:
+    """Keep all metrics of this process, from now on, where those of earlier processes of that name were kept.
+
+    Going on in the same files keeps what the dead have counted without their number growing.
+    """
+    values.ValueClass = values.MultiProcessValue(lambda: name)  # type: ignore[no-untyped-call]
+
+
+def forget_gauges(name: str) -> None:
+    """Drop what the ended process of that name was doing last, but not what it has counted."""
+    mark_process_dead(name)  # type: ignore[no-untyped-call]
+
+
+def count_restarts() -> Counter:
+    """Make the supervisor's own counter."""
+    share_metrics("supervisor")
+    return Counter("whisker_worker_restarts_total", "Workers started in place of one that died.", registry=None)
+
+
+def _reported(registry: CollectorRegistry) -> CollectorRegistry:
+    """Choose what a scrape collects: this process' own instruments, or the files of all."""
+    if _DIRECTORY in os.environ:
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    else:
+        ProcessCollector(registry=registry)  # of one worker among several, its values would jump from scrape to scrape
+    PlatformCollector(registry=registry)
+    return registry

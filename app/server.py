@@ -1,20 +1,13 @@
-"""The process: a socket, uvicorn, signals, and an end without a traceback."""
+"""The service as a whole: its log, its socket, and one process or several behind it. Imports nothing slow."""
 
-import asyncio
 import errno
 import logging
 import os
-import signal
 import socket
-from collections.abc import Generator
-from contextlib import contextmanager
-
-import uvicorn
-from fastapi import FastAPI
 
 from app.logs import configure_logging
-from app.main import create_app
 from app.settings import Settings, complain_of_unknown
+from app.supervisor import Supervisor, count_workers
 from model.errors import ConfigError
 
 _WILDCARDS = ("0.0.0.0", "::")
@@ -22,32 +15,23 @@ _WILDCARDS = ("0.0.0.0", "::")
 logger = logging.getLogger(__name__)
 
 
-class _Server(uvicorn.Server):
-    """Ends with exit code 0 when asked to stop; uvicorn would raise the signal again."""
-
-    @contextmanager
-    def capture_signals(self) -> Generator[None]:
-        yield  # `run` has done so already, for the time of loading too
-
-
 def run(settings: Settings) -> None:
     """Serve until SIGTERM or Ctrl-C, then answer what is in flight.
 
-    Raises `ConfigError` if the address cannot be listened on, and what loading the classifier raises.
+    Raises `ConfigError` if the address cannot be listened on, what loading the classifier raises, and `WorkerError`.
     """
     configure_logging(settings)
     for complaint in complain_of_unknown(os.environ):
         logger.warning(complaint)
-    listener = bind(settings.host, settings.port)
-    app = create_app(settings)
-    server = _Server(_config(app))
-    previous = {name: signal.signal(name, server.handle_exit) for name in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        with listener, asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner:
-            runner.run(_serve(app, server, listener))
-    finally:
-        for name, handler in previous.items():
-            signal.signal(name, handler)
+    workers = count_workers(settings)
+    with bind(settings.host, settings.port) as listener:
+        if workers > 1:
+            Supervisor(settings, listener, workers).run(on_ready=lambda: _announce(listener))
+        else:
+            from app.process import serve  # noqa: PLC0415 - PyTorch and FastAPI take seconds to import
+
+            serve(settings, listener, on_ready=lambda: _announce(listener))
+    logger.info("Stopped")
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -70,29 +54,10 @@ def bind(host: str, port: int) -> socket.socket:
     return listener
 
 
-async def _serve(app: FastAPI, server: uvicorn.Server, listener: socket.socket) -> None:
-    # The lifespan runs here and not in uvicorn, which would print a traceback of a checkpoint that cannot be used.
-    async with app.router.lifespan_context(app):
-        host, port = listener.getsockname()[:2]
-        shown = "localhost" if host in _WILDCARDS else host
-        logger.info("Serving", extra={"address": f"{host}:{port}", "open": f"http://{shown}:{port}/docs"})
-        await server.serve(sockets=[listener])
-    logger.info("Stopped")
-
-
-def _config(app: FastAPI) -> uvicorn.Config:
-    return uvicorn.Config(
-        app,
-        lifespan="off",
-        log_config=None,
-        log_level="warning",  # start, stop and requests are logged by the service itself
-        access_log=False,
-        proxy_headers=False,
-        server_header=False,
-        timeout_keep_alive=5,
-        timeout_graceful_shutdown=25,
-        h11_max_incomplete_event_size=16_384,
-    )
+def _announce(listener: socket.socket) -> None:
+    host, port = listener.getsockname()[:2]
+    shown = "localhost" if host in _WILDCARDS else host
+    logger.info("Serving", extra={"address": f"{host}:{port}", "open": f"http://{shown}:{port}/docs"})
 
 
 def _refusal(exc: OSError | UnicodeError, host: str, port: int) -> str:

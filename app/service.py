@@ -21,7 +21,7 @@ from app.schemas import CheckpointId
 from app.settings import Settings
 from model.checkpoint import Checkpoint
 from model.classifier import Classifier
-from model.device import available_cores
+from model.cores import available_cores
 from model.errors import CheckpointError
 
 _VERSION_DIGITS = 12

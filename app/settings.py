@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import AfterValidator, Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -35,6 +35,12 @@ def _sha256(value: str) -> str:
     return value.lower()
 
 
+def _workers(value: object) -> object:
+    if not re.fullmatch(r"auto|[1-9]\d?", str(value)):
+        raise ValueError("auto, or a whole number from 1 to 99")
+    return value
+
+
 class Settings(BaseSettings):
     """How the service runs; read once, validated and frozen. Use `load_settings` for errors made for people."""
 
@@ -56,11 +62,20 @@ class Settings(BaseSettings):
         default="0.0.0.0", min_length=1, description="Address to listen on; 127.0.0.1 keeps it to this machine."
     )
     port: int = Field(default=8000, ge=0, le=65_535, description="Port to listen on; 0 takes any free one.")
+    workers: Annotated[int | Literal["auto"], BeforeValidator(_workers)] = Field(
+        default=1, description="Processes that answer; auto takes one for every four cores."
+    )
     threads: int = Field(
-        default=0, ge=0, le=1024, description="CPU threads for inference; 0 takes as many as this process has cores."
+        default=0,
+        ge=0,
+        le=1024,
+        description="CPU threads for inference in each process; 0 takes its share of the cores.",
     )
     decode_threads: int = Field(
-        default=0, ge=0, le=1024, description="Threads that decode pictures; 0 takes as many as this process has cores."
+        default=0,
+        ge=0,
+        le=1024,
+        description="Threads that decode pictures in each process; 0 takes its share of the cores.",
     )
     max_batch: int = Field(default=8, ge=1, le=32, description="Most pictures the network answers for at once.")
     max_batch_seconds: float = Field(

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from model.checkpoint import Checkpoint, Golden, load_checkpoint
-from model.device import resolve_device
+from model.device import one_thread, resolve_device
 from model.engine import Engine, TorchEngine
 from model.engine_choice import AUTO, PLAIN, choose_engine
 from model.errors import CheckpointError, PictureError
@@ -149,9 +149,10 @@ class Classifier:
     def scores(self, pixels: Sequence[NDArray[np.uint8]]) -> Scores:
         """Compute probabilities, the softmax of the logits over the temperature, and unknown scores."""
         outputs = self._engine.run(pixels)
-        probabilities = torch.softmax(outputs.logits / self.checkpoint.temperature, dim=1).numpy()
         novelty = self.checkpoint.novelty
-        return Scores(probabilities, None if novelty is None else novelty.scores(outputs.features))
+        with one_thread():
+            probabilities = torch.softmax(outputs.logits / self.checkpoint.temperature, dim=1).numpy()
+            return Scores(probabilities, None if novelty is None else novelty.scores(outputs.features))
 
     def answers(self, pictures: Sequence[bytes]) -> torch.Tensor:
         """Compute float32 probabilities `[pictures, classes]` for encoded pictures."""

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from model.device import one_thread
 from model.errors import InferenceError
 from model.graph import fold
 from model.network import Network
@@ -48,9 +49,10 @@ class Engine(ABC):
         Raises `InferenceError` if a logit is NaN or infinite.
         """
         features = torch.cat([self._embed(np.stack(batch)) for batch in self._batches(pixels)])
-        logits = self._fc(features)
-        if not torch.isfinite(logits).all():
-            raise InferenceError("The network's answer is not a finite number.")
+        with one_thread():
+            logits = self._fc(features)
+            if not torch.isfinite(logits).all():
+                raise InferenceError("The network's answer is not a finite number.")
         return Outputs(logits, features)
 
     def warm_up(self, size: int) -> dict[int, float]:

@@ -112,7 +112,8 @@ class Preprocessing:
         if image.mode == "I" or image.mode.startswith("I;16"):
             image = Image.fromarray((np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8))  # 16 bits to 8
         if not image.has_transparency_data:
-            return image.convert("RGB").resize(side, filter_)
+            image = image if image.mode == "RGB" else image.convert("RGB")  # which would copy it
+            return image.resize(side, filter_)
         image = image.convert("RGBA").resize(side, filter_)
         canvas = Image.new("RGBA", side, (*self.background, 255))
         return Image.alpha_composite(canvas, image).convert("RGB")

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from model.device import available_cores
+from model.cores import available_cores
 from model.network import LUMA
 from training.config import Recipe
 

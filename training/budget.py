@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from model.device import available_cores
+from model.cores import available_cores
 from model.errors import ConfigError
 from model.network import NetworkConfig, build_network
 from training.augmentation import Augmentation

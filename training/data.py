@@ -19,7 +19,7 @@ import numpy as np
 import PIL
 from numpy.typing import NDArray
 
-from model.device import available_cores
+from model.cores import available_cores
 from model.errors import PictureError, PictureTooLargeError
 from model.preprocessing import Preprocessing
 from training.errors import DatasetError, TrainingError

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from model.device import available_cores
+from model.cores import available_cores
 from model.errors import PictureError
 from model.preprocessing import Preprocessing
 from training.data import PhotoFolder, printable, read_photo

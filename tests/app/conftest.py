@@ -2,7 +2,11 @@
 
 import dataclasses
 import io
+import json
 import os
+import signal
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
@@ -28,6 +32,8 @@ from model import (
 )
 from model.checkpoint import Golden
 from model.novelty import Novelty
+
+ROOT = Path(__file__).parents[2]
 
 Serving = Callable[..., AbstractAsyncContextManager[httpx.AsyncClient]]
 
@@ -117,6 +123,52 @@ def serving(settings: Settings) -> Serving:
 async def client(serving: Serving) -> AsyncIterator[httpx.AsyncClient]:
     async with serving() as client:
         yield client
+
+
+class Server:
+    """A `whisker serve` of its own, on a free port."""
+
+    def __init__(self, checkpoint: Path, *options: str, **variables: str) -> None:
+        command = [sys.executable, "-m", "whisker", "serve", "--host=127.0.0.1", "--port=0", "--threads=1"]
+        self.process = subprocess.Popen(  # noqa: S603 - the command is ours
+            [*command, f"--checkpoint={checkpoint}", *options],
+            cwd=ROOT,
+            env={**os.environ, **variables},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self.lines: list[dict[str, Any]] = []
+        self.address = f"http://{self.read_until('Serving')['address']}"
+        self.client = httpx.Client(base_url=self.address, trust_env=False)
+
+    def read_until(self, message: str) -> dict[str, Any]:
+        """Read the log up to a line that begins with `message`, and return that."""
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            self.lines.append(json.loads(line))
+            if self.lines[-1]["message"].startswith(message):
+                return self.lines[-1]
+        raise AssertionError(f"The log ends without {message!r}: {self.lines}")
+
+    def stop(self) -> tuple[int, list[str]]:
+        """Ask it to end; return its exit code and the messages of its last lines."""
+        self.process.send_signal(signal.SIGTERM)
+        code, rest = self.end()
+        return code, [json.loads(line)["message"] for line in rest]
+
+    def end(self) -> tuple[int, list[str]]:
+        """Wait for the end of all its processes; return its exit code and the last lines on stderr."""
+        assert self.process.stderr is not None
+        rest = self.process.stderr.read()  # not by `communicate`, which overlooks what `read_until` has buffered
+        return self.process.wait(), rest.splitlines()
+
+    def clean_up(self) -> None:
+        """Leave nothing behind, whatever a test has left undone."""
+        self.client.close()
+        self.process.kill()
+        self.process.wait()
+        assert self.process.stderr is not None
+        self.process.stderr.close()
 
 
 def connected(app: FastAPI) -> httpx.AsyncClient:

@@ -11,8 +11,9 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from app.batching import Batched, Batcher
-from app.errors import InferenceFailedError, NotReadyError
+from app.batching import Batcher
+from app.errors import InferenceFailedError
+from app.jobs import Job, Outcome
 from app.metrics import Metrics
 from model import Classifier, Prediction
 from model.errors import CheckpointError
@@ -42,19 +43,19 @@ class Bench:
         torch.set_num_threads(1)  # two would wait for each other on a busy machine
         self.metrics = Metrics()
         self.classifier = HeldClassifier.load(path)
-        self.batcher = Batcher(lambda: self.classifier, max_batch=max_batch, metrics=self.metrics)
+        self.batcher = Batcher(lambda: self.classifier, max_batch=max_batch, max_batch_seconds=60, metrics=self.metrics)
 
-    async def submit(self, data: bytes) -> asyncio.Task[Batched]:
+    def submit(self, data: bytes) -> asyncio.Future[Outcome]:
         """Put a picture in the queue."""
-        task = asyncio.create_task(self.batcher.predict(self.classifier.preprocessing.decode(data)))
-        await asyncio.sleep(0)  # the task's first step, which is to queue
-        return task
+        job = Job(data, asyncio.get_running_loop().create_future())
+        self.batcher.put(job, self.classifier.preprocessing.read(data))
+        return job.answer
 
-    async def occupy(self) -> asyncio.Task[Batched]:
+    async def occupy(self) -> asyncio.Future[Outcome]:
         """Submit a picture and return when the thread is held in its batch."""
-        task = await self.submit(picture(colour="black"))
+        answer = self.submit(picture(colour="black"))
         await asyncio.to_thread(self.classifier.entered.wait)
-        return task
+        return answer
 
     def batch_sizes(self) -> tuple[int, int]:
         """Count batches and the pictures in them."""
@@ -78,7 +79,7 @@ async def test_what_waits_is_answered_in_one_batch(tiny: Path) -> None:
     pictures = [picture(colour=colour) for colour in ("red", "green", "blue", "white")]
     async with bench(tiny) as held:
         first = await held.occupy()
-        waiting = [await held.submit(data) for data in pictures]
+        waiting = [held.submit(data) for data in pictures]
         assert "whisker_queue_depth 4.0" in held.metrics.render().decode()
         held.classifier.let_go.set()
         answers = await asyncio.gather(first, *waiting)
@@ -94,7 +95,7 @@ async def test_what_waits_is_answered_in_one_batch(tiny: Path) -> None:
 async def test_a_batch_never_exceeds_its_limit(tiny: Path) -> None:
     async with bench(tiny, max_batch=2) as held:
         first = await held.occupy()
-        waiting = [await held.submit(picture()) for _ in range(5)]
+        waiting = [held.submit(picture()) for _ in range(5)]
         held.classifier.let_go.set()
         await asyncio.gather(first, *waiting)
         assert held.batch_sizes() == (1 + 3, 6)
@@ -103,7 +104,7 @@ async def test_a_batch_never_exceeds_its_limit(tiny: Path) -> None:
 async def test_a_picture_nobody_waits_for_is_dropped(tiny: Path) -> None:
     async with bench(tiny) as held:
         first = await held.occupy()
-        left, stayed = await held.submit(picture()), await held.submit(picture())
+        left, stayed = held.submit(picture()), held.submit(picture())
         left.cancel()
         await asyncio.wait({left})
         held.classifier.let_go.set()
@@ -114,7 +115,7 @@ async def test_a_picture_nobody_waits_for_is_dropped(tiny: Path) -> None:
 async def test_a_batch_nobody_waits_for_is_not_computed(tiny: Path) -> None:
     async with bench(tiny) as held:
         first = await held.occupy()
-        left = await held.submit(picture())
+        left = held.submit(picture())
         left.cancel()
         await asyncio.wait({left})
         held.classifier.let_go.set()
@@ -129,19 +130,19 @@ async def test_a_client_who_leaves_during_the_batch_harms_nobody(tiny: Path) -> 
         first.cancel()
         await asyncio.wait({first})
         held.classifier.let_go.set()
-        assert (await (await held.submit(picture()))).prediction.label
+        assert (await held.submit(picture())).prediction.label
 
 
 async def test_a_failing_picture_fails_alone(fragile: Path, caplog: pytest.LogCaptureFixture) -> None:
     async with bench(fragile) as held:
         first = await held.occupy()
-        good, bad, fine = [await held.submit(picture(colour=colour)) for colour in ("black", "white", "black")]
+        good, bad, fine = [held.submit(picture(colour=colour)) for colour in ("black", "white", "black")]
         held.classifier.let_go.set()
         expected = (await first).prediction
         assert (await good).prediction == (await fine).prediction == expected
         with pytest.raises(InferenceFailedError, match="could not answer for this picture"):
             await bad
-        assert (await (await held.submit(picture(colour="black")))).prediction == expected
+        assert (await held.submit(picture(colour="black"))).prediction == expected
     assert [record.message for record in caplog.records if record.exc_info] == ["Inference failed"]
 
 
@@ -159,11 +160,10 @@ async def test_a_batch_that_hangs_is_a_stall(tiny: Path) -> None:
 async def test_closing_answers_what_is_queued_and_takes_no_more(tiny: Path) -> None:
     async with bench(tiny) as held:
         first = await held.occupy()
-        waiting = await held.submit(picture())
+        waiting = held.submit(picture())
         closing = asyncio.create_task(held.batcher.close())
         await asyncio.sleep(0)
-        with pytest.raises(NotReadyError):
-            await held.batcher.predict(held.classifier.preprocessing.decode(picture()))
+        assert not held.batcher.is_running
         held.classifier.let_go.set()
         assert (await first).prediction.label
         assert (await waiting).prediction.label
@@ -172,7 +172,7 @@ async def test_closing_answers_what_is_queued_and_takes_no_more(tiny: Path) -> N
 
 
 async def test_a_failure_to_load_is_raised_by_start(tmp_path: Path) -> None:
-    batcher = Batcher(lambda: Classifier.load(tmp_path / "none"), max_batch=8, metrics=Metrics())
+    batcher = Batcher(lambda: Classifier.load(tmp_path / "none"), max_batch=8, max_batch_seconds=60, metrics=Metrics())
     with pytest.raises(CheckpointError, match="There is no checkpoint file"):
         await batcher.start()
     await batcher.close()
@@ -180,6 +180,18 @@ async def test_a_failure_to_load_is_raised_by_start(tmp_path: Path) -> None:
 
 
 async def test_closing_before_the_start_is_harmless(tiny: Path) -> None:
-    batcher = Batcher(lambda: Classifier.load(tiny), max_batch=8, metrics=Metrics())
+    batcher = Batcher(lambda: Classifier.load(tiny), max_batch=8, max_batch_seconds=60, metrics=Metrics())
     await batcher.close()
     assert not batcher.is_running
+
+
+async def test_batches_stay_below_the_time_wanted(tiny: Path) -> None:
+    classifier = Classifier.load(tiny)
+    classifier.batch_seconds = {1: 0.01, 2: 0.02, 4: 0.04, 8: 0.08}
+    metrics = Metrics()
+    batcher = Batcher(lambda: classifier, max_batch=8, max_batch_seconds=0.05, metrics=metrics)
+    await batcher.start()
+    try:
+        assert batcher.max_batch == 4
+    finally:
+        await batcher.close()

@@ -91,6 +91,13 @@ def test_format_follows_setting_and_stream(
     assert "hello" in stream.getvalue()
 
 
+def test_every_line_of_a_worker_names_it(settings: Settings) -> None:
+    stream = io.StringIO()
+    configure_logging(settings, stream, worker=17)
+    logging.getLogger("uvicorn.error").warning("hello")
+    assert [line["worker"] for line in _records(stream)] == [17]
+
+
 def test_level_silences_what_is_less_severe(settings: Settings) -> None:
     stream = io.StringIO()
     configure_logging(settings.model_copy(update={"log_level": "warning"}), stream)

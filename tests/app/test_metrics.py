@@ -1,11 +1,15 @@
 """Metrics: what is counted, and that no client can make up a label."""
 
+from pathlib import Path
+
 import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from app.main import create_app
+from app.metrics import shared_metrics
 from app.settings import Settings
+from model.errors import ConfigError
 from tests.app.conftest import Serving, connected, picture
 
 pytestmark = pytest.mark.anyio
@@ -57,6 +61,14 @@ async def test_two_applications_count_apart(settings: Settings) -> None:
         await one.get("/livez")
         assert 'route="/livez"' in (await one.get("/metrics")).text
         assert 'route="/livez"' not in (await other.get("/metrics")).text
+
+
+async def test_workers_without_a_place_for_their_metrics_are_told_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "none"))
+    with pytest.raises(ConfigError, match=r"TMPDIR, or serve with one worker\."), shared_metrics():
+        pass
 
 
 async def _samples(client: httpx.AsyncClient) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:

@@ -112,10 +112,10 @@ async def test_a_hung_batch_and_an_ended_thread_are_not_alive(settings: Settings
     app = create_app(settings.model_copy(update={"stall_seconds": 0.001}))
     classifier = HeldClassifier.load(settings.checkpoint)
     metrics: Metrics = app.state.metrics
-    batcher = Batcher(lambda: classifier, max_batch=8, metrics=metrics)
+    batcher = Batcher(lambda: classifier, max_batch=8, max_batch_seconds=60, metrics=metrics)
     await batcher.start()
-    decoders = Decoders(classifier.preprocessing, threads=1, max_pixels=settings.max_pixels)
-    app.state.service = Service(classifier, decoders, batcher, metrics)
+    decoders = Decoders(classifier.preprocessing, threads=1, max_pixels=settings.max_pixels, decoded=batcher.put)
+    app.state.service = Service(classifier, decoders, batcher, metrics, deadline_seconds=10)
     async with connected(app) as client:
         prediction = asyncio.create_task(client.post("/predict", files={"file": ("a.png", picture())}))
         await asyncio.to_thread(classifier.entered.wait)

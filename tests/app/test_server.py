@@ -1,7 +1,5 @@
-"""The process: start, stop, and the sentences for what stops it from starting."""
+"""The service: start, stop, and the sentences for what stops it from starting."""
 
-import json
-import os
 import signal
 import socket
 import subprocess
@@ -9,53 +7,19 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 
 from app.server import bind, run
 from app.settings import Settings
 from model.errors import CheckpointError, ConfigError
-from tests.app.conftest import picture
-
-_ROOT = Path(__file__).parents[2]
-
-
-class Server:
-    """A `whisker serve` of its own, on a free port."""
-
-    def __init__(self, checkpoint: Path, **variables: str) -> None:
-        command = [sys.executable, "-m", "whisker", "serve", "--host=127.0.0.1", "--port=0", "--threads=1"]
-        self.process = subprocess.Popen(  # noqa: S603 - the command is ours
-            [*command, f"--checkpoint={checkpoint}"],
-            cwd=_ROOT,
-            env={**os.environ, **variables},
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        assert self.process.stderr is not None
-        self.lines = []
-        for line in self.process.stderr:
-            self.lines.append(json.loads(line))
-            if self.lines[-1]["message"] == "Serving":
-                break
-        self.address = f"http://{self.lines[-1]['address']}"
-        self.client = httpx.Client(base_url=self.address, trust_env=False)
-
-    def stop(self) -> tuple[int, list[str]]:
-        """Ask it to end; return its exit code and the messages of its last lines."""
-        self.process.send_signal(signal.SIGTERM)
-        _, rest = self.process.communicate(timeout=60)
-        return self.process.returncode, [json.loads(line)["message"] for line in rest.splitlines()]
+from tests.app.conftest import ROOT, Server, picture
 
 
 @pytest.fixture(scope="module")
 def server(tiny: Path) -> Iterator[Server]:
     server = Server(tiny, WHISKER_PROT="1")
     yield server
-    server.client.close()
-    if server.process.poll() is None:
-        server.process.kill()
-        server.process.communicate()
+    server.clean_up()
 
 
 def test_server_says_where_it_serves_and_answers(server: Server) -> None:
@@ -85,7 +49,7 @@ def test_sigterm_ends_with_exit_code_0(server: Server) -> None:  # the last to u
 
 def test_missing_checkpoint_is_one_sentence_and_no_traceback(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "whisker", "serve", "--port=0", f"--checkpoint={tmp_path / 'none'}"]
-    ended = subprocess.run(command, cwd=_ROOT, capture_output=True, text=True, check=False)  # noqa: S603 - as above
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603 - as above
     assert ended.returncode == 1
     assert ended.stderr.splitlines() == [
         f"whisker: There is no checkpoint file at {tmp_path / 'none'}: give the path of a file from `whisker train`."
@@ -97,6 +61,12 @@ def test_checkpoint_of_another_sha256_is_refused(settings: Settings) -> None:
     with pytest.raises(CheckpointError, match="WHISKER_CHECKPOINT_SHA256"):
         run(other)
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL  # handlers are put back
+
+
+def test_supervisor_needs_nothing_heavy() -> None:
+    script = "import app.server, sys; print(*sys.modules)"
+    ended = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)  # noqa: S603 - as above
+    assert not {"torch", "numpy", "PIL", "fastapi", "uvicorn"} & set(ended.stdout.split())
 
 
 def test_taken_port_is_one_sentence() -> None:

@@ -46,6 +46,7 @@ def test_settings_cannot_be_changed() -> None:
                 "but must be the 64 hexadecimal digits of a SHA-256."
             ),
         ),
+        ("WORKERS", "0", "WHISKER_WORKERS (or --workers) is '0', but must be auto, or a whole number from 1 to 99."),
         (
             "DEADLINE_SECONDS",
             "0",
@@ -63,6 +64,10 @@ def test_wrong_value_is_one_sentence(name: str, value: str, sentence: str, monke
 def test_empty_host_is_one_sentence() -> None:
     with pytest.raises(ConfigError, match=r"WHISKER_HOST \(or --host\) is '', but must be a text that is not empty\."):
         load_settings(host="")
+
+
+def test_workers_are_a_number_or_auto() -> None:
+    assert [load_settings(workers=value).workers for value in (None, "2", "auto")] == [1, 2, "auto"]
 
 
 def test_checkpoint_sha256_is_compared_in_lower_case() -> None:

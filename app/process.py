@@ -1,0 +1,105 @@
+"""One process that answers: uvicorn, signals, and an end without a traceback."""
+
+import asyncio
+import signal
+import socket
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import uvicorn
+from fastapi import FastAPI
+
+from app.acceptor import Acceptor
+from app.main import create_app
+from app.settings import Settings
+from app.turns import Turn
+from app.worker import GRACEFUL_SECONDS
+
+
+class _Connections(set[Any]):
+    """uvicorn's connections; calls `on_end` when one has ended."""
+
+    on_end: Callable[[], None]
+
+    def discard(self, connection: object) -> None:
+        super().discard(connection)
+        self.on_end()
+
+
+class _Server(uvicorn.Server):
+    """Ends with exit code 0 when asked to stop; uvicorn would raise the signal again."""
+
+    def __init__(self, config: uvicorn.Config, listener: socket.socket, turn: Turn | None) -> None:
+        super().__init__(config)
+        self._listener = listener
+        self._turn = turn
+        self._acceptor: Acceptor | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets if self._turn is None else [])
+        if self._turn is not None:
+            connections = self.server_state.connections = _Connections()
+            self._acceptor = Acceptor(self._listener, self._turn, connect=self._connect, count=lambda: len(connections))
+            connections.on_end = self._acceptor.report
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        if self._acceptor is not None:
+            await self._acceptor.close()
+        await super().shutdown(sockets)
+
+    async def _connect(self, connection: socket.socket) -> None:
+        await asyncio.get_running_loop().connect_accepted_socket(self._protocol, connection)
+
+    def _protocol(self) -> asyncio.Protocol:
+        protocol: Callable[..., asyncio.Protocol] = self.config.http_protocol_class
+        return protocol(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None]:
+        yield  # `serve` has done so already, for the time of loading too
+
+
+def serve(
+    settings: Settings,
+    listener: socket.socket,
+    *,
+    on_ready: Callable[[], None],
+    turn: Turn | None = None,
+    signals: Sequence[signal.Signals] = (signal.SIGTERM, signal.SIGINT),
+) -> None:
+    """Answer on `listener` until one of `signals` comes, then answer what is in flight.
+
+    `on_ready` is called once the classifier is loaded, before anything is answered. Raises what loading it raises.
+    """
+    app = create_app(settings)
+    server = _Server(_config(app), listener, turn)
+    previous = {name: signal.signal(name, server.handle_exit) for name in signals}
+    try:
+        with asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner:
+            runner.run(_serve(app, server, listener, on_ready))
+    finally:
+        for name, handler in previous.items():
+            signal.signal(name, handler)
+
+
+async def _serve(app: FastAPI, server: uvicorn.Server, listener: socket.socket, on_ready: Callable[[], None]) -> None:
+    # The lifespan runs here and not in uvicorn, which would print a traceback of a checkpoint that cannot be used.
+    async with app.router.lifespan_context(app):
+        on_ready()
+        await server.serve(sockets=[listener])
+
+
+def _config(app: FastAPI) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        lifespan="off",
+        log_config=None,
+        log_level="warning",  # start, stop and requests are logged by the service itself
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        timeout_keep_alive=5,
+        timeout_graceful_shutdown=GRACEFUL_SECONDS,
+        h11_max_incomplete_event_size=16_384,
+    )
