@@ -1,3 +1,6 @@
+from collections.abc import Callable
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -46,8 +49,8 @@ def test_folded_network_answers_alike(config: NetworkConfig, dtype: torch.dtype,
     assert float((answers.features - expected.features).abs().max()) <= tolerance * scale
 
 
-@pytest.mark.parametrize("engine", [TorchEngine, lambda *given: FoldedEngine(*given, torch.float32)])
-def test_answer_that_is_not_finite_raises(network: Network, engine: type[Engine]) -> None:
+@pytest.mark.parametrize("engine", [TorchEngine, partial(FoldedEngine, dtype=torch.float32)])
+def test_answer_that_is_not_finite_raises(network: Network, engine: Callable[[Network, str], Engine]) -> None:
     torch.nn.init.constant_(network.get_parameter("fc.bias"), float("inf"))
     with pytest.raises(InferenceError):
         engine(network, "cpu").run(pictures(1))
