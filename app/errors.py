@@ -1,6 +1,7 @@
-"""What the service raises on purpose, beside `model.errors`.
+"""What the service and `whisker predict` raise on purpose, beside `model.errors`.
 
     WhiskerError
+    ├── ResultsError                     the results of many photos cannot be written, or not now
     └── ServiceError
         ├── UploadError                  the request's body is not one picture's bytes
         │   ├── MalformedFormError       multipart that cannot be parsed
@@ -13,10 +14,15 @@
         ├── ClientGoneError              the client left before its answer was there
         └── InferenceFailedError         the network could not answer for this picture
 
-Each message is one sentence for the client. Which status and code it becomes is decided in `app.problems` alone.
+Each message is one sentence, a `ServiceError`'s for the client. Which status and code it becomes is decided in
+`app.problems` alone.
 """
 
 from model.errors import WhiskerError
+
+
+class ResultsError(WhiskerError):
+    """The results of `whisker predict --out` cannot be written, or not under this name."""
 
 
 class ServiceError(WhiskerError):

@@ -34,6 +34,25 @@ def find_photos(
                 yield Photo(whole, printable(path if relative else whole))
 
 
+def count_photos(arguments: Sequence[Path]) -> int:
+    """Count what `find_photos` lists, but for what it leaves out; much faster, and without a list in memory."""
+    files = 0
+    for root in map(str, arguments):
+        folders = [""] if os.path.isdir(root) else []  # noqa: PTH112 - as above
+        files += not folders
+        while folders:
+            folder = folders.pop()
+            try:
+                for path in _entries(root, folder):
+                    if path.endswith("/"):
+                        folders.append(path)
+                    else:
+                        files += 1
+            except OSError:
+                files += 1  # listed as a photo that cannot be read
+    return files
+
+
 def printable(path: str) -> str:
     r"""Write what cannot be printed, such as a line break or what is not UTF-8, as in Python: `\n`, `\udcff`."""
     if path.isprintable():

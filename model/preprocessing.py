@@ -137,7 +137,7 @@ def _refuse(data: bytes, cause: Exception) -> NoReturn:
 
 
 def check_signature(start: bytes) -> None:
-    """Raise `UnsupportedFormatError` unless a file that begins so, with 12 bytes or more, may be of an accepted format."""
+    """Raise `UnsupportedFormatError` unless what begins so, with 12 bytes or more, may be a picture we accept."""
     if not (start.startswith(_SIGNATURES) or (start[:4] == b"RIFF" and start[8:12] == b"WEBP")):
         raise UnsupportedFormatError("The file is not a JPEG, PNG, WebP, GIF or BMP picture.")
 

@@ -26,7 +26,12 @@ def test_folder_is_searched_in_the_order_of_sorted_paths(folder: Path) -> None:
 
 def test_names_are_paths_where_not_relative(folder: Path) -> None:
     photos = list(find_photos([folder / "a", folder / "a.jpg", Path("none.jpg")]))
-    assert [photo.path for photo in photos] == [f"{folder}/a/10.jpg", f"{folder}/a/2.jpg", f"{folder}/a.jpg", "none.jpg"]
+    assert [photo.path for photo in photos] == [
+        f"{folder}/a/10.jpg",
+        f"{folder}/a/2.jpg",
+        f"{folder}/a.jpg",
+        "none.jpg",
+    ]
     assert [photo.name for photo in photos] == [photo.path for photo in photos]
 
 
