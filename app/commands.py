@@ -4,17 +4,16 @@ import inspect
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
+from app.folder import Job, predict_to_file
+from app.photos import find_photos
+from app.results import Failure, Result, to_json
 from app.settings import Settings, flag, load_settings, variable
-from model.errors import PictureError
-
-if TYPE_CHECKING:
-    from model.classifier import Classifier, Prediction
+from model.errors import ConfigError
 
 
 def serve(**flags: str | None) -> None:
@@ -52,80 +51,88 @@ def _default(name: str) -> str:
 serve.__signature__ = _serve_signature()  # type: ignore[attr-defined]
 
 
-@dataclass(frozen=True, slots=True)
-class _Result:
-    """What became of one photo: a prediction, or an error's stable code and its message."""
-
-    photo: Path
-    prediction: "Prediction | None" = None
-    code: str = ""
-    message: str = ""
-
-
 def predict(
-    photos: Annotated[list[Path], typer.Argument(help="Photo files.", show_default=False)],
+    photos: Annotated[list[Path], typer.Argument(help="Photo files, and folders of them.", show_default=False)],
     *,
+    out: Annotated[
+        Path | None, typer.Option(help="Write the results to this file: .csv, .jsonl or .parquet.", show_default=False)
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Start --out again, and replace the file.")] = False,
+    on_ray: Annotated[
+        bool,
+        typer.Option(
+            "--ray",
+            help="Classify for --out on the Ray cluster at RAY_ADDRESS, or on one of this machine's cores; photos and "
+            "checkpoint must lie at the same paths for all its workers.",
+        ),
+    ] = False,
     checkpoint: Annotated[str | None, typer.Option(help="Checkpoint file [WHISKER_CHECKPOINT].")] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N [WHISKER_DEVICE].")] = None,
-    top_k: Annotated[int, typer.Option(min=1, help="How many classes --json lists for a photo.")] = 5,
+    top_k: Annotated[int, typer.Option(min=1, help="How many classes --json and .jsonl list for a photo.")] = 5,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON array.")] = False,
 ) -> None:
-    """Say what photos show. One that cannot be used does not stop the others, but makes the exit code 1."""
-    settings = load_settings(checkpoint=checkpoint, device=device)
-    from model.classifier import Classifier  # noqa: PLC0415 - PyTorch takes seconds to import
+    """Say what photos show; folders are searched for them. A photo that cannot be used does not stop the others.
 
-    classifier = Classifier.load(settings.checkpoint, device=settings.device)
-    results = [_classify(classifier, photo, settings.max_pixels) for photo in photos]
-    if as_json:
-        typer.echo(json.dumps([_to_json(result, top_k) for result in results], ensure_ascii=False, indent=2))
-    elif sys.stdout.isatty():
-        _print_table(results)
+    With --out the results, of however many photos, go into a file, and the same command goes on where it was stopped.
+
+    Exit codes: 0 when done, 1 when that is impossible, 130 after Ctrl-C. Without --out, 1 also when a file that was
+    named cannot be used; one found in a folder, or listed in the file of --out, does not count.
+    """
+    settings = load_settings(checkpoint=checkpoint, device=device)
+    if out is not None:
+        if as_json:
+            raise ConfigError("--json prints and --out writes: give one of them; a .jsonl file has the same objects.")
+        _write(Job(photos, out, settings, top_k=top_k, overwrite=overwrite, on_ray=on_ray))
+    elif overwrite or on_ray:
+        raise ConfigError("--overwrite and --ray are for results in a file: name it with --out.")
     else:
-        for result in results:
-            typer.echo("\t".join(_cells(result)))
-    if any(result.prediction is None for result in results):
+        _print(photos, settings, top_k=top_k, as_json=as_json)
+
+
+def _write(job: Job) -> None:
+    try:
+        done, failed = predict_to_file(job)
+    except KeyboardInterrupt:
+        typer.echo("Stopped: the same command, without --overwrite, goes on from here.", err=True)
+        raise typer.Exit(130) from None
+    unusable = f", {failed:,} could not be used: see the column `error`" if failed else ""
+    typer.echo(f"{job.out}: {done:,} photo{'' if done == 1 else 's'}{unusable}.")
+
+
+def _print(photos: Sequence[Path], settings: Settings, *, top_k: int, as_json: bool) -> None:
+    from app.classification import classify, load_classifier  # noqa: PLC0415 - PyTorch takes seconds to import
+
+    named = {str(photo) for photo in photos}
+    gathers = as_json or sys.stdout.isatty()
+    gathered, is_named_failure = [], False
+    for batch in classify(load_classifier(settings), find_photos(photos), settings):
+        is_named_failure |= any(isinstance(it.outcome, Failure) and it.photo.path in named for it in batch)
+        if gathers:
+            gathered += batch
+        else:
+            typer.echo("\n".join("\t".join(_cells(result)) for result in batch))
+    if as_json:
+        typer.echo(json.dumps([to_json(result, top_k) for result in gathered], ensure_ascii=False, indent=2))
+    elif gathers:
+        _print_table(gathered)
+    if is_named_failure:
         raise typer.Exit(1)
 
 
-def _classify(classifier: "Classifier", photo: Path, max_pixels: int) -> _Result:
-    from app.problems import kind_of  # noqa: PLC0415 - as above
-
-    try:
-        pixels = classifier.preprocessing.decode(photo.read_bytes(), max_pixels=max_pixels)
-    except OSError as exc:
-        return _Result(photo, code="unreadable_file", message=f"The file cannot be read: {exc.strerror}.")
-    except PictureError as exc:
-        return _Result(photo, code=kind_of(exc).code, message=str(exc))
-    return _Result(photo, classifier.predict_pixels([pixels])[0])
+def _cells(result: Result) -> tuple[str, str, str, str]:
+    name, outcome = result.photo.name, result.outcome
+    if isinstance(outcome, Failure):
+        return name, outcome.code, "", outcome.message
+    return name, outcome.label, f"{outcome.score:.4f}", outcome.verdict
 
 
-def _to_json(result: _Result, top_k: int) -> dict[str, Any]:
-    prediction = result.prediction
-    if prediction is None:
-        return {"photo": str(result.photo), "error": {"code": result.code, "message": result.message}}
-    return {
-        "photo": str(result.photo),
-        "label": prediction.label,
-        "score": prediction.score,
-        "verdict": prediction.verdict,
-        "unknown_score": prediction.unknown_score,
-        "predictions": [{"label": scored.label, "score": scored.score} for scored in prediction.predictions[:top_k]],
-    }
-
-
-def _cells(result: _Result) -> tuple[str, str, str, str]:
-    prediction = result.prediction
-    if prediction is None:
-        return str(result.photo), result.code, "", result.message
-    return str(result.photo), prediction.label, f"{prediction.score:.4f}", prediction.verdict
-
-
-def _print_table(results: Sequence[_Result]) -> None:
+def _print_table(results: Sequence[Result]) -> None:
     from rich.console import Console  # noqa: PLC0415 - only a terminal needs it
     from rich.table import Column, Table  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
     table = Table(*(Column(name, overflow="fold") for name in ("photo", "label", "score", "verdict")))
     for result in results:
-        table.add_row(*(Text(cell, style="" if result.prediction else "red") for cell in _cells(result)))
+        style = "red" if isinstance(result.outcome, Failure) else ""
+        table.add_row(*(Text(cell, style=style) for cell in _cells(result)))
     Console().print(table)

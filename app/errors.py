@@ -1,7 +1,8 @@
-"""What the service raises on purpose, beside `model.errors`.
+"""What the service and `whisker predict` raise on purpose, beside `model.errors`.
 
     WhiskerError
     ├── WorkerError                      a worker ended in a way that the others cannot make up for
+    ├── ResultsError                     the results of many photos cannot be written, or not now
     └── ServiceError
         ├── UploadError                  the request's body is not one picture's bytes
         │   ├── MalformedFormError       multipart that cannot be parsed
@@ -14,7 +15,7 @@
         ├── ClientGoneError              the client left before its answer was there
         └── InferenceFailedError         the network could not answer for this picture
 
-Each message of a `ServiceError` is one sentence for the client. Which status and code it becomes is decided in
+Each message is one sentence, a `ServiceError`'s for the client. Which status and code it becomes is decided in
 `app.problems` alone.
 """
 
@@ -23,6 +24,10 @@ from model.errors import WhiskerError
 
 class WorkerError(WhiskerError):
     """A worker ended in a way that the others cannot make up for."""
+
+
+class ResultsError(WhiskerError):
+    """The results of `whisker predict --out` cannot be written, or not under this name."""
 
 
 class ServiceError(WhiskerError):

@@ -133,9 +133,14 @@ def _open(data: bytes) -> Image.Image:
 
 def _refuse(data: bytes, cause: Exception) -> NoReturn:
     """Tell a broken header of an accepted format from a file of some other kind."""
-    if data.startswith(_SIGNATURES) or (data[:4] == b"RIFF" and data[8:12] == b"WEBP"):
-        raise UndecodablePictureError("The picture's header is damaged and cannot be decoded.") from cause
-    raise UnsupportedFormatError("The file is not a JPEG, PNG, WebP, GIF or BMP picture.") from cause
+    check_signature(data)
+    raise UndecodablePictureError("The picture's header is damaged and cannot be decoded.") from cause
+
+
+def check_signature(start: bytes) -> None:
+    """Raise `UnsupportedFormatError` unless what begins so, with 12 bytes or more, may be a picture we accept."""
+    if not (start.startswith(_SIGNATURES) or (start[:4] == b"RIFF" and start[8:12] == b"WEBP")):
+        raise UnsupportedFormatError("The file is not a JPEG, PNG, WebP, GIF or BMP picture.")
 
 
 def _orientation(image: Image.Image) -> int:

@@ -20,13 +20,13 @@ import PIL
 from numpy.typing import NDArray
 
 from model.cores import available_cores
-from model.errors import PictureError, PictureTooLargeError
+from model.errors import PictureError
+from model.photo import read_photo
 from model.preprocessing import Preprocessing
 from training.errors import DatasetError, TrainingError
 from training.labels import read_labels
 from training.progress import Progress
 
-MAX_FILE_BYTES = 500_000_000  # above any photo that the pixel limit admits
 _CHUNK = 256  # photos decoded between two entries in the cache's journal
 
 
@@ -198,13 +198,6 @@ def _open_cache(cache: Path, key: str, shape: tuple[int, ...]) -> NDArray[np.uin
     (cache / "journal.jsonl").touch()
     key_file.write_text(key)  # last: a cache without its key is begun anew
     return pixels
-
-
-def read_photo(path: Path) -> bytes:
-    """Read a file; raise `PictureTooLargeError` for one so large that it is no photo, and `OSError`."""
-    if path.stat().st_size > MAX_FILE_BYTES:
-        raise PictureTooLargeError(f"The file has more than {MAX_FILE_BYTES:,} bytes.")
-    return path.read_bytes()
 
 
 def printable(path: str) -> str:

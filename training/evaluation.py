@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from model.classifier import Classifier, Scores, Verdict
 from model.errors import PictureError
-from training.data import PhotoFile, PhotoFolder, batched, find_photos, printable, read_photo
+from model.photo import read_photo
+from training.data import PhotoFile, PhotoFolder, batched, find_photos, printable
 from training.dataset import Quarantined
 from training.errors import DatasetError
 from training.metrics import Evaluation, evaluate_probabilities

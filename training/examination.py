@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from model.cores import available_cores
 from model.errors import PictureError
+from model.photo import read_photo
 from model.preprocessing import Preprocessing
-from training.data import PhotoFolder, printable, read_photo
+from training.data import PhotoFolder, printable
 from training.duplicates import group_duplicates
 from training.errors import DatasetError
 from training.progress import Progress

@@ -7,9 +7,10 @@ from statistics import median
 import numpy as np
 
 from model.errors import PictureError
+from model.photo import read_photo
 from model.preprocessing import Preprocessing
 from training.config import cache_size
-from training.data import PhotoFolder, read_photo
+from training.data import PhotoFolder
 
 _SAMPLE = 64
 _LARGEST, _SMALLEST = 128, 64  # pixels that a network serves by default

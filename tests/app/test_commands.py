@@ -108,6 +108,39 @@ def test_predict_draws_a_table_on_a_terminal(
     assert "undecodable_picture" in table
 
 
+def test_predict_searches_a_folder_whose_other_files_are_no_failure(tiny: Path, photos: list[Path]) -> None:
+    photos[1].rename(photos[1].with_name("caf\n.png"))
+    result = _invoke(commands.predict, "--checkpoint", str(tiny), str(photos[0].parent))
+    assert result.exit_code == 0
+    damaged, good = (line.split("\t") for line in result.stdout.splitlines())
+    assert damaged[:2] == [f"{photos[0].parent}/caf\\n.png", "undecodable_picture"]
+    assert (good[0], good[3]) == (str(photos[0]), "confident")
+
+
+def test_predict_writes_a_file_and_counts_what_could_not_be_used(tiny: Path, photos: list[Path]) -> None:
+    out = photos[0].with_name("results.csv")
+    words = ("--checkpoint", str(tiny), "--out", str(out))
+    result = _invoke(commands.predict, str(photos[0].parent), *words)
+    assert result.exit_code == 0
+    assert result.stdout == f"{out}: 2 photos, 1 could not be used: see the column `error`.\n"
+    assert out.read_text().startswith("photo,label,score,verdict,unknown_score,probability_bird,")
+    result = _invoke(commands.predict, str(photos[0]), *words, "--overwrite")
+    assert result.stdout == f"{out}: 1 photo.\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--out", "results.jsonl", "--json"), "--json prints and --out writes"),
+        (("--ray",), "name it with --out"),
+        (("--overwrite",), "name it with --out"),
+    ],
+)
+def test_options_that_do_not_fit_together_are_refused(words: tuple[str, ...], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        _invoke(commands.predict, "photo.jpg", *words)
+
+
 def test_predict_without_checkpoint_is_an_error_of_ours(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="There is no checkpoint file"):
         _invoke(commands.predict, "--checkpoint", str(tmp_path / "none"), "photo.jpg")

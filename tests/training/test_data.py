@@ -152,6 +152,7 @@ def test_cache_that_cannot_be_written_is_one_sentence(tmp_path: Path, quiet: Pro
 
 def test_huge_file_is_quarantined_unread(tmp_path: Path, quiet: Progress) -> None:
     with (tmp_path / "huge.png").open("wb") as file:
+        file.write(b"\x89PNG\r\n\x1a\n")
         file.truncate(4 * 10**12)  # sparse: it takes no room, but no machine could read it
     _, outcomes = decode_photos(tmp_path, ["huge.png"], PREPROCESSING, tmp_path / "cache", quiet)
     assert "more than 500,000,000 bytes" in outcomes[0].error
