@@ -83,9 +83,13 @@ def run_count(target: Target, connections: int, requests: int) -> Load:
     """Send so many requests over `connections`; the window is from the first to the last answer."""
 
     async def run() -> Load:
-        left = iter(range(requests))
         start, cpu = time.perf_counter(), time.process_time()
-        pool = _Pool(target, lambda: time.perf_counter() if next(left, None) is not None else None)
+        backlog = deque([start] * requests)
+
+        def due() -> float | None:
+            return time.perf_counter() if backlog and backlog.popleft() else None
+
+        pool = _Pool(target, due, backlog)
         pool.open(connections)
         outcomes = await pool.finish(_COUNT_SECONDS)
         return _load(time.perf_counter() - start, outcomes, math.nan, time.process_time() - cpu)
@@ -146,7 +150,7 @@ class _Outcome:
 class _Pool:
     """Connections that each send the next request that is due.
 
-    `due` gives the moment since which the next request waits, or `None`; those in `backlog` wait for a connection.
+    `due` gives the moment since which the next request waits, or `None`. Those in `backlog` wait for a connection.
     """
 
     def __init__(self, target: Target, due: Callable[[], float | None], backlog: Sequence[float] = ()) -> None:
@@ -213,7 +217,7 @@ class _Pool:
         return self._outcomes
 
     def _is_busy(self) -> bool:
-        return len(self._idle) < len(self._connections) + len(self._opening)
+        return len(self._idle) < len(self._connections) or bool(self._backlog and self._opening)
 
     async def _connect(self, delay: float) -> None:
         await asyncio.sleep(delay)

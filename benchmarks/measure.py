@@ -11,7 +11,6 @@ from benchmarks.process import RunningServer, running
 from benchmarks.results import COMPARED, LARGE, Memory, Point, ServerResult
 from benchmarks.servers import WHISKER, Server
 
-CONNECTIONS = (1, 4, 16, 64)
 _LIMIT_SHARES = (0.1, 0.25, 0.5, 0.75, 0.9)  # of the in-process limit, at which requests arrive
 _PEAK_SHARE = 0.5  # of the server's own best, for its latency at ease
 _MEMORY_READINGS = 10
@@ -28,6 +27,7 @@ class Plan:
     seconds: float
     tries: int
     memory_requests: int
+    connections: tuple[int, ...] = (1, 4, 16, 64)  # of the closed loops
 
 
 FULL = Plan(warm_up=3, seconds=10, tries=2, memory_requests=10_000)
@@ -68,7 +68,7 @@ class _Session:
     def measure(self) -> None:
         """Measure everything."""
         result = self._result
-        for connections in CONNECTIONS:
+        for connections in self._setting.plan.connections:
             point = self._best(self._closed(self._forms, connections))
             if point is None:
                 return  # it does not start: there is a note on it
@@ -76,7 +76,7 @@ class _Session:
         points = [self._once(self._open(rate)) for rate in open_rates(self._setting.limit, result.peak)]
         result.open = [point for point in points if point is not None]
         result.large = self._best(self._closed(self._as_forms(self._setting.large), LARGE))
-        if self._server is WHISKER:
+        if self._server.name == WHISKER.name:
             raw = [raw_request(self._server.path, photo) for photo in self._setting.photos]
             result.raw = self._best(self._closed(raw, COMPARED))
             self._once(self._memory)

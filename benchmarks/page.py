@@ -6,7 +6,6 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from benchmarks.measure import CONNECTIONS
 from benchmarks.plots import (
     draw_arrivals,
     draw_cost,
@@ -48,7 +47,7 @@ def _plots(results: Results) -> dict[str, Markup]:
     if not servers:
         return {}
     drawn = {
-        "throughput": draw_throughput(servers, results.limit, CONNECTIONS),
+        "throughput": draw_throughput(servers, results.limit, [point.connections or 0 for point in servers[0].closed]),
         "latency": draw_latency(servers, COMPARED),
         "alone": draw_latency(servers, 1),
         "arrivals": draw_arrivals(servers, results.limit),

@@ -14,7 +14,7 @@ import psutil
 from benchmarks.errors import BenchmarkError
 from benchmarks.http import form_request, read_answer
 from benchmarks.peers.answering import CHECKPOINT
-from benchmarks.servers import ROOT, Server
+from benchmarks.servers import ROOT, WHISKER, Server
 
 _START_SECONDS = 120.0  # more is taken for a failure
 _POLL_SECONDS = 0.02  # between two attempts while nothing listens yet
@@ -91,7 +91,7 @@ def _environment(server: Server, checkpoint: Path, port: int, folder: str) -> di
     added = {"PYTHONPATH": str(ROOT), CHECKPOINT: str(checkpoint.resolve())}
     # They would write to the user's home, and call home.
     added |= {"BENTOML_HOME": folder, "BENTOML_DO_NOT_TRACK": "true", "RAY_USAGE_STATS_ENABLED": "0"}
-    if server.name == "whisker":
+    if server.name == WHISKER.name:
         # On the CPU like its peers, even where there is a GPU.
         added |= {"WHISKER_PORT": str(port), "WHISKER_CHECKPOINT": str(checkpoint.resolve()), "WHISKER_DEVICE": "cpu"}
     return inherited | added
