@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from benchmarks.results import Memory, Point, ServerResult
 from training.svg import FIRST, INK, MUTED, SECOND, SMALL, drawing
@@ -73,6 +73,8 @@ def draw_arrivals(servers: Sequence[ServerResult], limit: float) -> str:
                 color=SECOND,
             )
         axes.set(xlabel="arrivals/s", ylabel="p99, ms", yscale="log", xlim=(0, limit * 1.05))
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_minor_locator(NullLocator())
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.axvline(limit, color=INK, linewidth=0.9, linestyle=(0, (3, 2)))
         axes.legend(frameon=False, fontsize=SMALL, loc="center left", bbox_to_anchor=(1.01, 0.5))

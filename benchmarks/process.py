@@ -21,7 +21,8 @@ _POLL_SECONDS = 0.02  # between two attempts while nothing listens yet
 _QUIET_CORES = 0.3  # below it, a server has stopped loading
 _QUIET_SECONDS = 0.5  # over which that is measured
 _SETTLE_SECONDS = 20.0  # at most; some servers are never quiet
-_STOP_SECONDS = 15.0
+_STOP_SECONDS = 15.0  # that a server may take to end when asked
+_GRACE_SECONDS = 2.0  # that its children may take when it has ended
 _LOG_LINES = 3  # of a failed server's, in the error
 _FIRST_PORT, _LAST_PORT = 18_000, 19_000
 
@@ -145,12 +146,14 @@ def _tree(process: psutil.Process) -> list[psutil.Process]:
 
 
 def _stop(process: psutil.Popen) -> None:
-    """Ask a server to end, then end what is left of it and its children."""
-    tree = _tree(process)
-    with suppress(psutil.NoSuchProcess):
-        process.terminate()
-    _, alive = psutil.wait_procs(tree, timeout=_STOP_SECONDS)
-    for survivor in alive:
-        with suppress(psutil.NoSuchProcess):
-            survivor.kill()
+    """Ask a server to end, then what it has left behind, then end what is left."""
+    alive = _tree(process)
+    for one in alive[:1]:
+        one.terminate()
+    psutil.wait_procs(alive[:1], timeout=_STOP_SECONDS)
+    for end in (psutil.Process.terminate, psutil.Process.kill):
+        _, alive = psutil.wait_procs(alive, timeout=_GRACE_SECONDS)
+        for one in alive:
+            with suppress(psutil.NoSuchProcess):
+                end(one)
     psutil.wait_procs(alive, timeout=_STOP_SECONDS)

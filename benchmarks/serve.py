@@ -5,6 +5,7 @@
 
 import os
 import shutil
+import signal
 import sys
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -40,6 +41,9 @@ def main(
     out: Annotated[Path, typer.Option(help="Folder for the results.")] = _RESULTS,
 ) -> None:
     """Measure Whisker and every peer that is installed, and write JSON and a page."""
+    signal.signal(
+        signal.SIGTERM, lambda *_: sys.exit("Stopped.")
+    )  # as Ctrl-C does: the server under test must end, too
     if only and only not in _NAMES:
         raise ConfigError(f"The servers are {', '.join(_NAMES)}; there is no {only!r}.")
     python = _peers_python()
