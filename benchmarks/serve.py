@@ -54,7 +54,7 @@ def main(
     page = file.with_suffix(".html")
     write_page(page, results)
     for row in summarise(results):
-        typer.echo(f"{row.what}: {row.value:.3g} {row.unit} ({row.met}; {row.detail})")
+        typer.echo(f"{row.what}: {row.value:.3g} {row.unit} ({'; '.join(filter(None, (row.met, row.detail)))})")
     typer.echo(f"Figures: {file}; page: {page}")
 
 
