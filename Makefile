@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constr
 STAMP := $(VENV)/installed-$(or $(WHISKER_TORCH),default)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check lint types imports format clean
+.PHONY: help run test check lint types imports format bench clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -40,6 +40,14 @@ format: $(STAMP)-dev  ## rewrite the sources in the project's format
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+ifneq ($(filter bench,$(MAKECMDGOALS)),)
+ifndef PHOTOS
+$(error Say which photos to send: make bench PHOTOS=folder-of-jpegs [CHECKPOINT=file.safetensors])
+endif
+endif
+bench: $(STAMP)-bench  ## measure serving beside its peers: PHOTOS=folder of JPEGs [CHECKPOINT=file] [PEERS_PYTHON=python with the peers]
+	PEERS_PYTHON="$(PEERS_PYTHON)" $(BIN)/python -m benchmarks.serve "$(PHOTOS)" $(if $(CHECKPOINT),--checkpoint "$(CHECKPOINT)")
+
 clean:  ## remove the environment and all caches
 	rm -rf $(VENV) *.egg-info build .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 
@@ -55,4 +63,9 @@ $(STAMP): pyproject.toml constraints.txt
 $(STAMP)-dev: $(STAMP)
 	@echo "Installing the development tools ..."
 	@$(PIP) --editable '.[dev]'
+	@touch $@
+
+$(STAMP)-bench: $(STAMP)
+	@echo "Installing what the benchmarks need ..."
+	@$(PIP) --editable '.[bench]'
 	@touch $@

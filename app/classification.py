@@ -15,7 +15,7 @@ from app.photos import Photo
 from app.results import Failure, Result
 from app.settings import Settings
 from model.classifier import Classifier, Prediction
-from model.engine import available_cores
+from model.cores import available_cores
 from model.errors import InferenceError, PictureError
 from model.photo import read_photo
 from model.preprocessing import Preprocessing

@@ -1,0 +1,7 @@
+"""What only benchmarks can raise."""
+
+from model.errors import WhiskerError
+
+
+class BenchmarkError(WhiskerError):
+    """A server did not start, or a measurement could not be made."""

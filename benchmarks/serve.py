@@ -1,0 +1,109 @@
+"""How fast Whisker serves beside its peers: the same checkpoint, photos and machine, one server after the other.
+
+`python -m benchmarks.serve PHOTOS` writes the figures as JSON and as a page with plots; docs/speed.md explains them.
+"""
+
+import os
+import shutil
+import signal
+import sys
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+from statistics import fmean
+from typing import Annotated
+
+import typer
+
+from benchmarks.limit import measure_limit
+from benchmarks.machine import describe_machine
+from benchmarks.measure import FULL, QUICK, Plan, Setting, measure_server
+from benchmarks.page import write_page
+from benchmarks.photos import enlarge, read_photos
+from benchmarks.results import Results, summarise
+from benchmarks.servers import PEERS, WHISKER
+from model import BUNDLED_CHECKPOINT, load_checkpoint
+from model.errors import ConfigError, WhiskerError
+
+_LARGE_PHOTOS = 8
+_RESULTS = Path(__file__).parent / "results"
+_NAMES = [server.name for server in (WHISKER, *PEERS)]
+
+
+def main(
+    photos: Annotated[Path, typer.Argument(help="Folder of JPEG photos, at any depth; up to 64 are sent.")],
+    *,
+    checkpoint: Annotated[Path, typer.Option(help="Checkpoint file that all servers serve.")] = BUNDLED_CHECKPOINT,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="3 seconds a measurement instead of 10, one try each.")
+    ] = False,
+    only: Annotated[str, typer.Option(help=f"One server: {', '.join(_NAMES)}.")] = "",
+    out: Annotated[Path, typer.Option(help="Folder for the results.")] = _RESULTS,
+) -> None:
+    """Measure Whisker and every peer that is installed, and write JSON and a page."""
+    signal.signal(
+        signal.SIGTERM, lambda *_: sys.exit("Stopped.")
+    )  # as Ctrl-C does: the server under test must end, too
+    if only and only not in _NAMES:
+        raise ConfigError(f"The servers are {', '.join(_NAMES)}; there is no {only!r}.")
+    python = _peers_python()
+    results = measure(photos, checkpoint, QUICK if quick else FULL, only, python)
+    out.mkdir(parents=True, exist_ok=True)
+    file = out / f"{results.date.replace(':', '-')}.json"
+    file.write_text(results.to_json())
+    page = file.with_suffix(".html")
+    write_page(page, results)
+    for row in summarise(results):
+        typer.echo(f"{row.what}: {row.value:.3g} {row.unit} ({'; '.join(filter(None, (row.met, row.detail)))})")
+    typer.echo(f"Figures: {file}; page: {page}")
+
+
+def measure(folder: Path, checkpoint: Path, plan: Plan, only: str, python: str) -> Results:
+    """Measure the in-process limit and the servers."""
+    photos = read_photos(folder)
+    loaded = load_checkpoint(checkpoint)
+    large = [enlarge(photo) for photo in photos[:_LARGE_PHOTOS]]
+    limit = measure_limit(checkpoint, photos, warm_up=plan.warm_up, seconds=plan.seconds)
+    _say(f"In-process limit: {limit:.1f} photos/s")
+    results = Results(
+        date=datetime.now(UTC).astimezone().isoformat(timespec="minutes")[:16],
+        machine=describe_machine(),
+        checkpoint={
+            "name": loaded.name,
+            "sha256": sha256(checkpoint.read_bytes()).hexdigest(),
+            "network": f"{loaded.network.family}, width {loaded.network.width}, {loaded.network.size} px",
+        },
+        photos={
+            "count": len(photos),
+            "mean_bytes": round(fmean(map(len, photos))),
+            "large_mean_bytes": round(fmean(map(len, large))),
+        },
+        measurement={"warm_up_seconds": plan.warm_up, "seconds": plan.seconds, "tries": plan.tries},
+        limit=limit,
+    )
+    setting = Setting(plan, checkpoint, photos, large, limit, _say)
+    for server in (WHISKER, *PEERS):
+        if only in ("", server.name):
+            own = sys.executable if server is WHISKER else python
+            results.servers.append(measure_server(server, own, setting))
+    return results
+
+
+def _peers_python() -> str:
+    """Find the Python that has the peers: this one, unless `PEERS_PYTHON` names another."""
+    named = os.environ.get("PEERS_PYTHON") or sys.executable
+    found = shutil.which(named)
+    if found is None:
+        raise ConfigError(f"PEERS_PYTHON is {named}, which is no program: give the path of a Python with the peers.")
+    return found
+
+
+def _say(text: str) -> None:
+    typer.echo(text, err=True)
+
+
+if __name__ == "__main__":
+    try:
+        typer.run(main)
+    except WhiskerError as exc:
+        sys.exit(f"benchmark: {exc}")
