@@ -18,7 +18,7 @@ COPY pyproject.toml README.md whisker.py ./
 COPY app app
 COPY model model
 COPY training training
-RUN /opt/whisker/bin/pip install --quiet --constraint constraints.txt . \
+RUN /opt/whisker/bin/pip install --quiet --constraint constraints.txt '.[openvino]' \
     && /opt/whisker/bin/pip uninstall --quiet --yes pip
 
 FROM ${BASE}

@@ -57,12 +57,12 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -m venv $(VENV)
 	@rm -f $(VENV)/installed-*
 	@$(PIP) $(TORCH_BUILD) torch
-	@$(PIP) --editable .
+	@$(PIP) --editable '.[openvino]'
 	@touch $@
 
 $(STAMP)-dev: $(STAMP)
 	@echo "Installing the development tools ..."
-	@$(PIP) --editable '.[dev]'
+	@$(PIP) --editable '.[dev,openvino]'
 	@touch $@
 
 $(STAMP)-bench: $(STAMP)

@@ -100,7 +100,7 @@ class Settings(BaseSettings):
         default=32,
         ge=1,
         le=1000,
-        description="Most pictures of one request to /predict/batch; more is refused with 422.",
+        description="Most pictures of one request to /predict/batch; more are refused with 422.",
     )
     max_pixels: int = Field(
         default=50_000_000,

@@ -27,9 +27,11 @@ def cluster() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        previous = signal.getsignal(signal.SIGTERM)  # Ray leaves a handler of its own
         ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
         yield
         ray.shutdown()
+        signal.signal(signal.SIGTERM, previous)
 
 
 @pytest.fixture

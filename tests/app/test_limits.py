@@ -98,8 +98,9 @@ async def test_refused_uploads_leave_their_places(serving: Serving) -> None:
 @pytest.mark.parametrize("complete", [True, False], ids=["waiting for the answer", "uploading"])
 async def test_client_who_leaves_is_no_failure(settings: Settings, *, complete: bool) -> None:
     app = create_app(settings)
+    large = picture(6000, 4000)  # takes longer to decode than a client's leaving goes unwatched
     messages: list[Message] = [
-        {"type": "http.request", "body": picture(), "more_body": not complete},
+        {"type": "http.request", "body": large, "more_body": not complete},
         *([{"type": "http.request"}] if complete else []),  # servers may wake the application for nothing
         {"type": "http.disconnect"},
     ]

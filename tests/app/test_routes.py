@@ -10,11 +10,13 @@ from app.batching import Batcher
 from app.decoding import Decoders
 from app.main import create_app
 from app.metrics import Metrics
+from app.schemas import BatchAnswer, PredictionAnswer
 from app.service import Service
 from app.settings import Settings
 from model import Classifier, load_checkpoint
 from tests.app.conftest import Serving, connected, picture
 from tests.app.test_batching import HeldClassifier
+from tests.app.test_problems import assert_problem
 
 pytestmark = pytest.mark.anyio
 
@@ -183,4 +185,48 @@ async def test_openapi_describes_every_answer(client: httpx.AsyncClient) -> None
     assert verdict["enum"] == ["confident", "unsure", "unknown"]
     assert "the picture is like nothing trained on" in verdict["description"]
     assert "unknown_score" in document["components"]["schemas"]["PredictionAnswer"]["required"]
-    assert set(document["paths"]) == {"/predict", "/health", "/livez", "/readyz", "/model", "/metrics"}
+    operator = {"/health", "/livez", "/readyz", "/model", "/metrics"}
+    assert set(document["paths"]) == {"/predict", "/predict/batch", *operator}
+
+
+async def test_answer_is_what_openapi_says(client: httpx.AsyncClient) -> None:
+    response = await client.post("/predict", files={"file": ("a.png", picture())})
+    PredictionAnswer.model_validate_json(response.content, strict=True, extra="forbid")
+
+
+async def test_each_picture_of_a_batch_has_its_own_answer_or_problem(client: httpx.AsyncClient) -> None:
+    pictures = [picture(colour="red"), b"no picture", picture(colour="white"), picture()[:60]]
+    response = await client.post("/predict/batch?top_k=2", files=[("file", ("a.png", data)) for data in pictures])
+    assert response.status_code == 200
+    answer = BatchAnswer.model_validate_json(response.content, strict=True, extra="forbid")
+    codes = [None if result.problem is None else result.problem.code for result in answer.results]
+    assert codes == [None, "unsupported_picture_format", None, "undecodable_picture"]
+    for data, result in zip(pictures, answer.results, strict=True):
+        if result.prediction is not None:
+            alone = (await client.post("/predict?top_k=2", files={"file": ("a.png", data)})).json()
+            assert len(result.prediction.predictions) == 2
+            assert result.prediction.label == alone["label"]
+            assert result.prediction.score == pytest.approx(alone["score"], abs=1e-3)
+    assert response.headers["server-timing"].startswith("total;dur=")
+    assert "whisker_decode_failures_total" in (await client.get("/metrics")).text
+
+
+@pytest.mark.parametrize("files", [0, 4])
+async def test_batch_of_no_or_too_many_pictures_is_refused(serving: Serving, files: int) -> None:
+    parts = [("file", ("a.png", picture()))] * files or [("note", ("a.png", picture()))]
+    async with serving(max_files=3) as client:
+        response = await client.post("/predict/batch", files=parts)
+        assert_problem(response, 422, "invalid_upload")
+        assert "1 to 3 files" in response.json()["detail"]
+
+
+async def test_batch_in_another_form_is_refused(client: httpx.AsyncClient) -> None:
+    response = await client.post("/predict/batch", content=picture(), headers={"Content-Type": "image/png"})
+    assert_problem(response, 415, "unsupported_media_type")
+
+
+@pytest.mark.parametrize("query", ["top_k=0", "top_k=x", "top_k=1.5", "top_k="])
+async def test_top_k_that_is_no_number_of_classes_is_refused(client: httpx.AsyncClient, query: str) -> None:
+    response = await client.post(f"/predict?{query}", files={"file": ("a.png", picture())})
+    assert_problem(response, 422, "invalid_request")
+    assert "`top_k`" in response.json()["detail"]

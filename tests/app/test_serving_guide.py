@@ -26,7 +26,7 @@ def test_error_table_holds_every_code() -> None:
 
 
 def test_routes_table_holds_every_route(settings: Settings) -> None:
-    listed = set(re.findall(r"`((?:GET|POST) /\w+)`", _GUIDE))
+    listed = set(re.findall(r"`((?:GET|POST) /[\w/]+)`", _GUIDE))
     paths = create_app(settings).openapi()["paths"]
     assert {f"{method.upper()} {path}" for path, methods in paths.items() for method in methods} <= listed
 

@@ -1,12 +1,14 @@
 """Settings: what is read, what wins, and the sentences about what cannot work."""
 
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from pydantic import ValidationError
 
-from app.settings import Settings, complain_of_unknown, load_settings
+from app.settings import Engine, Settings, complain_of_unknown, load_settings
 from model import BUNDLED_CHECKPOINT
+from model.engine_choice import AUTO, ENGINES
 from model.errors import ConfigError
 from model.preprocessing import MAX_PIXELS
 
@@ -87,3 +89,7 @@ def test_misspelt_variable_is_complained_of() -> None:
         "WHISKER_PROT is not a setting and has no effect; is it WHISKER_PORT?",
         "WHISKER_X is not a setting and has no effect.",
     ]
+
+
+def test_engines_are_those_there_are() -> None:
+    assert get_args(Engine) == (AUTO, *ENGINES)

@@ -23,7 +23,7 @@ _RAW = {"Content-Type": "image/png"}
 
 @pytest.fixture(scope="module")
 def server(tiny: Path) -> Iterator[Server]:
-    server = Server(tiny, "--workers=2")
+    server = Server(tiny, "--workers=2", WHISKER_LOG_REQUESTS="all")
     yield server
     server.clean_up()
 
@@ -32,7 +32,7 @@ def server(tiny: Path) -> Iterator[Server]:
 def doomed(tiny: Path, tmp_path: Path) -> Iterator[Server]:
     """Serve a checkpoint of its own; what a kill leaves behind stays in the test's folder."""
     checkpoint = Path(shutil.copy(tiny, tmp_path / "doomed.safetensors"))
-    server = Server(checkpoint, "--workers=2", TMPDIR=str(tmp_path))
+    server = Server(checkpoint, "--workers=2", WHISKER_LOG_REQUESTS="all", TMPDIR=str(tmp_path))
     yield server
     server.clean_up()
 
