@@ -31,7 +31,7 @@ _Decoded = tuple[Photo, NDArray[np.uint8] | Failure]
 def load_classifier(settings: Settings) -> Classifier:
     """Load the checkpoint into the calling thread, which is the one that shall call `classify`."""
     torch.set_num_threads(settings.threads or available_cores())
-    return Classifier.load(settings.checkpoint, device=settings.device)
+    return Classifier.load(settings.checkpoint, device=settings.device, engine=settings.engine)
 
 
 def classify(classifier: Classifier, photos: Iterable[Photo], settings: Settings) -> Iterator[list[Result]]:

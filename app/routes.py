@@ -76,6 +76,7 @@ async def model_card(service: ServiceDep, settings: SettingsDep) -> ModelCard:
         version=service.version,
         sha256=checkpoint.sha256,
         device=service.device,
+        engine=service.engine,
         classes=list(checkpoint.classes),
         input=InputCard(
             formats=list(FORMATS),

@@ -129,6 +129,7 @@ class ModelCard(Answer):
     version: str = Field(examples=["9f86d081884c"])
     sha256: str = Field(description="Of the checkpoint file.")
     device: str = Field(examples=["cpu"])
+    engine: str = Field(description="What runs the network there.", examples=["openvino-int8"])
     classes: list[str] = Field(examples=[["cat", "dog"]])
     input: InputCard
     network: dict[str, Any] = Field(examples=[{"family": "resnet", "width": 32, "depth": 2}])

@@ -35,7 +35,7 @@ class Service:
     def __init__(
         self, classifier: Classifier, decoders: Decoders, batcher: Batcher, metrics: Metrics, *, deadline_seconds: float
     ) -> None:
-        self.device = classifier.device
+        self.device, self.engine = classifier.device, classifier.engine
         self.checkpoint: Checkpoint = classifier.checkpoint
         self.version = self.checkpoint.sha256[:_VERSION_DIGITS]
         self._decoders = decoders
@@ -124,7 +124,7 @@ async def running_service(settings: Settings, metrics: Metrics) -> AsyncIterator
                 "checkpoint": service.checkpoint.name,
                 "version": service.version,
                 "device": service.device,
-                "engine": classifier.engine,
+                "engine": service.engine,
                 "threads": settings.threads or available_cores(),
                 "decode_threads": settings.decode_threads or available_cores(),
             },

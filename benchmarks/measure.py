@@ -31,7 +31,7 @@ class Plan:
 
 
 FULL = Plan(warm_up=3, seconds=10, tries=2, memory_requests=10_000)
-QUICK = Plan(warm_up=3, seconds=3, tries=1, memory_requests=2_000)
+QUICK = Plan(warm_up=3, seconds=3, tries=1, memory_requests=10_000)
 
 
 @dataclass(frozen=True, slots=True)

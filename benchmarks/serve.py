@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
@@ -37,17 +38,18 @@ def main(
     quick: Annotated[
         bool, typer.Option("--quick", help="3 seconds a measurement instead of 10, one try each.")
     ] = False,
-    only: Annotated[str, typer.Option(help=f"One server: {', '.join(_NAMES)}.")] = "",
+    only: Annotated[list[str] | None, typer.Option(help=f"A server, may be repeated: {', '.join(_NAMES)}.")] = None,
     out: Annotated[Path, typer.Option(help="Folder for the results.")] = _RESULTS,
 ) -> None:
     """Measure Whisker and every peer that is installed, and write JSON and a page."""
     signal.signal(
         signal.SIGTERM, lambda *_: sys.exit("Stopped.")
     )  # as Ctrl-C does: the server under test must end, too
-    if only and only not in _NAMES:
-        raise ConfigError(f"The servers are {', '.join(_NAMES)}; there is no {only!r}.")
+    for name in only or ():
+        if name not in _NAMES:
+            raise ConfigError(f"The servers are {', '.join(_NAMES)}; there is no {name!r}.")
     python = _peers_python()
-    results = measure(photos, checkpoint, QUICK if quick else FULL, only, python)
+    results = measure(photos, checkpoint, QUICK if quick else FULL, only or _NAMES, python)
     out.mkdir(parents=True, exist_ok=True)
     file = out / f"{results.date.replace(':', '-')}.json"
     file.write_text(results.to_json())
@@ -58,7 +60,7 @@ def main(
     typer.echo(f"Figures: {file}; page: {page}")
 
 
-def measure(folder: Path, checkpoint: Path, plan: Plan, only: str, python: str) -> Results:
+def measure(folder: Path, checkpoint: Path, plan: Plan, only: Sequence[str], python: str) -> Results:
     """Measure the in-process limit and the servers."""
     photos = read_photos(folder)
     loaded = load_checkpoint(checkpoint)
@@ -83,7 +85,7 @@ def measure(folder: Path, checkpoint: Path, plan: Plan, only: str, python: str) 
     )
     setting = Setting(plan, checkpoint, photos, large, limit, _say)
     for server in (WHISKER, *PEERS):
-        if only in ("", server.name):
+        if server.name in only:
             own = sys.executable if server is WHISKER else python
             results.servers.append(measure_server(server, own, setting))
     return results

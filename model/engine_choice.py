@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A way to compute, by name, and the largest difference of a golden probability that it may make.
+    """A way to compute, by name, the largest difference of a golden probability that it may make, and where to try it.
 
     `build` raises `EngineError` where the machine or the checkpoint does not allow it.
     """
@@ -37,6 +37,7 @@ class Candidate:
     name: str
     build: Callable[[Network, Checkpoint, str], Engine]
     tolerance: float
+    devices: tuple[str, ...]
 
 
 def _torch(network: Network, _checkpoint: Checkpoint, device: str) -> Engine:
@@ -81,13 +82,13 @@ def _cuda_graphs(network: Network, checkpoint: Checkpoint, device: str) -> Engin
     return CudaGraphEngine(network, device, checkpoint.preprocessing.size)
 
 
-PLAIN = Candidate("torch", _torch, 0.0)
-_CANDIDATES = (  # fastest first, as measured in docs/adr/0010
-    Candidate("cuda-graphs", _cuda_graphs, 0.01),
-    Candidate("openvino-int8", _openvino_int8, 0.05),
-    Candidate("openvino", _openvino, 0.01),
-    Candidate("torch-bf16", _torch_bf16, 0.01),
-    Candidate("torch-folded", _torch_folded, 0.001),
+PLAIN = Candidate("torch", _torch, 0.001, ("cpu", "cuda"))
+_CANDIDATES = (  # fastest first, as measured in docs/adr/0011
+    Candidate("cuda-graphs", _cuda_graphs, 0.01, ("cuda",)),
+    Candidate("openvino-int8", _openvino_int8, 0.05, ("cpu",)),
+    Candidate("openvino", _openvino, 0.01, ("cpu",)),
+    Candidate("torch-bf16", _torch_bf16, 0.01, ("cpu", "cuda")),
+    Candidate("torch-folded", _torch_folded, 0.001, ("cpu", "cuda")),
     PLAIN,
 )
 ENGINES = tuple(candidate.name for candidate in _CANDIDATES)
@@ -104,7 +105,10 @@ def choose_engine(
         raise EngineError(f"The engine is one of {AUTO}, {', '.join(ENGINES)}, not {name!r}.")
     plain = TorchEngine(network, device)
     expected, seconds = _probabilities(plain, checkpoint, pixels), _seconds(plain, pixels)
-    for candidate in [candidate for candidate in _CANDIDATES if name in (AUTO, candidate.name)]:
+    kind = device.partition(":")[0]
+    for candidate in _CANDIDATES:
+        if name != candidate.name and (name != AUTO or kind not in candidate.devices):
+            continue
         try:
             engine = candidate.build(network, checkpoint, device)
             difference = _check(candidate, _probabilities(engine, checkpoint, pixels), expected)

@@ -16,9 +16,10 @@ def evaluate(
     *,
     labels: Labels = None,
     device: Device = "auto",
+    engine: Annotated[str, typer.Option(help="What runs the network, as WHISKER_ENGINE; torch is float32.")] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, for programs.")] = False,
 ) -> None:
-    """Measure a checkpoint on a folder of labelled photos."""
+    """Measure a checkpoint on a folder of labelled photos, by default with the engine that would serve it."""
     from rich.console import Console  # noqa: PLC0415
 
     from model import Classifier  # noqa: PLC0415
@@ -28,7 +29,7 @@ def evaluate(
     from training.progress import Progress  # noqa: PLC0415
 
     use_available_cores()
-    classifier = Classifier.load(checkpoint, device)
+    classifier = Classifier.load(checkpoint, device, engine=engine)
     result = evaluate_folder(classifier, photos, Progress(Console(stderr=True, soft_wrap=True)), labels)
     if as_json:
         answer = result.evaluation.to_json() | {

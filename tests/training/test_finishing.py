@@ -85,8 +85,8 @@ def few(trained: Training, tmp_path_factory: pytest.TempPathFactory) -> Result:
 
 
 def score_test_side(training: Training, quiet: Progress) -> tuple[Scores, NDArray[np.int64]]:
-    """Score the test side anew, from the files alone."""
-    classifier = Classifier.load(training.out)
+    """Score the test side anew, from the files alone, by the engine that the figures are measured with."""
+    classifier = Classifier.load(training.out, engine="torch")
     side = prepare_dataset(training.photos, split_config(classifier.checkpoint), training.work, quiet).test
     parts = [classifier.scores([side.pixels[row] for row in rows]) for rows in batched(side.rows, 32)]
     unknown = [part.unknown for part in parts if part.unknown is not None]
