@@ -4,6 +4,7 @@ An optional dependency: only `model.engine_choice` imports this module, and does
 """
 
 import operator
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -31,7 +32,6 @@ class OpenVinoEngine(Engine):
         graph = fold(network)
         if quantization is not None:
             quantize(graph, quantization.ranges)
-        core = openvino.Core()
         options = {
             "INFERENCE_NUM_THREADS": torch.get_num_threads(),
             "PERFORMANCE_HINT": "LATENCY",
@@ -39,9 +39,9 @@ class OpenVinoEngine(Engine):
             "ENABLE_CPU_PINNING": False,
         }
         self._requests = {
-            count: core.compile_model(
-                _build(graph, network.normalization, count, size), "CPU", options
-            ).create_infer_request()
+            count: _core()
+            .compile_model(_build(graph, network.normalization, count, size), "CPU", options)
+            .create_infer_request()
             for count in self.batch_sizes
         }
 
@@ -49,6 +49,16 @@ class OpenVinoEngine(Engine):
         request = self._requests[len(batch)]
         request.infer([batch], share_inputs=True)
         return torch.from_numpy(request.get_output_tensor(0).data.copy())  # the next batch is written over it
+
+
+@cache
+def _core() -> openvino.Core:
+    """Make the one core of this process, to be kept to its end.
+
+    Each core gives its thread another signal stack and takes it away when it goes, so that the second of two would
+    leave the thread with the first one's, which is gone: the next signal would be the process' last.
+    """
+    return openvino.Core()
 
 
 def _build(graph: fx.GraphModule, normalization: Normalization, count: int, size: int) -> openvino.Model:

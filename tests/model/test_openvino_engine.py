@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -50,3 +53,21 @@ def test_answer_does_not_depend_on_the_neighbours(pixels: list[NDArray[np.uint8]
     for count in (1, 2, 3, 7):
         apart = torch.cat([engine.run(pixels[start : start + count]).logits for start in range(0, 13, count)])
         torch.testing.assert_close(apart, together, atol=1e-3, rtol=0)
+
+
+def test_signal_is_survived_by_a_process_that_has_dropped_engines() -> None:
+    code = """
+import gc, signal
+from model.network import NetworkConfig
+from model.openvino_engine import OpenVinoEngine
+from tests.model.networks import trained_like
+signal.signal(signal.SIGINT, lambda *_: print("survived"))
+engines = [OpenVinoEngine(trained_like(NetworkConfig(width=2, depth=1, size=32)), 32) for _ in range(2)]
+while engines:
+    del engines[0]
+    gc.collect()
+signal.raise_signal(signal.SIGINT)
+"""
+    command = [sys.executable, "-X", "faulthandler", "-c", code]
+    ended = subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: S603 - our own code
+    assert ended.stdout == "survived\n"
