@@ -170,8 +170,10 @@ def test_interrupted_run_ends_with_130_and_says_how_to_go_on(job: Job, folder: P
     pipe = folder.parent / "pipe.png"
     os.mkfifo(pipe)
     words = ["predict", folder, pipe, "--out", job.out, "--checkpoint", job.settings.checkpoint]
+    # A shell's background jobs ignore Ctrl-C, and pass that on to whatever they start: these tests may be one.
+    start = "import signal, whisker; signal.signal(signal.SIGINT, signal.default_int_handler); whisker.main()"
     with subprocess.Popen(  # noqa: S603
-        [sys.executable, "-m", "whisker", *map(str, words)],
+        [sys.executable, "-c", start, *map(str, words)],
         env={**os.environ, "PYTHONPATH": str(_ROOT)},
         stderr=subprocess.PIPE,
         text=True,
