@@ -101,9 +101,8 @@ class Batcher:
 
     def _bound(self, seconds: Mapping[int, float]) -> None:
         """Keep batches small enough for the latency wanted, as far as the seconds that sizes took at warm-up tell."""
-        too_slow = [size for size in seconds if seconds[size] > self._max_batch_seconds]
-        fast = [size for size in seconds if size < min(too_slow, default=self.max_batch + 1)]
-        if too_slow:
+        fast = [size for size in seconds if seconds[size] <= self._max_batch_seconds]
+        if len(fast) < len(seconds):
             self.max_batch = min(self.max_batch, max(fast, default=1))
         logger.info("Batches bounded", extra={"max_batch": self.max_batch})
 

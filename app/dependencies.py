@@ -20,17 +20,21 @@ async def _metrics(request: Request) -> Metrics:
     return metrics
 
 
-async def _service_or_none(request: Request) -> Service | None:
-    service: Service | None = request.app.state.service
+def _ready_service(app: FastAPI) -> Service | None:
+    service: Service | None = app.state.service
     return service if service is not None and service.is_ready else None
 
 
 def require_service(app: FastAPI) -> Service:
     """Give the service of an application; raise `NotReadyError` if it cannot answer."""
-    service: Service | None = app.state.service
-    if service is None or not service.is_ready:
+    service = _ready_service(app)
+    if service is None:
         raise NotReadyError("The service is starting or stopping; try again soon.")
     return service
+
+
+async def _service_or_none(request: Request) -> Service | None:
+    return _ready_service(request.app)
 
 
 MaybeServiceDep = Annotated[Service | None, Depends(_service_or_none)]

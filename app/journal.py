@@ -37,7 +37,7 @@ class Journal:
         try:
             with _written_to(path):
                 self._begin(heading, overwrite=overwrite)
-        except BaseException:
+        except BaseException:  # raised again: whatever it is, nobody else would close the file
             self._file.close()
             raise
 

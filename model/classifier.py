@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Literal, Self, get_args
 
@@ -98,30 +99,20 @@ class Classifier:
         return self._kind.name
 
     def use_engine(self, name: str = AUTO) -> None:
-        """Choose the fastest engine that answers rightly, or the one named; raise `EngineError` if it cannot be used.
+        """Choose the fastest engine that answers rightly, or the one named; until then the plain one is used.
 
-        Until then, and without golden pictures to compare answers for, the plain one is used.
+        Raises `EngineError` if the one named cannot be used, and as `verify` without golden pictures to compare for.
         """
-        pictures = () if self.checkpoint.golden is None else self.checkpoint.golden.pictures
-        pixels = [self.preprocessing.decode(picture) for picture in pictures]
-        self._engine, self._kind = choose_engine(self.network, self.checkpoint, self.device, pixels, name=name)
+        plain = self._engine if self._kind is PLAIN else TorchEngine(self.network, self.device)
+        self._engine, self._kind = choose_engine(self.network, self.checkpoint, plain, self._golden_pixels, name=name)
 
     def verify(self) -> float:
         """Replay the golden pictures; return the largest difference of a probability.
 
         Raises `CheckpointError` if a picture does not decode or an answer differs by more than the tolerance.
         """
-        golden = self.checkpoint.golden
-        if golden is None:
-            raise CheckpointError("The checkpoint has no golden answers to verify itself with.")
-        try:
-            return check_golden_answers(
-                golden, self.answers(golden.pictures), tolerance=TOLERANCE + self._kind.tolerance
-            )
-        except PictureError as exc:
-            raise CheckpointError(
-                "The checkpoint's golden pictures cannot be decoded here: reinstall Pillow, or use an unaltered copy."
-            ) from exc
+        answers = torch.from_numpy(self.scores(self._golden_pixels).probabilities)
+        return check_golden_answers(self._golden, answers, tolerance=TOLERANCE + self._kind.tolerance)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -166,6 +157,21 @@ class Classifier:
         return [
             "unknown" if odd else "confident" if good else "unsure" for odd, good in zip(strange, sure, strict=True)
         ]
+
+    @property
+    def _golden(self) -> Golden:
+        if self.checkpoint.golden is None:
+            raise CheckpointError("The checkpoint has no golden answers to verify itself with.")
+        return self.checkpoint.golden
+
+    @cached_property
+    def _golden_pixels(self) -> list[NDArray[np.uint8]]:
+        try:
+            return [self.preprocessing.decode(picture) for picture in self._golden.pictures]
+        except PictureError as exc:
+            raise CheckpointError(
+                "The checkpoint's golden pictures cannot be decoded here: reinstall Pillow, or use an unaltered copy."
+            ) from exc
 
     def _ranked(self, probabilities: NDArray[np.float32]) -> tuple[ClassScore, ...]:
         order = np.argsort(-probabilities, kind="stable")

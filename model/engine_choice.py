@@ -95,22 +95,23 @@ ENGINES = tuple(candidate.name for candidate in _CANDIDATES)
 
 
 def choose_engine(
-    network: Network, checkpoint: Checkpoint, device: str, pixels: Sequence[NDArray[np.uint8]], *, name: str = AUTO
+    network: Network, checkpoint: Checkpoint, plain: Engine, pixels: Sequence[NDArray[np.uint8]], *, name: str = AUTO
 ) -> tuple[Engine, Candidate]:
-    """Build the fastest engine whose answers for `pixels` are right, or the one that `name` asks for.
+    """Build, for the device of the `plain` one, the fastest engine that is right, or the one that `name` asks for.
+
+    Right is what answers for `pixels` as `plain` does, within its tolerance.
 
     Raises `EngineError` if the engine asked for cannot be had or answers wrongly; otherwise plain PyTorch is left.
     """
     if name not in (AUTO, *ENGINES):
         raise EngineError(f"The engine is one of {AUTO}, {', '.join(ENGINES)}, not {name!r}.")
-    plain = TorchEngine(network, device)
     expected, seconds = _probabilities(plain, checkpoint, pixels), _seconds(plain, pixels)
-    kind = device.partition(":")[0]
+    kind = plain.device.partition(":")[0]
     for candidate in _CANDIDATES:
         if name != candidate.name and (name != AUTO or kind not in candidate.devices):
             continue
         try:
-            engine = candidate.build(network, checkpoint, device)
+            engine = candidate.build(network, checkpoint, plain.device)
             difference = _check(candidate, _probabilities(engine, checkpoint, pixels), expected)
             speed = seconds / _seconds(engine, pixels)
             _require(name != AUTO or candidate is PLAIN or speed > 1, f"it is {speed:.2f} times as fast as PyTorch")

@@ -15,6 +15,7 @@ from openvino import opset14 as ops
 from torch import Tensor, fx, nn
 
 from model.engine import Engine
+from model.errors import EngineError
 from model.graph import fold
 from model.network import Network, Normalization
 from model.quantization import Quantization, Quantized, quantize
@@ -104,7 +105,7 @@ def _translate(layer: nn.Module, x: _Node) -> _Node:
             same = layer.output_size == x.shape[2]  # the fully connected network's, at its own size
             return x if same else ops.reduce_mean(x, [2, 3], keep_dims=True)
         case _:
-            raise NotImplementedError(f"OpenVINO is not told what a {type(layer).__name__} is.")
+            raise EngineError(f"it is not told what a {type(layer).__name__} is")
 
 
 def _normalize(layer: Normalization, x: _Node) -> _Node:
