@@ -9,6 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, UndefinedError
 from markupsafe import Markup
 
 from model.checkpoint import Checkpoint
+from model.engine_choice import MOST_POINTS_LOST
 from model.errors import ConfigError
 from training.card import (
     describe_confidence,
@@ -110,6 +111,7 @@ def _sections(checkpoint: Checkpoint) -> dict[str, Any]:
         "confident": metrics.get("confident"),
         "unknown": metrics.get("unknown") or None,
         "speed": metrics.get("speed"),
+        "most_points_lost": MOST_POINTS_LOST,
         "baseline": max(map(sum, confusion)) / sum(map(sum, confusion)),
         "axis": _axis(metrics["test"]["accuracy_95_interval"][0]),
         "photos": provenance.get("data", {}).get("photos", {}),

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from model import Checkpoint, Classifier, load_checkpoint
+from model.quantization import Quantization
 from tests.test_whisker import run
 from tests.training.test_figures import answers
 from tests.training.test_plots import history
@@ -102,7 +103,8 @@ def test_page_shows_accuracy_with_its_interval_and_all_plots(file: Path, untrain
     }
     speed = {"milliseconds_per_photo": 5.43, "multiply_adds": 296e6, "threads": 2, "processor": "Abacus 3000"}
     checkpoint = measured(untrained, ("cat", "dog", "owl"), unknown=unknown, speed=speed)
-    page = write(file, replace(checkpoint, provenance=provenance))
+    int8 = Quantization({}, points_lost=0.07, mean_difference=0.00123)
+    page = write(file, replace(checkpoint, provenance=provenance, quantization=int8))
     test = checkpoint.metrics["test"]
     low, high = test["accuracy_95_interval"]
     for text in (
@@ -114,6 +116,7 @@ def test_page_shows_accuracy_with_its_interval_and_all_plots(file: Path, untrain
         "5.43 ms a photo",
         "Abacus 3000",
         "296 million multiply-adds",
+        "loses 0.07 percentage points on the validation photos, and probabilities move by 0.0012",
     ):
         assert text in page.text.replace("\N{NO-BREAK SPACE}", " "), text
     assert len(page.all("svg")) == 7
