@@ -14,7 +14,8 @@ from app.errors import InferenceFailedError
 from app.photos import Photo
 from app.results import Failure, Result
 from app.settings import Settings
-from model.classifier import Classifier, Prediction
+from model.answers import Prediction
+from model.classifier import Classifier
 from model.cores import available_cores
 from model.errors import InferenceError, PictureError
 from model.photo import read_photo
@@ -39,7 +40,7 @@ def classify(classifier: Classifier, photos: Iterable[Photo], settings: Settings
 
     Photos are taken, and decoded, only a little ahead of what has been yielded.
     """
-    threads = settings.decode_threads or available_cores()
+    threads = settings.lanes or available_cores()
     decode = partial(_decode, classifier.preprocessing, settings.max_pixels)
     for batch in _batches(_decode_ahead(decode, photos, threads)):
         outcomes = iter(_predict(classifier, [found for _, found in batch if not isinstance(found, Failure)]))
@@ -87,13 +88,12 @@ def _batches(decoded: Iterable[_Decoded]) -> Iterator[list[_Decoded]]:
 
 
 def _predict(classifier: Classifier, pixels: Sequence[NDArray[np.uint8]]) -> list[Prediction | Failure]:
-    """Answer for a batch; if that fails, for each picture alone, so that none fails for its neighbour."""
-    try:
-        return [*classifier.predict_pixels(pixels)]
-    except InferenceError:
-        if len(pixels) > 1:
-            return [outcome for picture in pixels for outcome in _predict(classifier, [picture])]
-        return [_failure(InferenceFailedError("The network could not answer for this picture."))]
+    outcomes = classifier.predict_each(pixels)
+    for outcome in outcomes:
+        if isinstance(outcome, Exception) and not isinstance(outcome, InferenceError):
+            raise outcome  # of our making, and for all of them
+    failure = _failure(InferenceFailedError("The network could not answer for this picture."))
+    return [outcome if isinstance(outcome, Prediction) else failure for outcome in outcomes]
 
 
 def _failure(exc: Exception) -> Failure:

@@ -33,7 +33,7 @@ class Worker:
 
     def __init__(self, settings: Settings, sha256: str, results: ResultsFile) -> None:
         """Load the checkpoint; raise `CheckpointError` unless the file here is the one of this SHA-256."""
-        self._settings = settings.model_copy(update={"threads": 1, "decode_threads": 1})
+        self._settings = settings.model_copy(update={"threads": 1, "lanes": 1})
         self._classifier = load_classifier(self._settings)
         if self._classifier.checkpoint.sha256 != sha256:
             raise CheckpointError(f"{settings.checkpoint} is another file on a worker than where the run was started.")

@@ -10,7 +10,7 @@
         │   ├── UnsupportedMediaTypeError  neither a form nor a raw picture
         │   └── BodyTooLargeError        more bytes than allowed
         ├── OverloadedError              as many uploads as allowed are being answered
-        ├── NotReadyError                starting, stopping, or the inference thread is gone
+        ├── NotReadyError                starting, stopping, or no process that computes is left
         ├── DeadlineExceededError        no answer in the time allowed
         ├── ClientGoneError              the client left before its answer was there
         └── InferenceFailedError         the network could not answer for this picture

@@ -6,15 +6,24 @@ import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, TextIO
+from typing import Any, Protocol, TextIO
 
 from app.request_id import current_request_id
-from app.settings import Settings
 
 _STANDARD = {*vars(logging.makeLogRecord({})), "message", "asctime", "color_message"}  # the last is uvicorn's
 
 
-def configure_logging(settings: Settings, stream: TextIO | None = None, *, worker: int | None = None) -> None:
+class LogStyle(Protocol):
+    """The settings of the log."""
+
+    @property
+    def log_format(self) -> str: ...
+
+    @property
+    def log_level(self) -> str: ...
+
+
+def configure_logging(settings: LogStyle, stream: TextIO | None = None, *, worker: int | None = None) -> None:
     """Send every logger's lines, uvicorn's too, through one handler to `stream` (by default stderr).
 
     Each line names the `worker` that wrote it, if there are several.

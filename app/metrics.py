@@ -42,7 +42,7 @@ class Metrics:
         )
         self.batches = Histogram(
             "whisker_batch_size",
-            "Pictures that the network answered for at once.",
+            "Pictures that a lane was given at once.",
             buckets=(1, 2, 4, 8, 16, 32),
             registry=registry,
         )
@@ -50,7 +50,10 @@ class Metrics:
             "whisker_in_flight", "Uploads being answered.", registry=registry, multiprocess_mode="livesum"
         )
         self.queue_depth = Gauge(
-            "whisker_queue_depth", "Decoded pictures waiting.", registry=registry, multiprocess_mode="livesum"
+            "whisker_queue_depth",
+            "Uploads waiting for a process that decodes and computes.",
+            registry=registry,
+            multiprocess_mode="livesum",
         )
         self.shed = Counter("whisker_shed_total", "Uploads given up, by reason.", ("reason",), registry=registry)
         self.decode_failures = Counter(

@@ -72,9 +72,9 @@ async def predict(request: Request) -> Response:
     service = require_service(request.app)
     top_k = _read_top_k(request)
     data = await read_upload(request)
-    outcome = await service.predict(data, receive=request.receive)
+    outcome = await service.predict(data, top_k=top_k, receive=request.receive)
     timing = {**_stages(outcome), "total": _milliseconds(time.perf_counter() - started)}
-    answer = {**_prediction(outcome, top_k), "model": service.checkpoint_id, "timing_ms": timing}
+    answer = {**outcome.prediction, "model": service.checkpoint_id, "timing_ms": timing}
     return _answer(answer, timing)
 
 
@@ -92,8 +92,8 @@ async def predict_batch(request: Request) -> Response:
     settings: Settings = request.app.state.settings
     top_k = _read_top_k(request)
     files = await read_uploads(request, most=settings.max_files)
-    outcomes = await service.predict_many(files, receive=request.receive)
-    results = [_result(outcome, top_k, request.app.state.metrics) for outcome in outcomes]
+    outcomes = await service.predict_many(files, top_k=top_k, receive=request.receive)
+    results = [_result(outcome, request.app.state.metrics) for outcome in outcomes]
     timing = {"total": _milliseconds(time.perf_counter() - started)}
     return _answer({"results": results, "model": service.checkpoint_id, "timing_ms": timing}, timing)
 
@@ -107,22 +107,10 @@ def _read_top_k(request: Request) -> int:
         raise RequestValidationError([{**error, "loc": ("query", "top_k")} for error in exc.errors()]) from exc
 
 
-def _result(outcome: Outcome | Exception, top_k: int, metrics: Metrics) -> dict[str, Any]:
+def _result(outcome: Outcome | Exception, metrics: Metrics) -> dict[str, Any]:
     if isinstance(outcome, Exception):
         return {"prediction": None, "problem": describe(outcome, metrics)}
-    return {"prediction": {**_prediction(outcome, top_k), "timing_ms": _stages(outcome)}, "problem": None}
-
-
-def _prediction(outcome: Outcome, top_k: int) -> dict[str, Any]:
-    prediction, picture = outcome.prediction, outcome.picture
-    return {
-        "label": prediction.label,
-        "score": prediction.score,
-        "verdict": prediction.verdict,
-        "unknown_score": prediction.unknown_score,
-        "predictions": prediction.predictions[:top_k],
-        "image": {"width": picture.width, "height": picture.height, "format": picture.format},
-    }
+    return {"prediction": {**outcome.prediction, "timing_ms": _stages(outcome)}, "problem": None}
 
 
 def _stages(outcome: Outcome) -> dict[str, float]:

@@ -19,7 +19,7 @@ from app.errors import ResultsError
 from app.photos import Photo
 
 if TYPE_CHECKING:
-    from model.classifier import Prediction
+    from model.answers import Prediction
 
 _DECIMALS = 6  # of a score; with more, the same photo could differ in the last ones from batch to batch
 _CELLS_AT_ONCE = 1_000_000  # that a Parquet file's rows are gathered to

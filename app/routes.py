@@ -1,7 +1,5 @@
 """The routes for operators and the model's card: thin, each one question to the service."""
 
-import dataclasses
-
 from fastapi import APIRouter, Request, Response, status
 from prometheus_client import CONTENT_TYPE_LATEST
 
@@ -33,7 +31,10 @@ async def health(response: Response, service: MaybeServiceDep) -> HealthAnswer:
         response.status_code = status.HTTP_503_SERVICE_UNAVAILABLE
         return HealthAnswer(status="unavailable", model=None, device=None, uptime_seconds=0)
     return HealthAnswer(
-        status="ready", model=service.checkpoint_id, device=service.device, uptime_seconds=service.uptime_seconds
+        status="ready",
+        model=service.checkpoint_id,
+        device=service.card["device"],
+        uptime_seconds=service.uptime_seconds,
     )
 
 
@@ -44,7 +45,7 @@ async def health(response: Response, service: MaybeServiceDep) -> HealthAnswer:
     responses={status.HTTP_503_SERVICE_UNAVAILABLE: {"model": AliveAnswer, "description": "Restart the process."}},
 )
 async def livez(request: Request, response: Response, settings: SettingsDep) -> AliveAnswer:
-    """Not alive: the inference thread has ended, or a batch has hung in it for `WHISKER_STALL_SECONDS`."""
+    """Not alive: for `WHISKER_STALL_SECONDS` there has been no lane, and none could be started."""
     service: Service | None = request.app.state.service
     if service is None or service.is_alive(settings.stall_seconds):
         return AliveAnswer(status="alive")
@@ -70,28 +71,25 @@ async def readyz(_service: ServiceDep) -> ReadyAnswer:
     responses=problem_responses(errors.NotReadyError),
 )
 async def model_card(service: ServiceDep, settings: SettingsDep) -> ModelCard:
-    checkpoint = service.checkpoint
+    card = service.card
     return ModelCard(
-        name=checkpoint.name,
+        name=card["name"],
         version=service.version,
-        sha256=checkpoint.sha256,
-        device=service.device,
-        engine=service.engine,
-        classes=list(checkpoint.classes),
+        sha256=card["sha256"],
+        device=card["device"],
+        engine=card["engine"],
+        classes=card["classes"],
         input=InputCard(
             formats=list(FORMATS),
             max_body_bytes=settings.max_body_bytes,
             max_pixels=settings.max_pixels,
-            preprocessing=dataclasses.asdict(checkpoint.preprocessing),
+            preprocessing=card["preprocessing"],
         ),
-        network=dataclasses.asdict(checkpoint.network),
-        temperature=checkpoint.temperature,
-        thresholds={
-            "unsure": checkpoint.thresholds.unsure,
-            "unknown": None if checkpoint.novelty is None else UNKNOWN_SCORE,
-        },
-        metrics=dict(checkpoint.metrics),
-        provenance=dict(checkpoint.provenance),
+        network=card["network"],
+        temperature=card["temperature"],
+        thresholds={"unsure": card["unsure"], "unknown": UNKNOWN_SCORE if card["knows_novelty"] else None},
+        metrics=card["metrics"],
+        provenance=card["provenance"],
     )
 
 

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from model.classifier import Verdict
+from model.answers import Verdict
 
 Score = Annotated[float, Field(ge=0, le=1, description="Calibrated probability of the class.", examples=[0.9871])]
 Milliseconds = Annotated[float, Field(ge=0, examples=[1.1])]
@@ -42,7 +42,9 @@ class Stages(Answer):
     """Where a picture's time went, in milliseconds."""
 
     decode: Milliseconds = Field(description="Decoding and resizing the picture.")
-    queue: Milliseconds = Field(description="Waiting for a thread that decodes and for the one that computes.")
+    queue: Milliseconds = Field(
+        description="All other time until the answer was there, such as waiting for a free process."
+    )
     inference: Milliseconds = Field(description="The network's answer for the batch the picture was in.")
 
 

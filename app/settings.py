@@ -65,19 +65,16 @@ class Settings(BaseSettings):
     workers: Annotated[int | Literal["auto"], BeforeValidator(_workers)] = Field(
         default=1, description="Processes that answer; auto takes one for every four cores."
     )
+    lanes: int = Field(
+        default=0,
+        ge=0,
+        le=1024,
+        description="Processes that decode and compute, for each worker; 0 takes one for each of its cores.",
+    )
     threads: int = Field(
-        default=0,
-        ge=0,
-        le=1024,
-        description="CPU threads for inference in each process; 0 takes its share of the cores.",
+        default=0, ge=0, le=1024, description="CPU threads for inference in each lane; 0 takes its share of the cores."
     )
-    decode_threads: int = Field(
-        default=0,
-        ge=0,
-        le=1024,
-        description="Threads that decode pictures in each process; 0 takes its share of the cores.",
-    )
-    max_batch: int = Field(default=8, ge=1, le=32, description="Most pictures the network answers for at once.")
+    max_batch: int = Field(default=4, ge=1, le=32, description="Most pictures a lane is given at once.")
     max_batch_seconds: float = Field(
         default=0.05,
         ge=0.001,
@@ -112,7 +109,7 @@ class Settings(BaseSettings):
         default=10.0, ge=0.001, le=600, description="Longest time from a complete upload to its answer; then 504."
     )
     stall_seconds: float = Field(
-        default=60.0, ge=0.001, le=3600, description="Longest time one batch may compute before /livez reports a stall."
+        default=10.0, ge=0.001, le=3600, description="Longest time a lane may take for a batch before it is replaced."
     )
     log_format: Literal["auto", "json", "text"] = Field(
         default="auto", description="Log lines as json or text; auto is text on a terminal and json elsewhere."

@@ -88,12 +88,11 @@ class Worker:
 
 
 def share_of(settings: Settings, workers: int) -> Settings:
-    """Divide cores and uploads among workers; numbers of threads that were set stay as they are."""
-    threads = max(1, available_cores() // workers)
+    """Divide cores and uploads among workers; a number of lanes that was set stays as it is."""
     return settings.model_copy(
         update={
-            "threads": settings.threads or threads,
-            "decode_threads": settings.decode_threads or threads,
+            "lanes": settings.lanes or max(1, available_cores() // workers),
+            "threads": settings.threads or 1,
             "max_in_flight": math.ceil(settings.max_in_flight / workers),
         }
     )

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from model.answers import ClassScore, Prediction
     from model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-    from model.classifier import Classifier, ClassScore, Prediction, with_golden_answers
+    from model.classifier import Classifier, with_golden_answers
     from model.network import NetworkConfig, build_network
     from model.preprocessing import Picture, Preprocessing
 
@@ -31,8 +32,9 @@ __all__ = [
 ]
 
 _HOMES = {
+    "answers": ("ClassScore", "Prediction"),
     "checkpoint": ("Checkpoint", "load_checkpoint", "save_checkpoint"),
-    "classifier": ("ClassScore", "Classifier", "Prediction", "with_golden_answers"),
+    "classifier": ("Classifier", "with_golden_answers"),
     "network": ("NetworkConfig", "build_network"),
     "preprocessing": ("Picture", "Preprocessing"),
 }

@@ -17,6 +17,7 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any, NoReturn, cast
 
+import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save_file
@@ -86,8 +87,8 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
         tensors[f"{_GOLDEN}picture.{index}"] = torch.frombuffer(bytearray(picture), dtype=torch.uint8)
     tensors[f"{_GOLDEN}probabilities"] = checkpoint.golden.probabilities.contiguous()
     if checkpoint.novelty is not None:
-        tensors[f"{_NOVELTY}prototypes"] = checkpoint.novelty.prototypes.half().contiguous()
-        tensors[f"{_NOVELTY}direction"] = checkpoint.novelty.direction.contiguous()
+        tensors[f"{_NOVELTY}prototypes"] = torch.from_numpy(checkpoint.novelty.prototypes).half()
+        tensors[f"{_NOVELTY}direction"] = torch.from_numpy(checkpoint.novelty.direction)
     header = _to_header(checkpoint)
     header["digest"] = content_digest(header, tensors)
     # One entry only: safetensors writes several in random order, and equal checkpoints shall be equal files.
@@ -251,7 +252,8 @@ def _novelty(numbers: Mapping[str, Any] | None, tensors: Mapping[str, Tensor]) -
     if not isinstance(neighbours, int) or not 1 <= neighbours <= len(prototypes):
         _fail(f"compares with {neighbours!r} prototypes, where it has {len(prototypes)}")
     distance_weight, typical, threshold = (float(value) for value in others)
-    novelty = Novelty(prototypes.float(), direction.float(), neighbours, distance_weight, typical, threshold)
+    arrays = prototypes.float().numpy(), direction.float().numpy()
+    novelty = Novelty(*arrays, neighbours, distance_weight, typical, threshold)
     if not all(math.isfinite(value) for value in (distance_weight, typical, threshold)):
         _fail("has NaN or infinity in its novelty measure")
     return novelty
@@ -287,7 +289,7 @@ def _check_state(checkpoint: Checkpoint) -> None:
 def _check_novelty(novelty: Novelty, features: int) -> None:
     if novelty.prototypes.shape[1] != features:
         _fail(f"has prototypes of {novelty.prototypes.shape[1]} features, where its network has {features}")
-    if not (torch.isfinite(novelty.prototypes).all() and torch.isfinite(novelty.direction).all()):
+    if not (np.isfinite(novelty.prototypes).all() and np.isfinite(novelty.direction).all()):
         _fail("has NaN or infinity in its novelty measure")
 
 

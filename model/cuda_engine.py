@@ -1,15 +1,14 @@
 """The forward pass on an NVIDIA GPU, recorded once for each batch size and replayed: one launch for all layers."""
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from model.engine import FoldedEngine
 from model.network import Network
+from model.torch_engine import FoldedEngine
 
 _WARM_UP_PASSES = 3  # cuDNN and the allocator settle before a recording, as PyTorch's notes on CUDA graphs ask
 
@@ -27,7 +26,7 @@ class _Recording:
 class CudaGraphEngine(FoldedEngine):
     """Run on a GPU in half precision; a batch is filled up to the next size, which costs a GPU next to nothing."""
 
-    pads: ClassVar[bool] = True
+    pads = True
 
     def __init__(self, network: Network, device: str, size: int) -> None:
         dtype = torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
@@ -49,10 +48,11 @@ class CudaGraphEngine(FoldedEngine):
             features = self._features(pictures)
         return _Recording(graph, pinned, pictures, features)
 
-    def _embed(self, batch: NDArray[np.uint8]) -> Tensor:
+    @torch.inference_mode()
+    def _embed(self, batch: NDArray[np.uint8]) -> NDArray[np.float32]:
         count = len(batch)
         recording = self._recordings[next(size for size in self.batch_sizes if size >= count)]
         recording.pinned[:count].copy_(torch.from_numpy(batch))
         recording.pictures.copy_(recording.pinned, non_blocking=True)
         recording.graph.replay()
-        return recording.features[:count].cpu()  # waits for the GPU
+        return recording.features[:count].cpu().numpy()  # waits for the GPU

@@ -1,8 +1,5 @@
 """The device at hand: which one computes, and with how many threads."""
 
-from collections.abc import Generator
-from contextlib import contextmanager
-
 import torch
 
 from model.cores import available_cores
@@ -31,14 +28,3 @@ def use_available_cores(processes: int = 1) -> None:
     `processes` is how many share them.
     """
     torch.set_num_threads(max(1, available_cores() // processes))
-
-
-@contextmanager
-def one_thread() -> Generator[None]:
-    """Compute what is too small to share in one thread: others would wait for the next such bit by spinning."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)

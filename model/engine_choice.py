@@ -12,12 +12,14 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
+from model.answers import softmax
 from model.checkpoint import Checkpoint
-from model.engine import Engine, FoldedEngine, TorchEngine
+from model.engine import Engine
 from model.errors import EngineError
 from model.network import Network
+from model.portable import Program
+from model.torch_engine import FoldedEngine, TorchEngine, head_of
 
 AUTO = "auto"
 MOST_POINTS_LOST = 0.1  # percentage points of accuracy that int8 may cost
@@ -31,13 +33,15 @@ logger = logging.getLogger(__name__)
 class Candidate:
     """A way to compute, by name, the largest difference of a golden probability that it may make, and where to try it.
 
-    `build` raises `EngineError` where the machine or the checkpoint does not allow it.
+    `build` raises `EngineError` where the machine or the checkpoint does not allow it. `program` writes down what the
+    engine runs, if that needs no PyTorch.
     """
 
     name: str
     build: Callable[[Network, Checkpoint, str], Engine]
     tolerance: float
     devices: tuple[str, ...]
+    program: Callable[[Network, Checkpoint], Program] | None = None
 
 
 def _torch(network: Network, _checkpoint: Checkpoint, device: str) -> Engine:
@@ -52,14 +56,20 @@ def _torch_bf16(network: Network, _checkpoint: Checkpoint, device: str) -> Engin
     return FoldedEngine(network, device, torch.bfloat16)
 
 
-def _openvino(network: Network, checkpoint: Checkpoint, device: str, *, int8: bool = False) -> Engine:
-    if device != "cpu":
-        raise EngineError("it computes on the CPU")
-    try:
-        from model.openvino_engine import OpenVinoEngine  # noqa: PLC0415 - an optional dependency
-    except ImportError as exc:
-        raise EngineError("the package openvino is not installed") from exc
-    return OpenVinoEngine(network, checkpoint.preprocessing.size, checkpoint.quantization if int8 else None)
+def _openvino_program(network: Network, checkpoint: Checkpoint) -> Program:
+    from model.openvino_program import write_program  # noqa: PLC0415 - an optional dependency
+
+    return write_program(network, checkpoint.preprocessing.size)
+
+
+def _openvino_int8_program(network: Network, checkpoint: Checkpoint) -> Program:
+    from model.openvino_program import write_program  # noqa: PLC0415 - an optional dependency
+
+    return write_program(network, checkpoint.preprocessing.size, checkpoint.quantization)
+
+
+def _openvino(network: Network, checkpoint: Checkpoint, device: str) -> Engine:
+    return _run_by_openvino(_openvino_program, network, checkpoint, device)
 
 
 def _openvino_int8(network: Network, checkpoint: Checkpoint, device: str) -> Engine:
@@ -71,7 +81,19 @@ def _openvino_int8(network: Network, checkpoint: Checkpoint, device: str) -> Eng
         f"int8 lost {cost.points_lost:.2f} percentage points on the validation photos, and moved probabilities by "
         f"{cost.mean_difference:.4f} on average",
     )
-    return _openvino(network, checkpoint, device, int8=True)
+    return _run_by_openvino(_openvino_int8_program, network, checkpoint, device)
+
+
+def _run_by_openvino(
+    program: Callable[[Network, Checkpoint], Program], network: Network, checkpoint: Checkpoint, device: str
+) -> Engine:
+    if device != "cpu":
+        raise EngineError("it computes on the CPU")
+    try:
+        from model.openvino_engine import OpenVinoEngine  # noqa: PLC0415 - an optional dependency
+    except ImportError as exc:
+        raise EngineError("the package openvino is not installed") from exc
+    return OpenVinoEngine(program(network, checkpoint), head_of(network), threads=torch.get_num_threads())
 
 
 def _cuda_graphs(network: Network, checkpoint: Checkpoint, device: str) -> Engine:
@@ -85,8 +107,8 @@ def _cuda_graphs(network: Network, checkpoint: Checkpoint, device: str) -> Engin
 PLAIN = Candidate("torch", _torch, 0.001, ("cpu", "cuda"))
 _CANDIDATES = (  # fastest first, as measured in docs/adr/0011
     Candidate("cuda-graphs", _cuda_graphs, 0.01, ("cuda",)),
-    Candidate("openvino-int8", _openvino_int8, 0.05, ("cpu",)),
-    Candidate("openvino", _openvino, 0.01, ("cpu",)),
+    Candidate("openvino-int8", _openvino_int8, 0.05, ("cpu",), _openvino_int8_program),
+    Candidate("openvino", _openvino, 0.01, ("cpu",), _openvino_program),
     Candidate("torch-bf16", _torch_bf16, 0.01, ("cpu", "cuda")),
     Candidate("torch-folded", _torch_folded, 0.001, ("cpu", "cuda")),
     PLAIN,
@@ -126,9 +148,9 @@ def choose_engine(
     return plain, PLAIN
 
 
-def _check(candidate: Candidate, probabilities: Tensor, expected: Tensor) -> float:
+def _check(candidate: Candidate, probabilities: NDArray[np.float32], expected: NDArray[np.float32]) -> float:
     """Return the largest difference of a golden probability, if the candidate may make it."""
-    difference = float((probabilities - expected).abs().max())
+    difference = float(np.abs(probabilities - expected).max())
     _require(difference <= candidate.tolerance, f"it moves a golden probability by {difference:.3f}")  # NaN fails too
     return difference
 
@@ -138,8 +160,8 @@ def _require(condition: bool, otherwise: str) -> None:  # noqa: FBT001 - reads a
         raise EngineError(otherwise)
 
 
-def _probabilities(engine: Engine, checkpoint: Checkpoint, pixels: Sequence[NDArray[np.uint8]]) -> Tensor:
-    return torch.softmax(engine.run(pixels).logits / checkpoint.temperature, dim=1)
+def _probabilities(engine: Engine, checkpoint: Checkpoint, pixels: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
+    return softmax(engine.run(pixels).logits, checkpoint.temperature)
 
 
 def _seconds(engine: Engine, pixels: Sequence[NDArray[np.uint8]]) -> float:

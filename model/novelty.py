@@ -11,13 +11,12 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
-from torch.nn import functional
 
 UNKNOWN_SCORE = 0.5  # an `unknown_score` above this gets the verdict "unknown"
 _TYPICAL_SCORE = 0.1  # of a photo in the middle of the validation side
+
+_Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,26 +28,36 @@ class Novelty:
     unknown, `typical` that of a known photo in the middle.
     """
 
-    prototypes: Tensor
-    direction: Tensor
+    prototypes: _Floats
+    direction: _Floats
     neighbours: int
     distance_weight: float
     typical: float
     threshold: float
 
-    def scores(self, features: Tensor) -> NDArray[np.float32]:
+    def scores(self, features: _Floats) -> _Floats:
         """Give features `[N, F]` their unknown scores `[N]`, 0..1: 0.1 is typical of known photos, 0.5 the limit."""
         slope = math.log(1 / _TYPICAL_SCORE - 1) / max(self.threshold - self.typical, 1e-6)
-        scores: NDArray[np.float32] = torch.sigmoid(slope * (self.strangeness(features) - self.threshold)).numpy()
+        # The logistic function, by tanh: exp would overflow.
+        scores: _Floats = 0.5 + 0.5 * np.tanh(np.float32(slope / 2) * (self.strangeness(features) - self.threshold))
         return scores
 
-    def strangeness(self, features: Tensor) -> Tensor:
+    def strangeness(self, features: _Floats) -> _Floats:
         """Measure features `[N, F]` before any threshold: float32 `[N]`."""
-        unit = functional.normalize(features, dim=1)
-        return self.distance_weight * distances(unit, self.prototypes, self.neighbours) + unit @ self.direction
+        unit = normalize(features)
+        far = distances(unit, self.prototypes, self.neighbours)
+        strangeness: _Floats = np.float32(self.distance_weight) * far + unit @ self.direction
+        return strangeness
 
 
-def distances(unit: Tensor, prototypes: Tensor, neighbours: int) -> Tensor:
+def normalize(features: _Floats) -> _Floats:
+    """Bring features `[N, F]` to length one; none at all stay so."""
+    unit: _Floats = features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), np.float32(1e-12))
+    return unit
+
+
+def distances(unit: _Floats, prototypes: _Floats, neighbours: int) -> _Floats:
     """Average the cosine distances 0..2 of unit features `[N, F]` to the nearest of the prototypes `[P, F]`: `[N]`."""
-    nearest = (unit @ prototypes.T).topk(neighbours, dim=1).values
-    return 1 - nearest.mean(1)
+    nearest = np.partition(unit @ prototypes.T, -neighbours, axis=1)[:, -neighbours:]
+    mean: _Floats = 1 - nearest.mean(1)
+    return mean

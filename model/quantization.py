@@ -12,10 +12,10 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn import functional
 
-from model.engine import FoldedEngine
 from model.errors import EngineError
 from model.graph import fold
 from model.network import Network
+from model.torch_engine import FoldedEngine
 
 _LEVELS = 255  # steps of an activation's 8 bits
 _LARGEST_WEIGHT = 127  # symmetric, so that 0 stays 0 and -w mirrors w

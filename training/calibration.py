@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from model.answers import softmax
 from model.quantization import Quantization, Range
 from training.metrics import upper_bound
 
@@ -47,10 +47,14 @@ def fit_temperature(logits: Tensor, labels: Tensor) -> float:
 
 
 def int8_cost(
-    ranges: Mapping[str, Range], int8: Tensor, float32: Tensor, labels: NDArray[np.int64], temperature: float
+    ranges: Mapping[str, Range],
+    int8: NDArray[np.float32],
+    float32: NDArray[np.float32],
+    labels: NDArray[np.int64],
+    temperature: float,
 ) -> Quantization:
     """Compare logits `[N, classes]` of int8 and of float32 for the same photos."""
-    answers, expected = (torch.softmax(logits / temperature, 1).numpy() for logits in (int8, float32))
+    answers, expected = softmax(int8, temperature), softmax(float32, temperature)
     lost = int((expected.argmax(1) == labels).sum()) - int((answers.argmax(1) == labels).sum())
     return Quantization(ranges, 100 * lost / len(labels), float(np.abs(answers - expected).mean()))
 

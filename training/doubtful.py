@@ -14,9 +14,10 @@ from rich.table import Table
 from rich.text import Text
 from torch import Tensor
 
+from model.answers import Outputs, softmax
 from model.classifier import Classifier
-from model.engine import Outputs, TorchEngine
 from model.network import ResidualNetwork
+from model.torch_engine import TorchEngine
 from training.data import PhotoFolder, printable
 from training.doubt import find_doubtful, label_distances
 from training.errors import TrainingError
@@ -56,9 +57,10 @@ class DoubtfulFolder:
 def doubt_folder(classifier: Classifier, folder: PhotoFolder, limit: int, progress: Progress) -> DoubtfulFolder:
     """Find the `limit` most doubtful labels of `folder`; raise `DatasetError` where the checkpoint does not fit it."""
     result = run_folder(classifier, folder, _early_features(classifier), progress)
-    logits = torch.cat([outputs.logits for outputs in result.answers])
-    probabilities = torch.softmax(logits / classifier.checkpoint.temperature, dim=1).numpy()
-    distances = label_distances(torch.cat([outputs.features for outputs in result.answers]), result.labels)
+    logits = np.concatenate([outputs.logits for outputs in result.answers])
+    probabilities = softmax(logits, classifier.checkpoint.temperature)
+    features = torch.from_numpy(np.concatenate([outputs.features for outputs in result.answers]))
+    distances = label_distances(features, result.labels)
     doubts = find_doubtful(probabilities, result.labels, distances)
     photos = []
     for index in doubts.order[:limit].tolist():
@@ -93,7 +95,7 @@ def _early_features(classifier: Classifier) -> Callable[[list[NDArray[np.uint8]]
     def run(pixels: list[NDArray[np.uint8]]) -> Outputs:
         seen.clear()
         outputs = engine.run(pixels)
-        return Outputs(outputs.logits, torch.cat(seen)) if seen else outputs
+        return Outputs(outputs.logits, torch.cat(seen).numpy()) if seen else outputs
 
     return run
 

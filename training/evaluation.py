@@ -9,7 +9,8 @@ from typing import Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from model.classifier import Classifier, Scores, Verdict
+from model.answers import Scores, Verdict
+from model.classifier import Classifier
 from model.errors import PictureError
 from model.photo import read_photo
 from training.data import PhotoFile, PhotoFolder, batched, find_photos, printable

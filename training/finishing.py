@@ -14,12 +14,13 @@ from torch import Tensor
 from torch.nn import functional
 
 from model import Checkpoint, Classifier
+from model.answers import Outputs, Scores, Verdict, softmax
 from model.checkpoint import Thresholds
-from model.classifier import Scores, Verdict
-from model.engine import Engine, Outputs, TorchEngine
+from model.engine import Engine
 from model.network import Network, build_network, count_multiply_adds
 from model.novelty import UNKNOWN_SCORE
 from model.quantization import Quantization, SimulatedInt8Engine, measure_ranges
+from model.torch_engine import TorchEngine
 from training.calibration import Choice, choose_unsure_threshold, fit_temperature, int8_cost
 from training.data import batched
 from training.dataset import Dataset
@@ -71,13 +72,13 @@ def finish(
         validation = _run(engine, dataset.validation, size, task)
         known = _run(engine, train, size, task)
         unlike = None if outliers is None else _run(engine, outliers, size, task)
-    temperature = fit_temperature(validation.logits, torch.from_numpy(dataset.validation.labels))
+    temperature = fit_temperature(torch.from_numpy(validation.logits), torch.from_numpy(dataset.validation.labels))
     fit = fit_novelty(
-        known.features,
+        torch.from_numpy(known.features),
         train.labels,
-        validation.features,
+        torch.from_numpy(validation.features),
         false_alarms=promises.false_alarms,
-        outliers=None if unlike is None else unlike.features,
+        outliers=None if unlike is None else torch.from_numpy(unlike.features),
         folds=None if outliers is None else outliers.groups,
     )
     quantization = _quantize(
@@ -90,7 +91,7 @@ def finish(
     classifier = Classifier(checkpoint, device)
     scores, speed = _measure(classifier, dataset.test, progress)
     evaluation = evaluate_probabilities(scores.probabilities, dataset.test.labels)
-    on_validation = evaluate_probabilities(_softmax(validation.logits, temperature), dataset.validation.labels)
+    on_validation = evaluate_probabilities(softmax(validation.logits, temperature), dataset.validation.labels)
     metrics = {
         "validation": on_validation.to_json(),
         "test": evaluation.to_json(),
@@ -115,7 +116,7 @@ def _run(engine: Engine, side: Side | Outliers, size: int, task: Task) -> Output
     for x in _pictures(side, size):
         outputs.append(engine.run(list(x.numpy())))
         task.advance(len(x))
-    return Outputs(torch.cat([o.logits for o in outputs]), torch.cat([o.features for o in outputs]))
+    return Outputs(np.concatenate([o.logits for o in outputs]), np.concatenate([o.features for o in outputs]))
 
 
 def _pictures(side: Side | Outliers, size: int) -> Iterator[Tensor]:
@@ -148,16 +149,11 @@ def _quantize(
 
 def _choose_unsure(draft: Checkpoint, validation: Outputs, labels: NDArray[np.int64], promises: Promises) -> Choice:
     """Choose the threshold of "unsure" among the validation photos that are not called unknown."""
-    probabilities = _softmax(validation.logits, draft.temperature)
+    probabilities = softmax(validation.logits, draft.temperature)
     if draft.novelty is not None:
         familiar = draft.novelty.scores(validation.features) <= UNKNOWN_SCORE
         probabilities, labels = probabilities[familiar], labels[familiar]
     return choose_unsure_threshold(probabilities, labels, promises.precision)
-
-
-def _softmax(logits: Tensor, temperature: float) -> NDArray[np.float32]:
-    probabilities: NDArray[np.float32] = torch.softmax(logits / temperature, 1).numpy()
-    return probabilities
 
 
 def _warn(fit: NoveltyFit, unsure: Choice, outliers: int, promises: Promises, progress: Progress) -> None:

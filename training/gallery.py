@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from model.classifier import Classifier, Scores
+from model.answers import Scores
+from model.classifier import Classifier
 from model.novelty import UNKNOWN_SCORE
 from training.data import find_photos, printable
 from training.doubt import find_doubtful

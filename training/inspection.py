@@ -23,7 +23,7 @@ def evaluate(
     from rich.console import Console  # noqa: PLC0415
 
     from model import Classifier  # noqa: PLC0415
-    from model.classifier import VERDICTS  # noqa: PLC0415
+    from model.answers import VERDICTS  # noqa: PLC0415
     from model.device import use_available_cores  # noqa: PLC0415
     from training.evaluation import evaluate_folder  # noqa: PLC0415
     from training.progress import Progress  # noqa: PLC0415

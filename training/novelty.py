@@ -50,12 +50,12 @@ def fit_novelty(
         return _with_threshold(base, validation, false_alarms)
     if len(outliers) < FEWEST_OUTLIERS or folds is None:
         fit = _with_threshold(base, validation, false_alarms)
-        return replace(fit, outlier_scores=fit.novelty.scores(outliers))
+        return replace(fit, outlier_scores=fit.novelty.scores(outliers.numpy()))
     held_out = np.empty(len(outliers), np.float32)
     for fold in np.unique(folds % _FOLDS):
         kept = torch.from_numpy(folds % _FOLDS != fold)
         part = _with_threshold(_add_direction(base, unit, outliers[kept]), validation, false_alarms)
-        held_out[~kept.numpy()] = part.novelty.scores(outliers[~kept])
+        held_out[~kept.numpy()] = part.novelty.scores(outliers[~kept].numpy())
     whole = _with_threshold(_add_direction(base, unit, outliers), validation, false_alarms)
     return replace(whole, outlier_scores=held_out)
 
@@ -66,8 +66,8 @@ def _distance_measure(unit: Tensor, labels: NDArray[np.int64]) -> Novelty:
         _cluster(unit[torch.from_numpy(labels == label)], most=max(1, _PROTOTYPES // len(classes))) for label in classes
     ]
     neighbours = min(_NEIGHBOURS, *(len(own) for own in prototypes))
-    rounded = torch.cat(prototypes).half().float()  # as a checkpoint keeps them
-    direction = torch.zeros(unit.shape[1])
+    rounded = torch.cat(prototypes).half().float().numpy()  # as a checkpoint keeps them
+    direction = np.zeros(unit.shape[1], np.float32)
     return Novelty(rounded, direction, neighbours, distance_weight=1.0, typical=0.0, threshold=0.0)
 
 
@@ -99,11 +99,12 @@ def _add_direction(base: Novelty, known_unit: Tensor, outliers: Tensor) -> Novel
     weights = torch.where(targets > 0, 0.5 / len(other_unit), 0.5 / len(known_unit))
     deviation = inputs.std(0).clamp(min=1e-9)
     coefficients = _logistic_regression((inputs - inputs.mean(0)) / deviation, targets, weights) / deviation
-    return replace(base, direction=coefficients[:-1].float(), distance_weight=float(coefficients[-1]))
+    return replace(base, direction=coefficients[:-1].float().numpy(), distance_weight=float(coefficients[-1]))
 
 
 def _regressors(base: Novelty, unit: Tensor) -> Tensor:
-    return torch.cat([unit, distances(unit, base.prototypes, base.neighbours)[:, None]], dim=1)
+    far = torch.from_numpy(distances(unit.numpy(), base.prototypes, base.neighbours))
+    return torch.cat([unit, far[:, None]], dim=1)
 
 
 def _logistic_regression(inputs: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
@@ -124,7 +125,7 @@ def _logistic_regression(inputs: Tensor, targets: Tensor, weights: Tensor) -> Te
 
 
 def _with_threshold(measure: Novelty, validation: Tensor, false_alarms: float) -> NoveltyFit:
-    strangeness = measure.strangeness(validation).numpy()
+    strangeness = measure.strangeness(validation.numpy())
     choice: Choice = choose_unknown_threshold(strangeness, false_alarms)
     fitted = replace(measure, typical=float(np.median(strangeness)), threshold=choice.threshold)
     return NoveltyFit(fitted, choice.promised, None)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 import torch
 from fastapi import FastAPI
@@ -75,8 +76,10 @@ def strict(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Write the tiny checkpoint with a measure of novelty that knows nothing but one direction of its features."""
     checkpoint = load_checkpoint(tiny)
     features = checkpoint.state["fc.weight"].shape[1]
-    prototypes = -torch.ones(1, features) / features**0.5  # features are never negative, so none is like this
-    novelty = Novelty(prototypes, torch.zeros(features), neighbours=1, distance_weight=1, typical=0.1, threshold=0.5)
+    # Features are never negative, so none is like this.
+    prototypes = np.full((1, features), -1 / features**0.5, np.float32)
+    none = np.zeros(features, np.float32)
+    novelty = Novelty(prototypes, none, neighbours=1, distance_weight=1, typical=0.1, threshold=0.5)
     path = tmp_path_factory.mktemp("checkpoints") / "strict.safetensors"
     save_checkpoint(dataclasses.replace(checkpoint, novelty=novelty), path)
     return path
@@ -103,7 +106,7 @@ def fragile(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def settings(tiny: Path) -> Settings:
-    return Settings(checkpoint=tiny, device="cpu", threads=1, decode_threads=2)
+    return Settings(checkpoint=tiny, device="cpu", threads=1, lanes=1)
 
 
 @pytest.fixture(scope="session")

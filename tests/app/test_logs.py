@@ -56,7 +56,7 @@ async def test_start_tells_what_serves(serving: Serving, settings: Settings) -> 
     async with serving():
         pass
     (line,) = [line for line in _records(stream) if line["logger"] == "app.service"]
-    assert (line["checkpoint"], line["device"], line["threads"], line["decode_threads"]) == ("tiny", "cpu", 1, 2)
+    assert (line["checkpoint"], line["device"], line["lanes"], line["max_batch"]) == ("tiny", "cpu", 1, 4)
 
 
 def test_an_exception_stays_on_its_json_line() -> None:

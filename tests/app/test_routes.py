@@ -1,21 +1,18 @@
 """The routes: their answers, and their agreement with the OpenAPI document."""
 
 import asyncio
+import shutil
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 
-from app.batching import Batcher
-from app.decoding import Decoders
 from app.main import create_app
-from app.metrics import Metrics
 from app.schemas import BatchAnswer, PredictionAnswer
-from app.service import Service
 from app.settings import Settings
 from model import Classifier, load_checkpoint
 from tests.app.conftest import Serving, connected, picture
-from tests.app.test_batching import HeldClassifier
 from tests.app.test_problems import assert_problem
 
 pytestmark = pytest.mark.anyio
@@ -110,27 +107,26 @@ async def test_before_loading_it_is_alive_but_not_ready(settings: Settings) -> N
         assert response.json() == {"status": "unavailable", "model": None, "device": None, "uptime_seconds": 0}
 
 
-async def test_a_hung_batch_and_an_ended_thread_are_not_alive(settings: Settings) -> None:
-    app = create_app(settings.model_copy(update={"stall_seconds": 0.001}))
-    classifier = HeldClassifier.load(settings.checkpoint)
-    metrics: Metrics = app.state.metrics
-    batcher = Batcher(lambda: classifier, max_batch=8, max_batch_seconds=60, metrics=metrics)
-    await batcher.start()
-    decoders = Decoders(classifier.preprocessing, threads=1, max_pixels=settings.max_pixels, decoded=batcher.put)
-    app.state.service = Service(classifier, decoders, batcher, metrics, deadline_seconds=10)
-    async with connected(app) as client:
-        prediction = asyncio.create_task(client.post("/predict", files={"file": ("a.png", picture())}))
-        await asyncio.to_thread(classifier.entered.wait)
-        while (alive := await client.get("/livez")).status_code == 200:
-            pass  # until a millisecond is over
-        assert (alive.status_code, alive.json()) == (503, {"status": "stalled"})
-        classifier.let_go.set()
-        assert (await prediction).status_code == 200
-        assert (await client.get("/livez")).status_code == 200
-        await batcher.close()
-        decoders.close()
-        assert (await client.get("/livez")).status_code == 503
+async def answer_of_status(status: int, client: httpx.AsyncClient, path: str) -> httpx.Response:
+    while (response := await client.get(path)).status_code != status:  # noqa: ASYNC110 - nobody tells
+        await asyncio.sleep(0.005)
+    return response
+
+
+async def test_lanes_that_cannot_be_replaced_are_not_alive(settings: Settings, tiny: Path, tmp_path: Path) -> None:
+    checkpoint = tmp_path / "moved.safetensors"
+    shutil.copy(tiny, checkpoint)
+    app = create_app(settings.model_copy(update={"checkpoint": checkpoint, "engine": "torch", "stall_seconds": 0.1}))
+    others = set(psutil.Process().children())
+    async with app.router.lifespan_context(app), connected(app) as client:
+        checkpoint.unlink()
+        (lane,) = set(psutil.Process().children()) - others
+        lane.kill()
+        assert (await answer_of_status(503, client, "/livez")).json() == {"status": "stalled"}
         assert (await client.get("/readyz")).status_code == 503
+        shutil.copy(tiny, checkpoint)
+        await answer_of_status(200, client, "/readyz")
+        assert (await client.get("/livez")).status_code == 200
 
 
 async def test_model_card_tells_what_the_file_holds(client: httpx.AsyncClient, tiny: Path) -> None:

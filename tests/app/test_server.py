@@ -69,6 +69,12 @@ def test_supervisor_needs_nothing_heavy() -> None:
     assert not {"torch", "numpy", "PIL", "fastapi", "uvicorn"} & set(ended.stdout.split())
 
 
+def test_process_that_speaks_http_needs_no_pytorch() -> None:
+    script = "import app.process, sys; print(*sys.modules)"
+    ended = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)  # noqa: S603 - as above
+    assert not {"torch", "openvino"} & set(ended.stdout.split())
+
+
 def test_taken_port_is_one_sentence() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

@@ -6,15 +6,15 @@ from app.settings import Settings
 from app.worker import share_of
 
 
-@pytest.mark.parametrize(("cores", "workers", "threads", "in_flight"), [(8, 2, 4, 32), (7, 3, 2, 22), (1, 2, 1, 32)])
+@pytest.mark.parametrize(("cores", "workers", "lanes", "in_flight"), [(8, 2, 4, 32), (7, 3, 2, 22), (1, 2, 1, 32)])
 def test_cores_and_uploads_are_divided(
-    cores: int, workers: int, threads: int, in_flight: int, monkeypatch: pytest.MonkeyPatch
+    cores: int, workers: int, lanes: int, in_flight: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("app.worker.available_cores", lambda: cores)
     share = share_of(Settings(max_in_flight=64), workers)
-    assert (share.threads, share.decode_threads, share.max_in_flight) == (threads, threads, in_flight)
+    assert (share.lanes, share.threads, share.max_in_flight) == (lanes, 1, in_flight)
 
 
-def test_numbers_of_threads_that_were_set_stay() -> None:
-    share = share_of(Settings(threads=3, decode_threads=5), 2)
-    assert (share.threads, share.decode_threads) == (3, 5)
+def test_numbers_that_were_set_stay() -> None:
+    share = share_of(Settings(threads=3, lanes=5), 2)
+    assert (share.threads, share.lanes) == (3, 5)

@@ -124,8 +124,8 @@ def novelty_for(checkpoint: Checkpoint, *, familiar: bool) -> Novelty:
     """Make a measure of novelty whose only prototype is what the network sees in `PICTURE`, or its opposite."""
     classifier = Classifier(checkpoint)
     x = torch.from_numpy(classifier.preprocessing.decode(PICTURE)).permute(2, 0, 1)[None].float() / 255
-    seen = functional.normalize(classifier.network.embed(x), dim=1)
-    direction = torch.zeros(seen.shape[1])
+    seen = functional.normalize(classifier.network.embed(x), dim=1).numpy()
+    direction = np.zeros(seen.shape[1], np.float32)
     return Novelty(seen if familiar else -seen, direction, neighbours=1, distance_weight=1, typical=0.1, threshold=0.5)
 
 

@@ -2,21 +2,21 @@ import math
 
 import numpy as np
 import pytest
-import torch
-from torch import Tensor
-from torch.nn import functional
+from numpy.typing import NDArray
 
-from model.novelty import UNKNOWN_SCORE, Novelty, distances
+from model.novelty import UNKNOWN_SCORE, Novelty, distances, normalize
 
-EAST, NORTH, UP = torch.eye(3)
+Floats = NDArray[np.float32]
+
+EAST, NORTH, UP = np.eye(3, dtype=np.float32)
 
 
-def novelty(neighbours: int = 1, direction: Tensor | None = None, distance_weight: float = 1.0) -> Novelty:
+def novelty(neighbours: int = 1, direction: Floats | None = None, distance_weight: float = 1.0) -> Novelty:
     """Know what points east or north."""
-    prototypes = torch.stack([EAST, NORTH])
+    prototypes = np.stack([EAST, NORTH])
     return Novelty(
         prototypes,
-        torch.zeros(3) if direction is None else direction,
+        np.zeros(3, np.float32) if direction is None else direction,
         neighbours,
         distance_weight,
         typical=0.05,
@@ -24,14 +24,14 @@ def novelty(neighbours: int = 1, direction: Tensor | None = None, distance_weigh
     )
 
 
-def features_at(distance: float) -> Tensor:
+def features_at(distance: float) -> Floats:
     """Make unit features at this cosine distance from `EAST`, and further from `NORTH`."""
     cosine = 1 - distance
-    return torch.stack([cosine * EAST + math.sqrt(1 - cosine**2) * UP])
+    return np.stack([cosine * EAST + math.sqrt(1 - cosine**2) * UP]).astype(np.float32)
 
 
 def test_known_features_score_low_and_strange_ones_high() -> None:
-    known, strange, opposite = novelty().scores(torch.stack([EAST, UP, -EAST]))
+    known, strange, opposite = novelty().scores(np.stack([EAST, UP, -EAST]))
     assert known < 0.1
     assert strange > 0.99
     assert opposite >= strange
@@ -43,36 +43,35 @@ def test_typical_and_limit_score_as_documented(distance: float, score: float) ->
 
 
 def test_length_of_features_means_nothing() -> None:
-    features = torch.tensor([[0.3, 0.4, 0.5], [1.0, 0.0, 0.2]])
+    features = np.array([[0.3, 0.4, 0.5], [1.0, 0.0, 0.2]], np.float32)
     np.testing.assert_allclose(novelty().scores(features), novelty().scores(100 * features), atol=1e-6)
 
 
 def test_distance_is_the_mean_over_the_nearest_few() -> None:
-    between = functional.normalize((EAST + 0.5 * NORTH)[None])
-    prototypes = torch.stack([EAST, NORTH, -EAST])
+    between = normalize((EAST + 0.5 * NORTH)[None])
+    prototypes = np.stack([EAST, NORTH, -EAST])
     near, second = 1 - float(between[0] @ EAST), 1 - float(between[0] @ NORTH)
-    assert float(distances(between, prototypes, 1)) == pytest.approx(near)
-    assert float(distances(between, prototypes, 2)) == pytest.approx((near + second) / 2)
-    assert float(distances(between, prototypes, 3)) == pytest.approx((near + second + 2 - near) / 3)
+    assert distances(between, prototypes, 1).item() == pytest.approx(near)
+    assert distances(between, prototypes, 2).item() == pytest.approx((near + second) / 2)
+    assert distances(between, prototypes, 3).item() == pytest.approx((near + second + 2 - near) / 3)
 
 
 def test_direction_adds_to_the_distance_by_its_weight() -> None:
-    measure = novelty(direction=torch.tensor([0.0, 0.0, 2.0]), distance_weight=0.5)
-    strangeness = measure.strangeness(torch.stack([EAST, 7 * UP]))
+    measure = novelty(direction=np.array([0.0, 0.0, 2.0], np.float32), distance_weight=0.5)
+    strangeness = measure.strangeness(np.stack([EAST, 7 * UP]))
     assert strangeness.tolist() == pytest.approx([0.0, 0.5 * 1 + 2])
 
 
 def test_scores_rise_with_strangeness_and_stay_in_range() -> None:
-    generator = torch.Generator().manual_seed(0)
-    features = torch.randn((200, 3), generator=generator)
-    order = novelty(neighbours=2).strangeness(features).argsort()
-    scores = novelty(neighbours=2).scores(features[order])
+    features = np.random.default_rng(0).standard_normal((200, 3), np.float32)
+    order = novelty().strangeness(features).argsort()
+    scores = novelty().scores(features[order])
     assert scores.dtype == np.float32
     assert (np.diff(scores) >= -1e-6).all()
     assert 0 <= scores.min() < UNKNOWN_SCORE < scores.max() <= 1
 
 
 def test_threshold_at_the_typical_still_gives_finite_scores() -> None:
-    flat = Novelty(EAST[None], torch.zeros(3), 1, 1.0, typical=0.2, threshold=0.2)
-    assert np.isfinite(flat.scores(torch.stack([EAST, UP]))).all()
-    assert flat.scores(torch.stack([EAST, UP])).tolist() == pytest.approx([0, 1])
+    flat = Novelty(EAST[None], np.zeros(3, np.float32), 1, 1.0, typical=0.2, threshold=0.2)
+    assert np.isfinite(flat.scores(np.stack([EAST, UP]))).all()
+    assert flat.scores(np.stack([EAST, UP])).tolist() == pytest.approx([0, 1])

@@ -13,7 +13,7 @@ from PIL import Image
 from rich.console import Console
 
 from model import Classifier, load_checkpoint
-from model.classifier import Scores
+from model.answers import Scores
 from model.network import count_multiply_adds
 from model.novelty import UNKNOWN_SCORE
 from tests.conftest import TINY

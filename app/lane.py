@@ -1,0 +1,202 @@
+"""A lane: a process that decodes pictures and computes their answers, one batch after the other. Knows no HTTP.
+
+`python -m app.lane FD` talks over the socket FD with the service that started it (`app.lanes`). Down come an `Order`,
+pickled, and then batches; up come JSON documents, which cannot harm the service even if a hostile picture has taken
+this process over. Every message but a batch is a frame: its length, then its bytes.
+"""
+
+import contextlib
+import gc
+import json
+import os
+import pickle
+import signal
+import socket
+import struct
+import sys
+import time
+import traceback
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from io import BufferedReader
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from model.answers import Prediction
+from model.errors import PictureError, WhiskerError
+from model.portable import Portable
+from model.predictor import Predictor
+from model.preprocessing import Picture, Preprocessing
+
+if TYPE_CHECKING:
+    from model.classifier import Classifier
+
+LENGTH = struct.Struct("<I")  # of a frame in bytes, or of a batch in pictures
+PICTURE = struct.Struct("<II")  # how many classes to list, and the file's length in bytes
+_NICENESS = 5  # the service itself goes first: it keeps all lanes busy
+
+Document = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a lane shall do: be what is `portable`, or, without it, load the checkpoint."""
+
+    checkpoint: Path
+    device: str
+    engine: str
+    threads: int
+    max_batch: int
+    max_pixels: int
+    log_format: str
+    log_level: str
+    portable: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A predictor that is ready, the seconds a batch of each size takes, and what the service wants to know of it."""
+
+    predictor: Predictor
+    batch_seconds: dict[int, float]
+    card: Document | None = None
+    portable: bytes = b""
+
+
+def main() -> None:
+    """Serve the socket whose number is the only argument until it is closed."""
+    for name in (signal.SIGINT, signal.SIGTERM):  # both are for the service, which closes the socket in its time
+        signal.signal(name, signal.SIG_IGN)
+    with socket.socket(fileno=int(sys.argv[1])) as connection, contextlib.suppress(ConnectionError):
+        serve(connection)
+
+
+def serve(connection: socket.socket) -> None:
+    """Open what the order asks for, say so or why not, and answer batches until the other side hangs up."""
+    requests = connection.makefile("rb")
+    order: Order = pickle.loads(_read_frame(requests))  # noqa: S301 - from the process that started this one
+    try:
+        opened = _load(order) if order.portable is None else _unpack(order, order.portable)
+    except WhiskerError as exc:
+        send_frame(connection, json.dumps({"failed": [type(exc).__name__, str(exc)]}).encode())
+        return
+    ready = {"batch_seconds": opened.batch_seconds, "card": opened.card}
+    send_frame(connection, json.dumps({"ready": ready}).encode())
+    send_frame(connection, opened.portable)
+    predictor, max_pixels = opened.predictor, order.max_pixels
+    del order, opened  # they hold the network once more
+    gc.collect()
+    gc.freeze()
+    os.nice(_NICENESS)
+    while batch := _read_batch(requests):
+        send_frame(connection, json.dumps(_answer(predictor, batch, max_pixels)).encode())
+
+
+def send_frame(connection: socket.socket, content: bytes) -> None:
+    connection.sendall(LENGTH.pack(len(content)) + content)
+
+
+def _load(order: Order) -> Opened:
+    """Load the checkpoint with PyTorch, choosing its engine."""
+    import torch  # noqa: PLC0415 - most lanes do without
+
+    from app.logs import configure_logging  # noqa: PLC0415
+    from model.classifier import Classifier  # noqa: PLC0415
+
+    configure_logging(order)
+    torch.set_num_threads(order.threads)
+    classifier = Classifier.load(order.checkpoint, order.device, engine=order.engine)
+    portable = classifier.portable()
+    packed = b"" if portable is None else pickle.dumps(portable)
+    return Opened(classifier, dict(classifier.batch_seconds), _card(classifier), packed)
+
+
+def _unpack(order: Order, packed: bytes) -> Opened:
+    portable: Portable = pickle.loads(packed)  # noqa: S301 - from a lane that has seen no upload
+    return Opened(*portable.open(threads=order.threads, largest=order.max_batch))
+
+
+def _card(classifier: "Classifier") -> Document:
+    """Describe the checkpoint, as JSON can."""
+    checkpoint = classifier.checkpoint
+    return {
+        "name": checkpoint.name,
+        "sha256": checkpoint.sha256,
+        "device": classifier.device,
+        "engine": classifier.engine,
+        "classes": checkpoint.classes,
+        "preprocessing": asdict(checkpoint.preprocessing),
+        "network": asdict(checkpoint.network),
+        "temperature": checkpoint.temperature,
+        "unsure": checkpoint.thresholds.unsure,
+        "knows_novelty": checkpoint.novelty is not None,
+        "metrics": checkpoint.metrics,
+        "provenance": checkpoint.provenance,
+    }
+
+
+def _read_frame(requests: BufferedReader) -> bytes:
+    return _read(requests, LENGTH.unpack(_read(requests, LENGTH.size))[0])
+
+
+def _read_batch(requests: BufferedReader) -> list[tuple[int, bytes]]:
+    """Read a batch of pictures with how many classes to list for each; empty when the other side has hung up."""
+    start = requests.read(LENGTH.size)
+    if len(start) < LENGTH.size:
+        return []
+    heads = PICTURE.iter_unpack(_read(requests, LENGTH.unpack(start)[0] * PICTURE.size))
+    return [(top_k, _read(requests, length)) for top_k, length in [*heads]]
+
+
+def _read(requests: BufferedReader, length: int) -> bytes:
+    content = requests.read(length)
+    if len(content) < length:
+        raise ConnectionResetError("The service hung up in the middle of a message.")
+    return content
+
+
+def _answer(predictor: Predictor, batch: Sequence[tuple[int, bytes]], max_pixels: int) -> Document:
+    """Decode a batch, and compute answers for what could be decoded."""
+    read = [_decode(predictor.preprocessing, data, max_pixels) for _, data in batch]
+    started = time.perf_counter()
+    found: Iterator[Prediction | Exception] = iter(
+        predictor.predict_each([picture.pixels for picture, _ in read if isinstance(picture, Picture)])
+    )
+    seconds = time.perf_counter() - started
+    answers = []
+    for (top_k, _), (picture, decode_seconds) in zip(batch, read, strict=True):
+        outcome = next(found) if isinstance(picture, Picture) else picture
+        answers.append(_document(outcome, picture, top_k) | {"decode_seconds": decode_seconds})
+    return {"answers": answers, "inference_seconds": seconds}
+
+
+def _decode(preprocessing: Preprocessing, data: bytes, max_pixels: int) -> tuple[Picture | Exception, float]:
+    started = time.perf_counter()
+    try:
+        picture: Picture | Exception = preprocessing.read(data, max_pixels=max_pixels)
+    except Exception as exc:  # noqa: BLE001 - whatever it is, it is this picture's alone
+        picture = exc
+    return picture, time.perf_counter() - started
+
+
+def _document(outcome: Prediction | Exception, picture: Picture | Exception, top_k: int) -> Document:
+    """Write an answer as it goes to the client, or what went wrong: for errors of our own their name and sentence."""
+    if isinstance(outcome, PictureError):
+        return {"refused": [type(outcome).__name__, str(outcome)]}
+    if isinstance(outcome, Exception):
+        return {"failure": "".join(traceback.format_exception(outcome))}
+    assert isinstance(picture, Picture)  # noqa: S101 - only a decoded picture has a prediction
+    return {
+        "prediction": {
+            "label": outcome.label,
+            "score": outcome.score,
+            "verdict": outcome.verdict,
+            "unknown_score": outcome.unknown_score,
+            "predictions": [asdict(score) for score in outcome.predictions[:top_k]],
+            "image": {"width": picture.width, "height": picture.height, "format": picture.format},
+        }
+    }
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,148 @@
+"""One lane's process, and the connection to it."""
+
+import asyncio
+import os
+import pickle
+import socket
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from pydantic_core import from_json
+
+from app.errors import WorkerError
+from app.jobs import Job
+from app.lane import LENGTH, PICTURE, Order
+from model import errors
+from model.errors import WhiskerError
+
+_SOCKET_BYTES = 2_000_000  # a batch of photos goes through at once
+_POLL_SECONDS = 0.01
+_PROGRAM = "app.lane"
+
+
+class LaneProcess(asyncio.Protocol):
+    """Talk to one `app.lane`; `on_answer` is given the answer to its oldest batch, `on_end` is told of its end."""
+
+    _transport: asyncio.Transport
+    _process: "subprocess.Popen[bytes]"
+
+    def __init__(
+        self, on_answer: Callable[["LaneProcess", bytes], None], on_end: Callable[["LaneProcess"], None]
+    ) -> None:
+        self._on_answer, self._on_end = on_answer, on_end
+        self.batches: deque[list[Job]] = deque()
+        self.bytes = 0  # of the pictures in the batches
+        self._busy_since = 0.0
+        self._received = bytearray()
+        self._ready: asyncio.Future[tuple[dict[str, Any], bytes]] = asyncio.get_running_loop().create_future()
+        self._documents: list[dict[str, Any]] = []
+
+    async def open(self, order: Order) -> tuple[dict[str, Any], bytes]:
+        """Start the process; return what it says once it can answer, and what another needs to be like it, if it can.
+
+        Raises the `WhiskerError` that it fails with.
+        """
+        ours, theirs = socket.socketpair()
+        with theirs:
+            for end in (ours, theirs):
+                end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SOCKET_BYTES)
+            self._process = await asyncio.to_thread(_start, theirs)
+        try:
+            await asyncio.get_running_loop().create_connection(lambda: self, sock=ours)
+            packed = pickle.dumps(order)
+            self._transport.write(LENGTH.pack(len(packed)) + packed)
+            return await self._ready
+        except BaseException:
+            await self.end(0)
+            raise
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def is_stalled(self, seconds: float) -> bool:
+        """Tell whether one batch has taken more than `seconds`."""
+        return bool(self.batches) and time.perf_counter() - self._busy_since > seconds
+
+    def send(self, jobs: list[Job]) -> None:
+        """Let the process answer for a batch, after those it has."""
+        if not self.batches:
+            self._busy_since = time.perf_counter()
+        self.batches.append(jobs)
+        self.bytes += sum(len(job.data) for job in jobs)
+        heads = [PICTURE.pack(job.top_k, len(job.data)) for job in jobs]
+        self._transport.write(b"".join([LENGTH.pack(len(jobs)), *heads, *(job.data for job in jobs)]))
+
+    def kill(self) -> None:
+        """End the process, whatever it is doing."""
+        self._process.kill()
+
+    async def end(self, seconds: float) -> int:
+        """Hang up, see to it that the process ends, within `seconds` by itself, and return its exit code."""
+        self._transport.close()
+        deadline = time.perf_counter() + seconds
+        while (code := self._process.poll()) is None:
+            if time.perf_counter() >= deadline:
+                self._process.kill()
+            await asyncio.sleep(_POLL_SECONDS)
+        return code
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport  # type: ignore[assignment]  # of a stream
+
+    def data_received(self, data: bytes) -> None:
+        self._received += data
+        for frame in self._frames():
+            if self._ready.done():
+                self.bytes -= sum(len(job.data) for job in self.batches[0])
+                self._busy_since = time.perf_counter()
+                self._on_answer(self, frame)
+            else:
+                self._hear(frame)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        del exc
+        if not self._ready.done():
+            self._ready.set_exception(WorkerError("A process that computes has ended while it was starting."))
+        self._on_end(self)
+
+    def _frames(self) -> Iterator[bytes]:
+        while len(self._received) >= LENGTH.size:
+            end = LENGTH.size + LENGTH.unpack_from(self._received)[0]
+            if len(self._received) < end:
+                return
+            frame = bytes(self._received[LENGTH.size : end])
+            del self._received[:end]
+            yield frame
+
+    def _hear(self, frame: bytes) -> None:
+        """Take in what the process says before it answers: first how it is, then what makes another like it."""
+        if self._documents:
+            self._ready.set_result((self._documents[0], frame))
+            return
+        said = from_json(frame)
+        if "failed" in said:
+            self._ready.set_exception(_failure(*said["failed"]))
+        else:
+            self._documents.append(said["ready"])
+
+
+def _start(connection: socket.socket) -> "subprocess.Popen[bytes]":
+    descriptor = connection.fileno()
+    paths = os.pathsep.join(path or str(Path.cwd()) for path in sys.path)
+    return subprocess.Popen(  # noqa: S603 - our own program
+        [sys.executable, "-P", "-m", _PROGRAM, str(descriptor)],
+        pass_fds=(descriptor,),
+        stdin=subprocess.DEVNULL,
+        env={**os.environ, "PYTHONPATH": paths, "OPENBLAS_NUM_THREADS": "1"},
+    )
+
+
+def _failure(name: str, sentence: str) -> WhiskerError:
+    kind = getattr(errors, name, WorkerError)
+    return kind(sentence) if issubclass(kind, WhiskerError) else WorkerError(sentence)

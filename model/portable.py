@@ -1,0 +1,49 @@
+"""A classifier that leaves PyTorch behind: what a process needs to answer as one does, at a third of its memory."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.answers import Judge
+from model.engine import Head
+from model.golden import check_golden_answers
+from model.predictor import Predictor
+from model.preprocessing import Preprocessing
+
+_COMMON_BATCH = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A forward pass up to the features in OpenVINO's own form: its structure (XML) and its weights."""
+
+    structure: bytes
+    weights: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Portable:
+    """All that answers for pictures, and the golden pictures, as encoded files, with the answers they must get."""
+
+    program: Program
+    head: Head
+    preprocessing: Preprocessing
+    judge: Judge
+    golden: tuple[tuple[bytes, ...], NDArray[np.float32]]
+    tolerance: float
+
+    def open(self, *, threads: int, largest: int) -> tuple[Predictor, dict[int, float]]:
+        """Compile it for batches up to `largest`, verify it and warm it up; give the seconds that each size takes.
+
+        Raises `CheckpointError` if the golden answers differ here.
+        """
+        from model.openvino_engine import OpenVinoEngine  # noqa: PLC0415 - an optional dependency
+
+        sizes = {1, min(_COMMON_BATCH, largest), largest}
+        engine = OpenVinoEngine(self.program, self.head, threads=threads, batch_sizes=sorted(sizes))
+        predictor = Predictor(engine, self.preprocessing, self.judge)
+        pictures, expected = self.golden
+        answers = predictor.scores([self.preprocessing.decode(picture) for picture in pictures])
+        check_golden_answers(expected, answers.probabilities, tolerance=self.tolerance)
+        return predictor, engine.warm_up(self.preprocessing.size)

@@ -1,0 +1,54 @@
+"""Engines in PyTorch: plain, which every other is measured by, and folded, in float32 or half precision."""
+
+import copy
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from model.engine import Engine, Head
+from model.graph import fold
+from model.network import Network
+
+
+class TorchEngine(Engine):
+    """Run the network as it is, in float32: always there, and the measure of every other engine's answers."""
+
+    def __init__(self, network: Network, device: str) -> None:
+        """Copy what is needed of `network`, so that the caller's stays as it is."""
+        super().__init__(head_of(network), device)
+        self._network = copy.deepcopy(network).eval().to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in stubs
+
+    @torch.inference_mode()
+    def _embed(self, batch: NDArray[np.uint8]) -> NDArray[np.float32]:
+        x = torch.from_numpy(batch).to(self.device).permute(0, 3, 1, 2)  # [N, 3, H, W], channels last in memory
+        features: NDArray[np.float32] = self._network.embed(x.float() / 255).cpu().numpy()
+        return features
+
+
+class FoldedEngine(Engine):
+    """Run PyTorch without batch-norms, in float32 or half precision."""
+
+    def __init__(self, network: Network, device: str, dtype: torch.dtype) -> None:
+        """Copy what is needed of `network`, so that the caller's stays as it is."""
+        super().__init__(head_of(network), device)
+        self._dtype = dtype
+        self._normalization = copy.deepcopy(network.normalization).to(device)
+        self._graph = fold(network).to(device, dtype).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in stubs
+
+    @torch.inference_mode()
+    def _embed(self, batch: NDArray[np.uint8]) -> NDArray[np.float32]:
+        return self._features(torch.from_numpy(batch).to(self.device)).cpu().numpy()
+
+    def _features(self, pictures: Tensor) -> Tensor:
+        # Normalised in float32, then rounded: rounding the pixels first would lose their last bits.
+        x = self._normalization(pictures.permute(0, 3, 1, 2).float() / 255)  # [N, channels, H, W]
+        features: Tensor = self._graph(x.to(self._dtype))
+        return features.float()
+
+
+def head_of(network: Network) -> Head:
+    """Copy a network's last layer."""
+    weight, bias = (values.detach().cpu().numpy().copy() for values in (network.fc.weight, network.fc.bias))
+    return Head(weight, bias)

@@ -1,0 +1,24 @@
+"""A lane in which some pictures do what hostile ones may do to a decoder."""
+
+import os
+import time
+from unittest.mock import patch
+
+from app import lane
+from model.preprocessing import MAX_PIXELS, Picture, Preprocessing
+
+KILLER, SLEEPER = b"ends the process", b"never decodes"
+_read = Preprocessing.read
+
+
+def _read_frailly(preprocessing: Preprocessing, data: bytes, *, max_pixels: int = MAX_PIXELS) -> Picture:
+    if data == KILLER:
+        os._exit(11)
+    while data == SLEEPER:
+        time.sleep(1)
+    return _read(preprocessing, data, max_pixels=max_pixels)
+
+
+if __name__ == "__main__":
+    with patch.object(Preprocessing, "read", _read_frailly):
+        lane.main()
