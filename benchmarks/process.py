@@ -30,7 +30,7 @@ _FIRST_PORT, _LAST_PORT = 18_000, 19_000
 class RunningServer:
     """A server that has answered; it and its children count together.
 
-    `folder` is its working directory and the one for temporary files; beside what the server puts there it holds its log.
+    `folder` is its working directory, and the one for its temporary files; its log is there, too.
     """
 
     def __init__(self, process: psutil.Popen, port: int, start_up_seconds: float, folder: Path) -> None:

@@ -1,5 +1,6 @@
 """R5: bodies without an end, in thousands of parts or in crumbs."""
 
+import time
 from collections.abc import Iterator
 
 from benchmarks.process import RunningServer
@@ -13,6 +14,7 @@ _TRIES = 20  # of what is to be answered in milliseconds
 _CAP = 20_000_000  # bytes of a body; where `/model` does not say another
 _BEYOND = 65_536  # bytes beyond the cap that may be taken in
 _PIECE = 65_536
+_PAUSE_SECONDS = 0.2
 _CRUMB, _CRUMBS = 6, 500_000  # bytes; 3 MB in all
 _PARTS = 1_000
 _REFUSED = (400, 413, 415, 422)
@@ -62,9 +64,11 @@ def _odd_bodies(trial: Trial, cap: int) -> dict[str, bytes | Iterator[bytes]]:
 
 
 def _chunks(length: int) -> Iterator[bytes]:
-    """Send so many bytes in chunks, and no end."""
+    """Send so many bytes in chunks, and no end; the last chunk comes late, so that the memory held till then is seen."""
     yield chunked("/predict", "image/jpeg")
     for start in range(0, length, _PIECE):
+        if start + _PIECE >= length:
+            time.sleep(_PAUSE_SECONDS)
         yield _chunk(bytes(min(_PIECE, length - start)))
 
 

@@ -1,4 +1,4 @@
-"""Pictures that are small as files and huge when decoded, and the largest that are legal; all made here, none stored."""
+"""Pictures that are small as files and huge when decoded, and the largest legal ones; all made here, none stored."""
 
 import io
 import struct
@@ -21,7 +21,9 @@ def bombs() -> dict[str, bytes]:
         "PNG of 1 x 65,535 pixels": black_png(1, 65_535),
         "PNG of 65,535 x 1 pixels": black_png(65_535, 1),
         "PNG with 1 GiB of text": black_png(64, 64, extra=chunk(b"zTXt", b"Comment\0\0" + zeros(_TEXT_BYTES))),
-        "PNG with a colour profile of 1 GiB": black_png(64, 64, extra=chunk(b"iCCP", b"profile\0\0" + zeros(_TEXT_BYTES))),
+        "PNG with a colour profile of 1 GiB": black_png(
+            64, 64, extra=chunk(b"iCCP", b"profile\0\0" + zeros(_TEXT_BYTES))
+        ),
         "GIF of 44 bytes with a canvas of 65,535 x 65,535": huge_gif(),
         "JPEG that announces 65,500 x 65,500 pixels": huge_jpeg(),
         "WebP that announces 16,384 x 16,384 pixels": huge_webp(),

@@ -37,7 +37,7 @@ _TOKENS = (
     b"\r\nX: " + b"A" * 20_000 + b"\r\n",
     b"?top_k=" + b"9" * 400,
     b"; boundary=" + b"b" * 300,
-    b'"; filename*=utf-8\'\'%ff; name="',
+    b"\"; filename*=utf-8''%ff; name=\"",
 )
 
 
@@ -69,21 +69,17 @@ def mutated_requests(photo: bytes, number: int, seed: int) -> Iterator[bytes]:
 
 def _mutate(rng: random.Random, request: bytes, other: bytes) -> bytes:
     at, length = _place(rng, request), rng.randrange(1, 40)
-    match rng.randrange(7):
-        case 0:
-            return request[:at] + rng.choice(_TOKENS) + request[at:]
-        case 1:
-            return request[:at] + rng.choice(_TOKENS) + request[at + length :]
-        case 2:
-            return request[:at] + bytes([rng.randrange(256)]) + request[at + 1 :]
-        case 3:
-            return request[:at] + request[at + length :]
-        case 4:
-            return request[:at] + request[at : at + length] * rng.randrange(2, 50) + request[at + length :]
-        case 5:
-            return request[:at] + other[_place(rng, other) :]
-        case _:
-            return request[:at]
+    start, middle, end = request[:at], request[at : at + length], request[at + length :]
+    ways = (
+        start + rng.choice(_TOKENS) + middle + end,
+        start + rng.choice(_TOKENS) + end,
+        start + rng.randbytes(length) + end,
+        start + end,
+        start + middle * rng.randrange(2, 50) + end,
+        start + other[_place(rng, other) :],
+        start,
+    )
+    return rng.choice(ways)
 
 
 def _place(rng: random.Random, request: bytes) -> int:

@@ -6,12 +6,11 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.errors import BenchmarkError
+from benchmarks.http import form_request
 from benchmarks.load import Target, run_count
 from benchmarks.process import RunningServer, running
-from benchmarks.reliability.client import ask
-from benchmarks.http import form_request
 from benchmarks.servers import WHISKER, Server
-from benchmarks.errors import BenchmarkError
 
 _WARM_UP_REQUESTS, _WARM_UP_CONNECTIONS = 200, 16
 REQUEST_CORPORA = ("multipart", "httpreq")  # folders of these names hold requests, not pictures

@@ -58,7 +58,7 @@ def probing(port: int, request: bytes, *, every: float = EVERY_SECONDS) -> Itera
     """Send `request` every so many seconds for the block, one after the other, each on a new connection."""
     probes, (ours, theirs) = Probes(), socket.socketpair()
     command = [sys.executable, "-m", __name__, str(port), str(every), str(len(request))]
-    with ours, theirs, subprocess.Popen(command, cwd=_ROOT, stdin=theirs, stdout=theirs):  # noqa: S603 - ourselves
+    with ours, theirs, subprocess.Popen(command, cwd=_ROOT, stdin=theirs.fileno(), stdout=theirs.fileno()):  # noqa: S603 - ourselves
         theirs.close()
         ours.sendall(request)
         with ours.makefile("rb") as output:

@@ -34,7 +34,12 @@ def close_slow_clients(server: RunningServer, trial: Trial) -> list[Finding]:
     return [
         Finding("slow heads: the last is closed after", max(heads), "s", 15, detail=_open(heads)),
         Finding("slow bodies: the last is closed after", max(bodies), "s", 15, detail=_open(bodies)),
-        Finding("an honest client meanwhile: not answered with 200", beside.failures(), target=0, detail=f"of {len(beside.all)}"),
+        Finding(
+            "an honest client meanwhile: not answered with 200",
+            beside.failures(),
+            target=0,
+            detail=f"of {len(beside.all)}",
+        ),
         Finding("its p99 against idle", ratio, "times", 2, detail=p99),
         Finding("descriptors afterwards", count_descriptors(server) - descriptors, detail="more than before"),
     ]
