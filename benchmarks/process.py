@@ -114,7 +114,12 @@ def _environment(server: Server, checkpoint: Path, port: int, folder: str) -> di
     added |= {"BENTOML_HOME": folder, "BENTOML_DO_NOT_TRACK": "true", "RAY_USAGE_STATS_ENABLED": "0"}
     if server.name == WHISKER.name:
         # On the CPU like its peers, even where there is a GPU.
-        added |= {"WHISKER_PORT": str(port), "WHISKER_CHECKPOINT": str(checkpoint.resolve()), "WHISKER_DEVICE": "cpu"}
+        added |= {
+            "WHISKER_HOST": "127.0.0.1",
+            "WHISKER_PORT": str(port),
+            "WHISKER_CHECKPOINT": str(checkpoint.resolve()),
+            "WHISKER_DEVICE": "cpu",
+        }
     return inherited | added
 
 

@@ -64,7 +64,7 @@ def _odd_bodies(trial: Trial, cap: int) -> dict[str, bytes | Iterator[bytes]]:
 
 
 def _chunks(length: int) -> Iterator[bytes]:
-    """Send so many bytes in chunks, and no end; the last chunk comes late, so that the memory held till then is seen."""
+    """Send so many bytes in chunks, and no end; the last chunk comes late, to let the memory held be seen."""
     yield chunked("/predict", "image/jpeg")
     for start in range(0, length, _PIECE):
         if start + _PIECE >= length:

@@ -14,7 +14,7 @@ _TEXT_BYTES = 1 << 30
 
 
 def bombs() -> dict[str, bytes]:
-    """Make the bombs, by name: each has to be refused from its header alone."""
+    """Make the bombs, by name: each has to be refused without being decoded."""
     return {
         "PNG of 65,536 x 65,536 pixels": black_png(65_536, 65_536, depth=1),
         "one-bit PNG of 50,000 x 50,000 pixels": black_png(50_000, 50_000, depth=1),
@@ -31,10 +31,10 @@ def bombs() -> dict[str, bytes]:
     }
 
 
-def largest(photo: bytes) -> Iterator[tuple[str, bytes]]:
+def largest(photo: bytes, size: tuple[int, int] = LARGEST) -> Iterator[tuple[str, bytes]]:
     """Scale a photo up to the largest legal picture, in each format as it is usual, and as a progressive JPEG."""
     with Image.open(io.BytesIO(photo)) as image:
-        huge = image.convert("RGB").resize(LARGEST, Image.Resampling.NEAREST)  # so that the PNG is less than 20 MB
+        huge = image.convert("RGB").resize(size, Image.Resampling.NEAREST)  # so that the PNG is less than 20 MB
     yield "JPEG", encode(huge, "JPEG", quality=85)
     yield "progressive JPEG", encode(huge, "JPEG", quality=85, progressive=True)
     yield "PNG", encode(huge, "PNG", compress_level=1)

@@ -80,7 +80,8 @@ def get(path: str, *headers: str) -> bytes:
 def post(path: str, *headers: str, body: bytes = b"", length: int | None = None) -> bytes:
     """Build a POST request that declares the length of its body, or another."""
     declared = f"Content-Length: {len(body) if length is None else length}"
-    return "\r\n".join([f"POST {path} HTTP/1.1", f"Host: {HOST}", *headers, declared, "", ""]).encode() + body
+    host = [] if any(header.startswith("Host:") for header in headers) else [f"Host: {HOST}"]
+    return "\r\n".join([f"POST {path} HTTP/1.1", *host, *headers, declared, "", ""]).encode() + body
 
 
 def chunked(path: str, content_type: str) -> bytes:

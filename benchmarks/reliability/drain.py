@@ -6,6 +6,8 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import psutil
+
 from benchmarks.http import Answer, read_answer
 from benchmarks.load import arrival_times
 from benchmarks.process import RunningServer
@@ -19,6 +21,7 @@ _BEFORE_SECONDS, _AFTER_SECONDS = 1.0, 10.0  # of load, around the signal
 _NOTICE_SECONDS = 0.01  # between two looks of the balancer at `/readyz`
 _ANSWER_SECONDS = 15.0
 _END_SECONDS = 40.0
+_CHILDREN_SECONDS = 2.0  # that other processes may outlive the first
 
 
 @dataclass(slots=True)
@@ -29,6 +32,7 @@ class _Termination:
     lost_why: list[str] = field(default_factory=list)
     unready: float = float("inf")
     exit_code: int | None = None
+    left: int = 0
     seconds: float = float("inf")
 
 
@@ -53,6 +57,7 @@ def lose_nothing_at_the_end(server: RunningServer, trial: Trial) -> list[Finding
         Finding("requests answered, but not with 200", refused),
         Finding("/readyz is 503, with the listener open, after", 1000 * unready, "ms", 100),
         Finding("exit codes other than 0", sum(code != 0 for code in codes), target=0),
+        Finding("processes left running", sum(one.left for one in terminations), target=0),
         Finding("the slowest end", max(one.seconds for one in terminations), "s"),
     ]
 
@@ -65,11 +70,13 @@ def _terminate(server: RunningServer, trial: Trial, rate: float, seed: int) -> _
     clients.start()
     time.sleep(_BEFORE_SECONDS)
     signalled = time.perf_counter()
+    family = server.processes()
     server.terminate()
     termination.unready = _notice(server.port, signalled)
     away.set()
     termination.exit_code = server.wait(_END_SECONDS)
     termination.seconds = time.perf_counter() - signalled
+    termination.left = len(psutil.wait_procs(family, timeout=_CHILDREN_SECONDS)[1])
     clients.join()
     return termination
 
@@ -137,4 +144,5 @@ class _Clients:
             reader, writer = self._idle.pop()
             if not reader.at_eof() and not writer.is_closing():
                 return reader, writer
+            writer.close()
         return await asyncio.open_connection(HOST, self._port)

@@ -54,15 +54,16 @@ def _overload(server: RunningServer, trial: Trial, multiple: int, peak: float, i
         )
         ended = time.perf_counter()
         time.sleep(_AFTER_SECONDS)
-    shed = [probe for probe in uploads.of(503) if probe.until <= ended]
     during = Probes([probe for probe in health.all if probe.sent <= ended])
+    shed = uploads.of(503)
     bare = sum(not probe.retry_after for probe in shed)
+    p99 = 1000 * percentile(load.shed, 99) if load.shed else 0.0
     normal = _seconds_until_normal(uploads.all, ended, _NORMAL * idle.p99_ms() / 1000)
     name = f"{multiple} times"
     return [
         Finding(f"{name}: goodput, of the peak", 100 * load.rate / peak, "%", 90, "more", _describe(load)),
-        Finding(f"{name}: shed answers' p99", _p99_ms(shed), "ms", 20, detail=f"{len(shed)} of {len(uploads.all)}"),
-        Finding(f"{name}: shed without Retry-After", bare, target=0),
+        Finding(f"{name}: shed answers' p99", p99, "ms", 20, detail=f"{len(load.shed)} shed"),
+        Finding(f"{name}: shed without Retry-After", bare, target=0, detail=f"of {len(shed)} that were looked at"),
         Finding(f"{name}: /health p99", during.p99_ms(), "ms", 50),
         Finding(f"{name}: /health not 200", during.failures(), target=0, detail=f"of {len(during.all)}"),
         Finding(f"{name}: normal again after", normal, "s", 1),
@@ -74,10 +75,6 @@ def _seconds_until_normal(uploads: list[Probe], ended: float, normal: float) -> 
     slow = [probe.until for probe in uploads if probe.status != 200 or probe.until - probe.sent > normal]
     last = uploads[-1].until
     return float("inf") if slow and slow[-1] == last else max(0.0, max(slow, default=ended) - ended)
-
-
-def _p99_ms(probes: list[Probe]) -> float:
-    return 1000 * percentile([probe.until - probe.sent for probe in probes], 99)
 
 
 def _describe(load: Load) -> str:

@@ -35,7 +35,8 @@ class Finding:
         bound = {"less": "at most", "more": "at least", "same": "exactly"}[self.better]
         target = "" if self.target is None else f"  ({bound} {_number(self.target)}: {_verdict(met=self.met)})"
         detail = f"  [{self.detail}]" if self.detail else ""
-        return f"{self.what}: {_number(self.value)} {self.unit}".rstrip() + target + detail
+        unit = f" {self.unit}" if self.unit and math.isfinite(self.value) else ""
+        return f"{self.what}: {_number(self.value)}{unit}{target}{detail}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +106,7 @@ def _plain(value: Any) -> Any:
 def _number(value: float) -> str:
     if not math.isfinite(value):
         return "none" if math.isnan(value) else "never"
-    return f"{value:,.0f}" if value == round(value) or abs(value) >= 1000 else f"{value:.3g}"
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{round(value, 4):.3g}"
 
 
 def _verdict(*, met: bool) -> str:
