@@ -16,7 +16,7 @@ from benchmarks.reliability.scoreboard import Finding
 
 _SEED = 3
 _CLIENTS = 16
-_PATIENCE = 2.0  # seconds; what was mutated need not be a whole request, and then gets no answer
+_PATIENCE = 1.0  # seconds; what was mutated need not be a whole request, and then gets no answer
 _DAMAGED = _MUTATED = 100
 _PAGES = ("/health", "/livez", "/readyz", "/model", "/metrics", "/docs", "/openapi.json", "/predict", "/nowhere")
 _STRANGE_PATHS = (

@@ -64,7 +64,11 @@ def test_reply_has_a_status_or_says_why_not(answer: bytes, status: int, failure:
 
 def test_server_that_is_silent_or_away_is_told_apart() -> None:
     enough = Event()
-    with serving(lambda _: enough.wait() and None) as port:
+
+    def wait(_: socket.socket) -> None:
+        enough.wait()
+
+    with serving(wait) as port:
         assert ask(port, get("/"), seconds=0.1).failure == "timeout"
         enough.set()
     assert ask(port, get("/")).failure == "refused"
