@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constr
 STAMP := $(VENV)/installed-$(or $(WHISKER_TORCH),default)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check lint types imports format bench clean
+.PHONY: help run test check lint types imports format bench torture clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -47,6 +47,14 @@ endif
 endif
 bench: $(STAMP)-bench  ## measure serving beside its peers: PHOTOS=folder of JPEGs [CHECKPOINT=file] [PEERS_PYTHON=python with the peers]
 	PEERS_PYTHON="$(PEERS_PYTHON)" $(BIN)/python -m benchmarks.serve "$(PHOTOS)" $(if $(CHECKPOINT),--checkpoint "$(CHECKPOINT)")
+
+ifneq ($(filter torture,$(MAKECMDGOALS)),)
+ifndef PHOTOS
+$(error Say which photos honest clients send: make torture PHOTOS=folder-of-jpegs [CORPUS=folder-of-hostile-files] [QUICK=1])
+endif
+endif
+torture: $(STAMP)-bench  ## put a server through hostile files, requests and clients: PHOTOS=folder of JPEGs [CORPUS=folders] [CHECKPOINT=file] [QUICK=1]
+	$(BIN)/python -m benchmarks.reliability "$(PHOTOS)" $(foreach folder,$(CORPUS),--corpus "$(folder)") $(if $(CHECKPOINT),--checkpoint "$(CHECKPOINT)") $(if $(QUICK),--quick)
 
 clean:  ## remove the environment and all caches
 	rm -rf $(VENV) *.egg-info build .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -42,8 +42,8 @@ class Target:
 class Load:
     """What came of the requests in a window of `seconds`.
 
-    `latencies` are those of answers with status 200, in seconds, sorted. `errors` counts all else by status, or as
-    "connection" (lost or refused) and "unanswered". The CPU seconds are those of the window.
+    `latencies` are those of answers with status 200, in seconds, sorted; `shed` are those of 503. `errors` counts all
+    but 200 by status, or as "connection" (lost or refused) and "unanswered". The CPU seconds are those of the window.
     """
 
     seconds: float
@@ -51,6 +51,7 @@ class Load:
     errors: dict[str, int]
     server_cpu: float
     generator_cpu: float
+    shed: tuple[float, ...] = ()
 
     @property
     def rate(self) -> float:
@@ -289,9 +290,12 @@ async def _cpu_between(start: float, end: float, server_cpu: Meter) -> tuple[flo
 
 
 def _load(seconds: float, outcomes: Sequence[_Outcome], server_cpu: float, generator_cpu: float) -> Load:
-    latencies = tuple(sorted(outcome.until - outcome.since for outcome in outcomes if outcome.status == "200"))
+    latencies, shed = (
+        tuple(sorted(outcome.until - outcome.since for outcome in outcomes if outcome.status == status))
+        for status in ("200", "503")
+    )
     errors = Counter(outcome.status for outcome in outcomes if outcome.status != "200")
-    return Load(seconds, latencies, dict(errors), server_cpu, generator_cpu)
+    return Load(seconds, latencies, dict(errors), server_cpu, generator_cpu, shed)
 
 
 def _run(work: Coroutine[Any, Any, Load]) -> Load:

@@ -28,12 +28,32 @@ _FIRST_PORT, _LAST_PORT = 18_000, 19_000
 
 
 class RunningServer:
-    """A server that has answered; it and its children count together."""
+    """A server that has answered; it and its children count together.
 
-    def __init__(self, process: psutil.Process, port: int, start_up_seconds: float) -> None:
+    `folder` is its working directory, and the one for its temporary files; its log is there, too.
+    """
+
+    def __init__(self, process: psutil.Popen, port: int, start_up_seconds: float, folder: Path) -> None:
         self._process = process
         self.port = port
         self.start_up_seconds = start_up_seconds
+        self.folder = folder
+
+    def processes(self) -> list[psutil.Process]:
+        """List the living processes, the server itself first."""
+        return _tree(self._process)
+
+    def terminate(self) -> None:
+        """Send SIGTERM to the server itself, as Docker and Kubernetes do."""
+        self._process.terminate()
+
+    def wait(self, seconds: float) -> int | None:
+        """Wait for the server's end; return its exit code, or `None` if it still runs."""
+        try:
+            code: int = self._process.wait(seconds)
+        except psutil.TimeoutExpired:
+            return None
+        return code
 
     def cpu_seconds(self) -> float:
         """Give the CPU seconds, of user and system, that the living processes have taken."""
@@ -53,7 +73,7 @@ class RunningServer:
 
     def _sum(self, read: Callable[[psutil.Process], float]) -> float:
         total = 0.0
-        for process in _tree(self._process):
+        for process in self.processes():
             with suppress(psutil.NoSuchProcess):  # it has ended meanwhile
                 total += read(process)
         return total
@@ -79,7 +99,7 @@ def running(server: Server, python: str, checkpoint: Path, photo: bytes) -> Iter
             )
         try:
             _await_answer(server, process, port, form_request(server.path, photo, field=server.field), log)
-            answering = RunningServer(process, port, time.perf_counter() - started)
+            answering = RunningServer(process, port, time.perf_counter() - started, Path(folder))
             answering.settle()
             yield answering
         finally:
@@ -89,12 +109,17 @@ def running(server: Server, python: str, checkpoint: Path, photo: bytes) -> Iter
 def _environment(server: Server, checkpoint: Path, port: int, folder: str) -> dict[str, str]:
     """Give every server the same surroundings; settings of Whisker's that happen to be set count for nothing."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("WHISKER_")}
-    added = {"PYTHONPATH": str(ROOT), CHECKPOINT: str(checkpoint.resolve())}
+    added = {"PYTHONPATH": str(ROOT), CHECKPOINT: str(checkpoint.resolve()), "TMPDIR": folder}
     # They would write to the user's home, and call home.
     added |= {"BENTOML_HOME": folder, "BENTOML_DO_NOT_TRACK": "true", "RAY_USAGE_STATS_ENABLED": "0"}
     if server.name == WHISKER.name:
         # On the CPU like its peers, even where there is a GPU.
-        added |= {"WHISKER_PORT": str(port), "WHISKER_CHECKPOINT": str(checkpoint.resolve()), "WHISKER_DEVICE": "cpu"}
+        added |= {
+            "WHISKER_HOST": "127.0.0.1",
+            "WHISKER_PORT": str(port),
+            "WHISKER_CHECKPOINT": str(checkpoint.resolve()),
+            "WHISKER_DEVICE": "cpu",
+        }
     return inherited | added
 
 

@@ -71,6 +71,7 @@ def test_refusals_and_lost_connections_are_counted_and_work_goes_on() -> None:
     with serving(fail_twice) as port:
         load = run_count(Target(port, REQUESTS), connections=1, requests=20)
     assert load.errors == {"503": 1, "connection": 1}
+    assert len(load.shed) == 1
     assert len(load.latencies) == 18
 
 

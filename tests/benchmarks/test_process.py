@@ -81,7 +81,8 @@ def test_in_process_limit_is_measured(trained: Training) -> None:
     assert measure_limit(trained.out, [PHOTO], warm_up=0.1, seconds=0.2) > 0
 
 
-def test_make_says_which_photos_to_give() -> None:
-    done = subprocess.run(["make", "bench"], cwd=ROOT, capture_output=True, text=True, check=False, env=os.environ)  # noqa: S607
+@pytest.mark.parametrize("target", ["bench", "torture"])
+def test_make_says_which_photos_to_give(target: str) -> None:
+    done = subprocess.run(["make", target], cwd=ROOT, capture_output=True, text=True, check=False, env=os.environ)  # noqa: S603, S607
     assert done.returncode != 0
-    assert "make bench PHOTOS=" in done.stderr
+    assert f"make {target} PHOTOS=" in done.stderr

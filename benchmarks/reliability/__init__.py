@@ -1,0 +1,1 @@
+"""What a running server makes of hostile pictures, requests and clients, held against stated targets."""
