@@ -88,12 +88,15 @@ def _batches(decoded: Iterable[_Decoded]) -> Iterator[list[_Decoded]]:
 
 
 def _predict(classifier: Classifier, pixels: Sequence[NDArray[np.uint8]]) -> list[Prediction | Failure]:
-    outcomes = classifier.predict_each(pixels)
-    for outcome in outcomes:
-        if isinstance(outcome, Exception) and not isinstance(outcome, InferenceError):
-            raise outcome  # of our making, and for all of them
-    failure = _failure(InferenceFailedError("The network could not answer for this picture."))
-    return [outcome if isinstance(outcome, Prediction) else failure for outcome in outcomes]
+    return [_prediction_or_failure(outcome) for outcome in classifier.predict_each(pixels)]
+
+
+def _prediction_or_failure(outcome: Prediction | Exception) -> Prediction | Failure:
+    if isinstance(outcome, InferenceError):
+        return _failure(InferenceFailedError("The network could not answer for this picture."))
+    if isinstance(outcome, Exception):
+        raise outcome  # not the picture's doing
+    return outcome
 
 
 def _failure(exc: Exception) -> Failure:

@@ -50,6 +50,7 @@ class Order:
     max_pixels: int
     log_format: str
     log_level: str
+    worker: int | None = None  # the process id of the service, where there are several
     portable: bytes | None = None
 
 
@@ -103,7 +104,7 @@ def _load(order: Order) -> Opened:
     from app.logs import configure_logging  # noqa: PLC0415
     from model.classifier import Classifier  # noqa: PLC0415
 
-    configure_logging(order)
+    configure_logging(order, worker=order.worker)
     torch.set_num_threads(order.threads)
     classifier = Classifier.load(order.checkpoint, order.device, engine=order.engine)
     portable = classifier.portable()
@@ -192,7 +193,7 @@ def _document(outcome: Prediction | Exception, picture: Picture | Exception, top
             "score": outcome.score,
             "verdict": outcome.verdict,
             "unknown_score": outcome.unknown_score,
-            "predictions": [asdict(score) for score in outcome.predictions[:top_k]],
+            "predictions": [{"label": it.label, "score": it.score} for it in outcome.predictions[:top_k]],
             "image": {"width": picture.width, "height": picture.height, "format": picture.format},
         }
     }

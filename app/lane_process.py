@@ -1,6 +1,7 @@
 """One lane's process, and the connection to it."""
 
 import asyncio
+import logging
 import os
 import pickle
 import socket
@@ -10,7 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic_core import from_json
 
@@ -21,8 +22,13 @@ from model import errors
 from model.errors import WhiskerError
 
 _SOCKET_BYTES = 2_000_000  # a batch of photos goes through at once
+_MOST_ANSWER_BYTES = 10_000_000  # a thousand classes for 32 pictures are a quarter of it
 _POLL_SECONDS = 0.01
 _PROGRAM = "app.lane"
+
+E = TypeVar("E", bound=WhiskerError)
+
+logger = logging.getLogger(__name__)
 
 
 class LaneProcess(asyncio.Protocol):
@@ -71,16 +77,25 @@ class LaneProcess(asyncio.Protocol):
 
     def send(self, jobs: list[Job]) -> None:
         """Let the process answer for a batch, after those it has."""
+        heads = [PICTURE.pack(job.top_k, len(job.data)) for job in jobs]
+        message = b"".join([LENGTH.pack(len(jobs)), *heads, *(job.data for job in jobs)])
         if not self.batches:
             self._busy_since = time.perf_counter()
         self.batches.append(jobs)
         self.bytes += sum(len(job.data) for job in jobs)
-        heads = [PICTURE.pack(job.top_k, len(job.data)) for job in jobs]
-        self._transport.write(b"".join([LENGTH.pack(len(jobs)), *heads, *(job.data for job in jobs)]))
+        self._transport.write(message)
+
+    def finish(self) -> list[Job]:
+        """Take away the oldest batch: it has been answered."""
+        jobs = self.batches.popleft()
+        self.bytes -= sum(len(job.data) for job in jobs)
+        self._busy_since = time.perf_counter()
+        return jobs
 
     def kill(self) -> None:
-        """End the process, whatever it is doing."""
+        """End the process, whatever it is doing, and listen to it no more."""
         self._process.kill()
+        self._transport.abort()
 
     async def end(self, seconds: float) -> int:
         """Hang up, see to it that the process ends, within `seconds` by itself, and return its exit code."""
@@ -99,8 +114,6 @@ class LaneProcess(asyncio.Protocol):
         self._received += data
         for frame in self._frames():
             if self._ready.done():
-                self.bytes -= sum(len(job.data) for job in self.batches[0])
-                self._busy_since = time.perf_counter()
                 self._on_answer(self, frame)
             else:
                 self._hear(frame)
@@ -112,8 +125,12 @@ class LaneProcess(asyncio.Protocol):
         self._on_end(self)
 
     def _frames(self) -> Iterator[bytes]:
-        while len(self._received) >= LENGTH.size:
+        while len(self._received) >= LENGTH.size and not self._transport.is_closing():
             end = LENGTH.size + LENGTH.unpack_from(self._received)[0]
+            if self._ready.done() and end > _MOST_ANSWER_BYTES:
+                logger.error("A lane announces an answer that is too long", extra={"lane": self.pid, "bytes": end})
+                self.kill()
+                return
             if len(self._received) < end:
                 return
             frame = bytes(self._received[LENGTH.size : end])
@@ -127,7 +144,8 @@ class LaneProcess(asyncio.Protocol):
             return
         said = from_json(frame)
         if "failed" in said:
-            self._ready.set_exception(_failure(*said["failed"]))
+            name, sentence = said["failed"]
+            self._ready.set_exception(revive(name, sentence, otherwise=WhiskerError))
         else:
             self._documents.append(said["ready"])
 
@@ -143,6 +161,7 @@ def _start(connection: socket.socket) -> "subprocess.Popen[bytes]":
     )
 
 
-def _failure(name: str, sentence: str) -> WhiskerError:
-    kind = getattr(errors, name, WorkerError)
-    return kind(sentence) if issubclass(kind, WhiskerError) else WorkerError(sentence)
+def revive(name: str, sentence: str, *, otherwise: type[E]) -> E:
+    """Make the error again that a lane tells of; `otherwise` is its kind where the name is not that of one of these."""
+    kind = vars(errors).get(name)
+    return kind(sentence) if isinstance(kind, type) and issubclass(kind, otherwise) else otherwise(sentence)

@@ -7,6 +7,8 @@ only speaks HTTP. A lone upload never waits for company: a batch is whatever wai
 import asyncio
 import logging
 import math
+import multiprocessing
+import os
 import time
 from collections import deque
 from dataclasses import replace
@@ -18,12 +20,11 @@ from pydantic_core import from_json
 from app.errors import InferenceFailedError
 from app.jobs import Job, Outcome, settle
 from app.lane import Order
-from app.lane_process import LaneProcess
+from app.lane_process import LaneProcess, revive
 from app.metrics import Metrics
 from app.settings import Settings
-from model import errors
 from model.cores import available_cores
-from model.errors import UndecodablePictureError, WhiskerError
+from model.errors import CheckpointError, PictureError, UndecodablePictureError, WhiskerError
 
 _MOST_ON_A_GPU = 4  # lanes; each has a context of its own there, and four give more than one service can pass on
 _AHEAD = 2  # batches that a lane is given: the next is there when one is done
@@ -56,7 +57,9 @@ class Lanes:
             max_pixels=settings.max_pixels,
             log_format=settings.log_format,
             log_level=settings.log_level,
+            worker=None if multiprocessing.parent_process() is None else os.getpid(),
         )
+        self._sha256 = ""  # of the checkpoint that the first lane has loaded
         self._lanes: list[LaneProcess] = []
         self._waiting: deque[Job] = deque()
         self._empty_since: float | None = None  # when the last lane ended
@@ -72,11 +75,12 @@ class Lanes:
         first = LaneProcess(self._answered, self._lost)
         ready, portable = await first.open(self._order)
         card: dict[str, Any] = ready["card"]
+        self._sha256 = card["sha256"]
+        self._order = replace(self._order, engine=card["engine"], portable=portable or None)
         if card["device"] != "cpu":
             self.count = min(self.count, _MOST_ON_A_GPU)
         if portable:  # the others need no PyTorch, and this one has had its use
             await first.end(0)
-            self._order = replace(self._order, portable=portable)
         else:
             self._add(first, ready)
         opened = [self._open() for _ in range(self.count - len(self._lanes))]
@@ -95,7 +99,8 @@ class Lanes:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await asyncio.gather(*(lane.end(_CLOSE_SECONDS) for lane in self._lanes))
+        ended, self._lanes = self._lanes, []
+        await asyncio.gather(*(lane.end(_CLOSE_SECONDS) for lane in ended))
 
     @property
     def is_running(self) -> bool:
@@ -148,22 +153,20 @@ class Lanes:
 
     def _answered(self, lane: LaneProcess, frame: bytes) -> None:
         """Give each upload of a lane's oldest batch its answer, after the lane has got its next one."""
-        jobs = lane.batches.popleft()
+        try:
+            outcomes = _outcomes(lane.batches[0], from_json(frame))
+        except (LookupError, TypeError, ValueError):
+            logger.exception("A lane has answered what it was not asked", extra={"lane": lane.pid})
+            lane.kill()
+            return
+        jobs = lane.finish()
         self._dispatch()
-        document = from_json(frame)
-        seconds = document["inference_seconds"]
-        now = time.perf_counter()
-        for job, answer in zip(jobs, document["answers"], strict=True):
-            if "prediction" in answer:
-                decode = answer["decode_seconds"]
-                queue = max(0.0, now - job.since - decode - seconds)
-                settle(job.answer, Outcome(answer["prediction"], decode, queue, seconds))
-            else:
-                settle(job.answer, _error(answer))
+        for job, outcome in zip(jobs, outcomes, strict=True):
+            settle(job.answer, outcome)
 
     def _lost(self, lane: LaneProcess) -> None:
         """Replace a lane that has ended; what it was busy with is tried once more, each picture alone."""
-        if lane not in self._lanes or self._closing:
+        if lane not in self._lanes:
             return
         self._lanes.remove(lane)
         if not self._lanes:
@@ -183,6 +186,9 @@ class Lanes:
     async def _open(self) -> None:
         lane = LaneProcess(self._answered, self._lost)
         ready, _ = await lane.open(self._order)
+        if self._order.portable is None and ready["card"]["sha256"] != self._sha256:
+            await lane.end(0)
+            raise CheckpointError(f"{self._order.checkpoint} is another file than when the service was started.")
         self._add(lane, ready)
 
     def _add(self, lane: LaneProcess, ready: dict[str, Any]) -> None:
@@ -223,11 +229,19 @@ class Lanes:
         task.add_done_callback(self._tasks.discard)
 
 
-def _error(answer: dict[str, Any]) -> Exception:
-    """Turn what a lane says of a picture without an answer into the error that it is."""
+def _outcomes(jobs: list[Job], document: dict[str, Any]) -> list[Outcome | Exception]:
+    """Read a lane's answers to a batch; raise a `LookupError`, `TypeError` or `ValueError` if they are none."""
+    seconds, now = document["inference_seconds"], time.perf_counter()
+    return [_outcome(job, answer, seconds, now) for job, answer in zip(jobs, document["answers"], strict=True)]
+
+
+def _outcome(job: Job, answer: dict[str, Any], inference_seconds: float, now: float) -> Outcome | Exception:
+    if "prediction" in answer:
+        decode_seconds = answer["decode_seconds"]
+        queue_seconds = max(0.0, now - job.since - decode_seconds - inference_seconds)
+        return Outcome(answer["prediction"], decode_seconds, queue_seconds, inference_seconds)
     if "refused" in answer:
         name, sentence = answer["refused"]
-        kind = getattr(errors, name, UndecodablePictureError)
-        return kind(sentence) if issubclass(kind, errors.PictureError) else UndecodablePictureError(sentence)
+        return revive(name, sentence, otherwise=PictureError)
     logger.error("Inference failed", extra={"failure": answer["failure"]})
     return InferenceFailedError("The network could not answer for this picture.")

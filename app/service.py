@@ -78,7 +78,8 @@ class Service:
     def _submit(self, data: bytes, top_k: int) -> asyncio.Future[Outcome]:
         if not self.is_ready:
             raise NotReadyError("The service is starting or stopping; try again soon.")
-        job = Job(data, top_k, asyncio.get_running_loop().create_future())
+        # A number of any size may be asked for; what goes to a lane has 32 bits.
+        job = Job(data, min(top_k, len(self.card["classes"])), asyncio.get_running_loop().create_future())
         self._lanes.put(job)
         return job.answer
 

@@ -8,6 +8,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -56,20 +57,21 @@ def _torch_bf16(network: Network, _checkpoint: Checkpoint, device: str) -> Engin
     return FoldedEngine(network, device, torch.bfloat16)
 
 
-def _openvino_program(network: Network, checkpoint: Checkpoint) -> Program:
+def _program(network: Network, checkpoint: Checkpoint, *, int8: bool = False) -> Program:
     from model.openvino_program import write_program  # noqa: PLC0415 - an optional dependency
 
-    return write_program(network, checkpoint.preprocessing.size)
+    return write_program(network, checkpoint.preprocessing.size, checkpoint.quantization if int8 else None)
 
 
-def _openvino_int8_program(network: Network, checkpoint: Checkpoint) -> Program:
-    from model.openvino_program import write_program  # noqa: PLC0415 - an optional dependency
-
-    return write_program(network, checkpoint.preprocessing.size, checkpoint.quantization)
-
-
-def _openvino(network: Network, checkpoint: Checkpoint, device: str) -> Engine:
-    return _run_by_openvino(_openvino_program, network, checkpoint, device)
+def _openvino(network: Network, checkpoint: Checkpoint, device: str, *, int8: bool = False) -> Engine:
+    if device != "cpu":
+        raise EngineError("it computes on the CPU")
+    try:
+        from model.openvino_engine import OpenVinoEngine  # noqa: PLC0415 - an optional dependency
+    except ImportError as exc:
+        raise EngineError("the package openvino is not installed") from exc
+    program = _program(network, checkpoint, int8=int8)
+    return OpenVinoEngine(program, head_of(network), threads=torch.get_num_threads())
 
 
 def _openvino_int8(network: Network, checkpoint: Checkpoint, device: str) -> Engine:
@@ -81,19 +83,7 @@ def _openvino_int8(network: Network, checkpoint: Checkpoint, device: str) -> Eng
         f"int8 lost {cost.points_lost:.2f} percentage points on the validation photos, and moved probabilities by "
         f"{cost.mean_difference:.4f} on average",
     )
-    return _run_by_openvino(_openvino_int8_program, network, checkpoint, device)
-
-
-def _run_by_openvino(
-    program: Callable[[Network, Checkpoint], Program], network: Network, checkpoint: Checkpoint, device: str
-) -> Engine:
-    if device != "cpu":
-        raise EngineError("it computes on the CPU")
-    try:
-        from model.openvino_engine import OpenVinoEngine  # noqa: PLC0415 - an optional dependency
-    except ImportError as exc:
-        raise EngineError("the package openvino is not installed") from exc
-    return OpenVinoEngine(program(network, checkpoint), head_of(network), threads=torch.get_num_threads())
+    return _openvino(network, checkpoint, device, int8=True)
 
 
 def _cuda_graphs(network: Network, checkpoint: Checkpoint, device: str) -> Engine:
@@ -107,8 +97,8 @@ def _cuda_graphs(network: Network, checkpoint: Checkpoint, device: str) -> Engin
 PLAIN = Candidate("torch", _torch, 0.001, ("cpu", "cuda"))
 _CANDIDATES = (  # fastest first, as measured in docs/adr/0011
     Candidate("cuda-graphs", _cuda_graphs, 0.01, ("cuda",)),
-    Candidate("openvino-int8", _openvino_int8, 0.05, ("cpu",), _openvino_int8_program),
-    Candidate("openvino", _openvino, 0.01, ("cpu",), _openvino_program),
+    Candidate("openvino-int8", _openvino_int8, 0.05, ("cpu",), partial(_program, int8=True)),
+    Candidate("openvino", _openvino, 0.01, ("cpu",), _program),
     Candidate("torch-bf16", _torch_bf16, 0.01, ("cpu", "cuda")),
     Candidate("torch-folded", _torch_folded, 0.001, ("cpu", "cuda")),
     PLAIN,

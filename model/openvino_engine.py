@@ -1,6 +1,6 @@
 """The forward pass compiled by OpenVINO: several times faster than PyTorch on a CPU, and without a compiler at hand.
 
-An optional dependency: only `model.portable` and `model.openvino_program` import this module. It needs no PyTorch.
+An optional dependency: only `model.portable` and `model.engine_choice` import this module. It needs no PyTorch.
 """
 
 from collections.abc import Sequence

@@ -11,7 +11,7 @@ from model.golden import check_golden_answers
 from model.predictor import Predictor
 from model.preprocessing import Preprocessing
 
-_COMMON_BATCH = 4
+_COMMON_BATCH = 4  # compiled beside the largest, which fewer pictures cannot fill
 
 
 @dataclass(frozen=True, slots=True)

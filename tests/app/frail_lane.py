@@ -1,20 +1,25 @@
 """A lane in which some pictures do what hostile ones may do to a decoder."""
 
 import os
+import sys
 import time
 from unittest.mock import patch
 
 from app import lane
 from model.preprocessing import MAX_PIXELS, Picture, Preprocessing
 
-KILLER, SLEEPER = b"ends the process", b"never decodes"
+KILLER, SLEEPER, BABBLER, BOASTER = b"ends the process", b"never decodes", b"says nonsense", b"says too much"
 _read = Preprocessing.read
 
 
 def _read_frailly(preprocessing: Preprocessing, data: bytes, *, max_pixels: int = MAX_PIXELS) -> Picture:
     if data == KILLER:
         os._exit(11)
-    while data == SLEEPER:
+    if data == BABBLER:
+        os.write(int(sys.argv[1]), lane.LENGTH.pack(2) + b"{}")
+    if data == BOASTER:
+        os.write(int(sys.argv[1]), lane.LENGTH.pack(2**32 - 1))
+    while data in (SLEEPER, BABBLER, BOASTER):
         time.sleep(1)
     return _read(preprocessing, data, max_pixels=max_pixels)
 

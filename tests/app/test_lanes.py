@@ -20,7 +20,7 @@ from app.settings import Settings
 from model import Classifier
 from model.errors import CheckpointError, DeviceError, UndecodablePictureError, UnsupportedFormatError
 from tests.app.conftest import picture
-from tests.app.frail_lane import KILLER, SLEEPER
+from tests.app.frail_lane import BABBLER, BOASTER, KILLER, SLEEPER
 
 pytestmark = pytest.mark.anyio
 
@@ -156,9 +156,13 @@ async def test_killed_lane_loses_no_upload_and_is_replaced(
 
 
 @pytest.mark.usefixtures("_frail")
-@pytest.mark.parametrize("hostile", [KILLER, SLEEPER])
-async def test_picture_that_ends_or_stalls_lanes_is_refused_alone(settings: Settings, hostile: bytes) -> None:
-    async with at_work(settings, stall_seconds=0.5) as bench:
+@pytest.mark.parametrize(
+    ("hostile", "stall_seconds"), [(KILLER, 60), (SLEEPER, 0.5), (BABBLER, 60), (BOASTER, 60)], ids=str
+)
+async def test_picture_that_ends_stalls_or_takes_over_lanes_is_refused_alone(
+    settings: Settings, hostile: bytes, stall_seconds: float
+) -> None:
+    async with at_work(settings, stall_seconds=stall_seconds) as bench:
         before, bad, after = bench.submit(picture()), bench.submit(hostile), bench.submit(picture())
         with pytest.raises(UndecodablePictureError, match="the process that tried has ended, twice"):
             await bad
@@ -167,7 +171,7 @@ async def test_picture_that_ends_or_stalls_lanes_is_refused_alone(settings: Sett
 
 
 async def test_lanes_that_cannot_be_replaced_are_gone_until_they_can(
-    settings: Settings, tiny: Path, tmp_path: Path
+    settings: Settings, tiny: Path, strict: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     checkpoint = tmp_path / "moved.safetensors"
     shutil.copy(tiny, checkpoint)
@@ -176,6 +180,8 @@ async def test_lanes_that_cannot_be_replaced_are_gone_until_they_can(
         checkpoint.unlink()
         os.kill(pid, signal.SIGKILL)
         await until(lambda: bench.lanes.are_gone(0.1))
+        shutil.copy(strict, checkpoint)
+        await until(lambda: "is another file than when the service was started" in caplog.text)
         assert bench.lanes.pids == []
         waiting = bench.submit(picture())
         shutil.copy(tiny, checkpoint)

@@ -107,6 +107,18 @@ async def test_before_loading_it_is_alive_but_not_ready(settings: Settings) -> N
         assert response.json() == {"status": "unavailable", "model": None, "device": None, "uptime_seconds": 0}
 
 
+async def test_any_number_of_classes_may_be_asked_for(client: httpx.AsyncClient) -> None:
+    """One that a lane cannot be told must not leave it with an answer too few, and the next client with this one's."""
+    black, white = picture(colour="black"), picture(colour="white")
+    for top_k in (2**32, 10**30):
+        answer = await client.post("/predict", params={"top_k": top_k}, files={"file": ("a.png", black)})
+        assert len(answer.json()["predictions"]) == 3
+    expected = (await client.post("/predict", files={"file": ("a.png", black)})).json()["predictions"]
+    assert answer.json()["predictions"] == expected
+    other = (await client.post("/predict", files={"file": ("a.png", white)})).json()["predictions"]
+    assert other != expected
+
+
 async def answer_of_status(status: int, client: httpx.AsyncClient, path: str) -> httpx.Response:
     while (response := await client.get(path)).status_code != status:  # noqa: ASYNC110 - nobody tells
         await asyncio.sleep(0.005)
