@@ -99,12 +99,12 @@ def _check(job: Job) -> None:
 
 def _here(job: Job) -> tuple["Checkpoint", _Classify]:
     """Load the classifier into this process."""
-    from app.classification import classify, load_classifier  # noqa: PLC0415 - PyTorch takes seconds to import
+    from app.classification import classify_to_lines, load_classifier  # noqa: PLC0415 - PyTorch takes seconds to import
 
     classifier = load_classifier(job.settings)
 
     def classify_here(photos: Iterator[Photo], results: ResultsFile) -> Generator[Lines]:
-        yield from map(results.lines, classify(classifier, photos, job.settings))
+        yield from classify_to_lines(classifier, photos, job.settings, results)
 
     return classifier.checkpoint, classify_here
 

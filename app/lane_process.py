@@ -157,7 +157,7 @@ def _start(connection: socket.socket) -> "subprocess.Popen[bytes]":
         [sys.executable, "-P", "-m", _PROGRAM, str(descriptor)],
         pass_fds=(descriptor,),
         stdin=subprocess.DEVNULL,
-        env={**os.environ, "PYTHONPATH": paths, "OPENBLAS_NUM_THREADS": "1"},
+        env={**os.environ, "PYTHONPATH": paths},
     )
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.answers import Outputs
+from model.blas import one_thread
 from model.errors import InferenceError
 
 
@@ -24,7 +25,7 @@ class Head:
 
     def logits(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """Compute logits `[N, classes]`; raise `InferenceError` if one is NaN or infinite."""
-        with np.errstate(all="ignore"):  # what comes of it is looked at
+        with np.errstate(all="ignore"), one_thread():  # what comes of it is looked at
             logits: NDArray[np.float32] = features @ self.weight.T + self.bias
         if not np.isfinite(logits).all():
             raise InferenceError("The network's answer is not a finite number.")

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from model.blas import one_thread
+
 UNKNOWN_SCORE = 0.5  # an `unknown_score` above this gets the verdict "unknown"
 _TYPICAL_SCORE = 0.1  # of a photo in the middle of the validation side
 
@@ -45,8 +47,9 @@ class Novelty:
     def strangeness(self, features: _Floats) -> _Floats:
         """Measure features `[N, F]` before any threshold: float32 `[N]`."""
         unit = normalize(features)
-        far = distances(unit, self.prototypes, self.neighbours)
-        strangeness: _Floats = np.float32(self.distance_weight) * far + unit @ self.direction
+        with one_thread():
+            far = distances(unit, self.prototypes, self.neighbours)
+            strangeness: _Floats = np.float32(self.distance_weight) * far + unit @ self.direction
         return strangeness
 
 

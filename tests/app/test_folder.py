@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from pyarrow import parquet
 from app.errors import ResultsError
 from app.folder import Job, predict_to_file
 from app.journal import Journal
+from app.photos import Photo
 from app.settings import Settings
 from model import Classifier
 from model.errors import PictureError
@@ -114,6 +116,53 @@ def test_network_that_fails_for_a_photo_answers_for_its_neighbours(fragile: Path
     good, bad, other = rows(tmp_path / "out.jsonl")
     assert bad["error"]["code"] == "inference_failed"
     assert good["predictions"] == other["predictions"]
+
+
+@pytest.mark.slow
+def test_processes_answer_as_threads_do(
+    job: Job, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert predict_to_file(job) == (82, 2)
+    monkeypatch.setattr("app.classification._MANY", 82)
+    both = settings.model_copy(update={"lanes": 2, "engine": "openvino"})
+    other = Job(job.photos, tmp_path / "processes.jsonl", both)
+    assert predict_to_file(other) == (82, 2)
+    for row, expected in zip(rows(other.out), rows(job.out), strict=True):
+        assert [row["photo"], row.get("error"), row.get("label")] == [
+            expected["photo"],
+            expected.get("error"),
+            expected.get("label"),
+        ]
+        assert row.get("score") == pytest.approx(expected.get("score"), abs=0.01)
+
+
+@pytest.mark.slow
+def test_process_that_ends_stops_the_run_with_a_sentence(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.classification._MANY", 82)
+    monkeypatch.setattr("app.pool._classify", _crash)
+    settings = job.settings.model_copy(update={"lanes": 2, "engine": "openvino"})
+    with pytest.raises(ResultsError, match="goes on from here"):
+        predict_to_file(Job(job.photos, job.out, settings))
+
+
+@pytest.mark.slow
+def test_processes_of_a_killed_run_end(job: Job, folder: Path) -> None:
+    """A photo that is a pipe holds a process up; the pipe tells when that has ended."""
+    pipe = folder.parent / "pipe.png"
+    os.mkfifo(pipe)
+    words = ["predict", folder, pipe, "--out", job.out, "--checkpoint", job.settings.checkpoint]
+    start = "import app.classification, whisker; app.classification._MANY = 83; whisker.main()"
+    with (
+        subprocess.Popen(  # noqa: S603
+            [sys.executable, "-c", start, *map(str, words)],
+            env={**os.environ, "PYTHONPATH": str(_ROOT), "WHISKER_LANES": "2", "WHISKER_ENGINE": "openvino"},
+        ) as run,
+        pipe.open("wb") as file,  # opens when a process opens its end, which then waits for a picture
+    ):
+        run.send_signal(signal.SIGKILL)
+        gone = select.poll()
+        gone.register(file, 0)  # an error, always reported, is that nobody reads any more
+        gone.poll()
 
 
 @pytest.mark.parametrize("cut", ["in the first line", "after the first line", "in a row", "after a row", "at the end"])
@@ -261,6 +310,10 @@ def test_missing_extra_is_named_with_the_command_that_installs_it(
     monkeypatch.delitem(sys.modules, package, raising=False)
     with pytest.raises(ResultsError, match=command):
         predict_to_file(Job(job.photos, job.out.with_suffix(suffix), job.settings, on_ray=on_ray))
+
+
+def _crash(_order: Path, _photos: list[Photo]) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _finished(job: Job) -> tuple[Path, bytes]:
