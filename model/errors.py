@@ -9,6 +9,7 @@
     ├── PictureError                   one picture cannot be used
     │   ├── UnsupportedFormatError     not JPEG, PNG, WebP, GIF or BMP
     │   ├── PictureTooLargeError       more pixels, or a longer side, than allowed
+    │   │   └── HeavyPictureError      takes more memory than it may beside others
     │   └── UndecodablePictureError    a known format that does not decode
     └── training.errors                what only training can raise
 
@@ -51,6 +52,10 @@ class UnsupportedFormatError(PictureError):
 
 class PictureTooLargeError(PictureError):
     """The picture's header announces more pixels, or a longer side, than is allowed."""
+
+
+class HeavyPictureError(PictureTooLargeError):
+    """Decoding takes more memory than it shall beside others: the picture's turn comes when no other is as heavy."""
 
 
 class UndecodablePictureError(PictureError):

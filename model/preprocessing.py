@@ -13,11 +13,18 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
-from model.errors import ConfigError, PictureTooLargeError, UndecodablePictureError, UnsupportedFormatError
+from model.errors import (
+    ConfigError,
+    HeavyPictureError,
+    PictureTooLargeError,
+    UndecodablePictureError,
+    UnsupportedFormatError,
+)
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
 MAX_PIXELS = 50_000_000  # a 50-megapixel photo decodes to 150 MB of RGB
 MAX_SIDE = 30_000
+WEBP_PIXELS_COUNT = 2  # each: Pillow keeps four copies of a WebP picture, 16 bytes a pixel
 
 Resize = Literal["squash"]
 Resample = Literal["bilinear", "bicubic"]
@@ -33,6 +40,8 @@ _TURNS = {  # EXIF orientation -> what makes the picture upright (JEITA CP-3451,
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+
+_DAMAGED = "The picture is damaged or incomplete and cannot be decoded."
 
 # Pillow only warns between one and two times its own pixel limit. As an error it reaches the handler below.
 warnings.simplefilter("error", Image.DecompressionBombWarning)
@@ -77,36 +86,38 @@ class Preprocessing:
         """Decode a file's bytes to uint8 `[size, size, 3]` RGB; raise a `PictureError` if they cannot be used."""
         return self.read(data, max_pixels=max_pixels).pixels
 
-    def read(self, data: bytes, *, max_pixels: int = MAX_PIXELS) -> Picture:
+    def read(self, data: bytes, *, max_pixels: int = MAX_PIXELS, light_bytes: int | None = None) -> Picture:
         """Decode a file's bytes and report the original's width, height and format.
 
-        Raises `UnsupportedFormatError`, `PictureTooLargeError` (from the header, before any pixel is decoded) or
-        `UndecodablePictureError`.
+        Raises `UnsupportedFormatError`, `PictureTooLargeError` (from the header, before any pixel is decoded; its kind
+        `HeavyPictureError` if decoding would take more than `light_bytes`) or `UndecodablePictureError`.
         """
         with _open(data) as image:
             width, height = image.size
-            if width * height > max_pixels or max(width, height) > MAX_SIDE:
+            most = max_pixels // WEBP_PIXELS_COUNT if image.format == "WEBP" else max_pixels
+            if width * height > most or max(width, height) > MAX_SIDE:
                 raise PictureTooLargeError(
-                    f"The picture has {width} x {height} pixels; at most {max_pixels:,} pixels "
+                    f"The picture has {width} x {height} pixels; at most {most:,} pixels "
                     f"and {MAX_SIDE:,} a side are accepted."
                 )
+            _draft(image, self.size)
+            if light_bytes is not None and _weigh(image, width * height) > light_bytes:
+                raise HeavyPictureError(f"Decoding takes more than {light_bytes:,} bytes.")
             try:
                 square, orientation = self._shrink(image), _orientation(image)
                 if orientation in _TURNS:
                     square = square.transpose(_TURNS[orientation])
                 pixels = np.array(square, dtype=np.uint8)
             except Exception as exc:  # on hostile bytes a decoder can raise anything at all
-                raise UndecodablePictureError("The picture is damaged or incomplete and cannot be decoded.") from exc
+                raise UndecodablePictureError(_DAMAGED) from exc
             if orientation >= 5:  # a quarter turn
                 width, height = height, width
             # A phone's multi-picture JPEG opens as MPO; its first picture is an ordinary JPEG.
             return Picture(pixels, width, height, "JPEG" if image.format == "MPO" else str(image.format))
 
     def _shrink(self, image: Image.Image) -> Image.Image:
-        """Decode the first frame and squash it to RGB `size` x `size`."""
+        """Decode the first frame, and squash it to RGB `size` x `size`."""
         side = (self.size, self.size)
-        # A JPEG decodes at 1/2, 1/4 or 1/8 scale for a fraction of the cost, never below the size asked for.
-        image.draft(None, side)
         image.load()
         filter_ = _RESAMPLING[self.resample]
         if image.mode == "I" or image.mode.startswith("I;16"):
@@ -125,10 +136,26 @@ def _open(data: bytes) -> Image.Image:
         raise UndecodablePictureError("The picture is empty: it has no bytes.")
     try:
         return Image.open(io.BytesIO(data), formats=FORMATS)
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as exc:
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning, MemoryError) as exc:
         raise PictureTooLargeError("The picture has far more pixels than are accepted.") from exc
     except Exception as exc:  # noqa: BLE001 - Pillow says "unidentified" of most broken headers, and some plug-ins raise others
         _refuse(data, exc)
+
+
+def _weigh(image: Image.Image, pixels: int) -> int:
+    """Estimate the bytes that decoding takes at most, of what is left to decode of so many pixels."""
+    if image.format == "WEBP":
+        return 16 * pixels
+    whole = 3 * pixels if "progressive" in image.info else 0  # a progressive JPEG's coefficients, at any scale
+    return 8 * image.width * image.height + whole
+
+
+def _draft(image: Image.Image, side: int) -> None:
+    """Let a JPEG decode at 1/2, 1/4 or 1/8 scale, for a fraction of the cost, but at no less than `side` pixels."""
+    try:
+        image.draft(None, (side, side))
+    except Exception as exc:
+        raise UndecodablePictureError(_DAMAGED) from exc
 
 
 def _refuse(data: bytes, cause: Exception) -> NoReturn:

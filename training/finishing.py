@@ -19,6 +19,7 @@ from model.checkpoint import Thresholds
 from model.engine import Engine
 from model.network import Network, build_network, count_multiply_adds
 from model.novelty import UNKNOWN_SCORE
+from model.profile import Profile
 from model.quantization import Quantization, SimulatedInt8Engine, measure_ranges
 from model.torch_engine import TorchEngine
 from training.calibration import Choice, choose_unsure_threshold, fit_temperature, int8_cost
@@ -99,6 +100,7 @@ def finish(
         | {"promised_precision": promises.precision, "promised": unsure.promised},
         "unknown": _unknown(scores, fit) | {"promised_rate": promises.false_alarms, "promised": fit.promised},
         "figures": measure_figures(scores.probabilities, dataset.test.labels, scores.unknown, fit.outlier_scores),
+        "profile": Profile.measure(scores.probabilities, draft.classes).to_json(),
         "speed": speed,
     }
     return Finished(replace(checkpoint, metrics=metrics), evaluation, scores)
