@@ -17,6 +17,7 @@ from model.errors import ConfigError
 
 _DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"
 _REQUEST_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+_SCORES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1)
 _STAGE_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
 
@@ -49,20 +50,38 @@ class Metrics:
         self.in_flight = Gauge(
             "whisker_in_flight", "Uploads being answered.", registry=registry, multiprocess_mode="livesum"
         )
+        self.receiving = Gauge(
+            "whisker_receiving", "Uploads that are not complete yet.", registry=registry, multiprocess_mode="livesum"
+        )
         self.queue_depth = Gauge(
             "whisker_queue_depth",
             "Uploads waiting for a process that decodes and computes.",
             registry=registry,
             multiprocess_mode="livesum",
         )
-        self.shed = Counter("whisker_shed_total", "Uploads given up, by reason.", ("reason",), registry=registry)
-        self.decode_failures = Counter(
-            "whisker_decode_failures_total", "Pictures that could not be used, by code.", ("code",), registry=registry
+        self.problems = Counter(
+            "whisker_problems_total",
+            "Requests and pictures that were not answered, by code.",
+            ("code",),
+            registry=registry,
+        )
+        self.scores = Histogram(
+            "whisker_score",
+            "Calibrated scores of the best class.",
+            buckets=_SCORES,
+            registry=registry,
         )
         self.predictions = Counter(
             "whisker_predictions_total", "Answers given, by best class.", ("label",), registry=registry
         )
         self.verdicts = Counter("whisker_verdicts_total", "Answers given, by verdict.", ("verdict",), registry=registry)
+        self.drift = Gauge(
+            "whisker_drift",
+            "Stability index of the latest answers against the checkpoint's profile: 0.1 is noteworthy, 0.25 is much.",
+            ("of",),
+            registry=registry,
+            multiprocess_mode="livemax",
+        )
         self._model = Gauge(
             "whisker_model_info",
             "The checkpoint being served.",
