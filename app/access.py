@@ -8,6 +8,7 @@ from prometheus_client import Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.metrics import Metrics
+from app.problems import CODE
 
 _METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 _OTHER = "other"  # a path or method that a client made up must not become a label
@@ -54,6 +55,7 @@ class AccessMiddleware:
                     "method": method,
                     "path": quote(scope["path"]),  # decoded, it may hold line breaks
                     "status": status,
+                    **({"code": scope[CODE]} if CODE in scope else {}),
                     "duration_ms": round(seconds * 1000, 2),
                 },
             )

@@ -20,30 +20,34 @@ async def _metrics(request: Request) -> Metrics:
     return metrics
 
 
-def _ready_service(app: FastAPI) -> Service | None:
-    service: Service | None = app.state.service
-    return service if service is not None and service.is_ready else None
-
-
 def require_service(app: FastAPI) -> Service:
     """Give the service of an application; raise `NotReadyError` if it cannot answer."""
-    service = _ready_service(app)
-    if service is None:
+    service: Service | None = app.state.service
+    if service is None or not service.is_ready:
         raise NotReadyError("The service is starting or stopping; try again soon.")
     return service
-
-
-async def _service_or_none(request: Request) -> Service | None:
-    return _ready_service(request.app)
-
-
-MaybeServiceDep = Annotated[Service | None, Depends(_service_or_none)]
 
 
 async def _service(request: Request) -> Service:
     return require_service(request.app)
 
 
+async def _lasting_service(request: Request) -> Service:
+    """Give the service to who asks whether to send more; one that is draining answers, but wants no more."""
+    if request.app.state.draining:
+        raise NotReadyError("The service is stopping.")
+    return require_service(request.app)
+
+
+async def _lasting_service_or_none(request: Request) -> Service | None:
+    try:
+        return await _lasting_service(request)
+    except NotReadyError:
+        return None
+
+
 SettingsDep = Annotated[Settings, Depends(_settings)]
 MetricsDep = Annotated[Metrics, Depends(_metrics)]
 ServiceDep = Annotated[Service, Depends(_service)]
+LastingServiceDep = Annotated[Service, Depends(_lasting_service)]
+MaybeLastingServiceDep = Annotated[Service | None, Depends(_lasting_service_or_none)]

@@ -46,6 +46,13 @@ def add_docs(app: FastAPI) -> None:
     app.mount("/docs/assets", StaticFiles(packages=[("fastapi_offline", "static")]), name="docs-assets")
 
 
+def ask_for_key(app: FastAPI) -> None:
+    """Say in the OpenAPI document that an API key is needed, so that Swagger UI asks for it."""
+    document = app.openapi()  # which FastAPI keeps
+    document["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
+    document["security"] = [{"key": []}]
+
+
 @_router.get("/")
 async def index() -> RedirectResponse:
     return RedirectResponse("docs")

@@ -9,6 +9,10 @@
         │   ├── InvalidUploadError       a form without exactly one file in its field `file`
         │   ├── UnsupportedMediaTypeError  neither a form nor a raw picture
         │   └── BodyTooLargeError        more bytes than allowed
+        ├── MalformedRequestError        what was sent is not HTTP
+        ├── RequestTimeoutError          the request takes too long to come in
+        ├── UnauthorizedError            without the API key that is asked for
+        ├── CrossSiteError               a browser sends it for a page of some other site
         ├── OverloadedError              as many uploads as allowed are being answered
         ├── NotReadyError                starting, stopping, or no process that computes is left
         ├── DeadlineExceededError        no answer in the time allowed
@@ -54,8 +58,28 @@ class BodyTooLargeError(UploadError):
     """The body has more bytes than allowed."""
 
 
+class MalformedRequestError(ServiceError):
+    """What was sent is not HTTP."""
+
+
+class RequestTimeoutError(ServiceError):
+    """The request takes too long to come in."""
+
+
+class UnauthorizedError(ServiceError):
+    """The request has not the API key that is asked for."""
+
+
+class CrossSiteError(ServiceError):
+    """A browser sends this on behalf of a page of some other site."""
+
+
 class OverloadedError(ServiceError):
-    """As many uploads as allowed are being answered already."""
+    """As many uploads as allowed are being answered, or held, already; there may be room in `retry_seconds`."""
+
+    def __init__(self, sentence: str, *, retry_seconds: int = 1) -> None:
+        super().__init__(sentence)
+        self.retry_seconds = retry_seconds
 
 
 class NotReadyError(ServiceError):

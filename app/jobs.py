@@ -27,6 +27,7 @@ class Job:
     answer: asyncio.Future[Outcome]
     since: float = field(default_factory=time.perf_counter)
     is_suspect: bool = False  # a lane ended while it had this
+    is_heavy: bool = False  # decoded when no other such picture is
 
     @property
     def is_dropped(self) -> bool:

@@ -10,6 +10,7 @@ import gc
 import json
 import os
 import pickle
+import resource
 import signal
 import socket
 import struct
@@ -32,7 +33,10 @@ if TYPE_CHECKING:
     from model.classifier import Classifier
 
 LENGTH = struct.Struct("<I")  # of a frame in bytes, or of a batch in pictures
-PICTURE = struct.Struct("<II")  # how many classes to list, and the file's length in bytes
+PICTURE = struct.Struct("<II?")  # how many classes to list, the file's length in bytes, and whether it may be heavy
+_LIGHT_BYTES = 64_000_000  # that decoding may take while other lanes decode, too
+_BYTES_A_PIXEL = 24  # that decoding may take, three times what it does
+_SPARE_BYTES = 256_000_000
 _NICENESS = 5  # the service itself goes first: it keeps all lanes busy
 
 Document = dict[str, Any]
@@ -64,6 +68,15 @@ class Opened:
     portable: bytes = b""
 
 
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """A picture to answer for."""
+
+    top_k: int
+    data: bytes
+    may_be_heavy: bool
+
+
 def main() -> None:
     """Serve the socket whose number is the only argument until it is closed."""
     for name in (signal.SIGINT, signal.SIGTERM):  # both are for the service, which closes the socket in its time
@@ -85,12 +98,24 @@ def serve(connection: socket.socket) -> None:
     send_frame(connection, json.dumps({"ready": ready}).encode())
     send_frame(connection, opened.portable)
     predictor, max_pixels = opened.predictor, order.max_pixels
+    if order.portable is not None:
+        _limit_memory(max_pixels)
     del order, opened  # they hold the network once more
     gc.collect()
     gc.freeze()
     os.nice(_NICENESS)
     while batch := _read_batch(requests):
         send_frame(connection, json.dumps(_answer(predictor, batch, max_pixels)).encode())
+
+
+def _limit_memory(max_pixels: int) -> None:
+    """Let no picture take more memory than the largest that is accepted may need."""
+    if sys.platform != "linux":
+        return
+    status = Path("/proc/self/status").read_text()
+    used = int(status.split("VmData:")[1].split()[0]) * 1024
+    limit = used + max_pixels * _BYTES_A_PIXEL + _SPARE_BYTES
+    resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
 
 
 def send_frame(connection: socket.socket, content: bytes) -> None:
@@ -140,13 +165,13 @@ def _read_frame(requests: BufferedReader) -> bytes:
     return _read(requests, LENGTH.unpack(_read(requests, LENGTH.size))[0])
 
 
-def _read_batch(requests: BufferedReader) -> list[tuple[int, bytes]]:
-    """Read a batch of pictures with how many classes to list for each; empty when the other side has hung up."""
+def _read_batch(requests: BufferedReader) -> list[_Task]:
+    """Read a batch; it is empty when the other side has hung up."""
     start = requests.read(LENGTH.size)
     if len(start) < LENGTH.size:
         return []
     heads = PICTURE.iter_unpack(_read(requests, LENGTH.unpack(start)[0] * PICTURE.size))
-    return [(top_k, _read(requests, length)) for top_k, length in [*heads]]
+    return [_Task(top_k, _read(requests, length), may_be_heavy) for top_k, length, may_be_heavy in [*heads]]
 
 
 def _read(requests: BufferedReader, length: int) -> bytes:
@@ -156,37 +181,42 @@ def _read(requests: BufferedReader, length: int) -> bytes:
     return content
 
 
-def _answer(predictor: Predictor, batch: Sequence[tuple[int, bytes]], max_pixels: int) -> Document:
+def _answer(predictor: Predictor, batch: Sequence[_Task], max_pixels: int) -> Document:
     """Decode a batch, and compute answers for what could be decoded."""
-    read = [_decode(predictor.preprocessing, data, max_pixels) for _, data in batch]
+    read = [_decode(predictor.preprocessing, task, max_pixels) for task in batch]
     started = time.perf_counter()
     found: Iterator[Prediction | Exception] = iter(
         predictor.predict_each([picture.pixels for picture, _ in read if isinstance(picture, Picture)])
     )
     seconds = time.perf_counter() - started
     answers = []
-    for (top_k, _), (picture, decode_seconds) in zip(batch, read, strict=True):
-        outcome = next(found) if isinstance(picture, Picture) else picture
-        answers.append(_document(outcome, picture, top_k) | {"decode_seconds": decode_seconds})
+    for task, (picture, decode_seconds) in zip(batch, read, strict=True):
+        document = _document(next(found), picture, task.top_k) if isinstance(picture, Picture) else picture
+        answers.append(document | {"decode_seconds": decode_seconds})
     return {"answers": answers, "inference_seconds": seconds}
 
 
-def _decode(preprocessing: Preprocessing, data: bytes, max_pixels: int) -> tuple[Picture | Exception, float]:
+def _decode(preprocessing: Preprocessing, task: _Task, max_pixels: int) -> tuple[Picture | Document, float]:
     started = time.perf_counter()
+    light_bytes = None if task.may_be_heavy else _LIGHT_BYTES
     try:
-        picture: Picture | Exception = preprocessing.read(data, max_pixels=max_pixels)
+        picture: Picture | Document = preprocessing.read(task.data, max_pixels=max_pixels, light_bytes=light_bytes)
     except Exception as exc:  # noqa: BLE001 - whatever it is, it is this picture's alone
-        picture = exc
+        picture = _describe(exc)  # and not kept itself: it holds on to what was decoded
     return picture, time.perf_counter() - started
 
 
-def _document(outcome: Prediction | Exception, picture: Picture | Exception, top_k: int) -> Document:
-    """Write an answer as it goes to the client, or what went wrong: for errors of our own their name and sentence."""
-    if isinstance(outcome, PictureError):
-        return {"refused": [type(outcome).__name__, str(outcome)]}
+def _describe(exc: Exception) -> Document:
+    """Write down what went wrong: for errors of our own their name and sentence."""
+    if isinstance(exc, PictureError):
+        return {"refused": [type(exc).__name__, str(exc)]}
+    return {"failure": "".join(traceback.format_exception(exc))}
+
+
+def _document(outcome: Prediction | Exception, picture: Picture, top_k: int) -> Document:
+    """Write an answer as it goes to the client."""
     if isinstance(outcome, Exception):
-        return {"failure": "".join(traceback.format_exception(outcome))}
-    assert isinstance(picture, Picture)  # noqa: S101 - only a decoded picture has a prediction
+        return _describe(outcome)
     return {
         "prediction": {
             "label": outcome.label,

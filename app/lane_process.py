@@ -25,6 +25,8 @@ _SOCKET_BYTES = 2_000_000  # a batch of photos goes through at once
 _MOST_ANSWER_BYTES = 10_000_000  # a thousand classes for 32 pictures are a quarter of it
 _POLL_SECONDS = 0.01
 _PROGRAM = "app.lane"
+# What a large picture took goes back to the system at once, instead of staying in every lane (glibc, mallopt(3)).
+_MEMORY = {"MALLOC_MMAP_THRESHOLD_": "4000000", "MALLOC_TRIM_THRESHOLD_": "8000000", "MALLOC_ARENA_MAX": "2"}
 
 E = TypeVar("E", bound=WhiskerError)
 
@@ -43,6 +45,7 @@ class LaneProcess(asyncio.Protocol):
         self._on_answer, self._on_end = on_answer, on_end
         self.batches: deque[list[Job]] = deque()
         self.bytes = 0  # of the pictures in the batches
+        self.was_stalled = False
         self._busy_since = 0.0
         self._received = bytearray()
         self._ready: asyncio.Future[tuple[dict[str, Any], bytes]] = asyncio.get_running_loop().create_future()
@@ -77,7 +80,7 @@ class LaneProcess(asyncio.Protocol):
 
     def send(self, jobs: list[Job]) -> None:
         """Let the process answer for a batch, after those it has."""
-        heads = [PICTURE.pack(job.top_k, len(job.data)) for job in jobs]
+        heads = [PICTURE.pack(job.top_k, len(job.data), job.is_heavy) for job in jobs]
         message = b"".join([LENGTH.pack(len(jobs)), *heads, *(job.data for job in jobs)])
         if not self.batches:
             self._busy_since = time.perf_counter()
@@ -91,6 +94,11 @@ class LaneProcess(asyncio.Protocol):
         self.bytes -= sum(len(job.data) for job in jobs)
         self._busy_since = time.perf_counter()
         return jobs
+
+    @property
+    def has_heavy(self) -> bool:
+        """Tell whether it decodes, or will next, a picture that is alone for its size."""
+        return any(jobs[0].is_heavy for jobs in self.batches)
 
     def kill(self) -> None:
         """End the process, whatever it is doing, and listen to it no more."""
@@ -157,7 +165,7 @@ def _start(connection: socket.socket) -> "subprocess.Popen[bytes]":
         [sys.executable, "-P", "-m", _PROGRAM, str(descriptor)],
         pass_fds=(descriptor,),
         stdin=subprocess.DEVNULL,
-        env={**os.environ, "PYTHONPATH": paths},
+        env={**_MEMORY, **os.environ, "PYTHONPATH": paths},
     )
 
 

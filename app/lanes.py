@@ -24,7 +24,7 @@ from app.lane_process import LaneProcess, revive
 from app.metrics import Metrics
 from app.settings import Settings
 from model.cores import available_cores
-from model.errors import CheckpointError, PictureError, UndecodablePictureError, WhiskerError
+from model.errors import CheckpointError, HeavyPictureError, PictureError, UndecodablePictureError, WhiskerError
 
 _MOST_ON_A_GPU = 4  # lanes; each has a context of its own there, and four give more than one service can pass on
 _AHEAD = 2  # batches that a lane is given: the next is there when one is done
@@ -62,6 +62,9 @@ class Lanes:
         self._sha256 = ""  # of the checkpoint that the first lane has loaded
         self._lanes: list[LaneProcess] = []
         self._waiting: deque[Job] = deque()
+        self._heavy: deque[Job] = (
+            deque()
+        )  # waiting, too: pictures that need so much memory that one is decoded at a time
         self._empty_since: float | None = None  # when the last lane ended
         self._dispatches = False
         self._closing = False
@@ -94,7 +97,7 @@ class Lanes:
         """Answer for what is queued, take no more, and end the processes."""
         self._closing = True
         deadline = time.perf_counter() + _CLOSE_SECONDS
-        while (self._waiting or any(lane.batches for lane in self._lanes)) and time.perf_counter() < deadline:  # noqa: ASYNC110
+        while self._is_busy and time.perf_counter() < deadline:  # noqa: ASYNC110
             await asyncio.sleep(0.005)
         for task in self._tasks:
             task.cancel()
@@ -112,6 +115,10 @@ class Lanes:
         """List the processes that are ready to answer."""
         return [lane.pid for lane in self._lanes]
 
+    @property
+    def _is_busy(self) -> bool:
+        return bool(self._waiting or self._heavy or any(lane.batches for lane in self._lanes))
+
     def are_gone(self, seconds: float) -> bool:
         """Tell whether for more than `seconds` there has been no lane, and none could be started."""
         return self._empty_since is not None and time.perf_counter() - self._empty_since > seconds
@@ -126,15 +133,23 @@ class Lanes:
 
     def _dispatch(self) -> None:
         self._dispatches = False
-        while self._waiting:
-            free = [lane for lane in self._lanes if len(lane.batches) < _AHEAD and lane.bytes < _LARGE_BYTES]
-            if not free:
+        while free := [lane for lane in self._lanes if _has_room(lane)]:
+            if self._heavy and not any(lane.has_heavy for lane in self._lanes):
+                job = self._heavy.popleft()
+                self._metrics.queue_depth.dec()
+                if not job.is_dropped:
+                    self._send(min(free, key=lambda lane: len(lane.batches)), [job])
+                continue
+            if not self._waiting:
                 return
             lane = min(free, key=lambda lane: len(lane.batches))
             idle = sum(not lane.batches for lane in free)
             if jobs := self._take(math.ceil(len(self._waiting) / max(1, idle))):
-                self._metrics.batches.observe(len(jobs))
-                lane.send(jobs)
+                self._send(lane, jobs)
+
+    def _send(self, lane: LaneProcess, jobs: list[Job]) -> None:
+        self._metrics.batches.observe(len(jobs))
+        lane.send(jobs)
 
     def _take(self, share: int) -> list[Job]:
         """Take the next batch from the queue: not the large pictures with others, nor what may have ended a lane."""
@@ -160,9 +175,15 @@ class Lanes:
             lane.kill()
             return
         jobs = lane.finish()
+        heavy = [job for job, outcome in zip(jobs, outcomes, strict=True) if isinstance(outcome, HeavyPictureError)]
+        for job in heavy:
+            job.is_heavy = True
+            self._heavy.append(job)
+            self._metrics.queue_depth.inc()
         self._dispatch()
         for job, outcome in zip(jobs, outcomes, strict=True):
-            settle(job.answer, outcome)
+            if job not in heavy:
+                settle(job.answer, outcome)
 
     def _lost(self, lane: LaneProcess) -> None:
         """Replace a lane that has ended; what it was busy with is tried once more, each picture alone."""
@@ -174,13 +195,16 @@ class Lanes:
         self._keep(self._replace(lane, sum(map(len, lane.batches))))
         busy_with = lane.batches.popleft() if lane.batches else []
         for job in reversed([*busy_with, *chain.from_iterable(lane.batches)]):
-            if job.is_suspect and job in busy_with:
+            if lane.was_stalled and busy_with == [job]:
+                reason = f"The picture cannot be decoded within {self._stall_seconds:g} seconds."
+                settle(job.answer, UndecodablePictureError(reason))
+            elif job.is_suspect and job in busy_with:
                 reason = "The picture cannot be decoded: the process that tried has ended, twice."
                 settle(job.answer, UndecodablePictureError(reason))
-                continue
-            job.is_suspect = job.is_suspect or job in busy_with
-            self._waiting.appendleft(job)
-            self._metrics.queue_depth.inc()
+            else:
+                job.is_suspect = job.is_suspect or job in busy_with
+                (self._heavy if job.is_heavy else self._waiting).appendleft(job)
+                self._metrics.queue_depth.inc()
         self._dispatch()
 
     async def _open(self) -> None:
@@ -221,12 +245,17 @@ class Lanes:
             for lane in self._lanes:
                 if lane.is_stalled(self._stall_seconds):
                     logger.error("A lane is stalled", extra={"lane": lane.pid})
+                    lane.was_stalled = True
                     lane.kill()
 
     def _keep(self, work: Any) -> None:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def _has_room(lane: LaneProcess) -> bool:
+    return len(lane.batches) < _AHEAD and lane.bytes < _LARGE_BYTES and not lane.has_heavy
 
 
 def _outcomes(jobs: list[Job], document: dict[str, Any]) -> list[Outcome | Exception]:
@@ -242,6 +271,9 @@ def _outcome(job: Job, answer: dict[str, Any], inference_seconds: float, now: fl
         return Outcome(answer["prediction"], decode_seconds, queue_seconds, inference_seconds)
     if "refused" in answer:
         name, sentence = answer["refused"]
-        return revive(name, sentence, otherwise=PictureError)
+        refusal = revive(name, sentence, otherwise=PictureError)
+        if job.is_heavy and isinstance(refusal, HeavyPictureError):
+            raise ValueError("A picture that may be heavy was refused for that.")
+        return refusal
     logger.error("Inference failed", extra={"failure": answer["failure"]})
     return InferenceFailedError("The network could not answer for this picture.")

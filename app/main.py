@@ -10,14 +10,15 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
 from app.access import AccessMiddleware
-from app.docs import add_docs
+from app.admission import Admission
+from app.docs import add_docs, ask_for_key
 from app.limits import AdmissionMiddleware, BodyLimitMiddleware
 from app.metrics import Metrics
 from app.predict import router as predict_router
 from app.problems import ProblemMiddleware, answer_problem
 from app.request_id import RequestIdMiddleware
 from app.routes import router
-from app.security import SecurityHeadersMiddleware
+from app.security import ApiKeyMiddleware, CrossSiteMiddleware, SecurityHeadersMiddleware
 from app.service import running_service
 from app.settings import Settings, load_settings
 
@@ -29,6 +30,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     """Assemble the application; its lifespan loads the classifier. Without `settings`, the environment is read."""
     settings = settings or load_settings()
     metrics = Metrics()
+    admission = Admission(settings.max_in_flight, metrics)
     app = FastAPI(
         title="Whisker",
         version=API_VERSION,
@@ -42,17 +44,28 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             Middleware(AccessMiddleware, metrics=metrics, log_all=settings.log_requests == "all"),
             Middleware(SecurityHeadersMiddleware),
             Middleware(ProblemMiddleware, metrics=metrics),
-            Middleware(BodyLimitMiddleware, max_bytes=settings.max_body_bytes),
-            Middleware(AdmissionMiddleware, max_in_flight=settings.max_in_flight, metrics=metrics),
+            Middleware(CrossSiteMiddleware),
+            Middleware(ApiKeyMiddleware, key=settings.api_key),
+            Middleware(
+                BodyLimitMiddleware,
+                max_bytes=settings.max_body_bytes,
+                max_held_bytes=settings.max_held_bytes,
+                max_seconds=settings.receive_seconds,
+            ),
+            Middleware(AdmissionMiddleware, admission=admission),
         ],
         exception_handlers={HTTPException: answer_problem, RequestValidationError: answer_problem},
     )
     app.state.settings = settings
     app.state.metrics = metrics
+    app.state.admission = admission
     app.state.service = None
+    app.state.draining = False
     app.include_router(predict_router)
     app.include_router(router)
     add_docs(app)
+    if settings.api_key is not None:
+        ask_for_key(app)
     return app
 
 

@@ -5,6 +5,7 @@ our own answers took half of a request's time outside of the pictures (docs/spee
 against the schemas instead.
 """
 
+import logging
 import time
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -25,6 +26,7 @@ from app.uploads import FIELD, FORM, RAW, read_upload, read_uploads
 from model.errors import PictureTooLargeError, UndecodablePictureError, UnsupportedFormatError
 
 router = APIRouter(tags=["predict"])
+logger = logging.getLogger(__name__)
 
 # Both notations for bytes are given: `format` is what OpenAPI 3.0 tools look for, `contentMediaType` is OpenAPI 3.1's.
 _BYTES = {"type": "string", "format": "binary", "contentMediaType": RAW}
@@ -41,6 +43,8 @@ _PARAMETERS = [
 _PICTURE_ERRORS = (PictureTooLargeError, UnsupportedFormatError, UndecodablePictureError, errors.InferenceFailedError)
 _REQUEST_ERRORS = (
     errors.MalformedFormError,
+    errors.CrossSiteError,
+    errors.RequestTimeoutError,
     errors.BodyTooLargeError,
     errors.UnsupportedMediaTypeError,
     errors.InvalidUploadError,
@@ -109,7 +113,9 @@ def _read_top_k(request: Request) -> int:
 
 def _result(outcome: Outcome | Exception, metrics: Metrics) -> dict[str, Any]:
     if isinstance(outcome, Exception):
-        return {"prediction": None, "problem": describe(outcome, metrics)}
+        problem = describe(outcome, metrics)
+        logger.info("A picture of several was refused", extra={"code": problem.code})
+        return {"prediction": None, "problem": problem}
     return {"prediction": {**outcome.prediction, "timing_ms": _stages(outcome)}, "problem": None}
 
 

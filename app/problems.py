@@ -19,11 +19,12 @@ from app import errors
 from app.metrics import Metrics
 from app.request_id import current_request_id
 from app.schemas import Problem
-from model.errors import PictureError, PictureTooLargeError, UndecodablePictureError, UnsupportedFormatError
+from model.errors import PictureTooLargeError, UndecodablePictureError, UnsupportedFormatError
 
 MEDIA_TYPE = "application/problem+json"
+CODE = "whisker.code"  # where a request's scope has the code of what it was answered with
 _CLIENT_CLOSED_REQUEST = 499  # nobody reads it, but logs and metrics tell it from a failure; nginx's number
-_RETRY_AFTER = {"Retry-After": "1"}  # seconds: the queue drains in less
+_RETRY_AFTER = {"Retry-After": "1"}  # seconds, unless the error knows better
 _CLOSE = {"Connection": "close"}  # the rest of the body stays unread
 
 logger = logging.getLogger(__name__)
@@ -40,7 +41,13 @@ class Kind:
 
 
 KINDS: Mapping[type[Exception], Kind] = {
+    errors.MalformedRequestError: Kind("malformed_request", 400, "What was sent is not HTTP.", _CLOSE),
     errors.MalformedFormError: Kind("malformed_form", 400, "The multipart form cannot be parsed."),
+    errors.UnauthorizedError: Kind(
+        "unauthorized", 401, "The API key is missing or wrong.", {"WWW-Authenticate": "Bearer"}
+    ),
+    errors.CrossSiteError: Kind("cross_site", 403, "A page of another site may not send pictures here."),
+    errors.RequestTimeoutError: Kind("request_timeout", 408, "The request came in too slowly.", _CLOSE),
     errors.BodyTooLargeError: Kind("body_too_large", 413, "The body has more bytes than accepted.", _CLOSE),
     PictureTooLargeError: Kind(
         "picture_too_large", 413, "The picture has more pixels, or a longer side, than accepted."
@@ -65,8 +72,6 @@ _NOT_FOUND = Kind("not_found", 404, "There is nothing at this path.")
 _METHOD_NOT_ALLOWED = Kind("method_not_allowed", 405, "The path does not answer to this method; see `Allow`.")
 HTTP_KINDS = {kind.status: kind for kind in (_NOT_FOUND, _METHOD_NOT_ALLOWED)}  # what the router itself refuses
 
-_SHED = (errors.OverloadedError, errors.NotReadyError, errors.DeadlineExceededError, errors.ClientGoneError)
-
 
 def kind_of(exc: Exception) -> Kind:
     """Find the kind of an error: its own, its nearest ancestor's, or `internal_error`."""
@@ -87,7 +92,7 @@ def problem_responses(*kinds: type[Exception]) -> dict[int | str, dict[str, Any]
 
 async def answer_problem(request: Request, exc: Exception) -> Response:
     """Answer for what FastAPI and its router raise, which they would otherwise answer for in their own way."""
-    return _response(exc, request.app.state.metrics)
+    return _response(exc, request.app.state.metrics, request.scope)
 
 
 class ProblemMiddleware:
@@ -110,31 +115,34 @@ class ProblemMiddleware:
         except Exception as exc:  # the last resort: whatever it is, the client gets a problem
             if started or scope["type"] != "http":
                 raise
-            await _response(exc, self._metrics)(scope, receive, send)
+            await _response(exc, self._metrics, scope)(scope, receive, send)
 
 
-def describe(exc: Exception, metrics: Metrics) -> Problem:
-    """Tell a client what went wrong, count it, and log what is nobody's fault but ours."""
+def describe(exc: Exception, metrics: Metrics, *, request_id: str | None = None) -> Problem:
+    """Tell a client what went wrong, count it, and log what is nobody's fault but ours.
+
+    `request_id` is that of the request being answered, unless told.
+    """
     kind = kind_of(exc)
     if kind is KINDS[Exception]:
         logger.error("Unexpected error", exc_info=exc)
-    if isinstance(exc, PictureError):
-        metrics.decode_failures.labels(kind.code).inc()
-    elif isinstance(exc, _SHED):
-        metrics.shed.labels(kind.code).inc()
+    metrics.problems.labels(kind.code).inc()
     return Problem(
         type="about:blank",
         title="Client Closed Request" if kind.status == _CLIENT_CLOSED_REQUEST else HTTPStatus(kind.status).phrase,
         status=kind.status,
         detail=_detail(exc, kind),
         code=kind.code,
-        request_id=current_request_id(),
+        request_id=request_id or current_request_id(),
     )
 
 
-def _response(exc: Exception, metrics: Metrics) -> Response:
+def _response(exc: Exception, metrics: Metrics, scope: Scope) -> Response:
     kind, problem = kind_of(exc), describe(exc, metrics)
+    scope[CODE] = kind.code
     headers = {**(kind.headers or {}), **((exc.headers or {}) if isinstance(exc, HTTPException) else {})}
+    if isinstance(exc, errors.OverloadedError):
+        headers["Retry-After"] = str(exc.retry_seconds)
     return Response(problem.model_dump_json(), kind.status, headers, MEDIA_TYPE)
 
 

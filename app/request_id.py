@@ -18,8 +18,13 @@ def current_request_id() -> str:
     return _current.get()
 
 
+def choose_request_id(given: str) -> str:
+    """Take what the client has sent as `X-Request-ID` if it is sane, else make one up."""
+    return given if _SANE.fullmatch(given) else uuid4().hex
+
+
 class RequestIdMiddleware:
-    """Take the client's `X-Request-ID` if it is sane, else make one up; send it back with the answer."""
+    """Give each request its id, and send it back with the answer."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -28,8 +33,7 @@ class RequestIdMiddleware:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        given = Headers(scope=scope).get(HEADER, "")
-        request_id = given if _SANE.fullmatch(given) else uuid4().hex
+        request_id = choose_request_id(Headers(scope=scope).get(HEADER, ""))
 
         async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":

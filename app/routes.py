@@ -4,7 +4,7 @@ from fastapi import APIRouter, Request, Response, status
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from app import errors
-from app.dependencies import MaybeServiceDep, MetricsDep, ServiceDep, SettingsDep
+from app.dependencies import LastingServiceDep, MaybeLastingServiceDep, MetricsDep, ServiceDep, SettingsDep
 from app.problems import problem_responses
 from app.schemas import (
     AliveAnswer,
@@ -15,7 +15,7 @@ from app.schemas import (
 )
 from app.service import Service
 from model.novelty import UNKNOWN_SCORE
-from model.preprocessing import FORMATS
+from model.preprocessing import FORMATS, WEBP_PIXELS_COUNT
 
 router = APIRouter()
 
@@ -26,7 +26,7 @@ router = APIRouter()
     tags=["operate"],
     responses={status.HTTP_503_SERVICE_UNAVAILABLE: {"model": HealthAnswer, "description": "It cannot predict."}},
 )
-async def health(response: Response, service: MaybeServiceDep) -> HealthAnswer:
+async def health(response: Response, service: MaybeLastingServiceDep) -> HealthAnswer:
     if service is None:
         response.status_code = status.HTTP_503_SERVICE_UNAVAILABLE
         return HealthAnswer(status="unavailable", model=None, device=None, uptime_seconds=0)
@@ -59,8 +59,8 @@ async def livez(request: Request, response: Response, settings: SettingsDep) -> 
     tags=["operate"],
     responses=problem_responses(errors.NotReadyError),
 )
-async def readyz(_service: ServiceDep) -> ReadyAnswer:
-    """Ready: the checkpoint is loaded, its golden answers are verified, and the network is warmed up."""
+async def readyz(_service: LastingServiceDep) -> ReadyAnswer:
+    """Ready: the checkpoint is loaded, its golden answers are verified, the network is warmed up, no end is near."""
     return ReadyAnswer(status="ready")
 
 
@@ -83,6 +83,7 @@ async def model_card(service: ServiceDep, settings: SettingsDep) -> ModelCard:
             formats=list(FORMATS),
             max_body_bytes=settings.max_body_bytes,
             max_pixels=settings.max_pixels,
+            max_webp_pixels=settings.max_pixels // WEBP_PIXELS_COUNT,
             preprocessing=card["preprocessing"],
         ),
         network=card["network"],

@@ -121,6 +121,7 @@ class InputCard(Answer):
     formats: list[str] = Field(examples=[["JPEG", "PNG", "WEBP", "GIF", "BMP"]])
     max_body_bytes: int
     max_pixels: int
+    max_webp_pixels: int
     preprocessing: dict[str, Any] = Field(examples=[{"size": 128, "resize": "squash", "resample": "bilinear"}])
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -93,6 +93,12 @@ class Settings(BaseSettings):
         le=1_000_000_000,
         description="Most bytes of a request's body; more is refused with 413.",
     )
+    max_held_bytes: int = Field(
+        default=200_000_000,
+        ge=1,
+        le=1_000_000_000_000,
+        description="Most bytes of all uploads that are in memory at once; further ones are refused with 503.",
+    )
     max_files: int = Field(
         default=32,
         ge=1,
@@ -103,13 +109,30 @@ class Settings(BaseSettings):
         default=50_000_000,
         ge=1,
         le=89_478_485,
-        description="Most pixels of a picture; more is refused with 413, undecoded.",
+        description="Most pixels of a picture, or twice those of a WebP; more is refused with 413, undecoded.",
     )
     deadline_seconds: float = Field(
         default=10.0, ge=0.001, le=600, description="Longest time from a complete upload to its answer; then 504."
     )
+    receive_seconds: float = Field(
+        default=30.0,
+        ge=0.001,
+        le=3600,
+        description="Longest time for a body to come in: 10 s and what it takes at 16 kB/s, up to this; then 408.",
+    )
+    drain_seconds: float = Field(
+        default=3.0,
+        ge=0,
+        le=600,
+        description="Time after SIGTERM in which `/readyz` and `/health` say 503 while everything is still answered.",
+    )
+    api_key: SecretStr | None = Field(
+        default=None,
+        min_length=8,
+        description="Answer only who sends it as `Authorization: Bearer KEY`, except for health and the documentation.",
+    )
     stall_seconds: float = Field(
-        default=10.0, ge=0.001, le=3600, description="Longest time a lane may take for a batch before it is replaced."
+        default=2.0, ge=0.001, le=3600, description="Longest time a lane may take for a batch before it is replaced."
     )
     log_format: Literal["auto", "json", "text"] = Field(
         default="auto", description="Log lines as json or text; auto is text on a terminal and json elsewhere."

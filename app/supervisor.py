@@ -108,7 +108,7 @@ class Supervisor:
         running = [place.worker for place in self._places if place.worker is not None]
         for worker in running:
             worker.stop()
-        deadline = time.monotonic() + KILL_SECONDS
+        deadline = time.monotonic() + self._settings.drain_seconds + KILL_SECONDS
         lost = 0
         while running:
             if self._impatient or time.monotonic() > deadline:

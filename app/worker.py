@@ -8,6 +8,7 @@ import signal
 import socket
 import sys
 import time
+from functools import partial
 from multiprocessing.connection import Connection
 from threading import Thread
 
@@ -18,8 +19,8 @@ from app.turns import Turn
 from model.cores import available_cores
 from model.errors import WhiskerError
 
-GRACEFUL_SECONDS = 25  # that a process has for what is in flight once it is told to stop
-KILL_SECONDS = GRACEFUL_SECONDS + 3  # and for its threads to end; Kubernetes kills after 30
+GRACEFUL_SECONDS = 20  # that a process has for what is in flight, once it takes nothing more
+KILL_SECONDS = GRACEFUL_SECONDS + 3  # and for its end; Kubernetes kills after 30, and before all this comes draining
 
 _context = multiprocessing.get_context("spawn")  # works on every system, and inherits no locks or threads
 
@@ -101,7 +102,8 @@ def share_of(settings: Settings, workers: int) -> Settings:
 def _work(settings: Settings, listener: socket.socket, turn: Turn, status: Connection, name: str) -> None:
     """Be a worker's process: serve, and tell by `status` when ready, or why never."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # where that is not inherited
-    Thread(target=_end_with_parent, name="supervised", daemon=True).start()
+    watch = partial(_end_with_parent, settings.drain_seconds + KILL_SECONDS)
+    Thread(target=watch, name="supervised", daemon=True).start()
     configure_logging(settings, worker=os.getpid())
     share_metrics(name)
     turns = None if sys.platform == "win32" else turn  # its event loop cannot watch a socket: the system chooses
@@ -114,12 +116,12 @@ def _work(settings: Settings, listener: socket.socket, turn: Turn, status: Conne
         sys.exit(1)
 
 
-def _end_with_parent() -> None:
+def _end_with_parent(most_seconds: float) -> None:
     """Stop as on SIGTERM when the watching process is gone, however it went."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()
         logger.error("The supervisor is gone, so this worker stops")
         os.kill(os.getpid(), signal.SIGTERM)
-        time.sleep(KILL_SECONDS)
+        time.sleep(most_seconds)
         os._exit(1)

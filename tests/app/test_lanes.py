@@ -14,13 +14,14 @@ import pytest
 
 from app.errors import InferenceFailedError
 from app.jobs import Job, Outcome
+from app.lane_process import LaneProcess
 from app.lanes import Lanes
 from app.metrics import Metrics
 from app.settings import Settings
 from model import Classifier
 from model.errors import CheckpointError, DeviceError, UndecodablePictureError, UnsupportedFormatError
 from tests.app.conftest import picture
-from tests.app.frail_lane import BABBLER, BOASTER, KILLER, SLEEPER
+from tests.app.frail_lane import BABBLER, BOASTER, GLUTTON, KILLER, SLEEPER
 
 pytestmark = pytest.mark.anyio
 
@@ -100,6 +101,26 @@ async def test_large_pictures_have_no_company(settings: Settings) -> None:
         assert bench.batch_sizes() == (2, 3)
 
 
+async def test_heavy_pictures_are_decoded_one_at_a_time_and_hold_nobody_up(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of what lanes are sent, the numbers of heavy pictures that are being decoded, and of pictures, are kept."""
+    sent: list[tuple[int, int]] = []
+    send = LaneProcess.send
+    heavy = picture(4000, 3000)
+    async with at_work(settings, lanes=2) as bench:
+
+        def watch(lane: LaneProcess, jobs: list[Job]) -> None:
+            if jobs[0].is_heavy:
+                sent.append((sum(each.has_heavy for each in bench.lanes._lanes), len(jobs)))  # noqa: SLF001 - seen by no answer
+            send(lane, jobs)
+
+        monkeypatch.setattr(LaneProcess, "send", watch)
+        outcomes = await asyncio.gather(*[bench.submit(data) for data in (heavy, heavy, heavy, picture())])
+    assert [outcome.prediction["image"]["width"] for outcome in outcomes] == [4000, 4000, 4000, 40]
+    assert sent == [(0, 1)] * 3
+
+
 async def test_upload_nobody_waits_for_is_dropped(settings: Settings) -> None:
     async with at_work(settings) as bench:
         left, stayed = bench.submit(picture()), bench.submit(picture())
@@ -164,10 +185,26 @@ async def test_picture_that_ends_stalls_or_takes_over_lanes_is_refused_alone(
 ) -> None:
     async with at_work(settings, stall_seconds=stall_seconds) as bench:
         before, bad, after = bench.submit(picture()), bench.submit(hostile), bench.submit(picture())
-        with pytest.raises(UndecodablePictureError, match="the process that tried has ended, twice"):
+        reason = "within 0.5 seconds" if hostile == SLEEPER else "the process that tried has ended, twice"
+        with pytest.raises(UndecodablePictureError, match=reason):
             await bad
         assert (await before).prediction["label"]
         assert (await after).prediction["label"]
+
+
+@pytest.mark.usefixtures("_frail")
+async def test_picture_that_wants_more_memory_than_any_needs_fails_alone(
+    settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    pytest.importorskip("openvino")
+    async with at_work(settings, engine="openvino") as bench:
+        (pid,) = bench.lanes.pids
+        before, bad, after = bench.submit(picture()), bench.submit(GLUTTON), bench.submit(picture())
+        with pytest.raises(InferenceFailedError):
+            await bad
+        assert (await before).prediction == (await after).prediction
+        assert bench.lanes.pids == [pid]
+    assert "MemoryError" in vars(next(it for it in caplog.records if it.message == "Inference failed"))["failure"]
 
 
 async def test_lanes_that_cannot_be_replaced_are_gone_until_they_can(

@@ -7,7 +7,10 @@ import httpx
 import pytest
 from starlette.types import Message, Scope
 
+from app.admission import Admission
+from app.errors import OverloadedError
 from app.main import create_app
+from app.metrics import Metrics
 from app.settings import Settings
 from tests.app.conftest import Serving, picture
 from tests.app.test_problems import assert_problem
@@ -63,28 +66,119 @@ async def test_upload_larger_than_the_spool_stays_in_memory(client: httpx.AsyncC
 
 
 async def test_upload_beyond_the_limit_is_refused_while_probes_pass(serving: Serving) -> None:
-    admitted, release = asyncio.Event(), asyncio.Event()
+    async with serving(max_in_flight=1) as client:
+        posts = [asyncio.create_task(client.post("/predict", content=picture(), headers=_RAW)) for _ in range(5)]
+        await asyncio.wait(posts, return_when=asyncio.FIRST_COMPLETED)  # the others are refused meanwhile
+        for path in ("/health", "/readyz", "/livez", "/metrics"):
+            assert (await client.get(path)).status_code == 200
+        answered, *refused = sorted([await post for post in posts], key=lambda answer: answer.status_code)
+        assert answered.status_code == 200
+        for answer in refused:
+            assert_problem(answer, 503, "overloaded")
+            assert answer.headers["retry-after"] == "1"
+        assert (await client.post("/predict", content=picture(), headers=_RAW)).status_code == 200
+        metrics = (await client.get("/metrics")).text
+        assert 'whisker_problems_total{code="overloaded"} 4.0' in metrics
+        assert "whisker_in_flight 0.0" in metrics
+
+
+async def test_client_who_is_slow_keeps_nobody_out(serving: Serving, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, release = asyncio.Event(), asyncio.Event()
+    monkeypatch.setattr("app.admission._MOMENT_SECONDS", -1)
 
     async def slow() -> AsyncIterator[bytes]:
-        admitted.set()
+        yield picture()[:20]
+        begun.set()
         await release.wait()
-        yield picture()
+        yield picture()[20:]
 
     async with serving(max_in_flight=1) as client:
         first = asyncio.create_task(client.post("/predict", content=slow(), headers=_RAW))
-        await admitted.wait()
-        refused = await client.post("/predict", content=picture(), headers=_RAW)
-        assert_problem(refused, 503, "overloaded")
-        assert refused.headers["retry-after"] == "1"
-        for path in ("/health", "/readyz", "/livez", "/metrics"):
-            assert (await client.get(path)).status_code == 200
-        metrics = (await client.get("/metrics")).text
-        assert "whisker_in_flight 1.0" in metrics
-        assert 'whisker_shed_total{reason="overloaded"} 1.0' in metrics
+        await begun.wait()
+        assert (await client.post("/predict", content=picture(), headers=_RAW)).status_code == 200
         release.set()
         assert (await first).status_code == 200
-        assert (await client.post("/predict", content=picture(), headers=_RAW)).status_code == 200
-        assert "whisker_in_flight 0.0" in (await client.get("/metrics")).text
+
+
+async def test_upload_that_comes_too_slowly_is_given_up(serving: Serving) -> None:
+    async def slow() -> AsyncIterator[bytes]:
+        yield picture()[:20]
+        await asyncio.Event().wait()
+
+    async with serving(receive_seconds=0.05) as client:
+        answer = await client.post("/predict", content=slow(), headers=_RAW)
+        assert_problem(answer, 408, "request_timeout")
+        assert answer.headers["connection"] == "close"
+
+
+async def test_uploads_together_have_a_limit_of_bytes(serving: Serving) -> None:
+    begun, release = asyncio.Event(), asyncio.Event()
+    data = picture()
+
+    async def slow() -> AsyncIterator[bytes]:
+        yield data[:-1]
+        begun.set()
+        await release.wait()
+        yield data[-1:]
+
+    async with serving(max_held_bytes=len(data) + 1) as client:
+        first = asyncio.create_task(client.post("/predict", content=slow(), headers=_RAW))
+        await begun.wait()
+        assert_problem(await client.post("/predict", content=data, headers=_RAW), 503, "overloaded")
+        release.set()
+        assert (await first).status_code == 200
+        assert (await client.post("/predict", content=data, headers=_RAW)).status_code == 200
+
+
+async def test_retry_after_is_told_from_how_fast_uploads_are_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Four uploads took 0.6 s each: two in flight are through in the second after the next."""
+    now = 100.0
+    monkeypatch.setattr("app.admission.time.monotonic", lambda: now)
+    admission = Admission(2, Metrics())
+    assert admission.refusal().retry_seconds == 1
+    for _ in range(4):
+        place = admission.begin()
+        admission.complete(place)
+        admission.end(place)
+        now += 0.6
+    admission.begin()
+    admission.begin()
+    with pytest.raises(OverloadedError) as refusal:
+        admission.begin()
+    assert refusal.value.retry_seconds == 2
+
+
+async def test_many_refusals_have_a_line_together(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.admission._SUM_SECONDS", 0.01)
+    caplog.set_level("INFO")
+    admission = Admission(1, Metrics())
+    for number in range(15):
+        admission.log_refusal(f"request {number}")
+    while "More uploads were refused" not in caplog.text:  # noqa: ASYNC110 - a line of the log is no event
+        await asyncio.sleep(0.01)
+    assert caplog.text.count("An upload was refused") == 10
+    assert vars(caplog.records[-1])["uploads"] == 5
+    admission.log_refusal("another")
+    assert caplog.text.count("An upload was refused") == 11
+
+
+def test_upload_that_was_slow_needs_a_place_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr("app.admission.time.monotonic", lambda: now)
+    admission = Admission(1, Metrics())
+    slow = admission.begin()
+    with pytest.raises(OverloadedError):
+        admission.begin()
+    now += 1
+    quick = admission.begin()
+    with pytest.raises(OverloadedError):
+        admission.complete(slow)
+    admission.end(slow)
+    admission.complete(quick)
+    admission.end(quick)
+    assert not admission.is_full()
 
 
 async def test_refused_uploads_leave_their_places(serving: Serving) -> None:
@@ -116,7 +210,7 @@ async def test_client_who_leaves_is_no_failure(settings: Settings, *, complete: 
         await app(_scope(), receive, send)
         text = app.state.metrics.render().decode()
     assert sent[0]["status"] == 499
-    assert 'whisker_shed_total{reason="client_gone"} 1.0' in text
+    assert 'whisker_problems_total{code="client_gone"} 1.0' in text
     assert "whisker_in_flight 0.0" in text
 
 
@@ -124,7 +218,7 @@ async def test_deadline_is_counted(serving: Serving) -> None:
     async with serving(deadline_seconds=1e-6) as client:
         response = await client.post("/predict", content=picture(), headers=_RAW)
         assert_problem(response, 504, "deadline_exceeded")
-        assert 'whisker_shed_total{reason="deadline_exceeded"} 1.0' in (await client.get("/metrics")).text
+        assert 'whisker_problems_total{code="deadline_exceeded"} 1.0' in (await client.get("/metrics")).text
 
 
 def _scope() -> Scope:

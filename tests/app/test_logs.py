@@ -45,6 +45,7 @@ async def test_a_request_is_one_json_line(serving: Serving, settings: Settings) 
         "method": "GET",
         "path": "/nowhere%0Aelse",
         "status": 404,
+        "code": "not_found",
         "request_id": "mine",
     }
 

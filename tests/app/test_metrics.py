@@ -41,8 +41,8 @@ async def test_pictures_that_cannot_be_used_are_counted_by_code(serving: Serving
         for content in (b"text", b"text", picture()[:60]):
             await client.post("/predict", content=content, headers=_RAW)
         samples = await _samples(client)
-    assert samples[_key("whisker_decode_failures_total", code="unsupported_picture_format")] == 2
-    assert samples[_key("whisker_decode_failures_total", code="undecodable_picture")] == 1
+    assert samples[_key("whisker_problems_total", code="unsupported_picture_format")] == 2
+    assert samples[_key("whisker_problems_total", code="undecodable_picture")] == 1
 
 
 async def test_paths_and_methods_that_clients_make_up_are_no_labels(serving: Serving) -> None:

@@ -185,7 +185,7 @@ async def test_openapi_offers_a_file_in_every_form_of_body(client: httpx.AsyncCl
 async def test_openapi_describes_every_answer(client: httpx.AsyncClient) -> None:
     document = (await client.get("/openapi.json")).json()
     responses = document["paths"]["/predict"]["post"]["responses"]
-    assert set(responses) == {"200", "400", "413", "415", "422", "500", "503", "504"}
+    assert set(responses) == {"200", "400", "403", "408", "413", "415", "422", "500", "503", "504"}
     for status, response in responses.items():
         assert list(response["content"]) == ["application/json" if status == "200" else "application/problem+json"]
     assert "HTTPValidationError" not in document["components"]["schemas"]
@@ -216,7 +216,7 @@ async def test_each_picture_of_a_batch_has_its_own_answer_or_problem(client: htt
             assert result.prediction.label == alone["label"]
             assert result.prediction.score == pytest.approx(alone["score"], abs=1e-3)
     assert response.headers["server-timing"].startswith("total;dur=")
-    assert "whisker_decode_failures_total" in (await client.get("/metrics")).text
+    assert "whisker_problems_total" in (await client.get("/metrics")).text
 
 
 @pytest.mark.parametrize("files", [0, 4])

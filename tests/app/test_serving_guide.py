@@ -1,4 +1,4 @@
-"""docs/serving.md, in agreement with the code."""
+"""docs/serving.md and docs/errors.md, in agreement with the code."""
 
 import re
 from pathlib import Path
@@ -7,7 +7,8 @@ from app.main import create_app
 from app.problems import HTTP_KINDS, KINDS
 from app.settings import Settings, variable
 
-_GUIDE = (Path(__file__).parents[2] / "docs" / "serving.md").read_text()
+_DOCS = Path(__file__).parents[2] / "docs"
+_GUIDE = (_DOCS / "serving.md").read_text()
 
 
 def test_settings_table_holds_every_setting_as_it_is() -> None:
@@ -20,7 +21,7 @@ def test_settings_table_holds_every_setting_as_it_is() -> None:
 
 
 def test_error_table_holds_every_code() -> None:
-    rows = re.findall(r"^\| (\d+) \| `(\w+)` \| (.+) \|$", _GUIDE, re.MULTILINE)
+    rows = re.findall(r"^\| (\d+) \| `(\w+)` \| (.+?) \| .+ \|$", (_DOCS / "errors.md").read_text(), re.MULTILINE)
     kinds = sorted((*KINDS.values(), *HTTP_KINDS.values()), key=lambda kind: kind.status)
     assert rows == [(str(kind.status), kind.code, kind.meaning) for kind in kinds]
 

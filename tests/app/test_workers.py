@@ -74,7 +74,7 @@ def test_killed_worker_is_replaced_and_its_counts_stay(server: Server) -> None:
         for client in clients:
             samples = _samples(client)
             assert samples["whisker_batch_size_sum"] == counted + 4
-            assert samples["whisker_in_flight"] == 0  # the upload has died with its worker
+            assert samples["whisker_receiving"] == 0  # the upload has died with its worker
             assert samples["whisker_worker_restarts_total"] == 1
 
 
@@ -156,10 +156,10 @@ class _Clients(list[httpx.Client]):
 
 
 class _Upload:
-    """A request in flight: its worker has the head and waits for the rest of the body."""
+    """A request on its way: its worker has the head and waits for the rest of the body."""
 
     def __init__(self, server: Server) -> None:
-        before = _samples(server.client)["whisker_in_flight"]
+        before = _samples(server.client)["whisker_receiving"]
         self._body = picture()
         host, port = server.address.removeprefix("http://").split(":")
         self._socket = socket.create_connection((host, int(port)))
@@ -174,7 +174,7 @@ class _Upload:
             f"POST /predict HTTP/1.1\r\nHost: whisker\r\nContent-Length: {len(self._body)}\r\nContent-Type: image/png"
         )
         self._socket.sendall(head.encode() + b"\r\n\r\n" + self._body[:10])
-        while _samples(server.client)["whisker_in_flight"] <= before:
+        while _samples(server.client)["whisker_receiving"] <= before:
             pass
 
     def finish(self) -> bytes:

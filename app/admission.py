@@ -1,0 +1,112 @@
+"""Admission: how many uploads are being answered, and what those are told for which there is no room."""
+
+import asyncio
+import logging
+import math
+import time
+from collections import deque
+from dataclasses import dataclass
+
+from app.errors import OverloadedError
+from app.metrics import Metrics
+
+PLACE = "whisker.place"  # where an upload's scope has its place, if the connection has taken one for it
+_MOMENT_SECONDS = 0.2
+_ENDS = 64  # uploads whose pace tells how soon there is room
+_MOST_RETRY_SECONDS = 60
+_MOST_LINES = 10  # of uploads refused, in this time; the others are counted in one
+_SUM_SECONDS = 1.0
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(slots=True, eq=False)
+class Place:
+    """One upload's: `counts` if it takes one of those that there are, `is_complete` once it is being answered."""
+
+    since: float
+    counts: bool = True
+    is_complete: bool = False
+
+
+class Admission:
+    """Give places to uploads, from the head of the request to the answer.
+
+    One that is not complete after a moment gives its place up until it is, so that slow clients keep nobody out.
+    """
+
+    def __init__(self, places: int, metrics: Metrics) -> None:
+        self._places = places
+        self._metrics = metrics
+        self._taken = 0
+        self._begun: deque[Place] = deque()  # within the last moment
+        self._ends: deque[float] = deque(maxlen=_ENDS)  # when the last uploads had been answered
+        self._lines = self._unlogged = 0
+
+    def is_full(self) -> bool:
+        """Tell whether an upload would be refused."""
+        before = time.monotonic() - _MOMENT_SECONDS
+        while self._begun and self._begun[0].since < before:
+            place = self._begun.popleft()
+            if place.counts and not place.is_complete:
+                place.counts = False
+                self._taken -= 1
+        return self._taken >= self._places
+
+    def begin(self) -> Place:
+        """Give a place to an upload whose head has come; raise `OverloadedError` if there is none."""
+        if self.is_full():
+            raise self.refusal()
+        place = Place(time.monotonic())
+        self._begun.append(place)
+        self._taken += 1
+        self._metrics.receiving.inc()
+        return place
+
+    def complete(self, place: Place) -> None:
+        """Let an upload be answered; raise `OverloadedError` if it was slow and there is no place any more."""
+        if not place.counts:
+            if self.is_full():
+                raise self.refusal()
+            place.counts = True
+            self._taken += 1
+        place.is_complete = True
+        self._metrics.receiving.dec()
+        self._metrics.in_flight.inc()
+
+    def end(self, place: Place) -> None:
+        """Take back the place of an upload that was answered, in whatever way."""
+        self._taken -= place.counts
+        place.counts = False
+        if place.is_complete:
+            self._metrics.in_flight.dec()
+            self._ends.append(time.monotonic())
+        else:
+            self._metrics.receiving.dec()
+
+    def refusal(self) -> OverloadedError:
+        """Make the error of an upload that is refused."""
+        sentence = "The service is answering as many uploads as it can; try again soon."
+        return OverloadedError(sentence, retry_seconds=self._seconds_to_drain())
+
+    def log_refusal(self, request_id: str) -> None:
+        """Write a line of an upload that was refused, or count it where lines would be too many."""
+        if not self._lines:
+            asyncio.get_running_loop().call_later(_SUM_SECONDS, self._sum_up)
+        if self._lines < _MOST_LINES:
+            self._lines += 1
+            logger.info("An upload was refused", extra={"code": "overloaded", "request_id": request_id})
+        else:
+            self._unlogged += 1
+
+    def _sum_up(self) -> None:
+        if self._unlogged:
+            logger.info("More uploads were refused", extra={"code": "overloaded", "uploads": self._unlogged})
+        self._lines = self._unlogged = 0
+
+    def _seconds_to_drain(self) -> int:
+        """Estimate, from how fast the last uploads were answered, when those in flight will have been."""
+        if len(self._ends) < 2:
+            return 1
+        seconds_each = (time.monotonic() - self._ends[0]) / len(self._ends)
+        return min(_MOST_RETRY_SECONDS, math.ceil(seconds_each * self._taken))
