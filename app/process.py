@@ -138,6 +138,7 @@ def _config(app: FastAPI) -> uvicorn.Config:
         app,
         http=partial(Connection, state=app.state),  # type: ignore[arg-type]  # called like the class
         lifespan="off",
+        ws="none",  # whatever is installed beside it
         log_config=None,
         log_level="warning",  # start, stop and requests are logged by the service itself
         access_log=False,

@@ -72,6 +72,6 @@ def test_largest_pictures_are_legal_and_of_all_formats() -> None:
     for name, data in pictures.items():
         with Image.open(io.BytesIO(data)) as image:
             image.load()
-            assert image.size == (100, 50)
+            assert image.size == (100, 25 if image.format == "WEBP" else 50)
             assert image.format == name.upper().split()[-1]
             assert ("progressive" in image.info) == name.startswith("progressive")
