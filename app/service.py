@@ -21,7 +21,6 @@ from app.settings import Settings
 from model.errors import CheckpointError
 
 _VERSION_DIGITS = 12
-_OBJECTS = 50_000  # that are made and not freed before Python searches for garbage
 
 logger = logging.getLogger(__name__)
 
@@ -135,10 +134,6 @@ def _require_checkpoint(settings: Settings, found: str) -> None:
 
 
 def _spare_the_collector() -> None:
-    """Keep what start-up has made out of every later search for garbage, a tenth of a second each, and make them few.
-
-    Hardly anything is garbage here that its last reference does not free.
-    """
+    """Keep what start-up has made out of every later search for garbage: a tenth of a second each, at any moment."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(_OBJECTS)
