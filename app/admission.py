@@ -11,7 +11,6 @@ from app.errors import OverloadedError
 from app.metrics import Metrics
 
 PLACE = "whisker.place"  # where an upload's scope has its place, if the connection has taken one for it
-_MOMENT_SECONDS = 0.2
 _ENDS = 64  # uploads whose pace tells how soon there is room
 _MOST_RETRY_SECONDS = 60
 _MOST_LINES = 10  # of uploads refused, in this time; the others are counted in one
@@ -24,7 +23,6 @@ logger = logging.getLogger(__name__)
 class Place:
     """One upload's: `counts` if it takes one of those that there are, `is_complete` once it is being answered."""
 
-    since: float
     counts: bool = True
     is_complete: bool = False
 
@@ -32,41 +30,38 @@ class Place:
 class Admission:
     """Give places to uploads, from the head of the request to the answer.
 
-    One that is not complete after a moment gives its place up until it is, so that slow clients keep nobody out.
+    One that is not complete at once gives its place up until it is, so that slow clients keep nobody out.
     """
 
     def __init__(self, places: int, metrics: Metrics) -> None:
         self._places = places
         self._metrics = metrics
         self._taken = 0
-        self._begun: deque[Place] = deque()  # within the last moment
         self._ends: deque[float] = deque(maxlen=_ENDS)  # when the last uploads had been answered
         self._lines = self._unlogged = 0
 
+    @property
     def is_full(self) -> bool:
-        """Tell whether an upload would be refused."""
-        before = time.monotonic() - _MOMENT_SECONDS
-        while self._begun and self._begun[0].since < before:
-            place = self._begun.popleft()
-            if place.counts and not place.is_complete:
-                place.counts = False
-                self._taken -= 1
         return self._taken >= self._places
 
     def begin(self) -> Place:
         """Give a place to an upload whose head has come; raise `OverloadedError` if there is none."""
-        if self.is_full():
+        if self.is_full:
             raise self.refusal()
-        place = Place(time.monotonic())
-        self._begun.append(place)
         self._taken += 1
         self._metrics.receiving.inc()
-        return place
+        return Place()
+
+    def lend(self, place: Place) -> None:
+        """Let others have the place of an upload that is not complete."""
+        if not place.is_complete:
+            self._taken -= place.counts
+            place.counts = False
 
     def complete(self, place: Place) -> None:
         """Let an upload be answered; raise `OverloadedError` if it was slow and there is no place any more."""
         if not place.counts:
-            if self.is_full():
+            if self.is_full:
                 raise self.refusal()
             place.counts = True
             self._taken += 1

@@ -14,7 +14,7 @@ from typing import Any
 from starlette.datastructures import State
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from app.admission import PLACE, Admission
+from app.admission import PLACE, Admission, Place
 from app.errors import MalformedRequestError, OverloadedError, RequestTimeoutError
 from app.problems import MEDIA_TYPE, describe
 from app.request_id import HEADER, choose_request_id
@@ -40,6 +40,7 @@ class Connection(HttpToolsProtocol):
         self._since: float | None = time.monotonic()  # `None` while nothing, or the next request, is expected
         self._has_begun = False  # to send a request
         self._is_received = True
+        self._place: Place | None = None
 
     def is_too_slow(self, now: float) -> bool:
         """Tell whether the client has let the service wait for too long."""
@@ -56,6 +57,10 @@ class Connection(HttpToolsProtocol):
         if self._since is None and self._is_idle:
             self._since = time.monotonic()
         super().data_received(data)
+        if self._place is not None:
+            if not self._is_received:
+                self._admission.lend(self._place)
+            self._place = None
 
     def send_400_response(self, msg: str) -> None:
         del msg  # uvicorn's: there is but one
@@ -70,12 +75,12 @@ class Connection(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._since, self._has_begun = None, False
         is_upload = self.parser.get_method() == b"POST" and self._is_idle
-        if is_upload and self._admission.is_full():
+        if is_upload and self._admission.is_full:
             self._shed()
             return
         super().on_headers_complete()
         if is_upload:  # now, and not when it is the request's turn: many more heads may come before that
-            self.scope[PLACE] = self._admission.begin()  # type: ignore[literal-required]
+            self._place = self.scope[PLACE] = self._admission.begin()  # type: ignore[literal-required]
         if self._state.draining:
             self.cycle.keep_alive = False  # the client's next request goes to a service that stays
 

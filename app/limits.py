@@ -96,7 +96,9 @@ class AdmissionMiddleware:
 
         async def receive_then_complete() -> Message:
             message = await receive()
-            if not place.is_complete and message["type"] == "http.request" and not message.get("more_body", False):
+            if message.get("more_body", False):
+                self._admission.lend(place)
+            elif not place.is_complete and message["type"] == "http.request":
                 self._admission.complete(place)
             return message
 
