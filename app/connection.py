@@ -7,7 +7,6 @@ each refusal takes from what is left to answer others: here it costs less than a
 
 import asyncio
 import time
-from http import HTTPStatus
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,8 +14,8 @@ from starlette.datastructures import State
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from app.admission import PLACE, Admission, Place
-from app.errors import MalformedRequestError, OverloadedError, RequestTimeoutError
-from app.problems import MEDIA_TYPE, describe
+from app.errors import MalformedRequestError, RequestTimeoutError
+from app.problems import MEDIA_TYPE, describe, problem_headers
 from app.request_id import HEADER, choose_request_id
 from app.security import CLOSED_POLICY, NOSNIFF
 
@@ -120,16 +119,15 @@ class Connection(HttpToolsProtocol):
         """Write a problem, as the application would."""
         problem = describe(exc, self._state.metrics, request_id=request_id or choose_request_id(""))
         content = problem.model_dump_json().encode()
-        headers = [
-            ("Content-Type", MEDIA_TYPE),
-            ("Content-Length", str(len(content))),
-            (HEADER, problem.request_id),
-            NOSNIFF,
-            CLOSED_POLICY,
-            *([("Retry-After", str(exc.retry_seconds))] if isinstance(exc, OverloadedError) else []),
-            *([] if keeps else [("Connection", "close")]),
-        ]
-        head = "".join([f"{name}: {value}\r\n" for name, value in headers])
+        headers = {
+            "Content-Type": MEDIA_TYPE,
+            "Content-Length": str(len(content)),
+            HEADER: problem.request_id,
+            **dict([NOSNIFF, CLOSED_POLICY]),
+            **problem_headers(exc),
+            **({} if keeps else {"Connection": "close"}),
+        }
+        head = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
         dated = b"".join([b"%b: %b\r\n" % header for header in self.server_state.default_headers])
-        status = f"HTTP/1.1 {problem.status} {HTTPStatus(problem.status).phrase}\r\n"
+        status = f"HTTP/1.1 {problem.status} {problem.title}\r\n"
         self.transport.write(b"%b%b%b\r\n%b" % (status.encode(), dated, head.encode(), content))

@@ -66,7 +66,7 @@ class LaneProcess(asyncio.Protocol):
             packed = pickle.dumps(order)
             self._transport.write(LENGTH.pack(len(packed)) + packed)
             return await self._ready
-        except BaseException:
+        except BaseException:  # raised again: also when this is cancelled, no process may be left behind
             await self.end(0)
             raise
 

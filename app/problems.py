@@ -137,13 +137,18 @@ def describe(exc: Exception, metrics: Metrics, *, request_id: str | None = None)
     )
 
 
-def _response(exc: Exception, metrics: Metrics, scope: Scope) -> Response:
-    kind, problem = kind_of(exc), describe(exc, metrics)
-    scope[CODE] = kind.code
-    headers = {**(kind.headers or {}), **((exc.headers or {}) if isinstance(exc, HTTPException) else {})}
+def problem_headers(exc: Exception) -> dict[str, str]:
+    """Give the headers that a problem is answered with, beside those of every answer."""
+    headers = {**(kind_of(exc).headers or {}), **((exc.headers or {}) if isinstance(exc, HTTPException) else {})}
     if isinstance(exc, errors.OverloadedError):
         headers["Retry-After"] = str(exc.retry_seconds)
-    return Response(problem.model_dump_json(), kind.status, headers, MEDIA_TYPE)
+    return headers
+
+
+def _response(exc: Exception, metrics: Metrics, scope: Scope) -> Response:
+    problem = describe(exc, metrics)
+    scope[CODE] = problem.code
+    return Response(problem.model_dump_json(), problem.status, problem_headers(exc), MEDIA_TYPE)
 
 
 def _detail(exc: Exception, kind: Kind) -> str:

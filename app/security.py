@@ -12,7 +12,6 @@ _OPEN = ("/health", "/livez", "/readyz", "/", "/docs", "/openapi.json")  # witho
 _OPEN_FOLDER = "/docs/"
 _SAME_SITE = ("same-origin", "none")  # the latter: typed in, or from a bookmark
 
-
 NOSNIFF = ("X-Content-Type-Options", "nosniff")
 CLOSED_POLICY = ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
 

@@ -4,9 +4,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.connections import Target
 from benchmarks.errors import BenchmarkError
 from benchmarks.http import form_request, raw_request
-from benchmarks.load import Target, run_closed, run_count, run_open
+from benchmarks.load import run_closed, run_count, run_open
 from benchmarks.process import RunningServer, running
 from benchmarks.results import COMPARED, LARGE, Memory, Point, ServerResult
 from benchmarks.servers import WHISKER, Server

@@ -11,20 +11,20 @@ import hashlib
 import itertools
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import Any, NoReturn, cast
+from typing import Any, cast
 
-import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save_file
 from torch import Tensor
 
 from model.errors import CheckpointError, ConfigError
-from model.network import NetworkConfig, build_network
+from model.integrity import check_tensors, content_digest, refuse
+from model.network import NetworkConfig
 from model.novelty import Novelty
 from model.preprocessing import Preprocessing
 from model.quantization import Quantization
@@ -130,9 +130,9 @@ def load_checkpoint(path: Path) -> Checkpoint:
     try:
         header = _parse_header(metadata)
         if header.pop("digest", None) != content_digest(header, tensors):
-            _fail("was changed or damaged after it was written: use an unaltered copy")
+            refuse("was changed or damaged after it was written: use an unaltered copy")
         checkpoint = _from_header(header, tensors)
-        _check_state(checkpoint)
+        check_tensors(checkpoint.network, len(checkpoint.classes), checkpoint.state, checkpoint.novelty)
     except CheckpointError as exc:
         raise CheckpointError(f"The checkpoint {path} {exc}.") from exc
     return dataclasses.replace(checkpoint, sha256=hashlib.sha256(data).hexdigest())
@@ -168,18 +168,18 @@ def _novelty_header(novelty: Novelty) -> dict[str, float]:
 
 def _parse_header(metadata: Mapping[str, str]) -> dict[str, Any]:
     if _HEADER not in metadata:
-        _fail("holds weights but no Whisker header: it was not written by `whisker train`")
+        refuse("holds weights but no Whisker header: it was not written by `whisker train`")
     try:
         header = json.loads(metadata[_HEADER])
     except (ValueError, RecursionError):
         header = None
     if not isinstance(header, dict):
-        _fail("has a header that is not a JSON object")
+        refuse("has a header that is not a JSON object")
     version = header.get("format_version")
     if not isinstance(version, int) or version < 1:
-        _fail("has no format version in its header")
+        refuse("has no format version in its header")
     if version > FORMAT_VERSION:
-        _fail(f"has format version {version}, newer than the {FORMAT_VERSION} this Whisker reads: update Whisker")
+        refuse(f"has format version {version}, newer than the {FORMAT_VERSION} this Whisker reads: update Whisker")
     return header
 
 
@@ -202,42 +202,42 @@ def _from_header(header: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Ch
             golden=_golden(tensors, len(header["classes"])),
         )
     except ConfigError as exc:
-        _fail(f"cannot be used: {str(exc).rstrip('.')}", exc)
+        refuse(f"cannot be used: {str(exc).rstrip('.')}", exc)
     except KeyError as exc:
-        _fail(f"lacks {exc.args[0]!r} in its header", exc)
+        refuse(f"lacks {exc.args[0]!r} in its header", exc)
     except (TypeError, ValueError) as exc:
-        _fail("has a header field of the wrong kind", exc)
+        refuse("has a header field of the wrong kind", exc)
 
 
 def _classes(names: object) -> tuple[str, ...]:
     if not isinstance(names, list) or not all(isinstance(name, str) and name for name in names):
-        _fail("has class names that are not text")
+        refuse("has class names that are not text")
     if len(names) < 2 or names != sorted(set(names)):
-        _fail("has class names that are not sorted, or not two or more different ones")
+        refuse("has class names that are not sorted, or not two or more different ones")
     return tuple(names)
 
 
 def _positive(value: object) -> float:
     if not isinstance(value, int | float) or not math.isfinite(value) or value <= 0:
-        _fail(f"has a temperature of {value!r}, where a number above 0 belongs")
+        refuse(f"has a temperature of {value!r}, where a number above 0 belongs")
     return float(value)
 
 
 def _fraction(value: object) -> float:
     if not isinstance(value, int | float) or not 0 <= value <= 1:
-        _fail(f"has a threshold of {value!r}, where a number from 0 to 1 belongs")
+        refuse(f"has a threshold of {value!r}, where a number from 0 to 1 belongs")
     return float(value)
 
 
 def _golden(tensors: Mapping[str, Tensor], classes: int) -> Golden:
     probabilities = tensors.get(f"{_GOLDEN}probabilities")
     if probabilities is None or probabilities.dim() != 2 or probabilities.shape[1] != classes or len(probabilities) < 1:
-        _fail("has no golden answers to verify itself with")
+        refuse("has no golden answers to verify itself with")
     pictures = []
     for index in range(len(probabilities)):
         picture = tensors.get(f"{_GOLDEN}picture.{index}")
         if picture is None or picture.dtype != torch.uint8:
-            _fail(f"lacks golden picture {index}")
+            refuse(f"lacks golden picture {index}")
         pictures.append(picture.numpy().tobytes())
     return Golden(tuple(pictures), probabilities.float())
 
@@ -247,15 +247,15 @@ def _novelty(numbers: Mapping[str, Any] | None, tensors: Mapping[str, Tensor]) -
         return None
     prototypes, direction = (tensors.get(f"{_NOVELTY}{name}") for name in ("prototypes", "direction"))
     if prototypes is None or direction is None or prototypes.dim() != 2 or direction.shape != prototypes.shape[1:]:
-        _fail("lacks the tensors of its novelty measure, or has them in the wrong shape")
+        refuse("lacks the tensors of its novelty measure, or has them in the wrong shape")
     neighbours, *others = (numbers[name] for name in _NOVELTY_NUMBERS)
     if not isinstance(neighbours, int) or not 1 <= neighbours <= len(prototypes):
-        _fail(f"compares with {neighbours!r} prototypes, where it has {len(prototypes)}")
+        refuse(f"compares with {neighbours!r} prototypes, where it has {len(prototypes)}")
     distance_weight, typical, threshold = (float(value) for value in others)
     arrays = prototypes.float().numpy(), direction.float().numpy()
     novelty = Novelty(*arrays, neighbours, distance_weight, typical, threshold)
     if not all(math.isfinite(value) for value in (distance_weight, typical, threshold)):
-        _fail("has NaN or infinity in its novelty measure")
+        refuse("has NaN or infinity in its novelty measure")
     return novelty
 
 
@@ -265,52 +265,9 @@ def _quantization(values: Mapping[str, Any] | None) -> Quantization | None:
     ranges = {str(name): (float(low), float(high)) for name, (low, high) in values["ranges"].items()}
     costs = (float(values["points_lost"]), float(values["mean_difference"]))
     if not all(math.isfinite(number) for number in (*itertools.chain(*ranges.values()), *costs)):
-        _fail("has NaN or infinity in its quantisation")
+        refuse("has NaN or infinity in its quantisation")
     return Quantization(ranges, *costs)
-
-
-def _check_state(checkpoint: Checkpoint) -> None:
-    """Compare names, shapes and dtypes with those of a network built (without memory) from the configuration."""
-    with torch.device("meta"):
-        network = build_network(checkpoint.network, len(checkpoint.classes))
-    expected = network.state_dict()
-    if checkpoint.novelty is not None:
-        _check_novelty(checkpoint.novelty, network.fc.in_features)
-    for name in sorted(expected.keys() ^ checkpoint.state.keys()):
-        _fail(f"lacks the tensor {name!r}" if name in expected else f"has a tensor {name!r} that its network lacks")
-    for name, want in expected.items():
-        have = checkpoint.state[name]
-        if have.shape != want.shape or have.dtype != want.dtype:
-            _fail(f"has {name!r} as {have.dtype} {_shape(have)}, where its network needs {want.dtype} {_shape(want)}")
-        if not torch.isfinite(have).all():
-            _fail(f"has NaN or infinity in {name!r}: its training went wrong")
-
-
-def _check_novelty(novelty: Novelty, features: int) -> None:
-    if novelty.prototypes.shape[1] != features:
-        _fail(f"has prototypes of {novelty.prototypes.shape[1]} features, where its network has {features}")
-    if not (np.isfinite(novelty.prototypes).all() and np.isfinite(novelty.direction).all()):
-        _fail("has NaN or infinity in its novelty measure")
-
-
-def content_digest(header: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
-    """SHA-256 over the header (without the digest itself) and every tensor's name, dtype, shape and bytes."""
-    digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
-    for name in sorted(tensors):
-        tensor = tensors[name]
-        digest.update(f"\0{name}\0{tensor.dtype}\0{_shape(tensor)}\0".encode())
-        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
-    return digest.hexdigest()
-
-
-def _shape(tensor: Tensor) -> Sequence[int]:
-    return list(tensor.shape)
 
 
 def _reason(exc: Exception) -> str:
     return (exc.strerror if isinstance(exc, OSError) else None) or str(exc).rstrip(".")
-
-
-def _fail(problem: str, cause: Exception | None = None) -> NoReturn:
-    """Raise with the end of a sentence that begins "The checkpoint PATH"."""
-    raise CheckpointError(problem) from cause

@@ -154,7 +154,7 @@ def _draft(image: Image.Image, side: int) -> None:
     """Let a JPEG decode at 1/2, 1/4 or 1/8 scale, for a fraction of the cost, but at no less than `side` pixels."""
     try:
         image.draft(None, (side, side))
-    except Exception as exc:
+    except Exception as exc:  # as above: it reads more of the header
         raise UndecodablePictureError(_DAMAGED) from exc
 
 

@@ -2,7 +2,8 @@
 
 import time
 
-from benchmarks.load import Load, Target, run_closed, run_open
+from benchmarks.connections import Target
+from benchmarks.load import Load, run_closed, run_open
 from benchmarks.process import RunningServer
 from benchmarks.reliability.client import get
 from benchmarks.reliability.plan import Trial

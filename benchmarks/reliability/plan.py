@@ -6,9 +6,10 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.connections import Target
 from benchmarks.errors import BenchmarkError
 from benchmarks.http import form_request
-from benchmarks.load import Target, run_count
+from benchmarks.load import run_count
 from benchmarks.process import RunningServer, running
 from benchmarks.servers import WHISKER, Server
 

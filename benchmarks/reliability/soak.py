@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from benchmarks.connections import Target
 from benchmarks.http import form_request
-from benchmarks.load import Target, run_open
+from benchmarks.load import run_open
 from benchmarks.process import RunningServer
 from benchmarks.reliability.hostile import damaged
 from benchmarks.reliability.overload import find_peak

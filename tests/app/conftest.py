@@ -19,6 +19,7 @@ import torch
 from fastapi import FastAPI
 from PIL import Image
 
+from app.folder import Job
 from app.main import create_app
 from app.settings import Settings
 from model import (
@@ -128,6 +129,24 @@ async def client(serving: Serving) -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Write 80 photos, more than two batches, with a damaged one and a text among them."""
+    root = tmp_path / "photos"
+    for number in range(80):
+        path = root / f"{number % 3}" / f"{number:02}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(picture(colour=f"#{number * 3:02x}80{255 - number:02x}"))
+    (root / "1" / "damaged.png").write_bytes(picture()[:60])
+    (root / "notes.txt").write_text("hello")
+    return root
+
+
+@pytest.fixture
+def job(folder: Path, settings: Settings, tmp_path: Path) -> Job:
+    return Job([folder], tmp_path / "results.jsonl", settings)
+
+
 class Server:
     """A `whisker serve` of its own, on a free port."""
 
@@ -172,6 +191,10 @@ class Server:
         self.process.wait()
         assert self.process.stderr is not None
         self.process.stderr.close()
+
+
+def rows(file: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in file.read_text().splitlines()]
 
 
 def connected(app: FastAPI) -> httpx.AsyncClient:

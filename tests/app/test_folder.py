@@ -1,9 +1,7 @@
 """Many photos into one file: every format, every way to stop and to go on, and what is refused."""
 
 import csv
-import json
 import os
-import select
 import signal
 import subprocess
 import sys
@@ -16,35 +14,12 @@ from pyarrow import parquet
 from app.errors import ResultsError
 from app.folder import Job, predict_to_file
 from app.journal import Journal
-from app.photos import Photo
 from app.settings import Settings
 from model import Classifier
 from model.errors import PictureError
-from tests.app.conftest import picture
+from tests.app.conftest import picture, rows
 
 _ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """Write 80 photos, more than two batches, with a damaged one and a text among them."""
-    root = tmp_path / "photos"
-    for number in range(80):
-        path = root / f"{number % 3}" / f"{number:02}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(picture(colour=f"#{number * 3:02x}80{255 - number:02x}"))
-    (root / "1" / "damaged.png").write_bytes(picture()[:60])
-    (root / "notes.txt").write_text("hello")
-    return root
-
-
-@pytest.fixture
-def job(folder: Path, settings: Settings, tmp_path: Path) -> Job:
-    return Job([folder], tmp_path / "results.jsonl", settings)
-
-
-def rows(file: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in file.read_text().splitlines()]
 
 
 def test_json_lines_hold_the_answers_of_the_classifier_in_order(job: Job, tiny: Path) -> None:
@@ -116,53 +91,6 @@ def test_network_that_fails_for_a_photo_answers_for_its_neighbours(fragile: Path
     good, bad, other = rows(tmp_path / "out.jsonl")
     assert bad["error"]["code"] == "inference_failed"
     assert good["predictions"] == other["predictions"]
-
-
-@pytest.mark.slow
-def test_processes_answer_as_threads_do(
-    job: Job, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert predict_to_file(job) == (82, 2)
-    monkeypatch.setattr("app.classification._MANY", 82)
-    both = settings.model_copy(update={"lanes": 2, "engine": "openvino"})
-    other = Job(job.photos, tmp_path / "processes.jsonl", both)
-    assert predict_to_file(other) == (82, 2)
-    for row, expected in zip(rows(other.out), rows(job.out), strict=True):
-        assert [row["photo"], row.get("error"), row.get("label")] == [
-            expected["photo"],
-            expected.get("error"),
-            expected.get("label"),
-        ]
-        assert row.get("score") == pytest.approx(expected.get("score"), abs=0.01)
-
-
-@pytest.mark.slow
-def test_process_that_ends_stops_the_run_with_a_sentence(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.classification._MANY", 82)
-    monkeypatch.setattr("app.pool._classify", _crash)
-    settings = job.settings.model_copy(update={"lanes": 2, "engine": "openvino"})
-    with pytest.raises(ResultsError, match="goes on from here"):
-        predict_to_file(Job(job.photos, job.out, settings))
-
-
-@pytest.mark.slow
-def test_processes_of_a_killed_run_end(job: Job, folder: Path) -> None:
-    """A photo that is a pipe holds a process up; the pipe tells when that has ended."""
-    pipe = folder.parent / "pipe.png"
-    os.mkfifo(pipe)
-    words = ["predict", folder, pipe, "--out", job.out, "--checkpoint", job.settings.checkpoint]
-    start = "import app.classification, whisker; app.classification._MANY = 83; whisker.main()"
-    with (
-        subprocess.Popen(  # noqa: S603
-            [sys.executable, "-c", start, *map(str, words)],
-            env={**os.environ, "PYTHONPATH": str(_ROOT), "WHISKER_LANES": "2", "WHISKER_ENGINE": "openvino"},
-        ) as run,
-        pipe.open("wb") as file,  # opens when a process opens its end, which then waits for a picture
-    ):
-        run.send_signal(signal.SIGKILL)
-        gone = select.poll()
-        gone.register(file, 0)  # an error, always reported, is that nobody reads any more
-        gone.poll()
 
 
 @pytest.mark.parametrize("cut", ["in the first line", "after the first line", "in a row", "after a row", "at the end"])
@@ -312,10 +240,6 @@ def test_missing_extra_is_named_with_the_command_that_installs_it(
     monkeypatch.delitem(sys.modules, package, raising=False)
     with pytest.raises(ResultsError, match=command):
         predict_to_file(Job(job.photos, job.out.with_suffix(suffix), job.settings, on_ray=on_ray))
-
-
-def _crash(_order: Path, _photos: list[Photo]) -> None:
-    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _finished(job: Job) -> tuple[Path, bytes]:

@@ -1,5 +1,6 @@
 """The service: start, stop, and the sentences for what stops it from starting."""
 
+import shutil
 import signal
 import socket
 import subprocess
@@ -7,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from app.server import bind, run
@@ -45,6 +47,23 @@ def test_sigterm_ends_with_exit_code_0(server: Server) -> None:  # the last to u
     code, messages = server.stop()
     assert code == 0
     assert messages[-1] == "Stopped"
+
+
+def test_service_without_lanes_that_can_start_none_ends_with_exit_code_1(tiny: Path, tmp_path: Path) -> None:
+    checkpoint = Path(shutil.copy(tiny, tmp_path / "taken away.safetensors"))
+    start = "import app.process, whisker; app.process._FAILED_SECONDS = 0.5; whisker.main()"
+    options = ["--host=127.0.0.1", "--port=0", "--engine=torch", "--lanes=1", f"--checkpoint={checkpoint}"]
+    with subprocess.Popen(  # noqa: S603 - as above
+        [sys.executable, "-c", start, "serve", *options], cwd=ROOT, stderr=subprocess.PIPE, text=True
+    ) as service:
+        assert service.stderr is not None
+        assert any('"Serving"' in line for line in service.stderr)
+        checkpoint.unlink()
+        for lane in psutil.Process(service.pid).children():
+            lane.kill()
+        lines = service.stderr.read().splitlines()
+    assert service.returncode == 1
+    assert lines[-1] == "whisker: The processes that compute have ended, and no other could be started."
 
 
 def test_missing_checkpoint_is_one_sentence_and_no_traceback(tmp_path: Path) -> None:

@@ -9,8 +9,9 @@ from threading import Thread
 
 import pytest
 
+from benchmarks.connections import Target
 from benchmarks.http import form_request
-from benchmarks.load import Load, Target, arrival_times, run_closed, run_count, run_open
+from benchmarks.load import Load, arrival_times, run_closed, run_count, run_open
 
 REQUESTS = [form_request("/predict", b"photo" * 1000)]
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"

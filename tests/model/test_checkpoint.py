@@ -13,7 +13,6 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-import model.checkpoint as checkpoint_module
 from model import (
     Checkpoint,
     NetworkConfig,
@@ -24,6 +23,7 @@ from model import (
     with_golden_answers,
 )
 from model.errors import CheckpointError
+from model.integrity import content_digest
 from model.novelty import Novelty
 
 ROOT = Path(__file__).parents[2]
@@ -43,7 +43,7 @@ def rewrite(path: Path, change: Callable[[dict[str, Any], dict[str, Tensor]], ob
     change(header, tensors)
     if seal:
         header.pop("digest", None)
-        header["digest"] = checkpoint_module.content_digest(header, tensors)
+        header["digest"] = content_digest(header, tensors)
     save_file(tensors, path, metadata={"whisker": json.dumps(header)})
 
 
