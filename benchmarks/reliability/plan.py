@@ -32,6 +32,7 @@ class Plan:
     terminations: int
     vanishing_clients: int
     soak_seconds: float
+    api_examples: int  # for each operation
 
 
 FULL = Plan(
@@ -46,6 +47,7 @@ FULL = Plan(
     terminations=50,
     vanishing_clients=1_000,
     soak_seconds=1_800,
+    api_examples=1_000,
 )
 QUICK = Plan(
     damaged_pictures=300,
@@ -59,6 +61,7 @@ QUICK = Plan(
     terminations=3,
     vanishing_clients=1_000,
     soak_seconds=60,
+    api_examples=100,
 )
 
 

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 
 from benchmarks.errors import BenchmarkError
 from benchmarks.process import RunningServer
+from benchmarks.reliability.api import keep_to_the_description
 from benchmarks.reliability.bodies import bound_bodies
 from benchmarks.reliability.drain import lose_nothing_at_the_end
+from benchmarks.reliability.faults import fail_inside
 from benchmarks.reliability.hostile import answer_hostile_files, answer_odd_pictures
 from benchmarks.reliability.leaks import tell_nothing
 from benchmarks.reliability.malformed import survive_malformed_requests
@@ -41,6 +43,8 @@ TESTS = (
     Test("R9", "SIGTERM under load", lose_nothing_at_the_end),
     Test("R10", "clients that vanish", forget_vanished_clients),
     Test("R11", "soak", stay_the_same),
+    Test("R12", "faults inside", fail_inside),
+    Test("R13", "requests made from the API's description", keep_to_the_description),
     Test("R14", "leaks, other sites, offline docs", tell_nothing),
 )
 

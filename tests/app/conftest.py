@@ -22,9 +22,9 @@ from PIL import Image
 from app.folder import Job
 from app.main import create_app
 from app.settings import Settings
+from benchmarks.reliability.checkpoints import write_fragile
 from model import (
     Checkpoint,
-    Classifier,
     NetworkConfig,
     Preprocessing,
     build_network,
@@ -32,7 +32,6 @@ from model import (
     save_checkpoint,
     with_golden_answers,
 )
-from model.checkpoint import Golden
 from model.novelty import Novelty
 
 ROOT = Path(__file__).parents[2]
@@ -89,19 +88,8 @@ def strict(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def fragile(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Write a checkpoint that answers for black pictures, while brighter ones overflow to infinity."""
-    config = NetworkConfig(family="mlp", width=2, depth=1, size=32)
-    state = build_network(config, 2).state_dict()
-    state["normalization.mean"].fill_(0.0)
-    state["normalization.std"].fill_(1e-30)
-    state["hidden.0.weight"].fill_(1e30)
-    state["fc.weight"].fill_(1.0)
-    checkpoint = Checkpoint(
-        name="fragile", network=config, preprocessing=Preprocessing(size=32), classes=("cat", "dog"), state=state
-    )
-    black = picture(colour="black")
-    golden = Golden((black,), Classifier(checkpoint).answers([black]))
     path = tmp_path_factory.mktemp("checkpoints") / "fragile.safetensors"
-    save_checkpoint(dataclasses.replace(checkpoint, golden=golden), path)
+    write_fragile(path, picture(colour="black"))
     return path
 
 

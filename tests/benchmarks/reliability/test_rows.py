@@ -63,6 +63,7 @@ PLAN = replace(
     load_seconds=0.5,
     terminations=1,
     vanishing_clients=50,
+    api_examples=5,
 )
 MISSED = {
     "R1": {"answers 5xx", "good photos with another answer than at the start"},
@@ -86,6 +87,7 @@ KEPT = {
     "R3": {"bombs not refused"},
     "R5": {"10 GB declared: not refused with 413", "of these three, wrong answers", "temporary files left"},
     "R10": {"processes that died", "a photo is answered as before"},
+    "R13": {"operations tested", "failures", "errors"},
 }
 
 
