@@ -18,22 +18,31 @@ _MAX_FIELD_BYTES = 16_384
 
 @dataclass(slots=True)
 class _Part:
-    """One part: its field's name, whether it is a file, and its content in pieces."""
+    """One part: its field's name, empty until it is read, whether it is a file, and its content in pieces."""
 
-    name: bytes | None = None
+    name: bytes = b""
     is_file: bool = False
     pieces: list[bytes] = field(default_factory=list)
 
+    @property
+    def content(self) -> bytes:
+        return b"".join(self.pieces)
+
 
 class _Form:
-    """What the parser's callbacks have gathered so far."""
+    """What a parser's callbacks have gathered so far.
 
-    def __init__(self, boundary: bytes, max_parts: int) -> None:
+    It does not know its parser: each would keep the other, and the pictures, until somebody searches for garbage.
+    """
+
+    def __init__(self, max_parts: int) -> None:
         self.parts: list[_Part] = []
         self.is_complete = False
         self._max_parts = max_parts
         self._header = self._value = b""
-        self.parser = MultipartParser(
+
+    def parser(self, boundary: bytes) -> MultipartParser:
+        return MultipartParser(
             boundary,
             {
                 "on_part_begin": self._begin_part,
@@ -60,11 +69,11 @@ class _Form:
     def _end_header(self) -> None:
         if self._header.lower() == b"content-disposition":
             _, options = parse_options_header(self._value)
-            self.parts[-1].name, self.parts[-1].is_file = options.get(b"name"), b"filename" in options
+            self.parts[-1].name, self.parts[-1].is_file = options.get(b"name", b""), b"filename" in options
         self._header = self._value = b""
 
     def _end_headers(self) -> None:
-        if self.parts[-1].name is None:
+        if not self.parts[-1].name:
             raise MalformedFormError("The multipart form has a part without a name.")
 
     def _add_data(self, data: bytes, start: int, end: int) -> None:
@@ -77,8 +86,10 @@ class _Form:
         self.is_complete = True
 
 
-async def read_files(body: AsyncIterator[bytes], content_type: str, name: str, *, most: int) -> list[bytes]:
-    """Read the files of the field `name`, in order; other fields, and a field of that name that is text, are left out.
+async def read_form(
+    body: AsyncIterator[bytes], content_type: str, name: str, *, most: int
+) -> tuple[list[bytes], dict[str, str]]:
+    """Read the files of the field `name`, in order, and the fields that are text; other files are left out.
 
     Raises `MalformedFormError` if the form cannot be parsed, ends before its closing boundary, or has many more parts
     than `most` files.
@@ -87,13 +98,15 @@ async def read_files(body: AsyncIterator[bytes], content_type: str, name: str, *
         _, options = parse_options_header(content_type)
         if b"boundary" not in options:
             raise MalformedFormError("The multipart form's content type names no boundary.")
-        form = _Form(options[b"boundary"], most + _OTHER_PARTS)
+        form = _Form(most + _OTHER_PARTS)
+        parser = form.parser(options[b"boundary"])
         async for chunk in body:
-            form.parser.write(chunk)
-        form.parser.finalize()
+            parser.write(chunk)
+        parser.finalize()
     except FormParserError as exc:
         raise MalformedFormError("The multipart form cannot be read.") from exc
     if not form.is_complete:
         raise MalformedFormError("The multipart form ends before its closing boundary.")
-    wanted = name.encode()
-    return [b"".join(part.pieces) for part in form.parts if part.is_file and part.name == wanted]
+    files = [part.content for part in form.parts if part.is_file and part.name == name.encode()]
+    texts = [part for part in form.parts if not part.is_file]
+    return files, {part.name.decode(errors="replace"): part.content.decode(errors="replace") for part in texts}

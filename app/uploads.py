@@ -3,7 +3,7 @@
 from starlette.requests import ClientDisconnect, Request
 
 from app.errors import ClientGoneError, InvalidUploadError, UnsupportedMediaTypeError
-from app.forms import read_files
+from app.forms import read_form
 
 FIELD = "file"
 FORM = "multipart/form-data"
@@ -17,34 +17,51 @@ async def read_upload(request: Request) -> bytes:
     """
     media_type = _media_type(request)
     if media_type.startswith("image/") or media_type == RAW:
-        try:
-            return await request.body()
-        except ClientDisconnect as exc:
-            raise _gone() from exc
+        return await read_body(request)
     if media_type != FORM:
         raise UnsupportedMediaTypeError(
             f"Send the picture as {FORM} in the field `{FIELD}`, or its bytes as the body with the content type "
             f"image/* or {RAW}."
         )
-    files = await _read_form(request, most=1)
-    if len(files) != 1:
-        raise InvalidUploadError(f"The form must hold exactly one file, in the field `{FIELD}`.")
-    return files[0]
+    files, _ = await _read_form(request, most=1)
+    return _only(files)
+
+
+async def read_body(request: Request) -> bytes:
+    """Read the whole body; raise `ClientGoneError` if it ends in a closed connection."""
+    try:
+        return await request.body()
+    except ClientDisconnect as exc:
+        raise _gone() from exc
 
 
 async def read_uploads(request: Request, *, most: int) -> list[bytes]:
     """Read the pictures of a form that may hold several; raises as `read_upload`."""
     if _media_type(request) != FORM:
         raise UnsupportedMediaTypeError(f"Send the pictures as {FORM}, each in a field `{FIELD}`.")
-    files = await _read_form(request, most=most)
+    files, _ = await _read_form(request, most=most)
     if not 1 <= len(files) <= most:
         raise InvalidUploadError(f"The form must hold 1 to {most} files, each in a field `{FIELD}`, not {len(files)}.")
     return files
 
 
-async def _read_form(request: Request, *, most: int) -> list[bytes]:
+async def read_correction(request: Request) -> tuple[bytes, dict[str, str]]:
+    """Read a form of one picture and some texts; raises as `read_upload`."""
+    if _media_type(request) != FORM:
+        raise UnsupportedMediaTypeError(f"Send the picture as {FORM} in the field `{FIELD}`.")
+    files, texts = await _read_form(request, most=1)
+    return _only(files), texts
+
+
+def _only(files: list[bytes]) -> bytes:
+    if len(files) != 1:
+        raise InvalidUploadError(f"The form must hold exactly one file, in the field `{FIELD}`.")
+    return files[0]
+
+
+async def _read_form(request: Request, *, most: int) -> tuple[list[bytes], dict[str, str]]:
     try:
-        return await read_files(request.stream(), request.headers["content-type"], FIELD, most=most)
+        return await read_form(request.stream(), request.headers["content-type"], FIELD, most=most)
     except ClientDisconnect as exc:
         raise _gone() from exc
 
