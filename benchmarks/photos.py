@@ -14,14 +14,14 @@ _LARGE_QUALITY = 85
 _ENDINGS = (".jpg", ".jpeg")
 
 
-def read_photos(folder: Path) -> list[bytes]:
-    """Read up to 64 JPEG files, evenly spread over all in `folder` and below; raise `ConfigError` if there are none."""
+def read_photos(folder: Path, most: int = MOST_PHOTOS) -> list[bytes]:
+    """Read `most` JPEG files, evenly spread over all in `folder` and below; raise `ConfigError` if there are none."""
     if not folder.is_dir():
         raise ConfigError(f"There is no folder {folder}: give a folder of JPEG photos.")
     paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _ENDINGS and path.is_file())
     if not paths:
         raise ConfigError(f"{folder} holds no .jpg or .jpeg file: give a folder of JPEG photos.")
-    return [path.read_bytes() for path in sample(paths, MOST_PHOTOS)]
+    return [path.read_bytes() for path in sample(paths, most)]
 
 
 def sample(paths: Sequence[Path], most: int) -> list[Path]:

@@ -22,6 +22,14 @@ class ClassScore:
 
 
 @dataclass(frozen=True, slots=True)
+class HeatMap:
+    """What each place of a picture says for a class, in logits, float32 `[h, w]`: above 0 it speaks for the class."""
+
+    label: str
+    heat: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
 class Prediction:
     """The answer for one picture: every class, best first, and whether to believe the best.
 
@@ -32,6 +40,7 @@ class Prediction:
     predictions: tuple[ClassScore, ...]
     verdict: Verdict
     unknown_score: float | None
+    heat_map: HeatMap | None = None  # if it was asked for
 
     @property
     def label(self) -> str:
@@ -46,10 +55,14 @@ class Prediction:
 
 @dataclass(frozen=True, slots=True)
 class Outputs:
-    """What a forward pass gives for N pictures: logits `[N, classes]` and features `[N, F]`, both float32."""
+    """What a forward pass gives for N pictures: logits `[N, classes]` and features `[N, F]`, both float32.
+
+    `maps` float32 `[N, F, h, w]` are what the features are the mean of, if they were asked for and the network has any.
+    """
 
     logits: NDArray[np.float32]
     features: NDArray[np.float32]
+    maps: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from model.network import Network
-from model.torch_engine import FoldedEngine
+from model.torch_engine import FoldedEngine, to_arrays
 
 _WARM_UP_PASSES = 3  # cuDNN and the allocator settle before a recording, as PyTorch's notes on CUDA graphs ask
 
@@ -21,6 +21,7 @@ class _Recording:
     pinned: Tensor  # uint8 [N, size, size, 3] on the host, where the GPU can fetch it by itself
     pictures: Tensor  # the same on the device
     features: Tensor  # float32 [N, F] on the device
+    maps: Tensor | None  # [N, F, h, w] on the device
 
 
 class CudaGraphEngine(FoldedEngine):
@@ -41,18 +42,21 @@ class CudaGraphEngine(FoldedEngine):
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):
             for _ in range(_WARM_UP_PASSES):
-                self._features(pictures)
+                self._compute(pictures)
         torch.cuda.current_stream().wait_stream(stream)
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph):
-            features = self._features(pictures)
-        return _Recording(graph, pinned, pictures, features)
+            features, maps = self._compute(pictures)
+        return _Recording(graph, pinned, pictures, features, maps)
 
     @torch.inference_mode()
-    def _embed(self, batch: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def _embed(
+        self, batch: NDArray[np.uint8], *, with_maps: bool
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
         count = len(batch)
         recording = self._recordings[next(size for size in self.batch_sizes if size >= count)]
         recording.pinned[:count].copy_(torch.from_numpy(batch))
         recording.pictures.copy_(recording.pinned, non_blocking=True)
         recording.graph.replay()
-        return recording.features[:count].cpu().numpy()  # waits for the GPU
+        maps = recording.maps[:count] if with_maps and recording.maps is not None else None
+        return to_arrays(recording.features[:count], maps)  # waits for the GPU

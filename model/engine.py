@@ -46,13 +46,15 @@ class Engine(ABC):
         self.head = head
         self.device = device
 
-    def run(self, pixels: Sequence[NDArray[np.uint8]]) -> Outputs:
-        """Compute logits and features of N pictures, each uint8 `[size, size, 3]` RGB.
+    def run(self, pixels: Sequence[NDArray[np.uint8]], *, with_maps: bool = False) -> Outputs:
+        """Compute logits and features of N pictures, each uint8 `[size, size, 3]` RGB, with their maps if asked.
 
         Raises `InferenceError` if a logit is NaN or infinite.
         """
-        features = np.concatenate([self._embed(np.stack(batch)) for batch in self._batches(pixels)])
-        return Outputs(self.head.logits(features), features)
+        parts = [self._embed(np.stack(batch), with_maps=with_maps) for batch in self._batches(pixels)]
+        features = np.concatenate([part for part, _ in parts])
+        maps = [part for _, part in parts if part is not None]
+        return Outputs(self.head.logits(features), features, np.concatenate(maps) if maps else None)
 
     def warm_up(self, size: int) -> dict[int, float]:
         """Run every batch size, so that the first request does not pay for it; return the seconds each then takes."""
@@ -66,8 +68,10 @@ class Engine(ABC):
         return seconds
 
     @abstractmethod
-    def _embed(self, batch: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Turn uint8 `[N, size, size, 3]` into features, float32 `[N, F]`."""
+    def _embed(
+        self, batch: NDArray[np.uint8], *, with_maps: bool
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+        """Turn uint8 `[N, size, size, 3]` into features, float32 `[N, F]`, and, if asked, maps `[N, F, h, w]`."""
 
     def _batches(self, pixels: Sequence[NDArray[np.uint8]]) -> Iterator[Sequence[NDArray[np.uint8]]]:
         start = 0

@@ -6,6 +6,7 @@
     ├── DeviceError                    the device asked for is not there
     ├── EngineError                    the engine asked for cannot be used here
     ├── InferenceError                 the network gave an answer that is not a number
+    ├── NoHeatMapError                 the network looks at no place in particular
     ├── PictureError                   one picture cannot be used
     │   ├── UnsupportedFormatError     not JPEG, PNG, WebP, GIF or BMP
     │   ├── PictureTooLargeError       more pixels, or a longer side, than allowed
@@ -40,6 +41,10 @@ class EngineError(WhiskerError):
 
 class InferenceError(WhiskerError):
     """The network's answer holds NaN or infinity."""
+
+
+class NoHeatMapError(WhiskerError):
+    """The network has no feature map, so that no place of a picture can be told to speak for a class."""
 
 
 class PictureError(WhiskerError):

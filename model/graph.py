@@ -14,14 +14,15 @@ class _Embedding(nn.Module):
         super().__init__()
         self.network = network
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self.network.embed(x)
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
+        return self.network.embed_and_map(x)
 
 
 def fold(network: Network) -> fx.GraphModule:
-    """Trace a copy of `network` from normalised pictures, float32 `[N, channels, H, W]`, to features `[N, F]`.
+    """Trace a copy of `network` from normalised pictures, float32 `[N, channels, H, W]`, to features and their map.
 
-    A batch-norm after a convolution becomes part of its weights: both are linear. Layers keep their names.
+    They are `[N, F]`, and `[N, F, h, w]` or `None`, as of `embed_and_map`. A batch-norm after a convolution becomes
+    part of its weights: both are linear. Layers keep their names.
     """
     embedding = _Embedding(copy.deepcopy(network).eval().requires_grad_(requires_grad=False))
     embedding.network.set_submodule("normalization", nn.Identity())

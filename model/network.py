@@ -70,6 +70,11 @@ class NetworkConfig:
         """Give the depth of each of the four stages."""
         return self.depth if isinstance(self.depth, tuple) else (self.depth,) * STAGES
 
+    @property
+    def has_feature_map(self) -> bool:
+        """Tell whether features belong to places of the picture, so that there are heat maps."""
+        return self.family != "mlp"
+
     def _depth_is_valid(self) -> bool:
         uniform = not isinstance(self.depth, tuple)
         stages_fit = uniform or (self.family == "resnet" and len(self.depths) == STAGES)
@@ -123,8 +128,15 @@ class Network(nn.Module, ABC):
     fc: nn.Linear
 
     @abstractmethod
+    def embed_and_map(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Turn float32 `[N, 3, H, W]` RGB in 0..1 into features `[N, F]`, and what they are the mean of.
+
+        That is the last feature map `[N, F, h, w]`; a network that looks at no place in particular has none.
+        """
+
     def embed(self, x: Tensor) -> Tensor:
         """Turn float32 `[N, 3, H, W]` RGB in 0..1 into features `[N, fc.in_features]`."""
+        return self.embed_and_map(x)[0]
 
     def forward(self, x: Tensor) -> Tensor:
         logits: Tensor = self.fc(self.embed(x))
@@ -147,10 +159,9 @@ class MultilayerPerceptron(Network):
         self.fc = nn.Linear(config.width, classes)
         _initialise(self, config.activation)
 
-    def embed(self, x: Tensor) -> Tensor:
+    def embed_and_map(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
         x = self.pool(self.normalization(x))  # [N, channels, size, size]
-        features: Tensor = self.hidden(x.flatten(1))  # [N, channels * size²] -> [N, width]
-        return features
+        return self.hidden(x.flatten(1)), None  # [N, channels * size²] -> [N, width]
 
 
 class ConvolutionalNetwork(Network):
@@ -173,9 +184,9 @@ class ConvolutionalNetwork(Network):
         self.fc = nn.Linear(fan_in, classes)
         _initialise(self, config.activation)
 
-    def embed(self, x: Tensor) -> Tensor:
+    def embed_and_map(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
         x = self.features(self.normalization(x))  # [N, channels, H, W] -> [N, 8 width, H/16, W/16]
-        return self.avgpool(x).flatten(1)  # type: ignore[no-any-return]  # [N, 8 width]
+        return self.avgpool(x).flatten(1), x  # [N, 8 width]
 
 
 class ResidualBlock(nn.Module):
@@ -227,14 +238,14 @@ class ResidualNetwork(Network):
         self.fc = nn.Linear(width * 8, classes)
         _initialise(self, config.activation)
 
-    def embed(self, x: Tensor) -> Tensor:
+    def embed_and_map(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
         x = self.normalization(x)  # [N, channels, H, W]
         x = self.activation(self.bn1(self.conv1(x)))  # [N, width, H/2, W/2]
         x = self.layer1(self.maxpool(x))  # [N, width, H/4, W/4]
         x = self.layer2(x)  # [N, 2 width, H/8, W/8]
         x = self.layer3(x)  # [N, 4 width, H/16, W/16]
         x = self.layer4(x)  # [N, 8 width, H/32, W/32]
-        return self.avgpool(x).flatten(1)  # type: ignore[no-any-return]  # [N, 8 width]
+        return self.avgpool(x).flatten(1), x  # [N, 8 width]
 
 
 def _stem(config: NetworkConfig) -> nn.Module:

@@ -31,11 +31,14 @@ class OpenVinoEngine(Engine):
             for count in self.batch_sizes
         }
 
-    def _embed(self, batch: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def _embed(
+        self, batch: NDArray[np.uint8], *, with_maps: bool
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
         request = self._requests[len(batch)]
         request.infer([batch], share_inputs=True)
-        features: NDArray[np.float32] = request.get_output_tensor(0).data.copy()  # the next batch is written over it
-        return features
+        wanted = request.output_tensors if with_maps else request.output_tensors[:1]
+        features, *maps = [tensor.data.copy() for tensor in wanted]  # the next batch is written over them
+        return features, maps[0] if maps else None
 
 
 @cache

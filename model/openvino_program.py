@@ -20,9 +20,10 @@ _Node = Any  # openvino.Node: its stubs do not cover what operations take
 
 
 def write_program(network: Network, size: int, quantization: Quantization | None = None) -> Program:
-    """Write down a network's forward pass, from uint8 pictures `[N, size, size, 3]` to features `[N, F]`.
+    """Write down a forward pass: uint8 pictures `[N, size, size, 3]` in, features `[N, F]` and their maps out.
 
-    With a `quantization` it computes in int8. Raises `EngineError` for a layer without ranges, or of an unknown kind.
+    A network without feature maps has the one output alone. With a `quantization` it computes in int8. Raises
+    `EngineError` for a layer without ranges, or of an unknown kind.
     """
     graph = fold(network)
     if quantization is not None:
@@ -37,8 +38,9 @@ def _build(graph: fx.GraphModule, normalization: Normalization, size: int) -> op
     """Write down a normalisation and a folded graph as OpenVINO's, for one picture, uint8 `[1, size, size, 3]`."""
     pictures = ops.parameter([1, size, size, 3], np.uint8)
     x = ops.convert(ops.transpose(pictures, [0, 3, 1, 2]), np.float32)
-    features = _Translator(graph).run(_normalize(normalization, ops.divide(x, np.float32(255))))
-    return openvino.Model([features], [pictures])
+    features, maps = _Translator(graph).run(_normalize(normalization, ops.divide(x, np.float32(255))))
+    outputs = [ops.result(output) for output in (features, maps) if output is not None]
+    return openvino.Model(outputs, [pictures])
 
 
 class _Translator(fx.Interpreter):

@@ -1,12 +1,15 @@
 """A predictor: pictures in, answers out, with an engine that is ready. Needs no PyTorch of its own."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from model.answers import Judge, Prediction, Scores, Verdict
+from model.answers import HeatMap, Judge, Prediction, Scores, Verdict
 from model.engine import Engine
+from model.errors import NoHeatMapError
+from model.explain import NOTHING, TOP, class_activation_map
 from model.preprocessing import Preprocessing
 
 
@@ -27,9 +30,24 @@ class Predictor:
         """Classify encoded pictures; raise a `PictureError` for the first that cannot be used."""
         return self.predict_pixels([self.preprocessing.decode(picture) for picture in pictures])
 
-    def predict_pixels(self, pixels: Sequence[NDArray[np.uint8]]) -> list[Prediction]:
-        """Classify pictures that `preprocessing` has decoded, each uint8 `[size, size, 3]` RGB."""
-        return self._judge.predictions(self.scores(pixels)) if pixels else []
+    def predict_pixels(
+        self, pixels: Sequence[NDArray[np.uint8]], explain: Sequence[int] | None = None
+    ) -> list[Prediction]:
+        """Classify pictures that `preprocessing` has decoded, each uint8 `[size, size, 3]` RGB.
+
+        `explain` names for each picture the class, by its number, that it gets a heat map for: `TOP` is for its best
+        class, `NOTHING` for no map. Raises `NoHeatMapError` if one is asked for and the network has none.
+        """
+        if not pixels:
+            return []
+        wants_maps = explain is not None and max(explain) > NOTHING
+        outputs = self._engine.run(pixels, with_maps=wants_maps)
+        predictions = self._judge.predictions(self._judge.scores(outputs))
+        if explain is None or not wants_maps:
+            return predictions
+        if outputs.maps is None:
+            raise NoHeatMapError("This network looks at no place of a picture in particular: it has no heat maps.")
+        return [*map(self._explain, predictions, outputs.maps, explain)]
 
     def scores(self, pixels: Sequence[NDArray[np.uint8]]) -> Scores:
         """Compute probabilities, the softmax of the logits over the temperature, and unknown scores."""
@@ -39,11 +57,22 @@ class Predictor:
         """Judge each answer: unknown by its unknown score, or else confident or unsure by its best probability."""
         return self._judge.verdicts(scores)
 
-    def predict_each(self, pixels: Sequence[NDArray[np.uint8]]) -> list[Prediction | Exception]:
+    def predict_each(
+        self, pixels: Sequence[NDArray[np.uint8]], explain: Sequence[int] | None = None
+    ) -> list[Prediction | Exception]:
         """Classify as `predict_pixels`; if that fails, each picture alone, so that none fails for its neighbour."""
         try:
-            return [*self.predict_pixels(pixels)]
+            return [*self.predict_pixels(pixels, explain)]
         except Exception as exc:  # noqa: BLE001 - whatever it is, the caller gets it for the picture that it belongs to
             if len(pixels) == 1:
                 return [exc]
-            return [outcome for picture in pixels for outcome in self.predict_each([picture])]
+            each = [NOTHING] * len(pixels) if explain is None else explain
+            alone = zip(pixels, each, strict=True)
+            return [outcome for picture, one in alone for outcome in self.predict_each([picture], [one])]
+
+    def _explain(self, prediction: Prediction, maps: NDArray[np.float32], explain: int) -> Prediction:
+        if explain == NOTHING:
+            return prediction
+        index = self.classes.index(prediction.label) if explain == TOP else explain
+        heat = class_activation_map(maps, self._engine.head, index)
+        return replace(prediction, heat_map=HeatMap(self.classes[index], heat))

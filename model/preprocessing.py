@@ -94,39 +94,55 @@ class Preprocessing:
         """
         with _open(data) as image:
             width, height = image.size
-            most = max_pixels // WEBP_PIXELS_COUNT if image.format == "WEBP" else max_pixels
-            if width * height > most or max(width, height) > MAX_SIDE:
-                raise PictureTooLargeError(
-                    f"The picture has {width} x {height} pixels; at most {most:,} pixels "
-                    f"and {MAX_SIDE:,} a side are accepted."
-                )
-            _draft(image, self.size)
-            if light_bytes is not None and _weigh(image, width * height) > light_bytes:
-                raise HeavyPictureError(f"Decoding takes more than {light_bytes:,} bytes.")
-            try:
-                square, orientation = self._shrink(image), _orientation(image)
-                if orientation in _TURNS:
-                    square = square.transpose(_TURNS[orientation])
-                pixels = np.array(square, dtype=np.uint8)
-            except Exception as exc:  # on hostile bytes a decoder can raise anything at all
-                raise UndecodablePictureError(_DAMAGED) from exc
-            if orientation >= 5:  # a quarter turn
+            _check(image, max_pixels)
+            _draft(image, self.size, self.size)
+            _check_weight(image, width * height, light_bytes)
+            square, is_turned = self._decode(image, (self.size, self.size))
+            if is_turned:
                 width, height = height, width
             # A phone's multi-picture JPEG opens as MPO; its first picture is an ordinary JPEG.
-            return Picture(pixels, width, height, "JPEG" if image.format == "MPO" else str(image.format))
+            format_ = "JPEG" if image.format == "MPO" else str(image.format)
+            return Picture(np.array(square, dtype=np.uint8), width, height, format_)
 
-    def _shrink(self, image: Image.Image) -> Image.Image:
-        """Decode the first frame, and squash it to RGB `size` x `size`."""
-        side = (self.size, self.size)
+    def view(
+        self, data: bytes, *, longest: int, max_pixels: int = MAX_PIXELS, light_bytes: int | None = None
+    ) -> Image.Image:
+        """Decode a file's bytes for people: upright, in RGB and its own shape, no side longer than `longest` pixels.
+
+        Raises as `read`.
+        """
+        with _open(data) as image:
+            width, height = image.size
+            _check(image, max_pixels)
+            scale = min(1.0, longest / max(width, height))
+            size = (max(1, round(width * scale)), max(1, round(height * scale)))
+            _draft(image, *size)
+            _check_weight(image, width * height, light_bytes)
+            upright, _ = self._decode(image, size)
+            upright.info.clear()  # comments and the like, which would go into whatever it is saved as
+            return upright
+
+    def _decode(self, image: Image.Image, size: tuple[int, int]) -> tuple[Image.Image, bool]:
+        """Decode the first frame to RGB of a size and turn it upright; tell whether that was a quarter turn."""
+        try:
+            shrunk, orientation = self._shrink(image, size), _orientation(image)
+            if orientation in _TURNS:
+                shrunk = shrunk.transpose(_TURNS[orientation])
+        except Exception as exc:  # on hostile bytes a decoder can raise anything at all
+            raise UndecodablePictureError(_DAMAGED) from exc
+        return shrunk, orientation >= 5
+
+    def _shrink(self, image: Image.Image, size: tuple[int, int]) -> Image.Image:
+        """Decode the first frame, and squash it to RGB of a width and height."""
         image.load()
         filter_ = _RESAMPLING[self.resample]
         if image.mode == "I" or image.mode.startswith("I;16"):
             image = Image.fromarray((np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8))  # 16 bits to 8
         if not image.has_transparency_data:
             image = image if image.mode == "RGB" else image.convert("RGB")  # which would copy it
-            return image.resize(side, filter_)
-        image = image.convert("RGBA").resize(side, filter_)
-        canvas = Image.new("RGBA", side, (*self.background, 255))
+            return image.resize(size, filter_)
+        image = image.convert("RGBA").resize(size, filter_)
+        canvas = Image.new("RGBA", size, (*self.background, 255))
         return Image.alpha_composite(canvas, image).convert("RGB")
 
 
@@ -142,6 +158,22 @@ def _open(data: bytes) -> Image.Image:
         _refuse(data, exc)
 
 
+def _check(image: Image.Image, max_pixels: int) -> None:
+    """Refuse more pixels, or a longer side, than are accepted, as the header announces them."""
+    width, height = image.size
+    most = max_pixels // WEBP_PIXELS_COUNT if image.format == "WEBP" else max_pixels
+    if width * height > most or max(width, height) > MAX_SIDE:
+        raise PictureTooLargeError(
+            f"The picture has {width} x {height} pixels; at most {most:,} pixels and {MAX_SIDE:,} a side are accepted."
+        )
+
+
+def _check_weight(image: Image.Image, pixels: int, light_bytes: int | None) -> None:
+    """Refuse what takes more memory to decode, of so many pixels at full scale."""
+    if light_bytes is not None and _weigh(image, pixels) > light_bytes:
+        raise HeavyPictureError(f"Decoding takes more than {light_bytes:,} bytes.")
+
+
 def _weigh(image: Image.Image, pixels: int) -> int:
     """Estimate the bytes that decoding takes at most, of what is left to decode of so many pixels."""
     if image.format == "WEBP":
@@ -150,10 +182,10 @@ def _weigh(image: Image.Image, pixels: int) -> int:
     return 8 * image.width * image.height + whole
 
 
-def _draft(image: Image.Image, side: int) -> None:
-    """Let a JPEG decode at 1/2, 1/4 or 1/8 scale, for a fraction of the cost, but at no less than `side` pixels."""
+def _draft(image: Image.Image, width: int, height: int) -> None:
+    """Let a JPEG decode at 1/2, 1/4 or 1/8 scale, for a fraction of the cost, but at no less than so many pixels."""
     try:
-        image.draft(None, (side, side))
+        image.draft(None, (width, height))
     except Exception as exc:  # as above: it reads more of the header
         raise UndecodablePictureError(_DAMAGED) from exc
 

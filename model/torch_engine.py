@@ -21,10 +21,12 @@ class TorchEngine(Engine):
         self._network = copy.deepcopy(network).eval().to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in stubs
 
     @torch.inference_mode()
-    def _embed(self, batch: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def _embed(
+        self, batch: NDArray[np.uint8], *, with_maps: bool
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
         x = torch.from_numpy(batch).to(self.device).permute(0, 3, 1, 2)  # [N, 3, H, W], channels last in memory
-        features: NDArray[np.float32] = self._network.embed(x.float() / 255).cpu().numpy()
-        return features
+        features, maps = self._network.embed_and_map(x.float() / 255)
+        return to_arrays(features, maps if with_maps else None)
 
 
 class FoldedEngine(Engine):
@@ -38,14 +40,24 @@ class FoldedEngine(Engine):
         self._graph = fold(network).to(device, dtype).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in stubs
 
     @torch.inference_mode()
-    def _embed(self, batch: NDArray[np.uint8]) -> NDArray[np.float32]:
-        return self._features(torch.from_numpy(batch).to(self.device)).cpu().numpy()
+    def _embed(
+        self, batch: NDArray[np.uint8], *, with_maps: bool
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+        features, maps = self._compute(torch.from_numpy(batch).to(self.device))
+        return to_arrays(features, maps if with_maps else None)
 
-    def _features(self, pictures: Tensor) -> Tensor:
+    def _compute(self, pictures: Tensor) -> tuple[Tensor, Tensor | None]:
         # Normalised in float32, then rounded: rounding the pixels first would lose their last bits.
         x = self._normalization(pictures.permute(0, 3, 1, 2).float() / 255)  # [N, channels, H, W]
-        features: Tensor = self._graph(x.to(self._dtype))
-        return features.float()
+        features: Tensor
+        maps: Tensor | None
+        features, maps = self._graph(x.to(self._dtype))
+        return features.float(), maps
+
+
+def to_arrays(features: Tensor, maps: Tensor | None) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+    """Bring what a device has computed to the host, as float32."""
+    return features.float().cpu().numpy(), None if maps is None else maps.float().contiguous().cpu().numpy()
 
 
 def head_of(network: Network) -> Head:
