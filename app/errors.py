@@ -3,12 +3,16 @@
     WhiskerError
     ├── WorkerError                      a worker ended in a way that the others cannot make up for
     ├── ResultsError                     the results of many photos cannot be written, or not now
+    ├── ServerError                      a server that a client asks cannot be reached, or answers otherwise
     └── ServiceError
         ├── UploadError                  the request's body is not one picture's bytes
         │   ├── MalformedFormError       multipart that cannot be parsed
         │   ├── InvalidUploadError       a form without exactly one file in its field `file`
         │   ├── UnsupportedMediaTypeError  neither a form nor a raw picture
         │   └── BodyTooLargeError        more bytes than allowed
+        ├── UnknownClassError            a class that the checkpoint does not have
+        ├── CorrectionsOffError          there is no folder for corrections
+        ├── CorrectionsFullError         there is no room for a correction
         ├── MalformedRequestError        what was sent is not HTTP
         ├── RequestTimeoutError          the request takes too long to come in
         ├── UnauthorizedError            without the API key that is asked for
@@ -34,6 +38,10 @@ class ResultsError(WhiskerError):
     """The results of `whisker predict --out` cannot be written, or not under this name."""
 
 
+class ServerError(WhiskerError):
+    """A server that a client asks cannot be reached, or does not answer as a Whisker service does."""
+
+
 class ServiceError(WhiskerError):
     """A request that the service could not answer."""
 
@@ -56,6 +64,18 @@ class UnsupportedMediaTypeError(UploadError):
 
 class BodyTooLargeError(UploadError):
     """The body has more bytes than allowed."""
+
+
+class UnknownClassError(ServiceError):
+    """A class is named that the checkpoint does not have."""
+
+
+class CorrectionsOffError(ServiceError):
+    """The operator has named no folder for corrections."""
+
+
+class CorrectionsFullError(ServiceError):
+    """A correction cannot be kept: its folder is full, or cannot be written."""
 
 
 class MalformedRequestError(ServiceError):

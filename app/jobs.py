@@ -5,25 +5,31 @@ import time
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from app.lane import Ask
+
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """An upload's answer, as it goes to the client, and the seconds each stage took; `queue_seconds` is the rest."""
+    """An upload's answer, as it goes to the client, and the seconds each stage took; `queue_seconds` is the rest.
+
+    `rendering` is a picture file, empty unless it was asked for.
+    """
 
     prediction: dict[str, Any]
     decode_seconds: float
     queue_seconds: float
     inference_seconds: float
+    rendering: bytes = b""
 
 
 @dataclass(slots=True, eq=False)
 class Job:
-    """One upload, with how many classes to list; whoever waits for its `answer` may cancel it."""
+    """One upload, and what is asked of it; whoever waits for its `answer` may cancel it."""
 
     data: bytes
-    top_k: int
+    ask: Ask
     answer: asyncio.Future[Outcome]
     since: float = field(default_factory=time.perf_counter)
     is_suspect: bool = False  # a lane ended while it had this

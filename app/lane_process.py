@@ -10,6 +10,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,12 +18,13 @@ from pydantic_core import from_json
 
 from app.errors import WorkerError
 from app.jobs import Job
-from app.lane import LENGTH, PICTURE, Order
+from app.lane import LENGTH, NO_RENDERING, PICTURE, Order
 from model import errors
 from model.errors import WhiskerError
 
 _SOCKET_BYTES = 2_000_000  # a batch of photos goes through at once
 _MOST_ANSWER_BYTES = 10_000_000  # a thousand classes for 32 pictures are a quarter of it
+_MOST_RENDERING_BYTES = 3_500_000  # that each rendering adds: 800 x 800 pixels of noise as PNG, in Base64
 _POLL_SECONDS = 0.01
 _PROGRAM = "app.lane"
 # What a large picture took goes back to the system at once, instead of staying in every lane (glibc, mallopt(3)).
@@ -80,7 +82,7 @@ class LaneProcess(asyncio.Protocol):
 
     def send(self, jobs: list[Job]) -> None:
         """Let the process answer for a batch, after those it has."""
-        heads = [PICTURE.pack(job.top_k, len(job.data), job.is_heavy) for job in jobs]
+        heads = [PICTURE.pack(len(job.data), job.is_heavy, *astuple(job.ask)) for job in jobs]
         message = b"".join([LENGTH.pack(len(jobs)), *heads, *(job.data for job in jobs)])
         if not self.batches:
             self._busy_since = time.perf_counter()
@@ -135,7 +137,7 @@ class LaneProcess(asyncio.Protocol):
     def _frames(self) -> Iterator[bytes]:
         while len(self._received) >= LENGTH.size and not self._transport.is_closing():
             end = LENGTH.size + LENGTH.unpack_from(self._received)[0]
-            if self._ready.done() and end > _MOST_ANSWER_BYTES:
+            if self._ready.done() and end > self._most_bytes:
                 logger.error("A lane announces an answer that is too long", extra={"lane": self.pid, "bytes": end})
                 self.kill()
                 return
@@ -144,6 +146,12 @@ class LaneProcess(asyncio.Protocol):
             frame = bytes(self._received[LENGTH.size : end])
             del self._received[:end]
             yield frame
+
+    @property
+    def _most_bytes(self) -> int:
+        """Bound the answer to the oldest batch, by what was asked."""
+        jobs = self.batches[0] if self.batches else []
+        return _MOST_ANSWER_BYTES + _MOST_RENDERING_BYTES * sum(job.ask.render != NO_RENDERING for job in jobs)
 
     def _hear(self, frame: bytes) -> None:
         """Take in what the process says before it answers: first how it is, then what makes another like it."""

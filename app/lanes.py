@@ -10,6 +10,7 @@ import math
 import multiprocessing
 import os
 import time
+from base64 import b64decode
 from collections import deque
 from dataclasses import replace
 from itertools import chain
@@ -268,7 +269,8 @@ def _outcome(job: Job, answer: dict[str, Any], inference_seconds: float, now: fl
     if "prediction" in answer:
         decode_seconds = answer["decode_seconds"]
         queue_seconds = max(0.0, now - job.since - decode_seconds - inference_seconds)
-        return Outcome(answer["prediction"], decode_seconds, queue_seconds, inference_seconds)
+        rendering = b64decode(answer.get("rendering", ""))
+        return Outcome(answer["prediction"], decode_seconds, queue_seconds, inference_seconds, rendering)
     if "refused" in answer:
         name, sentence = answer["refused"]
         refusal = revive(name, sentence, otherwise=PictureError)

@@ -19,7 +19,7 @@ from app import errors
 from app.metrics import Metrics
 from app.request_id import current_request_id
 from app.schemas import Problem
-from model.errors import PictureTooLargeError, UndecodablePictureError, UnsupportedFormatError
+from model.errors import NoHeatMapError, PictureTooLargeError, UndecodablePictureError, UnsupportedFormatError
 
 MEDIA_TYPE = "application/problem+json"
 CODE = "whisker.code"  # where a request's scope has the code of what it was answered with
@@ -47,6 +47,9 @@ KINDS: Mapping[type[Exception], Kind] = {
         "unauthorized", 401, "The API key is missing or wrong.", {"WWW-Authenticate": "Bearer"}
     ),
     errors.CrossSiteError: Kind("cross_site", 403, "A page of another site may not send pictures here."),
+    errors.CorrectionsOffError: Kind(
+        "corrections_off", 404, "The service keeps no photos, so it takes no corrections."
+    ),
     errors.RequestTimeoutError: Kind("request_timeout", 408, "The request came in too slowly.", _CLOSE),
     errors.BodyTooLargeError: Kind("body_too_large", 413, "The body has more bytes than accepted.", _CLOSE),
     PictureTooLargeError: Kind(
@@ -59,6 +62,8 @@ KINDS: Mapping[type[Exception], Kind] = {
     UndecodablePictureError: Kind("undecodable_picture", 422, "The picture is damaged, incomplete or empty."),
     errors.InvalidUploadError: Kind("invalid_upload", 422, "The form does not hold exactly one file named `file`."),
     RequestValidationError: Kind("invalid_request", 422, "A parameter has a value that is not allowed."),
+    errors.UnknownClassError: Kind("unknown_class", 422, "A class is named that the checkpoint does not have."),
+    NoHeatMapError: Kind("no_heat_map", 422, "The network looks at no place in particular, so it has no heat maps."),
     errors.ClientGoneError: Kind(
         "client_gone", _CLIENT_CLOSED_REQUEST, "The client left; seen in logs and metrics only."
     ),
@@ -67,6 +72,7 @@ KINDS: Mapping[type[Exception], Kind] = {
     errors.OverloadedError: Kind("overloaded", 503, "Too many uploads at once; try again.", _RETRY_AFTER),
     errors.NotReadyError: Kind("not_ready", 503, "The service is starting or stopping; try again.", _RETRY_AFTER),
     errors.DeadlineExceededError: Kind("deadline_exceeded", 504, "There was no answer in the time allowed."),
+    errors.CorrectionsFullError: Kind("corrections_full", 507, "There is no room for a correction at the moment."),
 }
 _NOT_FOUND = Kind("not_found", 404, "There is nothing at this path.")
 _METHOD_NOT_ALLOWED = Kind("method_not_allowed", 405, "The path does not answer to this method; see `Allow`.")

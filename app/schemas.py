@@ -58,6 +58,19 @@ class Timing(Total, Stages):
     """Where a request's time went, in milliseconds."""
 
 
+class HeatMapAnswer(Answer):
+    """What each place of the picture, as it was seen, says for a class."""
+
+    label: str = Field(description="The class.", examples=["cat"])
+    rows: list[list[float]] = Field(
+        description=(
+            "From the top left. In logits: above 0 a place speaks for the class, below against it, and the mean is "
+            "their share of how far its logit lies above the classes' mean."
+        ),
+        examples=[[[0.51, -0.13], [2.24, 0.87]]],
+    )
+
+
 class _Prediction(Answer):
     label: str = Field(description="The best class, whatever the verdict.", examples=["cat"])
     score: Score
@@ -79,6 +92,7 @@ class _Prediction(Answer):
     )
     predictions: list[ScoredLabel] = Field(description="The `top_k` best classes, best first.")
     image: UploadedImage
+    heat_map: HeatMapAnswer | None = Field(None, description="Only there if `explain` asked for it.")
 
 
 class PredictionAnswer(_Prediction):
@@ -154,6 +168,13 @@ class Problem(Answer):
     detail: str = Field(examples=["The picture is damaged or incomplete and cannot be decoded."])
     code: str = Field(description="Stable; see the table in docs/serving.md.", examples=["undecodable_picture"])
     request_id: str = Field(description="As in `X-Request-ID`.", examples=["0b5e9a3c7d1f4e6f8a2b4c6d8e0f1a2b"])
+
+
+class CorrectionAnswer(Answer):
+    """A correction that is kept."""
+
+    label: str = Field(examples=["cat"])
+    photo: str = Field(description="The name of its file: the SHA-256 of what is in it.", examples=["9f86d081.jpg"])
 
 
 class PictureResult(Answer):

@@ -11,16 +11,19 @@ from typing import Any, cast
 from starlette.types import Receive
 
 from app.drift import Drift
-from app.errors import NotReadyError
+from app.errors import NotReadyError, UnknownClassError
 from app.jobs import Job, Outcome
+from app.lane import NO_RENDERING, Ask
 from app.lanes import Lanes
 from app.limits import in_time
 from app.metrics import Metrics
 from app.schemas import CheckpointId
 from app.settings import Settings
-from model.errors import CheckpointError
+from model.errors import CheckpointError, NoHeatMapError
+from model.explain import TOP
 
 _VERSION_DIGITS = 12
+TOP_CLASS = "top"  # in place of a class's name: the best one
 
 logger = logging.getLogger(__name__)
 
@@ -59,29 +62,43 @@ class Service:
         """Tell whether lanes are there, or have been `seconds` ago: they are replaced."""
         return not self._lanes.are_gone(seconds)
 
-    async def predict(self, data: bytes, *, top_k: int, receive: Receive) -> Outcome:
+    def ask(self, top_k: int, explain: str | None = None, *, render: float = NO_RENDERING) -> Ask:
+        """Put what a client wants as lanes are asked; `explain` is a class, or "top" for the best one.
+
+        Raises `UnknownClassError` or `NoHeatMapError`.
+        """
+        classes: Sequence[str] = self.card["classes"]
+        most = min(top_k, len(classes))  # a number of any size may be asked for; what goes to a lane has 32 bits
+        if explain is None:
+            return Ask(most, render=render)
+        if not self.card["has_heat_maps"]:
+            raise NoHeatMapError("This network looks at no place of a picture in particular: it has no heat maps.")
+        if explain not in (TOP_CLASS, *classes):
+            raise UnknownClassError(f"There is no such class: give one that /model lists, or {TOP_CLASS}.")
+        return Ask(most, TOP if explain == TOP_CLASS else classes.index(explain), render)
+
+    async def predict(self, data: bytes, *, ask: Ask, receive: Receive) -> Outcome:
         """Answer for one upload, for a client that `receive` hears from.
 
         Raises a `PictureError`, `InferenceFailedError`, `NotReadyError` or what `in_time` raises.
         """
-        outcome = await in_time(self._submit(data, top_k), receive=receive, seconds=self._deadline_seconds)
+        outcome = await in_time(self._submit(data, ask), receive=receive, seconds=self._deadline_seconds)
         self._record(outcome)
         return outcome
 
-    async def predict_many(self, files: Sequence[bytes], *, top_k: int, receive: Receive) -> list[Outcome | Exception]:
+    async def predict_many(self, files: Sequence[bytes], *, ask: Ask, receive: Receive) -> list[Outcome | Exception]:
         """Answer for several uploads as `predict` does for one; each has its own outcome or error."""
-        answers = asyncio.gather(*(self._submit(data, top_k) for data in files), return_exceptions=True)
+        answers = asyncio.gather(*(self._submit(data, ask) for data in files), return_exceptions=True)
         outcomes = await in_time(answers, receive=receive, seconds=self._deadline_seconds)
         for outcome in outcomes:
             if isinstance(outcome, Outcome):
                 self._record(outcome)
         return cast("list[Outcome | Exception]", outcomes)  # what lanes give is never a bare BaseException
 
-    def _submit(self, data: bytes, top_k: int) -> asyncio.Future[Outcome]:
+    def _submit(self, data: bytes, ask: Ask) -> asyncio.Future[Outcome]:
         if not self.is_ready:
             raise NotReadyError("The service is starting or stopping; try again soon.")
-        # A number of any size may be asked for; what goes to a lane has 32 bits.
-        job = Job(data, min(top_k, len(self.card["classes"])), asyncio.get_running_loop().create_future())
+        job = Job(data, ask, asyncio.get_running_loop().create_future())
         self._lanes.put(job)
         return job.answer
 

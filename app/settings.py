@@ -4,6 +4,7 @@ Importing this must stay cheap (no PyTorch, no web framework): `whisker --help` 
 """
 
 import difflib
+import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -18,7 +19,9 @@ from model.errors import ConfigError
 
 Engine = Literal["auto", "cuda-graphs", "openvino-int8", "openvino", "torch-bf16", "torch-folded", "torch"]
 
+PROTOCOLS = ("huggingface", "oip", "kserve", "vertex", "sagemaker")
 PREFIX = "WHISKER_"
+_PLATFORM_PORTS = ("AIP_HTTP_PORT", "SAGEMAKER_BIND_TO_PORT")  # Vertex AI's, and SageMaker's
 _SET_UP = "WHISKER_TORCH"  # variables that begin so belong to the installation, not to the service
 _VALIDATOR_SAYS = "Value error, "  # what pydantic puts before the message of a validator of ours
 
@@ -33,6 +36,19 @@ def _sha256(value: str) -> str:
     if not re.fullmatch(r"[0-9a-fA-F]{64}", value):
         raise ValueError("the 64 hexadecimal digits of a SHA-256")
     return value.lower()
+
+
+def _folder(value: Path) -> Path:
+    if not value.is_dir():
+        raise ValueError("a folder that exists")
+    return value
+
+
+def _protocols(value: str) -> str:
+    names = value.split(",")
+    if value not in ("all", "none") and not set(names) <= set(PROTOCOLS):
+        raise ValueError(f"all, none, or some of {', '.join(PROTOCOLS)}, with commas between them")
+    return value
 
 
 def _workers(value: object) -> object:
@@ -131,6 +147,24 @@ class Settings(BaseSettings):
         min_length=8,
         description="Answer only who sends it as `Authorization: Bearer KEY`, except for health and the documentation.",
     )
+    protocols: Annotated[str, AfterValidator(_protocols)] = Field(
+        default="all",
+        description="Other services' protocols that are spoken: all, none, or some of "
+        "huggingface, oip, kserve, vertex and sagemaker, with commas between them.",
+    )
+    examples: Annotated[Path, AfterValidator(_folder)] | None = Field(
+        default=None, description="Folder of photos that the page offers to try, the first 24 by name."
+    )
+    corrections: Annotated[Path, AfterValidator(_folder)] | None = Field(
+        default=None,
+        description="Folder for photos that people leave with their right label; without one, none is kept.",
+    )
+    max_corrections_bytes: int = Field(
+        default=1_000_000_000,
+        ge=1,
+        le=1_000_000_000_000,
+        description="Most bytes of photos in that folder; further ones are refused with 507.",
+    )
     stall_seconds: float = Field(
         default=2.0, ge=0.001, le=3600, description="Longest time a lane may take for a batch before it is replaced."
     )
@@ -145,11 +179,19 @@ class Settings(BaseSettings):
     )
 
 
+def chosen_protocols(settings: Settings) -> frozenset[str]:
+    """Name the protocols that are answered beside our own."""
+    return frozenset({"all": PROTOCOLS, "none": ()}.get(settings.protocols, settings.protocols.split(",")))
+
+
 def load_settings(**overrides: Any) -> Settings:
-    """Read the environment; an override that is not `None` wins over it.
+    """Read the environment; an override that is not `None` wins over it, and it over a port that a platform names.
 
     Raises `ConfigError` with one sentence that names the variable, its value and what is allowed.
     """
+    platform = next((value for name in _PLATFORM_PORTS if (value := os.environ.get(name))), None)
+    if overrides.get("port") is None and platform is not None and not os.environ.get(variable("port")):
+        overrides["port"] = platform
     try:
         return Settings(**{name: value for name, value in overrides.items() if value is not None})
     except ValidationError as exc:

@@ -11,9 +11,11 @@ from typing import Any
 
 import psutil
 import pytest
+from PIL import Image
 
 from app.errors import InferenceFailedError
 from app.jobs import Job, Outcome
+from app.lane import Ask
 from app.lane_process import LaneProcess
 from app.lanes import Lanes
 from app.metrics import Metrics
@@ -21,7 +23,8 @@ from app.settings import Settings
 from model import Classifier
 from model.errors import CheckpointError, DeviceError, UndecodablePictureError, UnsupportedFormatError
 from tests.app.conftest import picture
-from tests.app.frail_lane import BABBLER, BOASTER, GLUTTON, KILLER, SLEEPER
+from tests.app.frail_lane import BABBLER, BOASTER, GLUTTON, HANGER, KILLER, RAISER, SLEEPER
+from tests.pictures import encode
 
 pytestmark = pytest.mark.anyio
 
@@ -37,7 +40,7 @@ class Bench:
         self.card: dict[str, Any] = {}
 
     def submit(self, data: bytes, top_k: int = 5) -> asyncio.Future[Outcome]:
-        job = Job(data, top_k, asyncio.get_running_loop().create_future())
+        job = Job(data, Ask(top_k), asyncio.get_running_loop().create_future())
         self.lanes.put(job)
         return job.answer
 
@@ -190,6 +193,23 @@ async def test_picture_that_ends_stalls_or_takes_over_lanes_is_refused_alone(
             await bad
         assert (await before).prediction["label"]
         assert (await after).prediction["label"]
+
+
+@pytest.mark.usefixtures("_frail")
+async def test_picture_that_the_network_raises_or_hangs_for_fails_alone(
+    settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    raiser, hanger = (encode(Image.new("RGB", (40, 30), colour)) for colour in (RAISER, HANGER))
+    async with at_work(settings, stall_seconds=0.5) as bench:
+        before, bad, after = bench.submit(picture()), bench.submit(raiser), bench.submit(picture())
+        with pytest.raises(InferenceFailedError):
+            await bad
+        assert (await before).prediction == (await after).prediction
+        with pytest.raises(UndecodablePictureError, match=r"within 0\.5 seconds"):
+            await bench.submit(hanger)
+        assert (await bench.submit(picture())).prediction == before.result().prediction
+    (record,) = [record for record in caplog.records if record.message == "Inference failed"]
+    assert "RuntimeError: out of memory" in vars(record)["failure"]
 
 
 @pytest.mark.usefixtures("_frail")

@@ -194,7 +194,7 @@ async def test_openapi_describes_every_answer(client: httpx.AsyncClient) -> None
     assert "the picture is like nothing trained on" in verdict["description"]
     assert "unknown_score" in document["components"]["schemas"]["PredictionAnswer"]["required"]
     operator = {"/health", "/livez", "/readyz", "/model", "/metrics"}
-    assert set(document["paths"]) == {"/predict", "/predict/batch", *operator}
+    assert set(document["paths"]) == {"/predict", "/predict/batch", "/explain", "/corrections", *operator}
 
 
 async def test_answer_is_what_openapi_says(client: httpx.AsyncClient) -> None:
