@@ -1,7 +1,7 @@
 """Swagger UI, served from here alone: it works without a network, and tells no third party who uses it."""
 
 from fastapi import APIRouter, FastAPI
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, Response
 from starlette.staticfiles import StaticFiles
 
 # Swagger UI's files come with the package fastapi-offline. Its own scripts are the only ones that may run; its style
@@ -41,7 +41,7 @@ _router = APIRouter(include_in_schema=False)
 
 
 def add_docs(app: FastAPI) -> None:
-    """Serve Swagger UI at `/docs`, and send visitors of `/` there."""
+    """Serve Swagger UI at `/docs`."""
     app.include_router(_router)
     app.mount("/docs/assets", StaticFiles(packages=[("fastapi_offline", "static")]), name="docs-assets")
 
@@ -51,11 +51,6 @@ def ask_for_key(app: FastAPI) -> None:
     document = app.openapi()  # which FastAPI keeps
     document["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
     document["security"] = [{"key": []}]
-
-
-@_router.get("/")
-async def index() -> RedirectResponse:
-    return RedirectResponse("docs")
 
 
 @_router.get("/docs")

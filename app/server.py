@@ -57,7 +57,7 @@ def bind(host: str, port: int) -> socket.socket:
 def _announce(listener: socket.socket) -> None:
     host, port = listener.getsockname()[:2]
     shown = "localhost" if host in _WILDCARDS else host
-    logger.info("Serving", extra={"address": f"{host}:{port}", "open": f"http://{shown}:{port}/docs"})
+    logger.info("Serving", extra={"address": f"{host}:{port}", "open": f"http://{shown}:{port}/"})
 
 
 def _refusal(exc: OSError | UnicodeError, host: str, port: int) -> str:

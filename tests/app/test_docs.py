@@ -44,10 +44,5 @@ async def test_every_answer_forbids_guessing_content_types(client: httpx.AsyncCl
     assert (await client.get("/health")).headers["content-security-policy"].startswith("default-src 'none'")
 
 
-async def test_index_leads_to_the_docs(client: httpx.AsyncClient) -> None:
-    response = await client.get("/", follow_redirects=True)
-    assert response.url.path == "/docs"
-
-
 async def test_there_is_no_second_page(client: httpx.AsyncClient) -> None:
     assert (await client.get("/redoc")).status_code == 404

@@ -29,7 +29,7 @@ def test_server_says_where_it_serves_and_answers(server: Server) -> None:
     answer = server.client.post("/predict", files={"file": ("a.png", picture())})
     assert answer.status_code == 200
     assert "server" not in answer.headers
-    assert server.lines[-1]["open"] == f"{server.address}/docs"
+    assert server.lines[-1]["open"] == f"{server.address}/"
 
 
 def test_server_complains_of_a_misspelt_variable(server: Server) -> None:

@@ -1,0 +1,1 @@
+"""The pages for people: ask about photos, and read about the model."""

@@ -1,0 +1,105 @@
+"""The pages, and the form that works without the page's script."""
+
+from pathlib import Path
+from typing import Any
+
+from fastapi import APIRouter, FastAPI, HTTPException, Request
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from starlette.responses import FileResponse, HTMLResponse, Response
+from starlette.staticfiles import StaticFiles
+
+from app.dependencies import ServiceDep, SettingsDep, require_service
+from app.jobs import Outcome
+from app.page.card import describe as describe_card
+from app.page.card import percent
+from app.problems import describe
+from app.settings import Settings
+from app.uploads import read_uploads
+
+_SHOWN = 5  # classes of an answer
+_MOST_EXAMPLES = 24
+_EXAMPLE_TYPES = {".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".png": "image/png", ".webp": "image/webp"}
+# Photos are drawn from blob: addresses; nothing comes from, or goes to, any other host.
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+
+router = APIRouter(include_in_schema=False)
+_templates = Environment(loader=PackageLoader("app.page"), autoescape=True, undefined=StrictUndefined)
+_templates.filters["percent"] = percent
+
+
+def add_page(app: FastAPI) -> None:
+    """Serve the pages at `/` and `/card`, and what they are made of below `/page`."""
+    app.state.examples = find_examples(app.state.settings.examples)
+    app.include_router(router)
+    app.mount("/page", StaticFiles(directory=Path(__file__).parent / "static"), name="page")
+
+
+def find_examples(folder: Path | None) -> list[Path]:
+    """List the photos that the page offers, by name."""
+    if folder is None:
+        return []
+    return sorted(path for path in folder.iterdir() if path.suffix.lower() in _EXAMPLE_TYPES)[:_MOST_EXAMPLES]
+
+
+@router.get("/")
+async def page(request: Request, service: ServiceDep, settings: SettingsDep) -> Response:
+    return _page(
+        "page.html",
+        here="page",
+        name=service.card["name"],
+        classes=service.card["classes"],
+        background=service.card["preprocessing"]["background"],
+        size=service.card["network"]["size"],
+        grey=service.card["network"]["channels"] == 1,
+        examples=request.app.state.examples,
+        corrections=settings.corrections is not None,
+    )
+
+
+@router.get("/card")
+async def card(service: ServiceDep) -> Response:
+    return _page("card.html", name=service.card["name"], version=service.version, **describe_card(service.card))
+
+
+@router.get("/examples/{number}")
+async def example(request: Request, number: int) -> Response:
+    examples: list[Path] = request.app.state.examples
+    if not 0 <= number < len(examples):
+        raise HTTPException(404)
+    return FileResponse(examples[number], media_type=_EXAMPLE_TYPES[examples[number].suffix.lower()])
+
+
+@router.post("/answer")
+async def answer(request: Request) -> Response:
+    """Answer a form as a page, for browsers in which the page's script does not run."""
+    service = require_service(request.app)
+    settings: Settings = request.app.state.settings
+    files = await read_uploads(request, most=settings.max_files)
+    outcomes = await service.predict_many(files, ask=service.ask(_SHOWN), receive=request.receive)
+    results = [_result(outcome, request) for outcome in outcomes]
+    return _page("answer.html", here="answer", name=service.card["name"], results=results)
+
+
+def _result(outcome: Outcome | Exception, request: Request) -> dict[str, Any]:
+    if isinstance(outcome, Exception):
+        return {"problem": describe(outcome, request.app.state.metrics).detail}
+    prediction = outcome.prediction
+    return {"problem": None, "verdict": put_in_words(prediction), "predictions": prediction["predictions"]}
+
+
+def put_in_words(prediction: dict[str, Any]) -> str:
+    """Say an answer as the page's script does."""
+    if prediction["verdict"] == "unknown":
+        return "This does not look like anything I was taught"
+    if prediction["verdict"] == "confident":
+        return f"{prediction['label']}: {percent(prediction['score'])}"
+    best = ", ".join(f"{it['label']} {percent(it['score'])}" for it in prediction["predictions"][:2])
+    return f"Not sure: {best}"
+
+
+def _page(template: str, **values: Any) -> Response:
+    page = _templates.get_template(template).render(values)
+    return HTMLResponse(page, headers={"Content-Security-Policy": _POLICY})

@@ -1,0 +1,462 @@
+// The page's script: photos go to POST predict, answers come back as bars and a heat map. Nothing is kept elsewhere.
+
+const SEND_SIDE = 1024; // pixels: larger photos are shrunk to this before they are sent
+const SHOW_SIDE = 900;
+const MOST_VISITS = 200;
+const AT_ONCE = 3; // photos of many that are under way
+const TRIES = 4;
+const FOR = [230, 159, 0], AGAINST = [0, 114, 178]; // the colours of POST explain
+
+const ADVICE = {
+  unsupported_picture_format: "This is not a picture that I can read. Choose a JPEG, PNG, WebP, GIF or BMP file.",
+  undecodable_picture: "This picture is damaged or incomplete. Try another copy of it.",
+  picture_too_large: "This picture is too large for me. Save a smaller copy and choose that.",
+  body_too_large: "This file is too large for me. Save a smaller copy and choose that.",
+  inference_failed: "I could not make anything of this picture. Try another one.",
+  overloaded: "Too many people are asking at once. Try again in a moment.",
+  not_ready: "I am just starting, or about to stop. Try again in a moment.",
+  deadline_exceeded: "That took too long. Try again in a moment.",
+  request_timeout: "The photo came in too slowly. Check your connection and try again.",
+  unauthorized: "The key is missing or wrong.",
+};
+
+const $ = (id) => document.getElementById(id);
+const visits = []; // this visit's answers, newest last
+let key = "";
+let shown = null; // the answer on screen
+let view = null; // and its photo: one alone is kept decoded, which takes megabytes
+let waiting = null; // what to do once there is a key
+let turn = 0; // what was asked last: answers to what came before are no longer wanted
+
+document.documentElement.classList.add("scripted");
+
+// Asking
+
+class Problem extends Error {
+  constructor(code, sentence) {
+    super(ADVICE[code] ?? sentence);
+    this.code = code;
+  }
+}
+
+async function post(path, body, type, wait = () => {}) {
+  const headers = key ? { Authorization: `Bearer ${key}` } : {};
+  if (type) headers["Content-Type"] = type;
+  for (let tried = 1; ; tried++) {
+    let response;
+    try {
+      response = await fetch(path, { method: "POST", body, headers });
+    } catch {
+      throw new Problem("unreachable", "The service cannot be reached. Check your connection and try again.");
+    }
+    if (response.ok) return response.json();
+    const problem = await response.json().catch(() => ({}));
+    if (response.status !== 503 || tried === TRIES) throw new Problem(problem.code, problem.detail ?? "Something went wrong. Try again in a moment.");
+    const seconds = Math.min(Number(response.headers.get("Retry-After")) || 1, 5);
+    wait(seconds);
+    await new Promise((resolve) => setTimeout(resolve, 1000 * seconds));
+  }
+}
+
+// Read a photo upright and, if it is large, shrunk: what is shown, and what is sent.
+async function read(file) {
+  let bitmap;
+  try {
+    bitmap = await createImageBitmap(file);
+  } catch {
+    return { view: null, blob: file }; // the service says what is wrong with it
+  }
+  const { width, height } = bitmap;
+  const side = Math.max(width, height);
+  const view = draw(bitmap, Math.min(1, SHOW_SIDE / side));
+  const small = side > SEND_SIDE && draw(bitmap, SEND_SIDE / side);
+  bitmap.close();
+  const blob = small ? await new Promise((resolve) => small.toBlob(resolve, "image/jpeg", 0.92)) : file;
+  return { view, blob, width, height };
+}
+
+function draw(image, scale) {
+  const canvas = document.createElement("canvas");
+  canvas.width = Math.max(1, Math.round(image.width * scale));
+  canvas.height = Math.max(1, Math.round(image.height * scale));
+  const context = canvas.getContext("2d");
+  context.imageSmoothingQuality = "high";
+  context.fillStyle = $("photo").dataset.background; // as the service does behind what is transparent
+  context.fillRect(0, 0, canvas.width, canvas.height);
+  context.drawImage(image, 0, 0, canvas.width, canvas.height);
+  return canvas;
+}
+
+function send(visit, explain, wait) {
+  const type = visit.blob.type.startsWith("image/") ? visit.blob.type : "application/octet-stream";
+  const query = new URLSearchParams({ top_k: 10, ...(explain && { explain }) });
+  return post(`predict?${query}`, visit.blob, type, wait);
+}
+
+async function ask(file, wait) {
+  const { view, ...photo } = await read(file);
+  const visit = { name: file.name || "pasted photo", ...photo, maps: {} };
+  try {
+    visit.answer = await send(visit, "top", wait);
+  } catch (problem) {
+    if (problem.code !== "no_heat_map") throw problem;
+    visit.answer = await send(visit, "", wait);
+  }
+  const map = visit.answer.heat_map;
+  if (map) visit.maps[map.label] = map.rows;
+  return { visit, view };
+}
+
+async function take(files) {
+  files = [...files];
+  if (!files.length) return;
+  const mine = ++turn;
+  const isWanted = () => mine === turn;
+  const wait = (seconds) => isWanted() && say(`Busy; trying again in ${seconds} s …`);
+  $("problem").hidden = $("answer").hidden = $("many").hidden = true;
+  say(files.length > 1 ? `Asking about ${files.length} photos …` : "Asking …");
+  try {
+    if (files.length > 1) {
+      await askMany(files, isWanted, wait);
+    } else {
+      const asked = await ask(files[0], wait);
+      if (!isWanted()) return;
+      remember(asked.visit);
+      await show(asked.visit, asked.view);
+    }
+    if (isWanted()) say("");
+  } catch (problem) {
+    if (isWanted()) fail(problem, () => take(files));
+  }
+}
+
+function remember(visit) {
+  visits.push(visit);
+  visits.splice(0, visits.length - MOST_VISITS);
+  listVisits();
+}
+
+function fail(problem, again) {
+  say("");
+  if (problem.code === "unauthorized") {
+    waiting = again;
+    $("key-form").hidden = false;
+    $("key").focus();
+    if (!key) return;
+  }
+  if (!(problem instanceof Problem)) console.error(problem);
+  const paragraph = document.createElement("p");
+  paragraph.textContent = problem instanceof Problem ? problem.message : "Something went wrong in this page. Reload it and try again.";
+  $("problem").replaceChildren(paragraph);
+  $("problem").hidden = false;
+}
+
+const say = (text) => ($("status").textContent = text);
+
+// Showing an answer
+
+function percent(score) {
+  if (score > 0.999 && score < 1) return "> 99.9 %";
+  if (score < 0.001 && score > 0) return "< 0.1 %";
+  return `${(100 * score).toFixed(score === 1 || score === 0 ? 0 : 1)} %`;
+}
+
+function sentence({ verdict, label, score, predictions }) {
+  if (verdict === "confident") return `${label}: ${percent(score)}`;
+  const best = predictions.slice(0, 2).map((it) => `${it.label} ${percent(it.score)}`).join(", ");
+  return verdict === "unsure" ? `Not sure: ${best}` : "This does not look like anything I was taught";
+}
+
+function explain({ verdict, label }) {
+  if (verdict === "confident") return "";
+  if (verdict === "unsure") return "A guess, no more: a clearer photo may help.";
+  return `The nearest that I know is ${label}; do not trust it.`;
+}
+
+async function show(visit, decoded) {
+  const photo = decoded ?? (await read(visit.blob)).view;
+  [shown, view] = [visit, photo];
+  const { answer } = visit;
+  $("verdict").textContent = sentence(answer);
+  $("explanation").textContent = explain(answer);
+  $("bars").replaceChildren(...answer.predictions.map(bar));
+  const { timing_ms: time, image, model } = answer;
+  $("seen").textContent = `${visit.name}, ${visit.width ?? image.width} × ${visit.height ?? image.height} pixels`;
+  $("timing").textContent = `Decoded in ${time.decode} ms, network ${time.inference} ms, ${time.total} ms in all. Model ${model.name}, version ${model.version}.`;
+  const labels = answer.predictions.map((it) => it.label);
+  $("heat").hidden = !answer.heat_map || !view;
+  $("heat-class").replaceChildren(...labels.map((label) => new Option(label, label)));
+  $("heat-class").value = answer.label;
+  $("as-seen").checked = false;
+  if ($("wrong")) {
+    $("wrong").open = false;
+    $("correction").reset();
+    $("corrected").textContent = "";
+  }
+  $("answer").hidden = false;
+  paint();
+  writeSnippet();
+  $("verdict").focus({ preventScroll: true });
+  $("answer").scrollIntoView({ block: "nearest", behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth" });
+}
+
+function bar({ label, score }) {
+  const item = document.createElement("li");
+  const [name, line, fill, number] = ["span", "span", "span", "span"].map((tag) => document.createElement(tag));
+  name.textContent = label;
+  line.className = "bar";
+  fill.style.width = `${100 * score}%`;
+  line.append(fill);
+  line.setAttribute("aria-hidden", "true");
+  number.className = "number";
+  number.textContent = percent(score);
+  item.append(name, line, number);
+  return item;
+}
+
+async function paint() {
+  const visit = shown, canvas = $("photo"), label = $("heat-class").value;
+  if (!view) {
+    canvas.width = canvas.height = 1;
+    canvas.setAttribute("aria-label", "The photo, which this browser cannot show");
+    return;
+  }
+  if (!$("heat").hidden && !visit.maps[label]) {
+    visit.maps[label] = send(visit, label).then((answer) => answer.heat_map.rows); // once, however often the slider moves
+  }
+  let map;
+  try {
+    map = await visit.maps[label];
+  } catch (problem) {
+    delete visit.maps[label];
+    fail(problem, paint);
+    return;
+  }
+  if (visit !== shown || !view || label !== $("heat-class").value) return;
+  const side = $("as-seen").checked ? Number(canvas.dataset.size) : 0;
+  canvas.width = side || view.width;
+  canvas.height = side || view.height;
+  canvas.classList.toggle("pixels", Boolean(side));
+  const context = canvas.getContext("2d");
+  context.imageSmoothingQuality = "high";
+  context.filter = side && "grey" in canvas.dataset ? "grayscale(1)" : "none";
+  context.drawImage(view, 0, 0, canvas.width, canvas.height);
+  context.filter = "none";
+  const opacity = Number($("opacity").value) / 100;
+  $("opacity-value").textContent = `${$("opacity").value} %`;
+  if (map) context.drawImage(colour(map, opacity), 0, 0, canvas.width, canvas.height);
+  canvas.setAttribute("aria-label", `The photo; ${describe(map, label)}`);
+}
+
+function colour(rows, opacity) {
+  const canvas = document.createElement("canvas");
+  canvas.width = rows[0].length;
+  canvas.height = rows.length;
+  const most = Math.max(...rows.flat().map(Math.abs), 1e-9);
+  const pixels = rows.flat().flatMap((heat) => [...(heat > 0 ? FOR : AGAINST), 255 * opacity * (Math.abs(heat) / most)]);
+  canvas.getContext("2d").putImageData(new ImageData(new Uint8ClampedArray(pixels), canvas.width), 0, 0);
+  return canvas;
+}
+
+// Say in words where the heat is, for who cannot see it.
+function describe(rows, label) {
+  if (!rows) return "no heat map";
+  const height = rows.length, width = rows[0].length, flat = rows.flat();
+  const at = flat.indexOf(Math.max(...flat));
+  const third = (value, size, names) => names[Math.min(2, Math.floor((3 * (value + 0.5)) / size))];
+  const place = `${third(Math.floor(at / width), height, ["top", "middle", "bottom"])} ${third(at % width, width, ["left", "centre", "right"])}`;
+  return `what speaks most for ${label} is at the ${place}`;
+}
+
+// Many photos, and this visit
+
+async function askMany(files, isWanted, wait) {
+  const results = files.map((file) => ({ name: file.name, file }));
+  const rows = results.map((result) => row(result));
+  $("rows").replaceChildren(...rows.map((it) => it.element));
+  $("many-title").textContent = `${files.length} photos`;
+  $("many").hidden = false;
+  $("csv").onclick = () => download("answers.csv", "text/csv", toCsv(results));
+  $("json").onclick = () => download("answers.json", "application/json", JSON.stringify(results.map(toPlain), null, 2));
+  $("csv").disabled = $("json").disabled = true;
+  let next = 0, done = 0;
+  const work = async () => {
+    while (next < files.length && isWanted()) {
+      const index = next++;
+      try {
+        results[index].visit = (await ask(files[index], wait)).visit;
+      } catch (problem) {
+        if (problem.code === "unauthorized") throw problem;
+        results[index].problem = problem;
+      }
+      if (!isWanted()) return;
+      if (results[index].visit) remember(results[index].visit);
+      rows[index].fill();
+      say(`${++done} of ${files.length} answered`);
+    }
+  };
+  await Promise.all(Array.from({ length: AT_ONCE }, work));
+  if (!isWanted()) return;
+  $("csv").disabled = $("json").disabled = false;
+  $("many-title").focus();
+}
+
+function row(result) {
+  const element = document.createElement("tr");
+  const [name, answer, score, look] = ["th", "td", "td", "td"].map((tag) => document.createElement(tag));
+  name.scope = "row";
+  name.textContent = result.name;
+  answer.textContent = "…";
+  score.className = "number";
+  element.append(name, answer, score, look);
+  const fill = () => {
+    if (result.problem) {
+      answer.textContent = result.problem.message;
+      return;
+    }
+    answer.textContent = result.visit.answer.verdict === "confident" ? result.visit.answer.label : sentence(result.visit.answer);
+    score.textContent = result.visit.answer.verdict === "unknown" ? "" : percent(result.visit.answer.score);
+    look.append(button("Show", `Show ${result.name}`, () => show(result.visit)));
+  };
+  return { element, fill };
+}
+
+function toPlain({ name, visit, problem }) {
+  if (!visit) return { photo: name, error: problem ? { code: problem.code, message: problem.message } : null };
+  const { label, score, verdict, unknown_score, predictions } = visit.answer;
+  return { photo: name, label, score, verdict, unknown_score, predictions };
+}
+
+function toCsv(results) {
+  // A cell that begins like a formula would be run as one by a spreadsheet.
+  const cell = (value) => `"${String(value ?? "").replace(/^[=+\-@\t\r]/, "'$&").replaceAll('"', '""')}"`;
+  const lines = results.map(toPlain).map((it) => [it.photo, it.label, it.score, it.verdict, it.error?.message]);
+  return [["photo", "label", "score", "verdict", "error"], ...lines].map((line) => line.map(cell).join(",")).join("\r\n");
+}
+
+function download(name, type, text) {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob([text], { type }));
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10_000); // some browsers begin to read it later
+}
+
+function button(text, label, act) {
+  const element = document.createElement("button");
+  element.type = "button";
+  element.textContent = text;
+  element.setAttribute("aria-label", label);
+  element.onclick = act;
+  return element;
+}
+
+function listVisits() {
+  $("visits").replaceChildren(
+    ...visits.map((visit) => {
+      const item = document.createElement("li");
+      const text = `${visit.name}: ${visit.answer.verdict === "unknown" ? "unknown" : visit.answer.label}`;
+      item.append(button(text, `Show ${text}`, () => show(visit)));
+      return item;
+    }),
+  );
+  $("history").hidden = !visits.length;
+}
+
+// Code to copy
+
+const SNIPPETS = {
+  curl: (url) => `curl ${key ? "-H 'Authorization: Bearer KEY' " : ""}-F file=@photo.jpg ${url}`,
+  python: (url) => `import httpx\n\nwith open("photo.jpg", "rb") as photo:\n    answer = httpx.post("${url}", files={"file": photo}${key ? ', headers={"Authorization": "Bearer KEY"}' : ""})\nprint(answer.json()["label"])`,
+  javascript: (url) => `const body = new FormData();\nbody.append("file", photo); // a File or Blob\nconst answer = await fetch("${url}", { method: "POST", body${key ? ', headers: { Authorization: "Bearer KEY" }' : ""} });\nconsole.log((await answer.json()).label);`,
+};
+
+function writeSnippet() {
+  const language = document.querySelector("[data-code][aria-pressed=true]").dataset.code;
+  $("snippet").textContent = SNIPPETS[language](new URL("predict", location.href).href);
+}
+
+// What people do
+
+$("photos").onchange = $("camera").onchange = async (event) => {
+  const files = [...event.target.files];
+  event.target.value = ""; // so that the same photo can be chosen again
+  await take(files);
+};
+// Space opens a file input by itself. Enter would send the form; only once it is up do browsers let it open anything,
+// and only if it went down here: the one that ends the dialog comes up here, too.
+let enterIsDown = false;
+$("photos").onkeydown = (event) => {
+  enterIsDown = event.key === "Enter";
+  if (enterIsDown) event.preventDefault();
+};
+$("photos").onkeyup = (event) => {
+  if (event.key === "Enter" && enterIsDown) event.target.click();
+  enterIsDown = false;
+};
+document.ondragover = (event) => {
+  event.preventDefault();
+  document.body.classList.add("dragging");
+};
+document.ondragleave = (event) => event.relatedTarget ?? document.body.classList.remove("dragging");
+document.ondrop = (event) => {
+  event.preventDefault();
+  document.body.classList.remove("dragging");
+  take(event.dataTransfer.files);
+};
+document.onpaste = (event) => take(event.clipboardData.files);
+for (const example of document.querySelectorAll(".example")) {
+  example.onclick = async () => {
+    const blob = await fetch(example.dataset.src).then((response) => response.ok && response.blob(), () => null);
+    if (blob) take([new File([blob], "example photo", { type: blob.type })]);
+    else fail(new Problem("unreachable", "The example cannot be loaded. Check your connection and try again."));
+  };
+}
+$("opacity").oninput = $("heat-class").onchange = $("as-seen").onchange = () => paint();
+$("clear").onclick = () => {
+  turn++;
+  visits.length = 0;
+  shown = view = null;
+  $("answer").hidden = $("many").hidden = $("problem").hidden = true;
+  $("rows").replaceChildren();
+  listVisits();
+  say("Forgotten.");
+  $("photos").focus();
+};
+$("key-form").onsubmit = (event) => {
+  event.preventDefault();
+  if (!/^[\x20-\x7e]+$/.test($("key").value)) {
+    fail(new Problem("unauthorized", ""), waiting); // no header can hold it
+    return;
+  }
+  key = $("key").value;
+  $("key-form").hidden = true;
+  $("problem").hidden = true;
+  writeSnippet();
+  waiting?.();
+};
+for (const tab of document.querySelectorAll("[data-code]")) {
+  tab.onclick = () => {
+    for (const other of document.querySelectorAll("[data-code]")) other.setAttribute("aria-pressed", String(other === tab));
+    writeSnippet();
+  };
+}
+$("copy").onclick = async () => {
+  await navigator.clipboard.writeText($("snippet").textContent);
+  $("copied").textContent = "Copied.";
+};
+if ($("correction")) {
+  $("correction").onsubmit = async (event) => {
+    event.preventDefault();
+    const body = new FormData(event.target);
+    body.set("consent", "yes");
+    const visit = shown;
+    body.set("file", visit.blob, "photo");
+    const said = await post("corrections", body).then(
+      () => "Thank you: it is kept.",
+      (problem) => problem.message,
+    );
+    if (visit === shown) $("corrected").textContent = said;
+  };
+}
+writeSnippet();

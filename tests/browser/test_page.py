@@ -1,0 +1,333 @@
+"""The page in a real browser: every way to ask, every kind of answer, by mouse, by keyboard and for screen readers."""
+
+import base64
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from PIL import Image
+from playwright.sync_api import Browser, BrowserContext, Page, expect
+
+from tests.app.conftest import Server, picture
+from tests.pictures import draw, encode, exif
+
+pytestmark = pytest.mark.browser
+
+_GIVE = """([kind, name, type, data]) => {
+  const bytes = Uint8Array.from(atob(data), (it) => it.charCodeAt(0));
+  const transfer = new DataTransfer();
+  transfer.items.add(new File([bytes], name, { type }));
+  const event = kind === "paste"
+    ? new ClipboardEvent("paste", { clipboardData: transfer, bubbles: true })
+    : new DragEvent("drop", { dataTransfer: transfer, bubbles: true });
+  document.body.dispatchEvent(event);
+}"""
+_PIXELS = """(id) => {
+  const canvas = document.getElementById(id);
+  const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+  return data.reduce((sum, value) => (sum * 31 + value) % 1000003, 7);
+}"""
+
+
+def ask(page: Page, *files: Path) -> None:
+    page.set_input_files("#photos", files)
+
+
+def give(page: Page, kind: str, data: bytes, name: str = "photo.png", type_: str = "image/png") -> None:
+    page.evaluate(_GIVE, [kind, name, type_, base64.b64encode(data).decode()])
+
+
+def checked(page: Page) -> list[Any]:
+    return Axe().run(page).response["violations"]  # type: ignore[no-any-return]
+
+
+def test_chosen_photo_is_answered_with_bars(page: Page, server: Server, photos: list[Path]) -> None:
+    ask(page, photos[0])
+    expect(page.locator("#answer")).to_be_visible()
+    expect(page.locator("#bars li")).to_have_count(3)
+    expect(page.locator("#verdict")).to_be_focused()
+    expect(page.locator("#seen")).to_have_text("red.png, 400 \u00d7 300 pixels")
+    expect(page.locator("#timing")).to_contain_text("Model tiny")
+    expect(page.locator("#status")).to_be_empty()
+    answer = server.client.post(
+        "/predict", content=photos[0].read_bytes(), headers={"Content-Type": "image/png"}
+    ).json()
+    expect(page.locator("#bars li").first).to_contain_text(answer["label"])
+    expect(page.locator("#verdict")).to_contain_text(answer["label"])
+
+
+@pytest.mark.parametrize("kind", ["drop", "paste"])
+def test_photo_is_taken_wherever_it_is_dropped_or_pasted(page: Page, kind: str) -> None:
+    give(page, kind, picture())
+    expect(page.locator("#bars li")).to_have_count(3)
+
+
+def test_example_is_asked_for_by_a_click(page: Page) -> None:
+    page.get_by_role("button", name="Example photo 1").click()
+    expect(page.locator("#answer")).to_be_visible()
+
+
+def test_several_photos_are_a_table_to_download(page: Page, photos: list[Path], tmp_path: Path) -> None:
+    damaged = tmp_path / "=damaged.png"
+    damaged.write_bytes(picture()[:60])
+    ask(page, *photos, damaged)
+    expect(page.locator("#many-title")).to_have_text("4 photos")
+    expect(page.locator("#rows tr")).to_have_count(4)
+    expect(page.locator("#rows")).to_contain_text("This picture is damaged or incomplete.")
+    expect(page.locator("#many-title")).to_be_focused()
+    assert checked(page) == []
+    with page.expect_download() as csv:
+        page.click("#csv")
+    lines = Path(csv.value.path()).read_text().splitlines()
+    assert lines[0] == '"photo","label","score","verdict","error"'
+    assert [line.split(",")[0] for line in lines[1:]] == ['"red.png"', '"green.png"', '"blue.png"', '"\'=damaged.png"']
+    with page.expect_download() as plain:
+        page.click("#json")
+    document = json.loads(Path(plain.value.path()).read_text())
+    assert document[0]["label"] in {"bird", "cat", "dog"}
+    assert document[3]["error"]["code"] == "undecodable_picture"
+    page.get_by_role("button", name="Show blue.png").first.click()
+    expect(page.locator("#seen")).to_contain_text("blue.png")
+
+
+def test_what_is_no_photo_is_explained(page: Page) -> None:
+    give(page, "drop", b"a text", "notes.txt", "text/plain")
+    expect(page.get_by_role("alert")).to_have_text(
+        "This is not a picture that I can read. Choose a JPEG, PNG, WebP, GIF or BMP file."
+    )
+    expect(page.locator("#answer")).to_be_hidden()
+    assert checked(page) == []
+
+
+def test_service_that_is_gone_is_explained(page: Page, context: BrowserContext, photos: list[Path]) -> None:
+    context.set_offline(True)
+    ask(page, photos[0])
+    expect(page.get_by_role("alert")).to_contain_text("cannot be reached. Check your connection")
+    context.set_offline(False)
+    ask(page, photos[0])
+    expect(page.get_by_role("alert")).to_be_hidden()
+    expect(page.locator("#answer")).to_be_visible()
+
+
+def test_busy_service_is_asked_again(page: Page, photos: list[Path]) -> None:
+    refusals = [0]
+
+    def refuse(route: Any) -> None:
+        refusals[0] += 1
+        if refusals[0] > 1:
+            route.continue_()
+            return
+        body = json.dumps({"code": "overloaded", "detail": "x"})
+        route.fulfill(status=503, headers={"Retry-After": "1"}, content_type="application/problem+json", body=body)
+
+    page.route("**/predict?*", refuse)
+    ask(page, photos[0])
+    expect(page.locator("#status")).to_contain_text("Busy; trying again")
+    expect(page.locator("#answer")).to_be_visible()
+
+
+@pytest.mark.parametrize(
+    ("verdict", "words"),
+    [
+        ("confident", "cat: 98.3 %"),
+        ("unsure", "Not sure: cat 98.3 %, dog 1.7 %"),
+        ("unknown", "This does not look like anything I was taught"),
+    ],
+)
+def test_verdicts_are_said_in_plain_words(page: Page, photos: list[Path], verdict: str, words: str) -> None:
+    answer = {
+        "label": "cat",
+        "score": 0.983,
+        "verdict": verdict,
+        "unknown_score": 0.2,
+        "predictions": [{"label": "cat", "score": 0.983}, {"label": "dog", "score": 0.017}],
+        "image": {"width": 400, "height": 300, "format": "PNG"},
+        "model": {"name": "m", "version": "1"},
+        "timing_ms": {"decode": 1, "queue": 1, "inference": 1, "total": 3},
+    }
+    page.route("**/predict?*", lambda route: route.fulfill(json=answer))
+    ask(page, photos[0])
+    expect(page.locator("#verdict")).to_have_text(words)
+    expect(page.locator("#heat")).to_be_hidden()
+    assert checked(page) == []
+
+
+def test_heat_map_follows_slider_and_class(page: Page, photos: list[Path]) -> None:
+    ask(page, photos[0])
+    expect(page.locator("#heat")).to_be_visible()
+    strong = page.evaluate(_PIXELS, "photo")
+    page.locator("#opacity").fill("0")
+    expect(page.locator("#opacity-value")).to_have_text("0 %")
+    without = page.evaluate(_PIXELS, "photo")
+    assert without != strong
+    page.locator("#opacity").fill("60")
+    assert page.evaluate(_PIXELS, "photo") == strong
+    first = page.locator("#heat-class").input_value()
+    other = next(label for label in ("bird", "cat", "dog") if label != first)
+    with page.expect_response(f"**/predict?*explain={other}"):
+        page.locator("#heat-class").select_option(other)
+    page.wait_for_function(f"document.getElementById('photo').getAttribute('aria-label').includes('for {other} ')")
+    assert page.evaluate(_PIXELS, "photo") != strong
+
+
+def test_photo_can_be_seen_as_the_network_sees_it(page: Page, photos: list[Path]) -> None:
+    ask(page, photos[0])
+    page.get_by_label("as small as the network sees it").check()
+    assert page.evaluate("[photo.width, photo.height]") == [32, 32]
+
+
+def test_large_photo_is_shrunk_and_turned_before_it_is_sent(page: Page, tmp_path: Path) -> None:
+    large = tmp_path / "phone.jpg"
+    large.write_bytes(encode(draw("rings", 0, (2400, 1600)), "JPEG", exif=exif(6)))
+    with page.expect_request("**/predict?*") as request:
+        ask(page, large)
+    answer = request.value.response()
+    assert answer is not None
+    assert answer.json()["image"] == {"width": 683, "height": 1024, "format": "JPEG"}
+    expect(page.locator("#seen")).to_have_text("phone.jpg, 1600 \u00d7 2400 pixels")
+
+
+def test_transparent_parts_of_a_large_picture_are_as_the_service_sees_them(page: Page, tmp_path: Path) -> None:
+    clear = tmp_path / "clear.png"
+    clear.write_bytes(encode(Image.new("RGBA", (1500, 1500), (0, 0, 0, 0))))
+    ask(page, clear)
+    page.locator("#opacity").fill("0")
+    expect(page.locator("#opacity-value")).to_have_text("0 %")
+    pixel = "[...document.getElementById('photo').getContext('2d').getImageData(5, 5, 1, 1).data]"
+    assert page.evaluate(pixel) == [255, 255, 255, 255]
+
+
+def test_answer_that_comes_late_does_not_take_the_place_of_a_newer_one(page: Page, photos: list[Path]) -> None:
+    held: list[Any] = []
+
+    def hold_the_first(route: Any) -> None:
+        held.append(route)
+        if len(held) > 1:
+            route.continue_()
+
+    page.route("**/predict?*", hold_the_first)
+    ask(page, photos[0])
+    page.wait_for_function("document.getElementById('status').textContent === 'Asking …'")
+    ask(page, photos[1])
+    expect(page.locator("#seen")).to_contain_text("green.png")
+    with page.expect_response("**/predict?*"):
+        held[0].continue_()
+    page.wait_for_timeout(200)  # for what must not happen there is nothing to wait for
+    expect(page.locator("#seen")).to_contain_text("green.png")
+    expect(page.locator("#visits li")).to_have_count(1)
+
+
+def test_keyboard_alone_is_enough(page: Page, photos: list[Path]) -> None:
+    for _ in range(20):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.id") == "photos":
+            break
+    assert page.evaluate("getComputedStyle(document.querySelector('label[for=photos]')).outlineStyle") == "solid"
+    with page.expect_file_chooser() as chooser:
+        page.keyboard.press("Enter")
+    chooser.value.set_files(photos[0])
+    expect(page.locator("#verdict")).to_be_focused()
+    page.keyboard.press("Tab")
+    expect(page.locator("#heat-class")).to_be_focused()
+    page.keyboard.press("Tab")
+    expect(page.locator("#opacity")).to_be_focused()
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("#opacity-value")).to_have_text("61 %")
+
+
+def test_visit_is_listed_until_it_is_cleared(page: Page, photos: list[Path]) -> None:
+    ask(page, photos[0])
+    expect(page.locator("#verdict")).to_be_focused()
+    ask(page, photos[1])
+    expect(page.locator("#visits li")).to_have_count(2)
+    page.locator("#visits button").first.click()
+    expect(page.locator("#seen")).to_contain_text("red.png")
+    page.get_by_role("button", name="Clear").click()
+    expect(page.locator("#history")).to_be_hidden()
+    expect(page.locator("#answer")).to_be_hidden()
+    assert page.evaluate("[localStorage.length, sessionStorage.length, document.cookie]") == [0, 0, ""]
+
+
+def test_wrong_answer_is_corrected_with_consent(page: Page, photos: list[Path], folder_of_corrections: Path) -> None:
+    ask(page, photos[2])
+    page.get_by_text("Wrong?").click()
+    page.get_by_label("What is it really?").select_option("dog")
+    page.get_by_role("button", name="Send").click()
+    expect(page.locator("#consent:invalid")).to_be_focused()  # the browser asks for the box to be ticked
+    page.get_by_label("Keep a copy of this photo here").check()
+    page.get_by_role("button", name="Send").click()
+    expect(page.locator("#corrected")).to_have_text("Thank you: it is kept.")
+    assert len([*(folder_of_corrections / "dog").iterdir()]) == 1
+
+
+def test_code_to_copy_has_the_real_address(page: Page, server: Server) -> None:
+    for language, word in (("curl", "curl -F"), ("Python", "import httpx"), ("JavaScript", "await fetch")):
+        page.get_by_role("button", name=language, exact=True).click()
+        expect(page.locator("#snippet")).to_contain_text(word)
+        expect(page.locator("#snippet")).to_contain_text(f"{server.address}/predict")
+    page.get_by_role("button", name="Copy", exact=True).click()
+    expect(page.locator("#copied")).to_have_text("Copied.")
+    assert "await fetch" in page.evaluate("navigator.clipboard.readText()")
+
+
+def test_page_asks_no_other_host(context: BrowserContext, server: Server, photos: list[Path]) -> None:
+    asked: list[str] = []
+    page = context.new_page()
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto("/")
+    ask(page, photos[0])
+    expect(page.locator("#answer")).to_be_visible()
+    page.goto("/card")
+    strangers = [url for url in asked if not url.startswith((server.address, "blob:"))]
+    assert strangers == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 1200])
+def test_no_state_has_a_barrier_or_needs_sideways_scrolling(
+    browser: Browser, server: Server, photos: list[Path], scheme: Any, width: int
+) -> None:
+    context = browser.new_context(
+        base_url=server.address, color_scheme=scheme, viewport={"width": width, "height": 800}, reduced_motion="reduce"
+    )
+    page = context.new_page()
+    for path in ("/", "/card"):
+        page.goto(path)
+        assert checked(page) == []
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.goto("/")
+    ask(page, photos[0])
+    expect(page.locator("#answer")).to_be_visible()
+    page.get_by_text("Wrong?").click()
+    assert checked(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    context.close()
+
+
+def test_form_works_without_a_script(browser: Browser, server: Server, photos: list[Path]) -> None:
+    context = browser.new_context(base_url=server.address, java_script_enabled=False)
+    page = context.new_page()
+    page.goto("/")
+    ask(page, photos[0])
+    page.get_by_role("button", name="Ask").click()
+    expect(page.get_by_role("heading", name="The answer")).to_be_visible()
+    expect(page.locator("meter")).to_have_count(3)
+    context.close()
+
+
+def test_key_is_asked_for_and_used(browser: Browser, tiny: Path, photos: list[Path]) -> None:
+    server = Server(tiny, "--lanes=1", WHISKER_API_KEY="a secret of the test")
+    try:
+        page = browser.new_page(base_url=server.address)
+        page.goto("/")
+        ask(page, photos[0])
+        page.get_by_label("API key").fill("a secret of the test")
+        assert checked(page) == []
+        page.get_by_role("button", name="Use it").click()
+        expect(page.locator("#answer")).to_be_visible()
+        expect(page.locator("#snippet")).to_contain_text("Bearer KEY")
+        page.close()
+    finally:
+        server.clean_up()
