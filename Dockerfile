@@ -35,4 +35,6 @@ EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=3s --start-period=30s --retries=3 \
     CMD ["python", "-c", "import os, urllib.request as r; r.urlopen(f\"http://127.0.0.1:{os.environ.get('WHISKER_PORT', 8000)}/readyz\", timeout=2)"]
 STOPSIGNAL SIGTERM
-CMD ["whisker", "serve"]
+# `docker run IMAGE` serves, and so does `docker run IMAGE serve`, which is what SageMaker says.
+ENTRYPOINT ["whisker"]
+CMD ["serve"]

@@ -11,11 +11,15 @@ from starlette.middleware import Middleware
 
 from app.access import AccessMiddleware
 from app.admission import Admission
+from app.corrections import router as corrections_router
 from app.docs import add_docs, ask_for_key
 from app.limits import AdmissionMiddleware, BodyLimitMiddleware
 from app.metrics import Metrics
+from app.page.routes import add_page
 from app.predict import router as predict_router
 from app.problems import ProblemMiddleware, answer_problem
+from app.protocols import add_protocols
+from app.protocols.kserve import vertex_health
 from app.request_id import RequestIdMiddleware
 from app.routes import router
 from app.security import ApiKeyMiddleware, CrossSiteMiddleware, SecurityHeadersMiddleware
@@ -45,7 +49,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             Middleware(SecurityHeadersMiddleware),
             Middleware(ProblemMiddleware, metrics=metrics),
             Middleware(CrossSiteMiddleware),
-            Middleware(ApiKeyMiddleware, key=settings.api_key),
+            Middleware(ApiKeyMiddleware, key=settings.api_key, health=vertex_health()),
             Middleware(
                 BodyLimitMiddleware,
                 max_bytes=settings.max_body_bytes,
@@ -61,9 +65,12 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.admission = admission
     app.state.service = None
     app.state.draining = False
+    add_protocols(app, settings)  # first: a platform may name a path that is one of ours
     app.include_router(predict_router)
+    app.include_router(corrections_router)
     app.include_router(router)
     add_docs(app)
+    add_page(app)
     if settings.api_key is not None:
         ask_for_key(app)
     return app

@@ -8,8 +8,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.errors import CrossSiteError, UnauthorizedError
 
-_OPEN = ("/health", "/livez", "/readyz", "/", "/docs", "/openapi.json")  # without a key, too
-_OPEN_FOLDER = "/docs/"
+_HEALTH = ("/health", "/livez", "/readyz", "/ping", "/v2/health/live", "/v2/health/ready")
+_PAGES = ("/", "/card", "/docs", "/openapi.json")
+_FOLDERS = ("/docs/", "/page/", "/examples/")
 _SAME_SITE = ("same-origin", "none")  # the latter: typed in, or from a bookmark
 
 NOSNIFF = ("X-Content-Type-Options", "nosniff")
@@ -49,22 +50,26 @@ class CrossSiteMiddleware:
 
 
 class ApiKeyMiddleware:
-    """Ask for an API key, if there is one, except by who looks at the service's health or documentation."""
+    """Ask for an API key, if there is one, except of who looks at the service's health, pages or documentation.
 
-    def __init__(self, app: ASGIApp, *, key: SecretStr | None) -> None:
+    `health` is a path of the platform's choosing that tells the health, too.
+    """
+
+    def __init__(self, app: ASGIApp, *, key: SecretStr | None, health: str | None = None) -> None:
         self.app = app
+        self._open = {*_HEALTH, *_PAGES, health}
         self._expected = None if key is None else f"Bearer {key.get_secret_value()}".encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and self._expected is not None and not _is_open(scope["path"]):
+        if scope["type"] == "http" and self._expected is not None and not self._is_open(scope):
             given = Headers(scope=scope).get("authorization", "")
             if not hmac.compare_digest(given.encode("latin-1"), self._expected):
                 raise UnauthorizedError("Send the service's API key: `Authorization: Bearer KEY`.")
         await self.app(scope, receive, send)
 
-
-def _is_open(path: str) -> bool:
-    return path in _OPEN or path.startswith(_OPEN_FOLDER)
+    def _is_open(self, scope: Scope) -> bool:
+        path: str = scope["path"]
+        return scope["method"] in ("GET", "HEAD") and (path in self._open or path.startswith(_FOLDERS))
 
 
 def _is_cross_site(headers: Headers) -> bool:

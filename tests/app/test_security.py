@@ -44,8 +44,13 @@ async def test_own_pages_and_programs_are_answered(client: httpx.AsyncClient, he
 
 async def test_key_is_asked_for_everything_but_health_and_documentation(serving: Serving) -> None:
     async with serving(api_key=SecretStr(_KEY)) as client:
-        for path in ("/health", "/livez", "/readyz", "/docs", "/docs/start.js", "/openapi.json"):
+        for path in ("/health", "/livez", "/readyz", "/ping", "/v2/health/live", "/v2/health/ready"):
             assert (await client.get(path)).status_code == 200
+        for path in ("/", "/card", "/page/page.js", "/docs", "/docs/start.js", "/openapi.json"):
+            assert (await client.get(path)).status_code == 200
+        posts = ("/", "/predict", "/explain", "/answer", "/corrections", "/models/tiny", "/invocations")
+        for path in (*posts, "/v1/models/tiny:predict", "/v2/models/tiny/infer", "/docs", "/health"):
+            assert_problem(await client.post(path, content=picture(), headers=_RAW), 401, "unauthorized")
         for path in ("/model", "/metrics", "/nothing"):
             assert_problem(await client.get(path), 401, "unauthorized")
         document = (await client.get("/openapi.json")).json()

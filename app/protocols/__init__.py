@@ -1,0 +1,21 @@
+"""Other services' protocols, for clients that speak them already: the same answers, limits and errors as `/predict`."""
+
+from fastapi import FastAPI
+
+from app.protocols import huggingface, kserve, oip, sagemaker
+from app.settings import Settings, chosen_protocols
+
+
+def add_protocols(app: FastAPI, settings: Settings) -> None:
+    """Serve what the settings ask for."""
+    chosen = chosen_protocols(settings)
+    routers = {
+        "vertex": kserve.vertex_router(),  # first: its paths are not of our choosing
+        "huggingface": huggingface.router,
+        "oip": oip.router,
+        "kserve": kserve.router,
+        "sagemaker": sagemaker.router,
+    }
+    for name, router in routers.items():
+        if name in chosen:
+            app.include_router(router)

@@ -1,0 +1,63 @@
+"""What the protocols' requests have in common: JSON, Base64, and pictures that are answered together or not at all."""
+
+import base64
+import binascii
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from starlette.requests import Request
+
+from app.errors import InvalidUploadError
+from app.jobs import Outcome
+from app.lane import Ask
+from app.service import Service
+
+JSON = "application/json"
+_MOST_VALUES = 300_000  # of a JSON document: each takes up to 56 bytes, and all of them 20 ms of the one event loop
+
+
+def media_type(request: Request) -> str:
+    """Give a request's content type without parameters, in small letters."""
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def parse_json(body: bytes) -> dict[str, Any]:
+    """Read a JSON object; raise `InvalidUploadError` if it is none, or holds more values than are good for us."""
+    if body.count(b",") + body.count(b"[") + body.count(b"{") > _MOST_VALUES:
+        raise InvalidUploadError(
+            f"The JSON holds more than {_MOST_VALUES:,} values: send pictures as files, or tensors in binary form."
+        )
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError) as exc:
+        raise InvalidUploadError("The body is not JSON.") from exc
+    if not isinstance(document, dict):
+        raise InvalidUploadError("The body is not a JSON object.")
+    return document
+
+
+def decode_base64(text: object) -> bytes:
+    """Decode a picture's Base64, with or without `data:...;base64,` before it; raise `InvalidUploadError`."""
+    if not isinstance(text, str):
+        raise InvalidUploadError("A picture must be a text, in Base64.")
+    try:
+        return base64.b64decode(text.rpartition(";base64,")[2], validate=True)
+    except (binascii.Error, ValueError) as exc:
+        raise InvalidUploadError("A picture is not valid Base64.") from exc
+
+
+def require_count(request: Request, pictures: int) -> None:
+    """Raise `InvalidUploadError` unless a request may hold so many pictures; to be asked before they are decoded."""
+    most = request.app.state.settings.max_files
+    if not 1 <= pictures <= most:
+        raise InvalidUploadError(f"The request must hold 1 to {most} pictures, not {pictures}.")
+
+
+async def predict_all(service: Service, request: Request, pictures: Sequence[bytes], ask: Ask) -> list[Outcome]:
+    """Answer for all pictures; raise the error of the first that cannot be used."""
+    outcomes = await service.predict_many(pictures, ask=ask, receive=request.receive)
+    for outcome in outcomes:
+        if isinstance(outcome, Exception):
+            raise outcome
+    return [outcome for outcome in outcomes if isinstance(outcome, Outcome)]

@@ -1,0 +1,45 @@
+"""Hugging Face's image classification: a picture in, `[{"label", "score"}]` out. Client: `huggingface_hub`."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Request
+from pydantic import Field, TypeAdapter, ValidationError
+
+from app.dependencies import require_service
+from app.errors import InvalidUploadError
+from app.protocols.bodies import JSON, decode_base64, media_type, parse_json, predict_all
+from app.protocols.names import require_name
+from app.uploads import read_body
+
+router = APIRouter(include_in_schema=False)
+
+_DEFAULT_TOP_K = 5
+_TOP_K = TypeAdapter(Annotated[int, Field(ge=1)])
+
+
+@router.post("/")
+async def classify(request: Request) -> list[dict[str, Any]]:
+    """Take a picture's bytes, or JSON with it in Base64 as `inputs`, and `parameters`."""
+    service = require_service(request.app)
+    body = await read_body(request)
+    top_k = _DEFAULT_TOP_K
+    if media_type(request) == JSON:
+        document = parse_json(body)
+        body, top_k = decode_base64(document.get("inputs")), _read_top_k(document.get("parameters"))
+    (outcome,) = await predict_all(service, request, [body], service.ask(top_k))
+    scores: list[dict[str, Any]] = outcome.prediction["predictions"]
+    return scores
+
+
+@router.post("/models/{name:path}")
+async def classify_with(request: Request, name: str) -> list[dict[str, Any]]:
+    require_name(request, name)
+    return await classify(request)
+
+
+def _read_top_k(parameters: object) -> int:
+    given = parameters.get("top_k") if isinstance(parameters, dict) else None
+    try:
+        return _DEFAULT_TOP_K if given is None else _TOP_K.validate_python(given)
+    except ValidationError as exc:
+        raise InvalidUploadError("The parameter `top_k` must be a whole number of 1 or more.") from exc

@@ -1,0 +1,81 @@
+"""KServe's protocol of version 1, which Vertex AI speaks too, on paths that it names in `AIP_*` variables."""
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import APIRouter, Request
+from starlette.responses import JSONResponse, Response
+
+from app.dependencies import LastingServiceDep, ServiceDep, require_service
+from app.errors import InvalidUploadError
+from app.predict import predict as predict_picture
+from app.protocols.bodies import JSON, decode_base64, media_type, parse_json, predict_all, require_count
+from app.protocols.names import require_name
+from app.uploads import read_body
+
+router = APIRouter(include_in_schema=False)
+
+_TOP_K = 5
+_HEALTH_ROUTE, _PREDICT_ROUTE = "AIP_HEALTH_ROUTE", "AIP_PREDICT_ROUTE"
+
+
+def vertex_health(variables: Mapping[str, str] = os.environ) -> str | None:
+    """Give the path at which Vertex AI asks for the health, if it does."""
+    return variables.get(_HEALTH_ROUTE)
+
+
+def vertex_router(variables: Mapping[str, str] = os.environ) -> APIRouter:
+    """Make the two routes that Vertex AI asks for; none where it has not."""
+    vertex = APIRouter(include_in_schema=False)
+    if path := vertex_health(variables):
+        vertex.add_api_route(path, _health)
+    if path := variables.get(_PREDICT_ROUTE):
+        vertex.add_api_route(path, predict_or_instances, methods=["POST"])
+    return vertex
+
+
+@router.get("/v1/models")
+async def list_models(service: ServiceDep) -> dict[str, Any]:
+    return {"models": [service.card["name"]]}
+
+
+@router.get("/v1/models/{name}")
+async def tell_of_model(request: Request, name: str) -> dict[str, Any]:
+    require_name(request, name)
+    return {"name": name, "ready": True}
+
+
+@router.post("/v1/models/{name}:predict")
+async def predict(request: Request, name: str) -> Response:
+    require_name(request, name)
+    return await predict_instances(request)
+
+
+async def predict_or_instances(request: Request) -> Response:
+    """Answer JSON with `instances`, and anything else as `/predict` does: the platform's path may be just that."""
+    return await (predict_instances(request) if media_type(request) == JSON else predict_picture(request))
+
+
+async def predict_instances(request: Request) -> Response:
+    """Answer `{"instances": [{"b64": ...}]}`, in their order; one that cannot be used fails the request."""
+    service = require_service(request.app)
+    instances = parse_json(await read_body(request)).get("instances")
+    if not isinstance(instances, list):
+        raise InvalidUploadError("The body must hold `instances`, a list of pictures.")
+    require_count(request, len(instances))
+    outcomes = await predict_all(service, request, [*map(_picture, instances)], service.ask(_TOP_K))
+    return JSONResponse({"predictions": [outcome.prediction for outcome in outcomes]})
+
+
+def _picture(instance: Any) -> bytes:
+    """Find the Base64 in `{"b64": ...}`, which may be under a name of its own: `{"image_bytes": {"b64": ...}}`."""
+    if isinstance(instance, dict) and len(instance) == 1 and "b64" not in instance:
+        (instance,) = instance.values()
+    if not isinstance(instance, dict) or "b64" not in instance:
+        raise InvalidUploadError('Each instance must be a picture: {"b64": "..."}.')
+    return decode_base64(instance["b64"])
+
+
+async def _health(_service: LastingServiceDep) -> dict[str, Any]:
+    return {"status": "ready"}

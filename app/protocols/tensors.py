@@ -1,0 +1,108 @@
+"""The tensors of the Open Inference Protocol, as JSON and in its binary extension.
+
+In JSON a tensor's `data` is a list, nested or flat, and BYTES are texts; a picture's bytes are Base64 there. In the
+binary extension tensors follow the JSON one after the other, and a BYTES element is its length (uint32) and its bytes.
+"""
+
+import io
+import math
+import struct
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from app.errors import InvalidUploadError
+from app.protocols.bodies import decode_base64
+
+_LENGTH = struct.Struct("<I")
+_RGB = 3
+_OTHER_SHAPE = "The input has not as many elements as its shape says."
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """An input: its shape, its datatype, and its content, either `data` of JSON or `binary`."""
+
+    shape: tuple[int, ...]
+    datatype: str
+    data: Any
+    binary: bytes | None
+
+    @property
+    def pictures(self) -> int:
+        """Count the pictures that its shape announces."""
+        if self.datatype == "BYTES":
+            return math.prod(self.shape)
+        return self.shape[0] if len(self.shape) == 4 else 1
+
+    def files(self) -> list[bytes]:
+        """Give the picture files in it: BYTES, one each, or UINT8 pixels `[H, W, 3]` or `[N, H, W, 3]`.
+
+        Raises `InvalidUploadError` for anything else.
+        """
+        if self.datatype == "BYTES":
+            return self._decoded() if self.binary is None else _split(self.binary, self.pictures)
+        if self.datatype == "UINT8":
+            return [_to_file(pixels) for pixels in self._pixels()]
+        raise InvalidUploadError("The input's datatype is BYTES or UINT8.")
+
+    def _decoded(self) -> list[bytes]:
+        texts = _flatten(self.data)
+        if len(texts) != self.pictures:
+            raise InvalidUploadError(_OTHER_SHAPE)
+        return [*map(decode_base64, texts)]
+
+    def _pixels(self) -> NDArray[np.uint8]:
+        shape = (1, *self.shape) if len(self.shape) == 3 else self.shape
+        if len(shape) != 4 or shape[-1] != _RGB or 0 in shape:
+            raise InvalidUploadError("Pixels have the shape [H, W, 3] or [N, H, W, 3].")
+        content = self.binary
+        if content is None:
+            try:
+                content = bytes(_flatten(self.data))
+            except (TypeError, ValueError) as exc:
+                raise InvalidUploadError("Pixels are whole numbers of 0 to 255.") from exc
+        if len(content) != math.prod(shape):
+            raise InvalidUploadError(_OTHER_SHAPE)
+        return np.frombuffer(content, np.uint8).reshape(shape)
+
+
+def to_bytes_elements(texts: list[str]) -> bytes:
+    """Write texts as BYTES of the binary extension."""
+    return b"".join(_LENGTH.pack(len(text)) + text for text in (text.encode() for text in texts))
+
+
+def _to_file(pixels: NDArray[np.uint8]) -> bytes:
+    """Wrap pixels, which lanes then treat as any picture: BMP holds them as they are."""
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "BMP")
+    return buffer.getvalue()
+
+
+def _split(binary: bytes, count: int) -> list[bytes]:
+    """Take so many elements apart, each its length and its bytes."""
+    elements, at = [], 0
+    for _ in range(count):
+        start = at + _LENGTH.size
+        if start > len(binary):
+            raise InvalidUploadError(_OTHER_SHAPE)
+        at = start + _LENGTH.unpack_from(binary, start - _LENGTH.size)[0]
+        elements.append(binary[start:at])
+    if at != len(binary):
+        raise InvalidUploadError(_OTHER_SHAPE)
+    return elements
+
+
+def _flatten(data: Any) -> list[Any]:
+    """Flatten nested lists, however deep, without recursion."""
+    if not isinstance(data, list):
+        raise InvalidUploadError("The input's `data` must be a list.")
+    values: list[Any] = data
+    while any(isinstance(item, list) for item in values):
+        if not all(isinstance(item, list) for item in values):
+            raise InvalidUploadError("The input's `data` mixes lists and values.")
+        values = [value for item in values for value in item]
+    return values
