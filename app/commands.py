@@ -3,17 +3,23 @@
 import inspect
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from app.errors import ResultsError
 from app.folder import Job, predict_to_file
 from app.photos import find_photos
 from app.results import Failure, Result, to_json
 from app.settings import Settings, flag, load_settings, variable
 from model.errors import ConfigError
+
+if TYPE_CHECKING:
+    from model.classifier import Classifier
+
+_DRAWN_SIDE = 1_200  # pixels of the longer side of what --explain draws, at most
 
 
 def serve(**flags: str | None) -> None:
@@ -66,10 +72,18 @@ def predict(
             "checkpoint must lie at the same paths for all its workers.",
         ),
     ] = False,
+    server: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Let the service there answer, with the key in WHISKER_API_KEY if it asks."),
+    ] = None,
     checkpoint: Annotated[str | None, typer.Option(help="Checkpoint file [WHISKER_CHECKPOINT].")] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N [WHISKER_DEVICE].")] = None,
     top_k: Annotated[int, typer.Option(min=1, help="How many classes --json and .jsonl list for a photo.")] = 5,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON array.")] = False,
+    explain: Annotated[
+        Path | None,
+        typer.Option(help="Draw which parts of the one photo speak for its label, as a PNG.", show_default=False),
+    ] = None,
 ) -> None:
     """Say what photos show; folders are searched for them. A photo that cannot be used does not stop the others.
 
@@ -79,14 +93,22 @@ def predict(
     named cannot be used; one found in a folder, or listed in the file of --out, does not count.
     """
     settings = load_settings(checkpoint=checkpoint, device=device)
+    if explain is not None and (out is not None or server is not None or len(photos) > 1 or photos[0].is_dir()):
+        raise ConfigError("--explain draws one photo's heat map: give one file, and neither --out nor --server.")
+    if server is not None and (on_ray or checkpoint is not None or device is not None):
+        raise ConfigError(
+            "--server lets a service answer with its own checkpoint: leave out --checkpoint, --device and --ray."
+        )
     if out is not None:
         if as_json:
             raise ConfigError("--json prints and --out writes: give one of them; a .jsonl file has the same objects.")
-        _write(Job(photos, out, settings, top_k=top_k, overwrite=overwrite, on_ray=on_ray))
+        _write(Job(photos, out, settings, top_k=top_k, overwrite=overwrite, on_ray=on_ray, server=server))
     elif overwrite or on_ray:
         raise ConfigError("--overwrite and --ray are for results in a file: name it with --out.")
+    elif server is not None:
+        _ask(server, photos, settings, top_k=top_k, as_json=as_json)
     else:
-        _print(photos, settings, top_k=top_k, as_json=as_json)
+        _classify(photos, settings, top_k=top_k, as_json=as_json, explain=explain)
 
 
 def _write(job: Job) -> None:
@@ -99,13 +121,28 @@ def _write(job: Job) -> None:
     typer.echo(f"{job.out}: {done:,} photo{'' if done == 1 else 's'}{unusable}.")
 
 
-def _print(photos: Sequence[Path], settings: Settings, *, top_k: int, as_json: bool) -> None:
+def _ask(server: str, photos: Sequence[Path], settings: Settings, *, top_k: int, as_json: bool) -> None:
+    from app.remote import classify_on_server, connect  # noqa: PLC0415 - an HTTP client takes a while to import
+
+    with connect(server, settings) as client:
+        batches = ([result] for result in classify_on_server(client, find_photos(photos), top_k=top_k))
+        _print(photos, batches, top_k=top_k, as_json=as_json)
+
+
+def _classify(photos: Sequence[Path], settings: Settings, *, top_k: int, as_json: bool, explain: Path | None) -> None:
     from app.classification import classify, load_classifier  # noqa: PLC0415 - PyTorch takes seconds to import
 
+    classifier = load_classifier(settings)
+    _print(photos, classify(classifier, find_photos(photos), settings), top_k=top_k, as_json=as_json)
+    if explain is not None:
+        _draw(classifier, photos[0], explain, max_pixels=settings.max_pixels)
+
+
+def _print(photos: Sequence[Path], batches: Iterable[list[Result]], *, top_k: int, as_json: bool) -> None:
     named = {str(photo) for photo in photos}
     gathers = as_json or sys.stdout.isatty()
     gathered, is_named_failure = [], False
-    for batch in classify(load_classifier(settings), find_photos(photos), settings):
+    for batch in batches:
         is_named_failure |= any(isinstance(it.outcome, Failure) and it.photo.path in named for it in batch)
         if gathers:
             gathered += batch
@@ -117,6 +154,23 @@ def _print(photos: Sequence[Path], settings: Settings, *, top_k: int, as_json: b
         _print_table(gathered)
     if is_named_failure:
         raise typer.Exit(1)
+
+
+def _draw(classifier: "Classifier", photo: Path, out: Path, *, max_pixels: int) -> None:
+    """Write a photo with the heat map for its best class, as a PNG."""
+    from model.explain import TOP, overlay  # noqa: PLC0415 - NumPy and Pillow
+    from model.photo import read_photo  # noqa: PLC0415
+
+    data = read_photo(photo)
+    view = classifier.preprocessing.view(data, longest=_DRAWN_SIDE, max_pixels=max_pixels)
+    pixels = classifier.preprocessing.decode(data, max_pixels=max_pixels)
+    (prediction,) = classifier.predict_pixels([pixels], [TOP])
+    assert prediction.heat_map is not None  # noqa: S101 - it was asked for
+    try:
+        overlay(view, prediction.heat_map.heat).save(out, "PNG")
+    except OSError as exc:
+        raise ResultsError(f"{out} cannot be written: {exc.strerror}.") from exc
+    typer.echo(f"{out}: orange speaks for {prediction.label}, blue against it.", err=True)
 
 
 def _cells(result: Result) -> tuple[str, str, str, str]:

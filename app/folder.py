@@ -17,6 +17,7 @@ from app.results import Lines, ResultsFile, check_format, results_file
 from app.settings import Settings
 
 if TYPE_CHECKING:
+    from app.schemas import ModelCard
     from model.checkpoint import Checkpoint
 
 _JOURNAL_VERSION = 1
@@ -34,6 +35,7 @@ class Job:
     top_k: int = 5
     overwrite: bool = False
     on_ray: bool = False
+    server: str | None = None  # the address of a service that classifies instead
 
     @property
     def journal(self) -> Path:
@@ -44,7 +46,7 @@ class Job:
         """List the photos; those in a folder that is given alone are named relative to it."""
         return find_photos(self.photos, relative=len(self.photos) == 1, leave_out=(self.out, self.journal))
 
-    def heading(self, checkpoint: "Checkpoint") -> dict[str, Any]:
+    def heading(self, checkpoint: "Checkpoint | ModelCard") -> dict[str, Any]:
         """Say what must be the same for one run to go on with the results of another."""
         return {
             "journal": _JOURNAL_VERSION,
@@ -64,7 +66,7 @@ def predict_to_file(job: Job) -> tuple[int, int]:
     _check(job)
     count = _Count(job.photos)  # beside the import of PyTorch
     count.start()
-    checkpoint, classify = _on_ray(job) if job.on_ray else _here(job)
+    checkpoint, classify = _on_server(job, job.server) if job.server else _on_ray(job) if job.on_ray else _here(job)
     from app.progress import Progress  # noqa: PLC0415 - as slow things are: when needed
 
     results = results_file(job.out, checkpoint.classes, job.top_k)
@@ -107,6 +109,21 @@ def _here(job: Job) -> tuple["Checkpoint", _Classify]:
         yield from classify_to_lines(classifier, photos, job.settings, results)
 
     return classifier.checkpoint, classify_here
+
+
+def _on_server(job: Job, server: str) -> tuple["ModelCard", _Classify]:
+    """Ask a service which checkpoint it has."""
+    from app.remote import classify_on_server, connect  # noqa: PLC0415 - an HTTP client takes a while to import
+
+    client = connect(server, job.settings)
+    card = client.model()
+
+    def classify_there(photos: Iterator[Photo], results: ResultsFile) -> Generator[Lines]:
+        with client:
+            for result in classify_on_server(client, photos, top_k=len(card.classes)):
+                yield results.lines([result])
+
+    return card, classify_there
 
 
 def _on_ray(job: Job) -> tuple["Checkpoint", _Classify]:

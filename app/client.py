@@ -1,0 +1,235 @@
+"""A client for the service: `Client(url).predict(photo)`, and the same for asyncio.
+
+    from app.client import Client
+
+    with Client("http://localhost:8000") as client:
+        print(client.predict("photo.jpg").label)
+
+Uploads that the service has no room for are sent again when it says so (`Retry-After`), and so are those that the
+connection was lost for: an answer changes nothing there.
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from http import HTTPStatus
+from io import BytesIO
+from pathlib import Path
+from typing import Self, TypeVar
+
+import httpx
+from PIL import Image
+from pydantic import ValidationError
+
+from app.errors import ServerError
+from app.schemas import ModelCard, PredictionAnswer, Problem
+
+Picture = str | Path | bytes | Image.Image
+
+_TYPE = {"Content-Type": "application/octet-stream"}
+_MOST_WAIT_SECONDS = 60.0  # that a server can make a client wait before it tries again
+_AT_ONCE = 8
+
+T = TypeVar("T", PredictionAnswer, ModelCard)
+
+
+class ProblemError(ServerError):
+    """The service has refused a request, or could not answer it; `problem.code` is stable."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.detail)
+        self.problem = problem
+
+
+class Client:
+    """Ask a service, from any number of threads. Close it, or use it as a context, when done.
+
+    `timeout` is in seconds, for each of connecting, sending and receiving; `tries` counts the first one.
+    """
+
+    def __init__(self, url: str, *, api_key: str | None = None, timeout: float = 30.0, tries: int = 5) -> None:
+        self._http = httpx.Client(base_url=_base(url), headers=_headers(api_key), timeout=timeout)
+        self._tries = tries
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._http.close()
+
+    def predict(self, picture: Picture, *, top_k: int = 5, explain: str | None = None) -> PredictionAnswer:
+        """Classify a photo: a file's path, its bytes, or a Pillow image; `explain` a class, or "top", for a heat map.
+
+        Raises `ProblemError` for what the service refuses, `ServerError` if it cannot be reached, and `OSError` for a
+        file that cannot be read.
+        """
+        content, query = _read(picture), _query(top_k, explain)
+        for tried in range(1, self._tries + 1):
+            try:
+                response = self._http.post("predict", content=content, params=query, headers=_TYPE)
+            except httpx.TransportError as exc:
+                time.sleep(_wait_after_loss(exc, tried, self._tries))
+                continue
+            wait = _wait_after(response, tried, self._tries)
+            if wait is None:
+                return _parse(response, PredictionAnswer)
+            time.sleep(wait)
+        raise AssertionError("the last try returns or raises")  # pragma: no cover
+
+    def predict_many(
+        self, pictures: Iterable[Picture], *, top_k: int = 5, at_once: int = _AT_ONCE
+    ) -> Iterator[PredictionAnswer | ServerError | OSError]:
+        """Classify photos, so many at once; yield each one's answer, or what it failed for, in their order."""
+
+        def ask(picture: Picture) -> PredictionAnswer | ServerError | OSError:
+            try:
+                return self.predict(picture, top_k=top_k)
+            except (ServerError, OSError) as exc:
+                return exc
+
+        ahead = deque[Future[PredictionAnswer | ServerError | OSError]]()
+        pool = ThreadPoolExecutor(at_once, thread_name_prefix="client")
+        try:
+            for picture in pictures:
+                if len(ahead) == 2 * at_once:
+                    yield ahead.popleft().result()
+                ahead.append(pool.submit(ask, picture))
+            while ahead:
+                yield ahead.popleft().result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)  # who stops listening does not wait for retries
+
+    def model(self) -> ModelCard:
+        """Get the card of the checkpoint that answers; raises as `predict`."""
+        try:
+            return _parse(self._http.get("model"), ModelCard)
+        except httpx.TransportError as exc:
+            raise _unreachable(exc) from exc
+
+
+class AsyncClient:
+    """`Client` for asyncio."""
+
+    def __init__(self, url: str, *, api_key: str | None = None, timeout: float = 30.0, tries: int = 5) -> None:
+        self._http = httpx.AsyncClient(base_url=_base(url), headers=_headers(api_key), timeout=timeout)
+        self._tries = tries
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._http.aclose()
+
+    async def predict(self, picture: Picture, *, top_k: int = 5, explain: str | None = None) -> PredictionAnswer:
+        """Classify a photo as `Client.predict` does."""
+        content, query = await asyncio.to_thread(_read, picture), _query(top_k, explain)
+        for tried in range(1, self._tries + 1):
+            try:
+                response = await self._http.post("predict", content=content, params=query, headers=_TYPE)
+            except httpx.TransportError as exc:
+                await asyncio.sleep(_wait_after_loss(exc, tried, self._tries))
+                continue
+            wait = _wait_after(response, tried, self._tries)
+            if wait is None:
+                return _parse(response, PredictionAnswer)
+            await asyncio.sleep(wait)
+        raise AssertionError("the last try returns or raises")  # pragma: no cover
+
+    async def predict_many(
+        self, pictures: Iterable[Picture], *, top_k: int = 5, at_once: int = _AT_ONCE
+    ) -> AsyncIterator[PredictionAnswer | ServerError | OSError]:
+        """Classify photos as `Client.predict_many` does."""
+
+        async def ask(picture: Picture) -> PredictionAnswer | ServerError | OSError:
+            async with free:
+                try:
+                    return await self.predict(picture, top_k=top_k)
+                except (ServerError, OSError) as exc:
+                    return exc
+
+        free, ahead = asyncio.Semaphore(at_once), deque[asyncio.Task[PredictionAnswer | ServerError | OSError]]()
+        try:
+            for picture in pictures:
+                if len(ahead) == 2 * at_once:
+                    yield await ahead.popleft()
+                ahead.append(asyncio.create_task(ask(picture)))
+            while ahead:
+                yield await ahead.popleft()
+        finally:
+            for task in ahead:
+                task.cancel()
+
+    async def model(self) -> ModelCard:
+        """Get the card of the checkpoint that answers; raises as `predict`."""
+        try:
+            return _parse(await self._http.get("model"), ModelCard)
+        except httpx.TransportError as exc:
+            raise _unreachable(exc) from exc
+
+
+def _read(picture: Picture) -> bytes:
+    if isinstance(picture, bytes):
+        return picture
+    if isinstance(picture, Image.Image):
+        with closing(BytesIO()) as buffer:
+            picture.save(buffer, "PNG")  # as it is; a JPEG would be another picture
+            return buffer.getvalue()
+    return Path(picture).read_bytes()
+
+
+def _query(top_k: int, explain: str | None) -> dict[str, str | int]:
+    return {"top_k": top_k} if explain is None else {"top_k": top_k, "explain": explain}
+
+
+def _base(url: str) -> str:
+    """Give an address that paths can be added to; raise `ServerError` if it is none."""
+    if not url.startswith(("http://", "https://")):
+        raise ServerError(f"A server's address begins with http:// or https://, unlike {url!r}.")
+    try:
+        httpx.URL(url)
+    except httpx.InvalidURL as exc:
+        raise ServerError(f"{url!r} is no address: {exc}.") from exc
+    return url if url.endswith("/") else url + "/"
+
+
+def _headers(api_key: str | None) -> dict[str, str]:
+    return {} if api_key is None else {"Authorization": f"Bearer {api_key}"}
+
+
+def _wait_after(response: httpx.Response, tried: int, tries: int) -> float | None:
+    """Tell how many seconds to wait before the next try; `None` if this answer is the last."""
+    if response.status_code != HTTPStatus.SERVICE_UNAVAILABLE or tried == tries:
+        return None
+    asked = response.headers.get("Retry-After", "")
+    return min(float(asked) if asked.isdigit() else 1.0, _MOST_WAIT_SECONDS)
+
+
+def _wait_after_loss(exc: httpx.TransportError, tried: int, tries: int) -> float:
+    """Tell how many seconds to wait after a lost connection; raise `ServerError` after the last."""
+    if tried == tries:
+        raise _unreachable(exc) from exc
+    return 0.1 * 2.0**tried
+
+
+def _unreachable(exc: httpx.TransportError) -> ServerError:
+    return ServerError(f"The server cannot be reached: {str(exc) or type(exc).__name__}.")
+
+
+def _parse(response: httpx.Response, kind: type[T]) -> T:
+    try:
+        if response.is_success:
+            return kind.model_validate_json(response.content)
+        raise ProblemError(Problem.model_validate_json(response.content))
+    except ValidationError as exc:
+        raise ServerError(f"The answer, of status {response.status_code}, is not that of a Whisker service.") from exc
