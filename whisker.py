@@ -1,6 +1,7 @@
 """The command line: `whisker train | calibrate | evaluate | doctor | report | predict | serve`."""
 
 import sys
+from collections.abc import Callable
 
 import typer
 
@@ -9,15 +10,34 @@ from model.errors import WhiskerError
 from training.commands import calibrate, train
 from training.inspection import doctor, evaluate, report
 
+EXAMPLES: dict[Callable[..., None], tuple[str, ...]] = {  # that each command's --help ends with
+    train: (
+        "whisker train photos",
+        "whisker train photos --minutes 20 --outliers other-things",
+        "whisker train photos --resume",
+    ),
+    calibrate: ("whisker calibrate photos.safetensors photos --precision 0.995 --out stricter.safetensors",),
+    evaluate: ("whisker evaluate photos.safetensors other-photos",),
+    doctor: ("whisker doctor photos", "whisker doctor photos --checkpoint photos.safetensors"),
+    report: ("whisker report photos.safetensors --photos photos",),
+    predict: (
+        "whisker predict cat.jpg",
+        "whisker predict cat.jpg --explain where.png",
+        "whisker predict photos --out results.csv",
+        "whisker predict photos --out results.csv --server http://localhost:8000",
+    ),
+    serve: ("whisker serve", "whisker serve --checkpoint photos.safetensors --port 9000 --workers auto"),
+}
+
 cli = typer.Typer(
     name="whisker",
     help="Teach it with folders of photos, serve it over HTTP, trust its answers.",
+    epilog="Begin with: whisker train FOLDER, then: whisker serve --checkpoint FOLDER.safetensors",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (train, calibrate, evaluate, doctor, report, predict, serve):
-    cli.command()(command)
+for command, examples in EXAMPLES.items():
+    cli.command(epilog="Examples:\n\n" + "\n\n".join(examples))(command)
 
 
 def main() -> None:

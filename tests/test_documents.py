@@ -22,6 +22,7 @@ def commands(text: str) -> list[list[str]]:
 
 
 ALL_COMMANDS = [(page.name, words) for page in PAGES for words in commands(page.read_text())]
+EXAMPLES = [("--help", words) for examples in whisker.EXAMPLES.values() for words in commands("\n".join(examples))]
 
 
 def test_every_command_is_shown_in_a_page() -> None:
@@ -29,7 +30,7 @@ def test_every_command_is_shown_in_a_page() -> None:
     assert {words[1] for _, words in ALL_COMMANDS} == set(get_command(whisker.cli).commands)  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize(("page", "words"), ALL_COMMANDS, ids=lambda value: str(value)[:60])
+@pytest.mark.parametrize(("page", "words"), ALL_COMMANDS + EXAMPLES, ids=lambda value: str(value)[:60])
 def test_every_command_in_a_page_exists_with_its_options(page: str, words: list[str]) -> None:
     subcommands = get_command(whisker.cli).commands  # type: ignore[attr-defined]
     assert words[1] in subcommands, page

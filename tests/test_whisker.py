@@ -1,12 +1,14 @@
 """The command line as users meet it: what works, and one sentence for what does not."""
 
 import json
+import re
 import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from typer.main import get_command
 
 import whisker
 from model import BUNDLED_CHECKPOINT, Classifier
@@ -32,6 +34,22 @@ def test_all_commands_are_listed(monkeypatch: pytest.MonkeyPatch, capsys: pytest
     code, out, _ = run(monkeypatch, capsys, "--help")
     assert code == 0
     assert all(command in out for command in COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_ends_with_examples(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    code, out, _ = run(monkeypatch, capsys, command, "--help")
+    assert code == 0
+    assert f"Examples: whisker {command} " in " ".join(out.replace("\u2502", " ").split())
+
+
+def test_no_help_is_taken_for_markup() -> None:
+    """Rich swallows what is in brackets and begins with a small letter."""
+    for command in get_command(whisker.cli).commands.values():  # type: ignore[attr-defined]
+        for parameter in command.params:
+            assert not re.search(r"\[[a-z/#@]", getattr(parameter, "help", None) or "")
 
 
 def test_help_waits_for_nothing_slow() -> None:
@@ -136,9 +154,11 @@ def test_train_with_photos_of_other_things_then_calibrate_without(
     assert taught.metrics["unknown"]["outliers"]["of"] == 60
 
     words = ("calibrate", "shapes.safetensors", photos, "--out", "again.safetensors", "--false-alarms", 0.5)
-    code, out, _ = run(monkeypatch, capsys, *words)
+    code, out, err = run(monkeypatch, capsys, *words, "--json")
     assert code == 0
-    assert "Test accuracy: " in out
+    assert json.loads(out)["checkpoint"] == "again.safetensors"
+    assert json.loads(out)["test"]["accuracy"] == taught.metrics["test"]["accuracy"]
+    assert "Testing" in err
     again = Classifier.load("again.safetensors").checkpoint
     assert again.metrics["unknown"]["outliers"] is None
     assert again.metrics["unknown"]["promised_rate"] == 0.5

@@ -26,3 +26,4 @@ FalseAlarms = Annotated[
     float, typer.Option(min=0.0001, max=0.5, help="Share of photos of known classes that may be called unknown.")
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object, for programs.")]

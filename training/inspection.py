@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from training.arguments import Device, Labels, Photos
+from training.arguments import AsJson, Device, Labels, Photos
 
 
 def evaluate(
@@ -17,7 +17,7 @@ def evaluate(
     labels: Labels = None,
     device: Device = "auto",
     engine: Annotated[str, typer.Option(help="What runs the network, as WHISKER_ENGINE; torch is float32.")] = "auto",
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, for programs.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Measure a checkpoint on a folder of labelled photos, by default with the engine that would serve it."""
     from rich.console import Console  # noqa: PLC0415
@@ -73,7 +73,7 @@ def doctor(
     ] = None,
     limit: Annotated[int, typer.Option(min=1, help="Doubtful labels to list.")] = 200,
     device: Device = "auto",
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, for programs.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Tell what is wrong with a folder of labelled photos; change no file."""
     from dataclasses import asdict  # noqa: PLC0415
@@ -120,7 +120,7 @@ def report(
         Path | None, typer.Option(help="Folder that holds one sub-folder of photos a class, to show in the report.")
     ] = None,
     labels: Labels = None,
-    out: Annotated[Path | None, typer.Option(help="Page to write [default: CHECKPOINT's name + .html, here].")] = None,
+    out: Annotated[Path | None, typer.Option(help="Page to write (default: CHECKPOINT's name + .html, here).")] = None,
     device: Device = "auto",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the page of that name.")] = False,
 ) -> None:
