@@ -5,7 +5,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from app.lane import Ask
+from app.lane_answers import Ask
 
 T = TypeVar("T")
 

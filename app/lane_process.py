@@ -18,7 +18,8 @@ from pydantic_core import from_json
 
 from app.errors import WorkerError
 from app.jobs import Job
-from app.lane import LENGTH, NO_RENDERING, PICTURE, Order
+from app.lane import LENGTH, PICTURE, Order
+from app.lane_answers import NO_RENDERING
 from model import errors
 from model.errors import WhiskerError
 

@@ -68,6 +68,7 @@ class Lanes:
         )  # waiting, too: pictures that need so much memory that one is decoded at a time
         self._empty_since: float | None = None  # when the last lane ended
         self._dispatches = False
+        self._started = False
         self._closing = False
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -92,6 +93,7 @@ class Lanes:
             if failure is not None:
                 raise failure
         self._keep(self._watch())
+        self._started = True
         return card
 
     async def close(self) -> None:
@@ -108,8 +110,8 @@ class Lanes:
 
     @property
     def is_running(self) -> bool:
-        """Tell whether an upload put in the queue will be answered for."""
-        return not self._closing and bool(self._lanes)
+        """Tell whether an upload put in the queue will be answered for: also if all lanes have just ended."""
+        return self._started and not self._closing and not self.are_gone(self._stall_seconds)
 
     @property
     def pids(self) -> list[int]:

@@ -13,7 +13,7 @@ from starlette.types import Receive
 from app.drift import Drift
 from app.errors import NotReadyError, UnknownClassError
 from app.jobs import Job, Outcome
-from app.lane import NO_RENDERING, Ask
+from app.lane_answers import NO_RENDERING, Ask
 from app.lanes import Lanes
 from app.limits import in_time
 from app.metrics import Metrics

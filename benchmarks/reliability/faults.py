@@ -1,5 +1,6 @@
 """R12: faults inside: processes that die or stand still, a network that overflows, checkpoints that are none."""
 
+import math
 import os
 import signal
 import subprocess
@@ -12,8 +13,10 @@ from pathlib import Path
 import psutil
 from PIL import Image
 
+from benchmarks.connections import Target
 from benchmarks.errors import BenchmarkError
 from benchmarks.http import form_request
+from benchmarks.load import run_count
 from benchmarks.process import RunningServer
 from benchmarks.reliability.checkpoints import bad_checkpoints, write_fragile
 from benchmarks.reliability.client import ask
@@ -25,6 +28,7 @@ from benchmarks.servers import ROOT
 
 _LANE = "app.lane"
 _KILLS = 5
+_CONNECTIONS, _REQUESTS = 8, 400
 _PAUSE_SECONDS = 3.0  # after a fault: what it does to others shows by then
 _PATIENCE = 30.0  # seconds; more is for ever
 _STALL_SECONDS = 2.0  # after which a lane that does not answer is replaced, as the service is set
@@ -72,16 +76,16 @@ def _kill_all(server: RunningServer, trial: Trial) -> list[Finding]:
 
 
 def _stop(server: RunningServer, trial: Trial) -> list[Finding]:
-    """Let one process stand still, as a decoder does that never ends."""
+    """Let one process stand still, as a decoder does that never ends, while all have work."""
     lane = _lanes(server)[0]
-    with probing(server.port, trial.requests[0]) as probes:
-        lane.suspend()
-        time.sleep(_STALL_SECONDS + _PAUSE_SECONDS)
-    failed = max(0, probes.failures() - 1)
+    lane.suspend()
+    load = run_count(Target(server.port, trial.requests), _CONNECTIONS, _REQUESTS)
+    refused = sum(load.errors.values())
+    _, left = psutil.wait_procs([lane], timeout=_PAUSE_SECONDS)
     return [
-        Finding("one process stands still: requests refused, but for the one it had", failed, target=0),
-        Finding("the slowest answer meanwhile", _slowest(probes), "s", _STALL_SECONDS + 1),
-        Finding("it is still there", int(lane.is_running() and lane.status() != psutil.STATUS_ZOMBIE), target=0),
+        Finding("one process stands still: requests refused, but for the one it had", max(0, refused - 1), target=0),
+        Finding("the slowest answer meanwhile", max(load.latencies, default=math.nan), "s", _STALL_SECONDS + 1),
+        Finding("it is still there", len(left), target=0),
     ]
 
 

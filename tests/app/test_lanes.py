@@ -15,7 +15,7 @@ from PIL import Image
 
 from app.errors import InferenceFailedError
 from app.jobs import Job, Outcome
-from app.lane import Ask
+from app.lane_answers import Ask
 from app.lane_process import LaneProcess
 from app.lanes import Lanes
 from app.metrics import Metrics
@@ -225,6 +225,16 @@ async def test_picture_that_wants_more_memory_than_any_needs_fails_alone(
         assert (await before).prediction == (await after).prediction
         assert bench.lanes.pids == [pid]
     assert "MemoryError" in vars(next(it for it in caplog.records if it.message == "Inference failed"))["failure"]
+
+
+async def test_upload_that_comes_when_all_lanes_have_ended_waits_for_the_next(settings: Settings) -> None:
+    async with at_work(settings, lanes=2) as bench:
+        for pid in bench.lanes.pids:
+            os.kill(pid, signal.SIGKILL)
+        await until(lambda: bench.lanes.pids == [])
+        assert bench.lanes.is_running
+        assert (await bench.submit(picture())).prediction["label"]
+        assert not bench.lanes.are_gone(0)
 
 
 async def test_lanes_that_cannot_be_replaced_are_gone_until_they_can(
