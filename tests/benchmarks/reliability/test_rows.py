@@ -87,7 +87,7 @@ KEPT = {
     "R3": {"bombs not refused"},
     "R5": {"10 GB declared: not refused with 413", "of these three, wrong answers", "temporary files left"},
     "R10": {"processes that died", "a photo is answered as before"},
-    "R13": {"operations tested", "failures", "errors"},
+    "R13": {"operations tested", "pictures among them that were classified", "failures", "errors"},
 }
 
 
