@@ -12,6 +12,7 @@ from starlette.middleware import Middleware
 from app.access import AccessMiddleware
 from app.admission import Admission
 from app.corrections import router as corrections_router
+from app.corrections_folder import CorrectionsFolder
 from app.docs import add_docs, ask_for_key
 from app.limits import AdmissionMiddleware, BodyLimitMiddleware
 from app.metrics import Metrics
@@ -39,6 +40,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         title="Whisker",
         version=API_VERSION,
         description=_DESCRIPTION,
+        servers=[{"url": "."}],  # relative to the document, so that a proxy may add a path before it
         docs_url=None,
         redoc_url=None,
         generate_unique_id_function=_operation_id,
@@ -63,6 +65,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.settings = settings
     app.state.metrics = metrics
     app.state.admission = admission
+    app.state.corrections = (
+        None
+        if settings.corrections is None
+        else CorrectionsFolder(settings.corrections, settings.max_corrections_bytes)
+    )
     app.state.service = None
     app.state.draining = False
     add_protocols(app, settings)  # first: a platform may name a path that is one of ours

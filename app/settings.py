@@ -44,6 +44,18 @@ def _folder(value: Path) -> Path:
     return value
 
 
+def _writable_folder(value: Path) -> Path:
+    if not os.access(_folder(value), os.W_OK | os.X_OK):
+        raise ValueError("a folder that the service may write in")
+    return value
+
+
+def _key(value: SecretStr) -> SecretStr:
+    if not re.fullmatch(r"[\x21-\x7e]{8,}", value.get_secret_value()):
+        raise ValueError("8 or more letters, digits and signs of ASCII, without spaces or line ends")
+    return value
+
+
 def _protocols(value: str) -> str:
     names = value.split(",")
     if value not in ("all", "none") and not set(names) <= set(PROTOCOLS):
@@ -142,10 +154,9 @@ class Settings(BaseSettings):
         le=600,
         description="Time after SIGTERM in which `/readyz` and `/health` say 503 while everything is still answered.",
     )
-    api_key: SecretStr | None = Field(
+    api_key: Annotated[SecretStr, AfterValidator(_key)] | None = Field(
         default=None,
-        min_length=8,
-        description="Answer only who sends it as `Authorization: Bearer KEY`, except for health and the documentation.",
+        description="Answer only who sends it as `Authorization: Bearer KEY`, except for health, pages and docs.",
     )
     protocols: Annotated[str, AfterValidator(_protocols)] = Field(
         default="all",
@@ -155,7 +166,7 @@ class Settings(BaseSettings):
     examples: Annotated[Path, AfterValidator(_folder)] | None = Field(
         default=None, description="Folder of photos that the page offers to try, the first 24 by name."
     )
-    corrections: Annotated[Path, AfterValidator(_folder)] | None = Field(
+    corrections: Annotated[Path, AfterValidator(_writable_folder)] | None = Field(
         default=None,
         description="Folder for photos that people leave with their right label; without one, none is kept.",
     )

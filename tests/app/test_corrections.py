@@ -1,7 +1,9 @@
 """Corrections: off unless a folder is named, kept only with consent, never more than there is room for."""
 
+import asyncio
 import errno
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +11,11 @@ import httpx
 import pytest
 from PIL import Image, PngImagePlugin
 
-from app import corrections
-from app.errors import CorrectionsFullError
+from app.corrections_folder import CorrectionsFolder
+from app.errors import CorrectionsFullError, OverloadedError
 from tests.app.conftest import Serving, picture
 from tests.pictures import encode, exif
+from training.data import find_photos
 
 pytestmark = pytest.mark.anyio
 
@@ -90,13 +93,14 @@ def test_full_disk_is_told_and_logged_and_leaves_nothing(
     def fail(*_: Any, **__: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
+    folder = CorrectionsFolder(tmp_path, 10_000)
     with monkeypatch.context() as patch:
         patch.setattr(Path, fails, fail)
         with pytest.raises(CorrectionsFullError):
-            corrections.keep(tmp_path, b"photo", {"label": "dog"}, 1000)
+            folder.store(b"photo", {"label": "dog"})
     assert [vars(record)["reason"] for record in caplog.records] == ["No space left on device"]
     assert _files(tmp_path) == []
-    name = corrections.keep(tmp_path, b"photo", {"label": "dog"}, 1000)
+    name = folder.store(b"photo", {"label": "dog"})
     assert {path.name for path in _files(tmp_path)} == {name, "corrections.jsonl"}
 
 
@@ -114,10 +118,37 @@ async def test_comments_are_not_kept_and_cost_nothing(serving: Serving, tmp_path
             assert b"where I live" not in (tmp_path / "dog" / answer.json()["photo"]).read_bytes()
 
 
+def test_training_can_take_the_folder(tmp_path: Path) -> None:
+    folder = CorrectionsFolder(tmp_path, 1_000_000)
+    for number, label in enumerate(("cat", "dog", "dog")):
+        folder.store(picture(colour=f"#{number}08040", format_="JPEG"), {"label": label})
+    found = find_photos(tmp_path)
+    assert Counter(found.classes[photo.label] for photo in found.files) == {"cat": 1, "dog": 2}
+
+
+async def test_corrections_that_come_all_at_once_keep_nobody_out(tmp_path: Path) -> None:
+    folder = CorrectionsFolder(tmp_path, 1_000_000)
+    photos = [str(number).encode() for number in range(20)]
+    outcomes = await asyncio.gather(*(folder.keep(it, {"label": "dog"}) for it in photos), return_exceptions=True)
+    kept = [it for it in outcomes if isinstance(it, str)]
+    assert len(kept) == len(_files(tmp_path)) - 1 == 8
+    assert all(isinstance(it, OverloadedError) for it in outcomes if it not in kept)
+
+
+def test_photos_count_by_the_blocks_that_they_take(tmp_path: Path) -> None:
+    folder = CorrectionsFolder(tmp_path, 3 * 4096)
+    for number in range(3):
+        folder.store(str(number).encode(), {"label": "dog"})
+    with pytest.raises(CorrectionsFullError, match="is full"):
+        CorrectionsFolder(tmp_path, 3 * 4096).store(b"3", {"label": "dog"})
+    with pytest.raises(CorrectionsFullError, match="is full"):
+        folder.store(b"3", {"label": "dog"})
+
+
 def test_class_of_a_made_up_checkpoint_is_no_path(tmp_path: Path) -> None:
     for label in ("..", "../x", "/etc", ".hidden"):
         with pytest.raises(CorrectionsFullError):
-            corrections.keep(tmp_path / "folder", b"photo", {"label": label}, 1000)
+            CorrectionsFolder(tmp_path / "folder", 10_000).store(b"photo", {"label": label})
     assert _files(tmp_path) == []
 
 
