@@ -29,8 +29,8 @@ async def read_upload(request: Request) -> bytes:
 
 async def read_body(request: Request) -> bytes:
     """Read the whole body; raise `ClientGoneError` if it ends in a closed connection."""
-    try:
-        return await request.body()
+    try:  # not `request.body()`, which would keep it for as long as the request lasts
+        return b"".join([chunk async for chunk in request.stream()])
     except ClientDisconnect as exc:
         raise _gone() from exc
 

@@ -159,9 +159,11 @@ def _open(data: bytes) -> Image.Image:
 
 
 def _check(image: Image.Image, max_pixels: int) -> None:
-    """Refuse more pixels, or a longer side, than are accepted, as the header announces them."""
-    width, height = image.size
-    most = max_pixels // WEBP_PIXELS_COUNT if image.format == "WEBP" else max_pixels
+    check_size(*image.size, max_pixels // WEBP_PIXELS_COUNT if image.format == "WEBP" else max_pixels)
+
+
+def check_size(width: int, height: int, most: int) -> None:
+    """Raise `PictureTooLargeError` for more pixels, or a longer side, than are accepted."""
     if width * height > most or max(width, height) > MAX_SIDE:
         raise PictureTooLargeError(
             f"The picture has {width} x {height} pixels; at most {most:,} pixels and {MAX_SIDE:,} a side are accepted."

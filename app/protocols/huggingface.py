@@ -21,12 +21,8 @@ _TOP_K = TypeAdapter(Annotated[int, Field(ge=1)])
 async def classify(request: Request) -> list[dict[str, Any]]:
     """Take a picture's bytes, or JSON with it in Base64 as `inputs`, and `parameters`."""
     service = require_service(request.app)
-    body = await read_body(request)
-    top_k = _DEFAULT_TOP_K
-    if media_type(request) == JSON:
-        document = parse_json(body)
-        body, top_k = decode_base64(document.get("inputs")), _read_top_k(document.get("parameters"))
-    (outcome,) = await predict_all(service, request, [body], service.ask(top_k))
+    picture, top_k = _read(await read_body(request), is_json=media_type(request) == JSON)
+    (outcome,) = await predict_all(service, request, [picture], service.ask(top_k))
     scores: list[dict[str, Any]] = outcome.prediction["predictions"]
     return scores
 
@@ -35,6 +31,14 @@ async def classify(request: Request) -> list[dict[str, Any]]:
 async def classify_with(request: Request, name: str) -> list[dict[str, Any]]:
     require_name(request, name)
     return await classify(request)
+
+
+def _read(body: bytes, *, is_json: bool) -> tuple[bytes, int]:
+    """Take the picture out of a body; nothing else of it has to wait for the answer."""
+    if not is_json:
+        return body, _DEFAULT_TOP_K
+    document = parse_json(body)
+    return decode_base64(document.get("inputs")), _read_top_k(document.get("parameters"))
 
 
 def _read_top_k(parameters: object) -> int:

@@ -60,12 +60,18 @@ async def predict_or_instances(request: Request) -> Response:
 async def predict_instances(request: Request) -> Response:
     """Answer `{"instances": [{"b64": ...}]}`, in their order; one that cannot be used fails the request."""
     service = require_service(request.app)
-    instances = parse_json(await read_body(request)).get("instances")
+    pictures = _read(request, await read_body(request))
+    outcomes = await predict_all(service, request, pictures, service.ask(_TOP_K))
+    return JSONResponse({"predictions": [outcome.prediction for outcome in outcomes]})
+
+
+def _read(request: Request, body: bytes) -> list[bytes]:
+    """Take the pictures out of a body; nothing else of it has to wait for the answer."""
+    instances = parse_json(body).get("instances")
     if not isinstance(instances, list):
         raise InvalidUploadError("The body must hold `instances`, a list of pictures.")
     require_count(request, len(instances))
-    outcomes = await predict_all(service, request, [*map(_picture, instances)], service.ask(_TOP_K))
-    return JSONResponse({"predictions": [outcome.prediction for outcome in outcomes]})
+    return [*map(_picture, instances)]
 
 
 def _picture(instance: Any) -> bytes:

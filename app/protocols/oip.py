@@ -18,7 +18,7 @@ from app.errors import InvalidUploadError
 from app.jobs import Outcome
 from app.protocols.bodies import parse_json, predict_all, require_count
 from app.protocols.names import require_name
-from app.protocols.tensors import Tensor, to_bytes_elements
+from app.protocols.tensors import DATATYPES, Tensor, to_bytes_elements
 from app.service import Service
 from app.uploads import read_body
 
@@ -83,13 +83,17 @@ async def infer(request: Request, name: str) -> Response:
     """Take the input `image`: picture files as BYTES, or pixels as UINT8 `[H, W, 3]` or `[N, H, W, 3]`."""
     require_name(request, name)
     service = require_service(request.app)
-    document, binary = _split_body(request, await read_body(request))
-    tensor, wanted = _read_input(document, binary), _read_wanted(document)
-    require_count(request, tensor.pictures)
-    pictures = tensor.files()
-    del document, binary, tensor  # what waits for its answer is the pictures alone
+    pictures, wanted = _read(request, await read_body(request))
     outcomes = await predict_all(service, request, pictures, service.ask(len(service.card["classes"])))
     return _answer(wanted, service, outcomes)
+
+
+def _read(request: Request, body: bytes) -> tuple[list[bytes], "_Wanted"]:
+    """Take the pictures out of a body; nothing else of it but what is wanted has to wait for the answer."""
+    document, binary = _split_body(request, body)
+    tensor, wanted = _read_input(document, binary), _read_wanted(document)
+    require_count(request, tensor.pictures)
+    return tensor.files(max_pixels=request.app.state.settings.max_pixels), wanted
 
 
 def _split_body(request: Request, body: bytes) -> tuple[dict[str, Any], bytes]:
@@ -112,12 +116,15 @@ def _read_input(document: Mapping[str, Any], binary: bytes) -> Tensor:
         raise InvalidUploadError(f"The input is called {_INPUT}.")
     if not isinstance(shape, list) or len(shape) > _MOST_DIMENSIONS or not all(map(_is_size, shape)):
         raise InvalidUploadError(f"The input's shape must be a list of up to {_MOST_DIMENSIONS} whole numbers.")
+    datatype = given.get("datatype")
+    if datatype not in DATATYPES:
+        raise InvalidUploadError(f"The input's datatype is {' or '.join(DATATYPES)}.")
     size = _parameter(given, "binary_data_size")
     if size is None:
-        return Tensor(tuple(shape), str(given.get("datatype")), given.get("data"), None)
+        return Tensor(tuple(shape), datatype, given.get("data"), None)
     if size != len(binary):
         raise InvalidUploadError("The input's binary_data_size is not the number of bytes that follow the JSON.")
-    return Tensor(tuple(shape), str(given.get("datatype")), None, binary)
+    return Tensor(tuple(shape), datatype, None, binary)
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,11 +193,9 @@ def _values(output: _Output, classes: Sequence[str], outcomes: Sequence[Outcome]
     most = output.classes
     if most is None:
         return "FP32", [_in_order(classes, outcome) for outcome in outcomes]
+    numbers = {label: number for number, label in enumerate(classes)}
     return "BYTES", [
-        [
-            f"{it['score']:f}:{classes.index(it['label'])}:{it['label']}"
-            for it in outcome.prediction["predictions"][:most]
-        ]
+        [f"{it['score']:f}:{numbers[it['label']]}:{it['label']}" for it in outcome.prediction["predictions"][:most]]
         for outcome in outcomes
     ]
 

@@ -16,9 +16,11 @@ from PIL import Image
 
 from app.errors import InvalidUploadError
 from app.protocols.bodies import decode_base64
+from model.preprocessing import check_size
 
 _LENGTH = struct.Struct("<I")
 _RGB = 3
+DATATYPES = ("BYTES", "UINT8")
 _OTHER_SHAPE = "The input has not as many elements as its shape says."
 
 
@@ -38,16 +40,16 @@ class Tensor:
             return math.prod(self.shape)
         return self.shape[0] if len(self.shape) == 4 else 1
 
-    def files(self) -> list[bytes]:
+    def files(self, *, max_pixels: int) -> list[bytes]:
         """Give the picture files in it: BYTES, one each, or UINT8 pixels `[H, W, 3]` or `[N, H, W, 3]`.
 
-        Raises `InvalidUploadError` for anything else.
+        Raises `InvalidUploadError` for anything else, and `PictureTooLargeError` for more pixels than are accepted.
         """
         if self.datatype == "BYTES":
             return self._decoded() if self.binary is None else _split(self.binary, self.pictures)
-        if self.datatype == "UINT8":
-            return [_to_file(pixels) for pixels in self._pixels()]
-        raise InvalidUploadError("The input's datatype is BYTES or UINT8.")
+        pixels = self._pixels()
+        check_size(pixels.shape[2], pixels.shape[1], max_pixels)  # before a file is made of so many rows
+        return [*map(_to_file, pixels)]
 
     def _decoded(self) -> list[bytes]:
         texts = _flatten(self.data)
