@@ -23,10 +23,8 @@ def decode(preprocessing: Preprocessing, max_pixels: int, photo: Photo) -> Decod
     """Read a photo's file into pixels, or say why that cannot be done."""
     try:
         return photo, preprocessing.decode(read_photo(photo.path), max_pixels=max_pixels)
-    except OSError as exc:
-        return photo, Failure("unreadable_file", f"The file cannot be read: {exc.strerror}.")
-    except PictureError as exc:
-        return photo, _failure(exc)
+    except (OSError, PictureError) as exc:
+        return photo, failure_of(exc)
 
 
 def answer(predictor: Predictor, decoded: Sequence[Decoded]) -> list[Result]:
@@ -40,13 +38,16 @@ def answer(predictor: Predictor, decoded: Sequence[Decoded]) -> list[Result]:
 
 def _prediction_or_failure(outcome: Prediction | Exception) -> Prediction | Failure:
     if isinstance(outcome, InferenceError):
-        return _failure(InferenceFailedError("The network could not answer for this picture."))
+        return failure_of(InferenceFailedError("The network could not answer for this picture."))
     if isinstance(outcome, Exception):
         raise outcome  # not the picture's doing
     return outcome
 
 
-def _failure(exc: Exception) -> Failure:
+def failure_of(exc: Exception) -> Failure:
+    """Say why a photo has no prediction."""
+    if isinstance(exc, OSError):
+        return Failure("unreadable_file", f"The file cannot be read: {exc.strerror}.")
     from app.problems import kind_of  # noqa: PLC0415 - FastAPI is slow to import, and most photos need no code
 
     return Failure(kind_of(exc).code, str(exc))

@@ -12,12 +12,13 @@ connection was lost for: an answer changes nothing there.
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from http import HTTPStatus
 from io import BytesIO
 from pathlib import Path
+from threading import Event
 from typing import Self, TypeVar
 
 import httpx
@@ -70,17 +71,21 @@ class Client:
         Raises `ProblemError` for what the service refuses, `ServerError` if it cannot be reached, and `OSError` for a
         file that cannot be read.
         """
-        content, query = _read(picture), _query(top_k, explain)
+        return self._send(_read(picture), _query(top_k, explain), time.sleep)
+
+    def _send(
+        self, content: bytes, query: Mapping[str, str | int], pause: Callable[[float], object]
+    ) -> PredictionAnswer:
         for tried in range(1, self._tries + 1):
             try:
                 response = self._http.post("predict", content=content, params=query, headers=_TYPE)
-            except httpx.TransportError as exc:
-                time.sleep(_wait_after_loss(exc, tried, self._tries))
+            except httpx.RequestError as exc:
+                pause(_wait_after_loss(exc, tried, self._tries))
                 continue
             wait = _wait_after(response, tried, self._tries)
             if wait is None:
                 return _parse(response, PredictionAnswer)
-            time.sleep(wait)
+            pause(wait)
         raise AssertionError("the last try returns or raises")  # pragma: no cover
 
     def predict_many(
@@ -90,10 +95,15 @@ class Client:
 
         def ask(picture: Picture) -> PredictionAnswer | ServerError | OSError:
             try:
-                return self.predict(picture, top_k=top_k)
+                return self._send(_read(picture), _query(top_k, None), pause)
             except (ServerError, OSError) as exc:
                 return exc
 
+        def pause(seconds: float) -> None:
+            if stopped.wait(seconds):
+                raise ServerError("Nobody waits for the answer any more.")
+
+        stopped = Event()
         ahead = deque[Future[PredictionAnswer | ServerError | OSError]]()
         pool = ThreadPoolExecutor(at_once, thread_name_prefix="client")
         try:
@@ -104,13 +114,14 @@ class Client:
             while ahead:
                 yield ahead.popleft().result()
         finally:
-            pool.shutdown(wait=False, cancel_futures=True)  # who stops listening does not wait for retries
+            stopped.set()  # who stops listening waits for what is being sent, but for no further try
+            pool.shutdown(wait=False, cancel_futures=True)
 
     def model(self) -> ModelCard:
         """Get the card of the checkpoint that answers; raises as `predict`."""
         try:
             return _parse(self._http.get("model"), ModelCard)
-        except httpx.TransportError as exc:
+        except httpx.RequestError as exc:
             raise _unreachable(exc) from exc
 
 
@@ -137,7 +148,7 @@ class AsyncClient:
         for tried in range(1, self._tries + 1):
             try:
                 response = await self._http.post("predict", content=content, params=query, headers=_TYPE)
-            except httpx.TransportError as exc:
+            except httpx.RequestError as exc:
                 await asyncio.sleep(_wait_after_loss(exc, tried, self._tries))
                 continue
             wait = _wait_after(response, tried, self._tries)
@@ -174,7 +185,7 @@ class AsyncClient:
         """Get the card of the checkpoint that answers; raises as `predict`."""
         try:
             return _parse(await self._http.get("model"), ModelCard)
-        except httpx.TransportError as exc:
+        except httpx.RequestError as exc:
             raise _unreachable(exc) from exc
 
 
@@ -204,6 +215,8 @@ def _base(url: str) -> str:
 
 
 def _headers(api_key: str | None) -> dict[str, str]:
+    if api_key is not None and not (api_key.isascii() and api_key.isprintable()):
+        raise ServerError("An API key is ASCII, without line ends: no header can hold this one.")
     return {} if api_key is None else {"Authorization": f"Bearer {api_key}"}
 
 
@@ -215,14 +228,14 @@ def _wait_after(response: httpx.Response, tried: int, tries: int) -> float | Non
     return min(float(asked) if asked.isdigit() else 1.0, _MOST_WAIT_SECONDS)
 
 
-def _wait_after_loss(exc: httpx.TransportError, tried: int, tries: int) -> float:
+def _wait_after_loss(exc: httpx.RequestError, tried: int, tries: int) -> float:
     """Tell how many seconds to wait after a lost connection; raise `ServerError` after the last."""
     if tried == tries:
         raise _unreachable(exc) from exc
     return 0.1 * 2.0**tried
 
 
-def _unreachable(exc: httpx.TransportError) -> ServerError:
+def _unreachable(exc: httpx.RequestError) -> ServerError:
     return ServerError(f"The server cannot be reached: {str(exc) or type(exc).__name__}.")
 
 

@@ -120,7 +120,7 @@ def _on_server(job: Job, server: str) -> tuple["ModelCard", _Classify]:
 
     def classify_there(photos: Iterator[Photo], results: ResultsFile) -> Generator[Lines]:
         with client:
-            for result in classify_on_server(client, photos, top_k=len(card.classes)):
+            for result in classify_on_server(client, photos, top_k=len(card.classes), version=card.version):
                 yield results.lines([result])
 
     return card, classify_there

@@ -2,8 +2,8 @@
 
 from collections import deque
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
+from app.chunks import failure_of
 from app.client import Client, ProblemError
 from app.errors import ServerError
 from app.photos import Photo
@@ -11,6 +11,8 @@ from app.results import Failure, Result
 from app.schemas import PredictionAnswer
 from app.settings import Settings
 from model.answers import ClassScore, Prediction
+from model.errors import PictureError
+from model.photo import read_photo
 
 _OF_THE_PICTURE = {413, 415, 422, 500}  # statuses that say something of one picture; others end the run
 
@@ -21,30 +23,49 @@ def connect(server: str, settings: Settings) -> Client:
     return Client(server, api_key=None if key is None else key.get_secret_value())
 
 
-def classify_on_server(client: Client, photos: Iterable[Photo], *, top_k: int) -> Iterator[Result]:
+def classify_on_server(
+    client: Client, photos: Iterable[Photo], *, top_k: int, version: str | None = None
+) -> Iterator[Result]:
     """Yield the results for `photos`, in their order; a few are under way at once.
 
-    Raises `ServerError` if the server cannot be reached, has no room for long, or wants a key.
+    Raises `ServerError` if the server cannot be reached, has no room for long, wants a key, or answers with another
+    checkpoint than that of `version`.
     """
-    asked = deque[Photo]()
+    asked = deque[tuple[Photo, Failure | None]]()
 
-    def paths() -> Iterator[Path]:
+    def contents() -> Iterator[bytes]:
         for photo in photos:
-            asked.append(photo)
-            yield Path(photo.path)
+            try:
+                content = read_photo(photo.path)  # of a film among them only the start
+            except (OSError, PictureError) as exc:
+                asked.append((photo, failure_of(exc)))
+            else:
+                asked.append((photo, None))
+                yield content
 
-    for outcome in client.predict_many(paths(), top_k=top_k):
-        yield Result(asked.popleft(), _outcome(outcome))
+    for outcome in client.predict_many(contents(), top_k=top_k):
+        yield from _unsent(asked)
+        yield Result(asked.popleft()[0], _outcome(outcome, version))
+    yield from _unsent(asked)
 
 
-def _outcome(outcome: PredictionAnswer | ServerError | OSError) -> Prediction | Failure:
+def _unsent(asked: deque[tuple[Photo, Failure | None]]) -> Iterator[Result]:
+    """Take the photos that could not be sent from the head of the queue."""
+    while asked and (failure := asked[0][1]) is not None:
+        yield Result(asked.popleft()[0], failure)
+
+
+def _outcome(outcome: PredictionAnswer | ServerError | OSError, version: str | None) -> Prediction | Failure:
     match outcome:
         case PredictionAnswer():
+            if version not in (None, outcome.model.version):
+                raise ServerError(
+                    f"The server answers with version {outcome.model.version} of its checkpoint, no longer with "
+                    f"{version}: start again with --overwrite."
+                )
             scores = tuple(ClassScore(entry.label, entry.score) for entry in outcome.predictions)
             return Prediction(scores, outcome.verdict, outcome.unknown_score)
         case ProblemError() if outcome.problem.status in _OF_THE_PICTURE:
             return Failure(outcome.problem.code, str(outcome))
-        case OSError():
-            return Failure("unreadable_file", f"The file cannot be read: {outcome.strerror}.")
         case _:
             raise outcome

@@ -17,7 +17,7 @@ from app.errors import ServerError
 from app.schemas import PredictionAnswer
 from tests.app.conftest import Server, picture
 
-_KEY = "a secret of the test"
+_KEY = "a-secret-of-the-test"
 _PROBLEM = {
     "type": "about:blank",
     "title": "x",
@@ -194,6 +194,27 @@ def test_other_servers_are_told_from_ours(status: int) -> None:
         client.predict(picture())
 
 
-def test_address_without_a_scheme_is_refused() -> None:
-    with pytest.raises(ServerError, match="begins with http"):
-        Client("localhost:8000")
+@pytest.mark.parametrize(
+    ("url", "reason"), [("localhost:8000", "begins with http"), ("http://localhost:many", "is no address")]
+)
+def test_address_that_is_none_is_refused(url: str, reason: str) -> None:
+    with pytest.raises(ServerError, match=reason):
+        Client(url)
+
+
+def test_key_that_no_header_can_hold_is_refused() -> None:
+    for key in ("kätzchen", "a key\n"):
+        with pytest.raises(ServerError, match="is ASCII"):
+            Client("http://localhost", api_key=key)
+
+
+def test_who_stops_listening_does_not_wait_for_further_tries(good_answer: bytes) -> None:
+    answers = [(200, dict[str, str](), good_answer), *[refusal("60")] * 3]
+    with scripted(answers) as (address, asked), Client(address) as client:
+        for answer in client.predict_many([picture()] * 4, at_once=1):
+            assert isinstance(answer, PredictionAnswer)
+            break
+        thread = next(it for it in threading.enumerate() if it.name.startswith("client"))
+        thread.join(10)
+        assert not thread.is_alive()
+    assert len(asked) <= 2

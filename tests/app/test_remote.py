@@ -9,8 +9,11 @@ import typer
 from typer.testing import CliRunner, Result
 
 from app import commands
+from app.client import Client
 from app.errors import ResultsError, ServerError
 from app.folder import Job, predict_to_file
+from app.photos import Photo
+from app.remote import classify_on_server
 from model.errors import ConfigError
 from tests.app.conftest import Server, picture, rows
 
@@ -47,6 +50,24 @@ def test_photos_are_printed(server: Server, tmp_path: Path) -> None:
     assert first["label"] in {"bird", "cat", "dog"}
     assert second["error"]["code"] == "undecodable_picture"
     assert third["error"]["code"] == "unreadable_file"
+
+
+def test_photos_that_are_none_are_not_sent_and_keep_their_places(server: Server, tmp_path: Path) -> None:
+    names = ("a.mp4", "b.png", "c.mp4", "d.png", "e.mp4")
+    for name in names:
+        (tmp_path / name).write_bytes(picture() if name.endswith("png") else b"film" * 1000)
+    results = json.loads(predict(tmp_path, "--server", server.address, "--json").stdout)
+    assert [Path(it["photo"]).name for it in results] == list(names)
+    assert [it.get("error", {}).get("code") for it in results] == [
+        "unsupported_picture_format" if name.endswith("mp4") else None for name in names
+    ]
+
+
+def test_answers_of_another_checkpoint_end_the_run(server: Server, tmp_path: Path) -> None:
+    photo = tmp_path / "a.png"
+    photo.write_bytes(picture())
+    with Client(server.address) as client, pytest.raises(ServerError, match="start again with --overwrite"):
+        list(classify_on_server(client, [Photo(str(photo), "a.png")], top_k=1, version="another"))
 
 
 def test_server_that_is_not_there_ends_the_run(tmp_path: Path) -> None:
