@@ -31,7 +31,10 @@ _DROP = """async (data) => {
   performance.clearResourceTimings();
   const started = performance.now();
   document.body.dispatchEvent(new DragEvent("drop", { dataTransfer: transfer, bubbles: true }));
-  while (document.getElementById("answer").hidden) await new Promise((resolve) => setTimeout(resolve));
+  while (document.getElementById("answer").hidden) {
+    if (performance.now() - started > 10_000) throw new Error("no answer within 10 seconds");
+    await new Promise((resolve) => setTimeout(resolve));
+  }
   await new Promise((resolve) => requestAnimationFrame(() => setTimeout(resolve)));
   const ended = performance.now();
   const [request] = performance.getEntriesByType("resource").filter((it) => it.name.includes("/predict"));

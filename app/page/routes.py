@@ -1,5 +1,6 @@
 """The pages, and the form that works without the page's script."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +20,14 @@ from app.uploads import read_uploads
 _SHOWN = 5  # classes of an answer
 _MOST_EXAMPLES = 24
 _EXAMPLE_TYPES = {".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".png": "image/png", ".webp": "image/webp"}
-# Photos are drawn from blob: addresses; nothing comes from, or goes to, any other host.
+# Nothing comes from, or goes to, any other host.
 _POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; "
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 
 router = APIRouter(include_in_schema=False)
 _templates = Environment(loader=PackageLoader("app.page"), autoescape=True, undefined=StrictUndefined)
-_templates.filters["percent"] = percent
 
 
 def add_page(app: FastAPI) -> None:
@@ -41,7 +41,8 @@ def find_examples(folder: Path | None) -> list[Path]:
     """List the photos that the page offers, by name."""
     if folder is None:
         return []
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() in _EXAMPLE_TYPES)[:_MOST_EXAMPLES]
+    files = (path for path in folder.iterdir() if path.suffix.lower() in _EXAMPLE_TYPES and path.is_file())
+    return sorted(files)[:_MOST_EXAMPLES]
 
 
 @router.get("/")
@@ -67,7 +68,7 @@ async def card(service: ServiceDep) -> Response:
 @router.get("/examples/{number}")
 async def example(request: Request, number: int) -> Response:
     examples: list[Path] = request.app.state.examples
-    if not 0 <= number < len(examples):
+    if not 0 <= number < len(examples) or not await asyncio.to_thread(examples[number].is_file):
         raise HTTPException(404)
     return FileResponse(examples[number], media_type=_EXAMPLE_TYPES[examples[number].suffix.lower()])
 
@@ -95,11 +96,21 @@ def put_in_words(prediction: dict[str, Any]) -> str:
     if prediction["verdict"] == "unknown":
         return "This does not look like anything I was taught"
     if prediction["verdict"] == "confident":
-        return f"{prediction['label']}: {percent(prediction['score'])}"
-    best = ", ".join(f"{it['label']} {percent(it['score'])}" for it in prediction["predictions"][:2])
+        return f"{prediction['label']}: {put_score(prediction['score'])}"
+    best = ", ".join(f"{it['label']} {put_score(it['score'])}" for it in prediction["predictions"][:2])
     return f"Not sure: {best}"
+
+
+def put_score(score: float) -> str:
+    """Say a score as the page's script does: none that is not certain looks so."""
+    if 0.999 < score < 1:
+        return "> 99.9 %"
+    return "< 0.1 %" if 0 < score < 0.001 else percent(score)
 
 
 def _page(template: str, **values: Any) -> Response:
     page = _templates.get_template(template).render(values)
     return HTMLResponse(page, headers={"Content-Security-Policy": _POLICY})
+
+
+_templates.filters["score"] = put_score

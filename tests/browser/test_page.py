@@ -318,12 +318,12 @@ def test_form_works_without_a_script(browser: Browser, server: Server, photos: l
 
 
 def test_key_is_asked_for_and_used(browser: Browser, tiny: Path, photos: list[Path]) -> None:
-    server = Server(tiny, "--lanes=1", WHISKER_API_KEY="a secret of the test")
+    server = Server(tiny, "--lanes=1", WHISKER_API_KEY="a-secret-of-the-test")
     try:
         page = browser.new_page(base_url=server.address)
         page.goto("/")
         ask(page, photos[0])
-        page.get_by_label("API key").fill("a secret of the test")
+        page.get_by_label("API key").fill("a-secret-of-the-test")
         assert checked(page) == []
         page.get_by_role("button", name="Use it").click()
         expect(page.locator("#answer")).to_be_visible()

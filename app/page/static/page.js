@@ -132,8 +132,15 @@ async function take(files) {
 
 function remember(visit) {
   visits.push(visit);
-  visits.splice(0, visits.length - MOST_VISITS);
-  listVisits();
+  const item = document.createElement("li");
+  const text = `${visit.name}: ${visit.answer.verdict === "unknown" ? "unknown" : visit.answer.label}`;
+  item.append(button(text, `Show ${text}`, () => show(visit)));
+  $("visits").append(item);
+  if (visits.length > MOST_VISITS) {
+    visits.shift();
+    $("visits").firstChild.remove();
+  }
+  $("history").hidden = false;
 }
 
 function fail(problem, again) {
@@ -145,8 +152,12 @@ function fail(problem, again) {
     if (!key) return;
   }
   if (!(problem instanceof Problem)) console.error(problem);
+  complain(problem instanceof Problem ? problem.message : "Something went wrong in this page. Reload it and try again.");
+}
+
+function complain(sentence) {
   const paragraph = document.createElement("p");
-  paragraph.textContent = problem instanceof Problem ? problem.message : "Something went wrong in this page. Reload it and try again.";
+  paragraph.textContent = sentence;
   $("problem").replaceChildren(paragraph);
   $("problem").hidden = false;
 }
@@ -174,7 +185,9 @@ function explain({ verdict, label }) {
 }
 
 async function show(visit, decoded) {
+  const mine = decoded ? turn : ++turn; // asking for an earlier answer is asking, too
   const photo = decoded ?? (await read(visit.blob)).view;
+  if (mine !== turn) return;
   [shown, view] = [visit, photo];
   const { answer } = visit;
   $("verdict").textContent = sentence(answer);
@@ -228,8 +241,8 @@ async function paint() {
   try {
     map = await visit.maps[label];
   } catch (problem) {
+    if (visit === shown && visit.maps[label]) fail(problem, paint);
     delete visit.maps[label];
-    fail(problem, paint);
     return;
   }
   if (visit !== shown || !view || label !== $("heat-class").value) return;
@@ -351,18 +364,6 @@ function button(text, label, act) {
   return element;
 }
 
-function listVisits() {
-  $("visits").replaceChildren(
-    ...visits.map((visit) => {
-      const item = document.createElement("li");
-      const text = `${visit.name}: ${visit.answer.verdict === "unknown" ? "unknown" : visit.answer.label}`;
-      item.append(button(text, `Show ${text}`, () => show(visit)));
-      return item;
-    }),
-  );
-  $("history").hidden = !visits.length;
-}
-
 // Code to copy
 
 const SNIPPETS = {
@@ -407,7 +408,9 @@ document.ondrop = (event) => {
 document.onpaste = (event) => take(event.clipboardData.files);
 for (const example of document.querySelectorAll(".example")) {
   example.onclick = async () => {
+    const mine = ++turn;
     const blob = await fetch(example.dataset.src).then((response) => response.ok && response.blob(), () => null);
+    if (mine !== turn) return;
     if (blob) take([new File([blob], "example photo", { type: blob.type })]);
     else fail(new Problem("unreachable", "The example cannot be loaded. Check your connection and try again."));
   };
@@ -419,14 +422,15 @@ $("clear").onclick = () => {
   shown = view = null;
   $("answer").hidden = $("many").hidden = $("problem").hidden = true;
   $("rows").replaceChildren();
-  listVisits();
+  $("visits").replaceChildren();
+  $("history").hidden = true;
   say("Forgotten.");
   $("photos").focus();
 };
 $("key-form").onsubmit = (event) => {
   event.preventDefault();
   if (!/^[\x20-\x7e]+$/.test($("key").value)) {
-    fail(new Problem("unauthorized", ""), waiting); // no header can hold it
+    complain("A key is made of letters, digits and signs of ASCII: no other can be sent."); // in a header
     return;
   }
   key = $("key").value;
@@ -441,6 +445,7 @@ for (const tab of document.querySelectorAll("[data-code]")) {
     writeSnippet();
   };
 }
+$("copy").hidden = !navigator.clipboard; // which browsers have for https and this machine alone
 $("copy").onclick = async () => {
   await navigator.clipboard.writeText($("snippet").textContent);
   $("copied").textContent = "Copied.";
