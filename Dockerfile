@@ -32,8 +32,9 @@ ENV PATH=/opt/whisker/bin:$PATH \
     WHISKER_CHECKPOINT=/checkpoint.safetensors
 USER whisker
 EXPOSE 8000
+LABEL com.amazonaws.sagemaker.capabilities.accept-bind-to-port=true
 HEALTHCHECK --interval=10s --timeout=3s --start-period=30s --retries=3 \
-    CMD ["python", "-c", "import os, urllib.request as r; r.urlopen(f\"http://127.0.0.1:{os.environ.get('WHISKER_PORT', 8000)}/readyz\", timeout=2)"]
+    CMD ["python", "-c", "import os, urllib.request as r; r.urlopen(f\"http://127.0.0.1:{next(filter(None, map(os.environ.get, ('WHISKER_PORT', 'AIP_HTTP_PORT', 'SAGEMAKER_BIND_TO_PORT'))), 8000)}/readyz\", timeout=2)"]
 STOPSIGNAL SIGTERM
 # `docker run IMAGE` serves, and so does `docker run IMAGE serve`, which is what SageMaker says.
 ENTRYPOINT ["whisker"]
