@@ -167,9 +167,9 @@ const say = (text) => ($("status").textContent = text);
 // Showing an answer
 
 function percent(score) {
-  if (score > 0.999 && score < 1) return "> 99.9 %";
-  if (score < 0.001 && score > 0) return "< 0.1 %";
-  return `${(100 * score).toFixed(score === 1 || score === 0 ? 0 : 1)} %`;
+  if (score > 0.999 && score < 1) return "> 99.9\u00a0%";
+  if (score < 0.001 && score > 0) return "< 0.1\u00a0%";
+  return `${(100 * score).toFixed(score === 1 || score === 0 ? 0 : 1)}\u00a0%`;
 }
 
 function sentence({ verdict, label, score, predictions }) {
