@@ -97,7 +97,7 @@ def _finish(outcome: Prediction | Exception, found: _Decoded, ask: Ask) -> Docum
     """Write an answer, or what went wrong with it."""
     try:
         return _describe(outcome) if isinstance(outcome, Exception) else _document(outcome, found, ask)
-    except Exception as exc:  # noqa: BLE001 - as above
+    except Exception as exc:  # noqa: BLE001 - a rendering that fails is this picture's alone, too
         return _describe(exc)
 
 

@@ -15,10 +15,10 @@ async def read_upload(request: Request) -> bytes:
 
     Raises an `UploadError`, or `ClientGoneError` if the body ends in a closed connection.
     """
-    media_type = _media_type(request)
-    if media_type.startswith("image/") or media_type == RAW:
+    kind = media_type(request)
+    if kind.startswith("image/") or kind == RAW:
         return await read_body(request)
-    if media_type != FORM:
+    if kind != FORM:
         raise UnsupportedMediaTypeError(
             f"Send the picture as {FORM} in the field `{FIELD}`, or its bytes as the body with the content type "
             f"image/* or {RAW}."
@@ -37,7 +37,7 @@ async def read_body(request: Request) -> bytes:
 
 async def read_uploads(request: Request, *, most: int) -> list[bytes]:
     """Read the pictures of a form that may hold several; raises as `read_upload`."""
-    if _media_type(request) != FORM:
+    if media_type(request) != FORM:
         raise UnsupportedMediaTypeError(f"Send the pictures as {FORM}, each in a field `{FIELD}`.")
     files, _ = await _read_form(request, most=most)
     if not 1 <= len(files) <= most:
@@ -47,7 +47,7 @@ async def read_uploads(request: Request, *, most: int) -> list[bytes]:
 
 async def read_correction(request: Request) -> tuple[bytes, dict[str, str]]:
     """Read a form of one picture and some texts; raises as `read_upload`."""
-    if _media_type(request) != FORM:
+    if media_type(request) != FORM:
         raise UnsupportedMediaTypeError(f"Send the picture as {FORM} in the field `{FIELD}`.")
     files, texts = await _read_form(request, most=1)
     return _only(files), texts
@@ -66,7 +66,8 @@ async def _read_form(request: Request, *, most: int) -> tuple[list[bytes], dict[
         raise _gone() from exc
 
 
-def _media_type(request: Request) -> str:
+def media_type(request: Request) -> str:
+    """Give a request's content type without parameters, in small letters."""
     return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 

@@ -12,7 +12,8 @@ from torch import Tensor, fx, nn
 
 from model.errors import EngineError
 from model.graph import fold
-from model.network import Network, Normalization
+from model.network import Network
+from model.normalization import Normalization
 from model.portable import Program
 from model.quantization import Quantization, Quantized, quantize
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from model.cores import available_cores
-from model.network import LUMA
+from model.normalization import LUMA
 from training.config import Recipe
 
 _LOG_RATIO = math.log(4 / 3)  # crops between 3:4 and 4:3

@@ -32,6 +32,13 @@ def percent(share: float) -> str:
     return f"{100 * share:.1f} %"
 
 
+def put_score(score: float) -> str:
+    """Say a score as the page's script does: none that is not certain looks so."""
+    if 0.999 < score < 1:
+        return "> 99.9 %"
+    return "< 0.1 %" if 0 < score < 0.001 else percent(score)
+
+
 def _taught(classes: Sequence[str], photos: Document) -> str:
     if not photos:
         return f"To tell {len(classes)} classes apart: {', '.join(classes)}."

@@ -12,7 +12,7 @@ from starlette.staticfiles import StaticFiles
 from app.dependencies import ServiceDep, SettingsDep, require_service
 from app.jobs import Outcome
 from app.page.card import describe as describe_card
-from app.page.card import percent
+from app.page.card import put_score
 from app.problems import describe
 from app.settings import Settings
 from app.uploads import read_uploads
@@ -28,6 +28,7 @@ _POLICY = (
 
 router = APIRouter(include_in_schema=False)
 _templates = Environment(loader=PackageLoader("app.page"), autoescape=True, undefined=StrictUndefined)
+_templates.filters["score"] = put_score
 
 
 def add_page(app: FastAPI) -> None:
@@ -101,16 +102,6 @@ def put_in_words(prediction: dict[str, Any]) -> str:
     return f"Not sure: {best}"
 
 
-def put_score(score: float) -> str:
-    """Say a score as the page's script does: none that is not certain looks so."""
-    if 0.999 < score < 1:
-        return "> 99.9 %"
-    return "< 0.1 %" if 0 < score < 0.001 else percent(score)
-
-
 def _page(template: str, **values: Any) -> Response:
     page = _templates.get_template(template).render(values)
     return HTMLResponse(page, headers={"Content-Security-Policy": _POLICY})
-
-
-_templates.filters["score"] = put_score

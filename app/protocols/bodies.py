@@ -19,11 +19,6 @@ _MOST_VALUES = 300_000  # of a JSON document: each takes up to 56 bytes, and all
 _COSTLY = (b",", b"[", b"{", b"\\")  # what there is one of for each value, or for each letter that is not as it seems
 
 
-def media_type(request: Request) -> str:
-    """Give a request's content type without parameters, in small letters."""
-    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
-
-
 def parse_json(body: bytes) -> dict[str, Any]:
     """Read a JSON object; raise `InvalidUploadError` if it is none, or holds more values than are good for us."""
     if sum(body.count(sign) for sign in _COSTLY) > _MOST_VALUES:

@@ -7,9 +7,9 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from app.dependencies import require_service
 from app.errors import InvalidUploadError
-from app.protocols.bodies import JSON, decode_base64, media_type, parse_json, predict_all
+from app.protocols.bodies import JSON, decode_base64, parse_json, predict_all
 from app.protocols.names import require_name
-from app.uploads import read_body
+from app.uploads import media_type, read_body
 
 router = APIRouter(include_in_schema=False)
 

@@ -10,9 +10,9 @@ from starlette.responses import JSONResponse, Response
 from app.dependencies import LastingServiceDep, ServiceDep, require_service
 from app.errors import InvalidUploadError
 from app.predict import predict as predict_picture
-from app.protocols.bodies import JSON, decode_base64, media_type, parse_json, predict_all, require_count
+from app.protocols.bodies import JSON, decode_base64, parse_json, predict_all, require_count
 from app.protocols.names import require_name
-from app.uploads import read_body
+from app.uploads import media_type, read_body
 
 router = APIRouter(include_in_schema=False)
 

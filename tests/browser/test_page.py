@@ -1,4 +1,4 @@
-"""The page in a real browser: every way to ask, every kind of answer, by mouse, by keyboard and for screen readers."""
+"""The page in a real browser: every way to ask and every kind of answer, by mouse and by keyboard."""
 
 import base64
 import json
@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import BrowserContext, Page, expect
 
 from tests.app.conftest import Server, picture
+from tests.browser.asking import ask, checked
 from tests.pictures import draw, encode, exif
 
 pytestmark = pytest.mark.browser
@@ -31,16 +31,8 @@ _PIXELS = """(id) => {
 }"""
 
 
-def ask(page: Page, *files: Path) -> None:
-    page.set_input_files("#photos", files)
-
-
 def give(page: Page, kind: str, data: bytes, name: str = "photo.png", type_: str = "image/png") -> None:
     page.evaluate(_GIVE, [kind, name, type_, base64.b64encode(data).decode()])
-
-
-def checked(page: Page) -> list[Any]:
-    return Axe().run(page).response["violations"]  # type: ignore[no-any-return]
 
 
 def test_chosen_photo_is_answered_with_bars(page: Page, server: Server, photos: list[Path]) -> None:
@@ -270,64 +262,3 @@ def test_code_to_copy_has_the_real_address(page: Page, server: Server) -> None:
     page.get_by_role("button", name="Copy", exact=True).click()
     expect(page.locator("#copied")).to_have_text("Copied.")
     assert "await fetch" in page.evaluate("navigator.clipboard.readText()")
-
-
-def test_page_asks_no_other_host(context: BrowserContext, server: Server, photos: list[Path]) -> None:
-    asked: list[str] = []
-    page = context.new_page()
-    page.on("request", lambda request: asked.append(request.url))
-    page.goto("/")
-    ask(page, photos[0])
-    expect(page.locator("#answer")).to_be_visible()
-    page.goto("/card")
-    strangers = [url for url in asked if not url.startswith((server.address, "blob:"))]
-    assert strangers == []
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [360, 1200])
-def test_no_state_has_a_barrier_or_needs_sideways_scrolling(
-    browser: Browser, server: Server, photos: list[Path], scheme: Any, width: int
-) -> None:
-    context = browser.new_context(
-        base_url=server.address, color_scheme=scheme, viewport={"width": width, "height": 800}, reduced_motion="reduce"
-    )
-    page = context.new_page()
-    for path in ("/", "/card"):
-        page.goto(path)
-        assert checked(page) == []
-        assert page.evaluate("document.documentElement.scrollWidth") <= width
-    page.goto("/")
-    ask(page, photos[0])
-    expect(page.locator("#answer")).to_be_visible()
-    page.get_by_text("Wrong?").click()
-    assert checked(page) == []
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
-    context.close()
-
-
-def test_form_works_without_a_script(browser: Browser, server: Server, photos: list[Path]) -> None:
-    context = browser.new_context(base_url=server.address, java_script_enabled=False)
-    page = context.new_page()
-    page.goto("/")
-    ask(page, photos[0])
-    page.get_by_role("button", name="Ask").click()
-    expect(page.get_by_role("heading", name="The answer")).to_be_visible()
-    expect(page.locator("meter")).to_have_count(3)
-    context.close()
-
-
-def test_key_is_asked_for_and_used(browser: Browser, tiny: Path, photos: list[Path]) -> None:
-    server = Server(tiny, "--lanes=1", WHISKER_API_KEY="a-secret-of-the-test")
-    try:
-        page = browser.new_page(base_url=server.address)
-        page.goto("/")
-        ask(page, photos[0])
-        page.get_by_label("API key").fill("a-secret-of-the-test")
-        assert checked(page) == []
-        page.get_by_role("button", name="Use it").click()
-        expect(page.locator("#answer")).to_be_visible()
-        expect(page.locator("#snippet")).to_contain_text("Bearer KEY")
-        page.close()
-    finally:
-        server.clean_up()

@@ -1,0 +1,15 @@
+"""What all tests in a browser do: ask, and look for barriers."""
+
+from pathlib import Path
+from typing import Any
+
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page
+
+
+def ask(page: Page, *files: Path) -> None:
+    page.set_input_files("#photos", files)
+
+
+def checked(page: Page) -> list[Any]:
+    return Axe().run(page).response["violations"]  # type: ignore[no-any-return]

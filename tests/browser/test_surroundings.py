@@ -1,0 +1,73 @@
+"""The pages in other surroundings: dark, narrow, without a script, behind a key; and what they ask of others."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, expect
+
+from tests.app.conftest import Server
+from tests.browser.asking import ask, checked
+
+pytestmark = pytest.mark.browser
+
+
+def test_page_asks_no_other_host(context: BrowserContext, server: Server, photos: list[Path]) -> None:
+    asked: list[str] = []
+    page = context.new_page()
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto("/")
+    ask(page, photos[0])
+    expect(page.locator("#answer")).to_be_visible()
+    page.goto("/card")
+    strangers = [url for url in asked if not url.startswith((server.address, "blob:"))]
+    assert strangers == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 1200])
+def test_no_state_has_a_barrier_or_needs_sideways_scrolling(
+    browser: Browser, server: Server, photos: list[Path], scheme: Any, width: int
+) -> None:
+    context = browser.new_context(
+        base_url=server.address, color_scheme=scheme, viewport={"width": width, "height": 800}, reduced_motion="reduce"
+    )
+    page = context.new_page()
+    for path in ("/", "/card"):
+        page.goto(path)
+        assert checked(page) == []
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.goto("/")
+    ask(page, photos[0])
+    expect(page.locator("#answer")).to_be_visible()
+    page.get_by_text("Wrong?").click()
+    assert checked(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    context.close()
+
+
+def test_form_works_without_a_script(browser: Browser, server: Server, photos: list[Path]) -> None:
+    context = browser.new_context(base_url=server.address, java_script_enabled=False)
+    page = context.new_page()
+    page.goto("/")
+    ask(page, photos[0])
+    page.get_by_role("button", name="Ask").click()
+    expect(page.get_by_role("heading", name="The answer")).to_be_visible()
+    expect(page.locator("meter")).to_have_count(3)
+    context.close()
+
+
+def test_key_is_asked_for_and_used(browser: Browser, tiny: Path, photos: list[Path]) -> None:
+    server = Server(tiny, "--lanes=1", WHISKER_API_KEY="a-secret-of-the-test")
+    try:
+        page = browser.new_page(base_url=server.address)
+        page.goto("/")
+        ask(page, photos[0])
+        page.get_by_label("API key").fill("a-secret-of-the-test")
+        assert checked(page) == []
+        page.get_by_role("button", name="Use it").click()
+        expect(page.locator("#answer")).to_be_visible()
+        expect(page.locator("#snippet")).to_contain_text("Bearer KEY")
+        page.close()
+    finally:
+        server.clean_up()
