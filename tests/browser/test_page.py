@@ -211,6 +211,17 @@ def test_answer_that_comes_late_does_not_take_the_place_of_a_newer_one(page: Pag
     expect(page.locator("#visits li")).to_have_count(1)
 
 
+def test_looking_at_one_of_many_stops_none_of_the_others(page: Page, photos: list[Path]) -> None:
+    held: list[Any] = []
+    page.route("**/predict?*", lambda route: held.append(route) if len(held) < 1 else route.continue_())
+    ask(page, *photos)
+    page.locator("#rows button").first.click()
+    expect(page.locator("#answer")).to_be_visible()
+    held[0].continue_()
+    expect(page.locator("#rows button")).to_have_count(3)
+    expect(page.locator("#csv")).to_be_enabled()
+
+
 def test_keyboard_alone_is_enough(page: Page, photos: list[Path]) -> None:
     for _ in range(20):
         page.keyboard.press("Tab")

@@ -21,12 +21,12 @@ const ADVICE = {
 };
 
 const $ = (id) => document.getElementById(id);
-const visits = []; // this visit's answers, newest last
 let key = "";
 let shown = null; // the answer on screen
 let view = null; // and its photo: one alone is kept decoded, which takes megabytes
 let waiting = null; // what to do once there is a key
 let turn = 0; // what was asked last: answers to what came before are no longer wanted
+let look = 0; // what was looked at last: it ends no asking
 
 document.documentElement.classList.add("scripted");
 
@@ -111,6 +111,7 @@ async function take(files) {
   files = [...files];
   if (!files.length) return;
   const mine = ++turn;
+  look++;
   const isWanted = () => mine === turn;
   const wait = (seconds) => isWanted() && say(`Busy; trying again in ${seconds} s …`);
   $("problem").hidden = $("answer").hidden = $("many").hidden = true;
@@ -131,15 +132,11 @@ async function take(files) {
 }
 
 function remember(visit) {
-  visits.push(visit);
   const item = document.createElement("li");
   const text = `${visit.name}: ${visit.answer.verdict === "unknown" ? "unknown" : visit.answer.label}`;
   item.append(button(text, `Show ${text}`, () => show(visit)));
   $("visits").append(item);
-  if (visits.length > MOST_VISITS) {
-    visits.shift();
-    $("visits").firstChild.remove();
-  }
+  if ($("visits").childElementCount > MOST_VISITS) $("visits").firstElementChild.remove();
   $("history").hidden = false;
 }
 
@@ -185,9 +182,9 @@ function explain({ verdict, label }) {
 }
 
 async function show(visit, decoded) {
-  const mine = decoded ? turn : ++turn; // asking for an earlier answer is asking, too
+  const mine = ++look;
   const photo = decoded ?? (await read(visit.blob)).view;
-  if (mine !== turn) return;
+  if (mine !== look) return;
   [shown, view] = [visit, photo];
   const { answer } = visit;
   $("verdict").textContent = sentence(answer);
@@ -418,7 +415,7 @@ for (const example of document.querySelectorAll(".example")) {
 $("opacity").oninput = $("heat-class").onchange = $("as-seen").onchange = () => paint();
 $("clear").onclick = () => {
   turn++;
-  visits.length = 0;
+  look++;
   shown = view = null;
   $("answer").hidden = $("many").hidden = $("problem").hidden = true;
   $("rows").replaceChildren();
