@@ -14,7 +14,8 @@ RUN /opt/whisker/bin/pip install --quiet --no-deps --constraint constraints.txt 
         ${WHISKER_TORCH:+--index-url https://download.pytorch.org/whl/${WHISKER_TORCH}} torch \
     && rm -rf /opt/whisker/lib/python3*/site-packages/torch/include \
               /opt/whisker/lib/python3*/site-packages/torch/test
-COPY pyproject.toml README.md whisker.py ./
+COPY pyproject.toml README.md ./
+COPY whisker whisker
 COPY app app
 COPY model model
 COPY training training

@@ -1,6 +1,6 @@
 """A client for the service: `Client(url).predict(photo)`, and the same for asyncio.
 
-    from app.client import Client
+    from whisker.app.client import Client
 
     with Client("http://localhost:8000") as client:
         print(client.predict("photo.jpg").label)
@@ -25,8 +25,8 @@ import httpx
 from PIL import Image
 from pydantic import ValidationError
 
-from app.errors import ServerError
-from app.schemas import ModelCard, PredictionAnswer, Problem
+from whisker.app.errors import ServerError
+from whisker.app.schemas import ModelCard, PredictionAnswer, Problem
 
 Picture = str | Path | bytes | Image.Image
 

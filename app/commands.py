@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.errors import ResultsError
-from app.folder import Job, predict_to_file
-from app.photos import find_photos
-from app.results import Failure, Result, to_json
-from app.settings import Settings, flag, load_settings, variable
-from model.errors import ConfigError
+from whisker.app.batch.job import Job, predict_to_file
+from whisker.app.batch.photos import find_photos
+from whisker.app.batch.results import Failure, Result, to_json
+from whisker.app.errors import ResultsError
+from whisker.app.settings import Settings, flag, load_settings, variable
+from whisker.model.errors import ConfigError
 
 if TYPE_CHECKING:
-    from model.classifier import Classifier
+    from whisker.model.classifier import Classifier
 
 _DRAWN_SIDE = 1_200  # pixels of the longer side of what --explain draws, at most
 
@@ -28,7 +28,7 @@ def serve(**flags: str | None) -> None:
     Every option can also be given as an environment variable; the option wins.
     """
     settings = load_settings(**flags)
-    from app.server import run  # noqa: PLC0415 - other commands need no metrics and no sockets
+    from whisker.app.server.run import run  # noqa: PLC0415 - other commands need no metrics and no sockets
 
     run(settings)
 
@@ -122,7 +122,7 @@ def _write(job: Job) -> None:
 
 
 def _ask(server: str, photos: Sequence[Path], settings: Settings, *, top_k: int, as_json: bool) -> None:
-    from app.remote import classify_on_server, connect  # noqa: PLC0415 - an HTTP client takes a while to import
+    from whisker.app.batch.remote import classify_on_server, connect  # noqa: PLC0415 - an HTTP client takes a while to import
 
     with connect(server, settings) as client:
         batches = ([result] for result in classify_on_server(client, find_photos(photos), top_k=top_k))
@@ -130,7 +130,7 @@ def _ask(server: str, photos: Sequence[Path], settings: Settings, *, top_k: int,
 
 
 def _classify(photos: Sequence[Path], settings: Settings, *, top_k: int, as_json: bool, explain: Path | None) -> None:
-    from app.classification import classify, load_classifier  # noqa: PLC0415 - PyTorch takes seconds to import
+    from whisker.app.batch.local import classify, load_classifier  # noqa: PLC0415 - PyTorch takes seconds to import
 
     classifier = load_classifier(settings)
     _print(photos, classify(classifier, find_photos(photos), settings), top_k=top_k, as_json=as_json)
@@ -158,8 +158,8 @@ def _print(photos: Sequence[Path], batches: Iterable[list[Result]], *, top_k: in
 
 def _draw(classifier: "Classifier", photo: Path, out: Path, *, max_pixels: int) -> None:
     """Write a photo with the heat map for its best class, as a PNG."""
-    from model.explain import TOP, overlay  # noqa: PLC0415 - NumPy and Pillow
-    from model.photo import read_photo  # noqa: PLC0415
+    from whisker.model.answers.heat_map import TOP, overlay  # noqa: PLC0415 - NumPy and Pillow
+    from whisker.model.photo_files import read_photo  # noqa: PLC0415
 
     data = read_photo(photo)
     view = classifier.preprocessing.view(data, longest=_DRAWN_SIDE, max_pixels=max_pixels)

@@ -1,4 +1,4 @@
-"""What the service and `whisker predict` raise on purpose, beside `model.errors`.
+"""What the service and `whisker predict` raise on purpose, beside `whisker.model.errors`.
 
     WhiskerError
     ├── WorkerError                      a worker ended in a way that the others cannot make up for
@@ -24,10 +24,10 @@
         └── InferenceFailedError         the network could not answer for this picture
 
 Each message is one sentence, a `ServiceError`'s for the client. Which status and code it becomes is decided in
-`app.problems` alone.
+`whisker.app.web.problems` alone.
 """
 
-from model.errors import WhiskerError
+from whisker.model.errors import WhiskerError
 
 
 class WorkerError(WhiskerError):

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Protocol, TextIO
 
-from app.request_id import current_request_id
+from whisker.app.web.request_id import current_request_id
 
 _STANDARD = {*vars(logging.makeLogRecord({})), "message", "asctime", "color_message"}  # the last is uvicorn's
 

@@ -9,23 +9,23 @@ from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
-from app.access import AccessMiddleware
-from app.admission import Admission
-from app.corrections import router as corrections_router
-from app.corrections_folder import CorrectionsFolder
-from app.docs import add_docs, ask_for_key
-from app.limits import AdmissionMiddleware, BodyLimitMiddleware
-from app.metrics import Metrics
-from app.page.routes import add_page
-from app.predict import router as predict_router
-from app.problems import ProblemMiddleware, answer_problem
-from app.protocols import add_protocols
-from app.protocols.kserve import vertex_health
-from app.request_id import RequestIdMiddleware
-from app.routes import router
-from app.security import ApiKeyMiddleware, CrossSiteMiddleware, SecurityHeadersMiddleware
-from app.service import running_service
-from app.settings import Settings, load_settings
+from whisker.app.inference.service import running_service
+from whisker.app.metrics import Metrics
+from whisker.app.page.routes import add_page
+from whisker.app.protocols import add_protocols
+from whisker.app.protocols.kserve import vertex_health
+from whisker.app.routes.corrections import router as corrections_router
+from whisker.app.routes.corrections_store import CorrectionsFolder
+from whisker.app.routes.docs import add_docs, ask_for_key
+from whisker.app.routes.operations import router
+from whisker.app.routes.predict import router as predict_router
+from whisker.app.settings import Settings, load_settings
+from whisker.app.uploads.body_limits import BodyLimitMiddleware
+from whisker.app.uploads.slots import Admission, AdmissionMiddleware
+from whisker.app.web.access_log import AccessMiddleware
+from whisker.app.web.problems import ProblemMiddleware, answer_problem
+from whisker.app.web.request_id import RequestIdMiddleware
+from whisker.app.web.security import ApiKeyMiddleware, CrossSiteMiddleware, SecurityHeadersMiddleware
 
 API_VERSION = "1"  # of the HTTP interface: it changes when a client would have to
 _DESCRIPTION = "Say what pictures show, with calibrated scores. Errors are RFC 9457 problems with stable codes."

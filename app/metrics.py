@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Plat
 from prometheus_client import generate_latest as render
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
-from model.errors import ConfigError
+from whisker.model.errors import ConfigError
 
 _DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"
 _REQUEST_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from model.answers import Verdict
+from whisker.model.answers.decision_rule import Verdict
 
 Score = Annotated[float, Field(ge=0, le=1, description="Calibrated probability of the class.", examples=[0.9871])]
 Milliseconds = Annotated[float, Field(ge=0, examples=[1.1])]

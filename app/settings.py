@@ -14,8 +14,8 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, Validati
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from model import BUNDLED_CHECKPOINT
-from model.errors import ConfigError
+from whisker.model import BUNDLED_CHECKPOINT
+from whisker.model.errors import ConfigError
 
 Engine = Literal["auto", "cuda-graphs", "openvino-int8", "openvino", "torch-bf16", "torch-folded", "torch"]
 

@@ -14,13 +14,13 @@ import torch
 import typer
 from numpy.typing import NDArray
 
-from model import Classifier
-from model.device import use_available_cores
-from model.errors import WhiskerError
-from training.data import find_photos
-from training.evaluation import run_folder
-from training.metrics import wilson_interval
-from training.progress import Progress
+from whisker.model import Classifier
+from whisker.model.engines.device import use_available_cores
+from whisker.model.errors import WhiskerError
+from whisker.training.calibration.evaluation import run_folder
+from whisker.training.calibration.metrics import wilson_interval
+from whisker.training.data.folder import find_photos
+from whisker.training.progress import Progress
 
 TARGET, GOAL = 0.1, 0.05  # points of accuracy that the engines may be apart
 

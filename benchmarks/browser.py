@@ -17,8 +17,8 @@ from playwright.sync_api import Page, sync_playwright
 from benchmarks.photos import enlarge, read_photos
 from benchmarks.process import running
 from benchmarks.servers import WHISKER
-from model import BUNDLED_CHECKPOINT
-from model.errors import ConfigError, WhiskerError
+from whisker.model import BUNDLED_CHECKPOINT
+from whisker.model.errors import ConfigError, WhiskerError
 
 ADDED_MS, LARGE_MS = 150, 1_000  # targets: beside the request, and in all for 12 megapixels
 _DROPS = 20

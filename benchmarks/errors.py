@@ -1,6 +1,6 @@
 """What only benchmarks can raise."""
 
-from model.errors import WhiskerError
+from whisker.model.errors import WhiskerError
 
 
 class BenchmarkError(WhiskerError):

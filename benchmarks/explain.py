@@ -13,12 +13,12 @@ import typer
 from numpy.typing import NDArray
 
 from benchmarks.photos import read_photos
-from model import BUNDLED_CHECKPOINT, Classifier
-from model.device import use_available_cores
-from model.errors import WhiskerError
-from model.explain import TOP
-from model.predictor import Predictor
-from training.metrics import wilson_interval
+from whisker.model import BUNDLED_CHECKPOINT, Classifier
+from whisker.model.answers.heat_map import TOP
+from whisker.model.engines.device import use_available_cores
+from whisker.model.errors import WhiskerError
+from whisker.model.predictor import Predictor
+from whisker.training.calibration.metrics import wilson_interval
 
 TARGET = 0.9  # of the photos
 _QUARTER = 0.25

@@ -11,9 +11,9 @@ from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 from benchmarks.errors import BenchmarkError
-from model import Classifier
-from model.cores import available_cores
-from model.device import use_available_cores
+from whisker.model import Classifier
+from whisker.model.cores import available_cores
+from whisker.model.engines.device import use_available_cores
 
 _BATCH = 8
 _LOAD_SECONDS = 120.0

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import psutil
 
-from model.cores import available_cores
+from whisker.model.cores import available_cores
 
 _FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "avx_vnni", "amx_tile", "amx_int8", "amx_bf16")
 _ARM_FLAGS = ("asimd", "asimddp", "bf16", "i8mm", "sve")

@@ -59,7 +59,7 @@ def _plots(results: Results) -> dict[str, Markup]:
     for server in servers:
         if server.memory:
             drawn["memory"] = draw_memory(server.memory)
-    return {name: Markup(svg) for name, svg in drawn.items()}  # noqa: S704 - `training.svg` has escaped it
+    return {name: Markup(svg) for name, svg in drawn.items()}  # noqa: S704 - `whisker.training.report.svg` has escaped it
 
 
 def _figure(value: float) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from model.errors import ConfigError
+from whisker.model.errors import ConfigError
 
 MOST_PHOTOS = 64
 LARGE_SIZE = (4000, 3000)  # pixels: 12 megapixels

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from benchmarks.results import Memory, Point, ServerResult
-from training.svg import FIRST, INK, MUTED, SECOND, SMALL, drawing
+from whisker.training.report.svg import FIRST, INK, MUTED, SECOND, SMALL, drawing
 
 _MARKERS = "osD^vPX"  # peers share a colour, and differ by their markers
 _WIDE = 8.2  # inches

@@ -23,8 +23,8 @@ from benchmarks.page import write_page
 from benchmarks.photos import enlarge, read_photos
 from benchmarks.results import Results, summarise
 from benchmarks.servers import PEERS, WHISKER
-from model import BUNDLED_CHECKPOINT, load_checkpoint
-from model.errors import ConfigError, WhiskerError
+from whisker.model import BUNDLED_CHECKPOINT, load_checkpoint
+from whisker.model.errors import ConfigError, WhiskerError
 
 _LARGE_PHOTOS = 8
 _RESULTS = Path(__file__).parent / "results"

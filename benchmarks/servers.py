@@ -5,7 +5,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from model.cores import available_cores
+from whisker.model.cores import available_cores
 
 ROOT = Path(__file__).parents[1]
 _CORES, _PORT = "{cores}", "{port}"  # stand-ins in a command

@@ -17,13 +17,15 @@ import torch
 import typer
 from torch import nn
 
-from model import NetworkConfig, Preprocessing
-from model.device import use_available_cores
-from model.errors import ConfigError, WhiskerError
-from training.config import PRESETS, Recipe, Stage, TrainingConfig, cache_size, training_size
-from training.data import decode_photos, find_photos
-from training.loop import Side, Trainer
-from training.progress import Progress
+from whisker.model import NetworkConfig, Preprocessing
+from whisker.model.engines.device import use_available_cores
+from whisker.model.errors import ConfigError, WhiskerError
+from whisker.training.config import PRESETS, Recipe, Stage, TrainingConfig, cache_size, training_size
+from whisker.training.data.cache import decode_photos
+from whisker.training.data.dataset import Side
+from whisker.training.data.folder import find_photos
+from whisker.training.fit.loop import Trainer
+from whisker.training.progress import Progress
 
 TARGET, GOAL = 10.0, 7.0  # percent of a step outside the network
 _SKIPPED = 3  # steps of each size that pay for set-up

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from model.answers import ClassScore, Prediction
-    from model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-    from model.classifier import Classifier, with_golden_answers
-    from model.network import NetworkConfig, build_network
-    from model.preprocessing import Picture, Preprocessing
+    from whisker.model.answers.decision_rule import ClassScore, Prediction
+    from whisker.model.checkpoint.contents import Checkpoint
+    from whisker.model.checkpoint.file import load_checkpoint, save_checkpoint
+    from whisker.model.classifier import Classifier, with_golden_answers
+    from whisker.model.network import NetworkConfig, build_network
+    from whisker.model.preprocessing import Picture, Preprocessing
 
 BUNDLED_CHECKPOINT = Path(__file__).parent / "checkpoints" / "cats-dogs.safetensors"
 
@@ -31,9 +32,10 @@ __all__ = [
     "with_golden_answers",
 ]
 
-_HOMES = {
-    "answers": ("ClassScore", "Prediction"),
-    "checkpoint": ("Checkpoint", "load_checkpoint", "save_checkpoint"),
+_MODULES = {
+    "answers.decision_rule": ("ClassScore", "Prediction"),
+    "checkpoint.contents": ("Checkpoint",),
+    "checkpoint.file": ("load_checkpoint", "save_checkpoint"),
     "classifier": ("Classifier", "with_golden_answers"),
     "network": ("NetworkConfig", "build_network"),
     "preprocessing": ("Picture", "Preprocessing"),
@@ -41,7 +43,7 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> object:
-    for home, names in _HOMES.items():
+    for module, names in _MODULES.items():
         if name in names:
-            return getattr(importlib.import_module(f"model.{home}"), name)
+            return getattr(importlib.import_module(f"whisker.model.{module}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -10,16 +10,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from model.answers import Judge
-from model.checkpoint import Checkpoint, Golden, load_checkpoint
-from model.device import resolve_device
-from model.engine_choice import AUTO, PLAIN, choose_engine
-from model.errors import CheckpointError, PictureError
-from model.golden import TOLERANCE, check_golden_answers, golden_pictures
-from model.network import build_network
-from model.portable import Portable
-from model.predictor import Predictor
-from model.torch_engine import TorchEngine
+from whisker.model.answers.decision_rule import Judge
+from whisker.model.checkpoint.contents import Checkpoint, Golden
+from whisker.model.checkpoint.file import load_checkpoint
+from whisker.model.checkpoint.golden import TOLERANCE, check_golden_answers, golden_pictures
+from whisker.model.engines.choice import AUTO, PLAIN, choose_engine
+from whisker.model.engines.device import resolve_device
+from whisker.model.engines.torch_engine import TorchEngine
+from whisker.model.errors import CheckpointError, PictureError
+from whisker.model.exported import Portable
+from whisker.model.network import build_network
+from whisker.model.predictor import Predictor
 
 
 class Classifier(Predictor):

@@ -12,7 +12,7 @@
     │   ├── PictureTooLargeError       more pixels, or a longer side, than allowed
     │   │   └── HeavyPictureError      takes more memory than it may beside others
     │   └── UndecodablePictureError    a known format that does not decode
-    └── training.errors                what only training can raise
+    └── whisker.training.errors                what only training can raise
 
 Each message is one sentence for the person who has to act on it. It never names a file of an upload's
 server, and never holds a traceback.

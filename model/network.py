@@ -15,13 +15,13 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from model.errors import ConfigError
-from model.normalization import Normalization
+from whisker.model.errors import ConfigError
 
 Family = Literal["mlp", "cnn", "resnet"]
 Activation = Literal["relu", "sigmoid"]
 Variant = Literal["d", "original"]
 
+LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601: how much red, green and blue each add to a grey value
 STAGES = 4  # each halves the resolution and doubles the channels, as in ResNet (He et al. 2015)
 _ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "sigmoid": nn.Sigmoid}
 
@@ -97,6 +97,28 @@ def count_multiply_adds(config: NetworkConfig, classes: int) -> int:
     with torch.device("meta"), FlopCounterMode(display=False) as counter:
         build_network(config, classes).eval()(torch.empty(1, 3, config.size, config.size))
     return int(counter.get_total_flops() // 2)
+
+
+class Normalization(nn.Module):
+    """Turn RGB in 0..1 into the channels the network sees, with the training set's mean 0 and deviation 1."""
+
+    mean: Tensor
+    std: Tensor
+    luma: Tensor
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.channels = channels
+        self.register_buffer("mean", torch.full((channels,), 0.5))
+        self.register_buffer("std", torch.full((channels,), 0.25))
+        self.register_buffer("luma", torch.tensor(LUMA).view(1, 3, 1, 1), persistent=False)
+
+    def select(self, x: Tensor) -> Tensor:
+        """`[N, 3, H, W]` -> `[N, channels, H, W]`: RGB as it is, or its luma."""
+        return x if self.channels == 3 else (x * self.luma).sum(1, keepdim=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (self.select(x) - self.mean.view(1, -1, 1, 1)) / self.std.view(1, -1, 1, 1)
 
 
 class Network(nn.Module, ABC):

@@ -6,11 +6,11 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from model.answers import HeatMap, Judge, Prediction, Scores, Verdict
-from model.engine import Engine
-from model.errors import NoHeatMapError
-from model.explain import NOTHING, TOP, class_activation_map
-from model.preprocessing import Preprocessing
+from whisker.model.answers.decision_rule import HeatMap, Judge, Prediction, Scores, Verdict
+from whisker.model.answers.heat_map import NOTHING, TOP, class_activation_map
+from whisker.model.engines.base import Engine
+from whisker.model.errors import NoHeatMapError
+from whisker.model.preprocessing import Preprocessing
 
 
 class Predictor:

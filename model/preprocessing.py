@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
-from model.errors import (
+from whisker.model.errors import (
     ConfigError,
     HeavyPictureError,
     PictureTooLargeError,

@@ -7,11 +7,11 @@ import pytest
 import torch
 from rich.console import Console
 
-from model import Checkpoint, Classifier, NetworkConfig, Preprocessing, build_network, with_golden_answers
 from tests.pictures import CLASSES, write_folder
-from training.config import TrainingConfig, recipe_for
-from training.pipeline import Training, run_training
-from training.progress import Progress
+from whisker.model import Checkpoint, Classifier, NetworkConfig, Preprocessing, build_network, with_golden_answers
+from whisker.training.config import TrainingConfig, recipe_for
+from whisker.training.pipeline import Training, run_training
+from whisker.training.progress import Progress
 
 TINY = NetworkConfig(width=4, depth=1, size=32)
 

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from typer.main import get_command
 
-import whisker
-from model import BUNDLED_CHECKPOINT, load_checkpoint
+from whisker.cli import EXAMPLES as COMMAND_EXAMPLES
+from whisker.cli import cli
+from whisker.model import BUNDLED_CHECKPOINT, load_checkpoint
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -22,17 +23,17 @@ def commands(text: str) -> list[list[str]]:
 
 
 ALL_COMMANDS = [(page.name, words) for page in PAGES for words in commands(page.read_text())]
-EXAMPLES = [("--help", words) for examples in whisker.EXAMPLES.values() for words in commands("\n".join(examples))]
+EXAMPLES = [("--help", words) for examples in COMMAND_EXAMPLES.values() for words in commands("\n".join(examples))]
 
 
 def test_every_command_is_shown_in_a_page() -> None:
     assert {"train", "evaluate", "predict", "serve"} <= {words[1] for words in commands(README)}
-    assert {words[1] for _, words in ALL_COMMANDS} == set(get_command(whisker.cli).commands)  # type: ignore[attr-defined]
+    assert {words[1] for _, words in ALL_COMMANDS} == set(get_command(cli).commands)  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(("page", "words"), ALL_COMMANDS + EXAMPLES, ids=lambda value: str(value)[:60])
 def test_every_command_in_a_page_exists_with_its_options(page: str, words: list[str]) -> None:
-    subcommands = get_command(whisker.cli).commands  # type: ignore[attr-defined]
+    subcommands = get_command(cli).commands  # type: ignore[attr-defined]
     assert words[1] in subcommands, page
     options = {option for parameter in subcommands[words[1]].params for option in parameter.opts} | {"--help"}
     assert {word.partition("=")[0] for word in words if word.startswith("--")} <= options, page
@@ -40,7 +41,7 @@ def test_every_command_in_a_page_exists_with_its_options(page: str, words: list[
 
 def test_options_of_train_are_documented() -> None:
     page = (ROOT / "docs" / "training.md").read_text()
-    train = get_command(whisker.cli).commands["train"]  # type: ignore[attr-defined]
+    train = get_command(cli).commands["train"]  # type: ignore[attr-defined]
     options = {option for parameter in train.params for option in parameter.opts if option.startswith("--")}
     assert {option for option in options if f"`{option}" not in page} == set()
 

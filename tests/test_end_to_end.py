@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from app.main import create_app
-from app.settings import Settings
-from model import Classifier
 from tests.pictures import draw, encode, exif
-from training.pipeline import Training
+from whisker.app.main import create_app
+from whisker.app.settings import Settings
+from whisker.model import Classifier
+from whisker.training.pipeline import Training
 
 LARGE = (400, 300)  # so large that a JPEG of it is decoded at a reduced scale
 

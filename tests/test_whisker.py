@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from typer.main import get_command
 
-import whisker
-from model import BUNDLED_CHECKPOINT, Classifier
 from tests.pictures import draw, write_folder
-from training.pipeline import Training
+from whisker.cli import cli, main
+from whisker.model import BUNDLED_CHECKPOINT, Classifier
+from whisker.training.pipeline import Training
 
 ROOT = Path(__file__).parents[1]
 COMMANDS = ("train", "calibrate", "evaluate", "doctor", "report", "predict", "serve")
@@ -25,7 +25,7 @@ def run(
     """Run the command line in this process; return its exit code or sentence, stdout and stderr."""
     monkeypatch.setattr(sys, "argv", ["whisker", *map(str, words)])
     with pytest.raises(SystemExit) as ended:
-        whisker.main()
+        main()
     out, err = capsys.readouterr()
     return ended.value.code, out, err
 
@@ -47,13 +47,13 @@ def test_help_ends_with_examples(
 
 def test_no_help_is_taken_for_markup() -> None:
     """Rich swallows what is in brackets and begins with a small letter."""
-    for command in get_command(whisker.cli).commands.values():  # type: ignore[attr-defined]
+    for command in get_command(cli).commands.values():  # type: ignore[attr-defined]
         for parameter in command.params:
             assert not re.search(r"\[[a-z/#@]", getattr(parameter, "help", None) or "")
 
 
 def test_help_waits_for_nothing_slow() -> None:
-    script = "import whisker, sys; print(*sys.modules)"
+    script = "import whisker.cli, sys; print(*sys.modules)"
     ended = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)  # noqa: S603
     assert not {"torch", "numpy", "PIL", "fastapi", "uvicorn"} & set(ended.stdout.split())
 

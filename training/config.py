@@ -4,8 +4,8 @@ import math
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from model.errors import ConfigError
-from model.network import NetworkConfig
+from whisker.model.errors import ConfigError
+from whisker.model.network import NetworkConfig
 
 Dtype = Literal["auto", "float32", "bfloat16"]
 

@@ -1,4 +1,4 @@
-"""What only training can raise; the root of the tree is in `model.errors`.
+"""What only training can raise; the root of the tree is in `whisker.model.errors`.
 
 WhiskerError
 ├── DatasetError                 the folder of photos cannot be used
@@ -6,7 +6,7 @@ WhiskerError
 └── TrainingInterruptedError     stopped by the user, saved, ready to be resumed
 """
 
-from model.errors import WhiskerError
+from whisker.model.errors import WhiskerError
 
 
 class DatasetError(WhiskerError):

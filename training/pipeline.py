@@ -10,21 +10,21 @@ from typing import Any
 
 import torch
 
-from model import Checkpoint, Preprocessing
-from model.device import resolve_device, use_available_cores
-from model.errors import ConfigError
-from training.config import PRESETS, TrainingConfig
-from training.dataset import Dataset, prepare_dataset
-from training.distributed import ALONE, World
-from training.errors import TrainingError, TrainingInterruptedError
-from training.finishing import Promises, finish
-from training.loop import Fit, Trainer
-from training.metrics import Evaluation
-from training.outliers import Outliers, read_outliers
-from training.pretrained import read_pretrained
-from training.progress import Progress
-from training.publishing import publish
-from training.state import saved_run
+from whisker.model import Checkpoint, Preprocessing
+from whisker.model.engines.device import resolve_device, use_available_cores
+from whisker.model.errors import ConfigError
+from whisker.training.calibration.calibrate import Promises, finish
+from whisker.training.calibration.metrics import Evaluation
+from whisker.training.config import PRESETS, TrainingConfig
+from whisker.training.data.dataset import Dataset, prepare_dataset
+from whisker.training.data.outliers import Outliers, read_outliers
+from whisker.training.errors import TrainingError, TrainingInterruptedError
+from whisker.training.fit.distributed import ALONE, World
+from whisker.training.fit.loop import Fit, Trainer
+from whisker.training.fit.pretrained import read_pretrained
+from whisker.training.fit.state import saved_run
+from whisker.training.progress import Progress
+from whisker.training.report.publish import publish
 
 _LIBRARIES = ("torch", "pillow", "numpy", "safetensors")
 _NAMED_CLASSES = 10  # on the screen

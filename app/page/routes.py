@@ -9,13 +9,13 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.responses import FileResponse, HTMLResponse, Response
 from starlette.staticfiles import StaticFiles
 
-from app.dependencies import ServiceDep, SettingsDep, require_service
-from app.jobs import Outcome
-from app.page.card import describe as describe_card
-from app.page.card import put_score
-from app.problems import describe
-from app.settings import Settings
-from app.uploads import read_uploads
+from whisker.app.inference.requests import Outcome
+from whisker.app.page.card import describe as describe_card
+from whisker.app.page.card import put_score
+from whisker.app.routes.dependencies import ServiceDep, SettingsDep, require_service
+from whisker.app.settings import Settings
+from whisker.app.uploads.reader import read_uploads
+from whisker.app.web.problems import describe
 
 _SHOWN = 5  # classes of an answer
 _MOST_EXAMPLES = 24
@@ -27,7 +27,7 @@ _POLICY = (
 )
 
 router = APIRouter(include_in_schema=False)
-_templates = Environment(loader=PackageLoader("app.page"), autoescape=True, undefined=StrictUndefined)
+_templates = Environment(loader=PackageLoader("whisker.app.page"), autoescape=True, undefined=StrictUndefined)
 _templates.filters["score"] = put_score
 
 

@@ -2,8 +2,8 @@
 
 from fastapi import FastAPI
 
-from app.protocols import huggingface, kserve, oip, sagemaker
-from app.settings import Settings, chosen_protocols
+from whisker.app.protocols import huggingface, kserve, oip, sagemaker
+from whisker.app.settings import Settings, chosen_protocols
 
 
 def add_protocols(app: FastAPI, settings: Settings) -> None:

@@ -6,12 +6,13 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from starlette.requests import Request
+from fastapi import HTTPException, Request
 
-from app.errors import InvalidUploadError
-from app.jobs import Outcome
-from app.lane_answers import Ask
-from app.service import Service
+from whisker.app.errors import InvalidUploadError
+from whisker.app.inference.batch_handler import Ask
+from whisker.app.inference.requests import Outcome
+from whisker.app.inference.service import Service
+from whisker.app.routes.dependencies import require_service
 
 JSON = "application/json"
 _DATA_URL, _DATA_URL_LETTERS = ";base64,", 100  # where a data: address goes over to its content, and within how many
@@ -59,3 +60,11 @@ async def predict_all(service: Service, request: Request, pictures: Sequence[byt
         if isinstance(outcome, Exception):
             raise outcome
     return [outcome for outcome in outcomes if isinstance(outcome, Outcome)]
+
+
+def require_name(request: Request, name: str) -> Service:
+    """Give the service if it serves a model of that name; raise `NotReadyError`, or an `HTTPException` of 404."""
+    service = require_service(request.app)
+    if name != service.card["name"]:
+        raise HTTPException(404)
+    return service

@@ -5,11 +5,10 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Request
 from pydantic import Field, TypeAdapter, ValidationError
 
-from app.dependencies import require_service
-from app.errors import InvalidUploadError
-from app.protocols.bodies import JSON, decode_base64, parse_json, predict_all
-from app.protocols.names import require_name
-from app.uploads import media_type, read_body
+from whisker.app.errors import InvalidUploadError
+from whisker.app.protocols.bodies import JSON, decode_base64, parse_json, predict_all, require_name
+from whisker.app.routes.dependencies import require_service
+from whisker.app.uploads.reader import media_type, read_body
 
 router = APIRouter(include_in_schema=False)
 

@@ -7,12 +7,11 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
-from app.dependencies import LastingServiceDep, ServiceDep, require_service
-from app.errors import InvalidUploadError
-from app.predict import predict as predict_picture
-from app.protocols.bodies import JSON, decode_base64, parse_json, predict_all, require_count
-from app.protocols.names import require_name
-from app.uploads import media_type, read_body
+from whisker.app.errors import InvalidUploadError
+from whisker.app.protocols.bodies import JSON, decode_base64, parse_json, predict_all, require_count, require_name
+from whisker.app.routes.dependencies import LastingServiceDep, ServiceDep, require_service
+from whisker.app.routes.predict import predict as predict_picture
+from whisker.app.uploads.reader import media_type, read_body
 
 router = APIRouter(include_in_schema=False)
 

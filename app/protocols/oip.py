@@ -13,14 +13,13 @@ import numpy as np
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
-from app.dependencies import LastingServiceDep, require_service
-from app.errors import InvalidUploadError
-from app.jobs import Outcome
-from app.protocols.bodies import parse_json, predict_all, require_count
-from app.protocols.names import require_name
-from app.protocols.tensors import DATATYPES, Tensor, to_bytes_elements
-from app.service import Service
-from app.uploads import read_body
+from whisker.app.errors import InvalidUploadError
+from whisker.app.inference.requests import Outcome
+from whisker.app.inference.service import Service
+from whisker.app.protocols.bodies import parse_json, predict_all, require_count, require_name
+from whisker.app.protocols.tensors import DATATYPES, Tensor, to_bytes_elements
+from whisker.app.routes.dependencies import LastingServiceDep, require_service
+from whisker.app.uploads.reader import read_body
 
 router = APIRouter(include_in_schema=False, prefix="/v2")
 

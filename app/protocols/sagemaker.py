@@ -3,8 +3,8 @@
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from app.dependencies import LastingServiceDep
-from app.protocols.kserve import predict_or_instances
+from whisker.app.protocols.kserve import predict_or_instances
+from whisker.app.routes.dependencies import LastingServiceDep
 
 router = APIRouter(include_in_schema=False)
 

@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from app.errors import InvalidUploadError
-from app.protocols.bodies import decode_base64
-from model.preprocessing import check_size
+from whisker.app.errors import InvalidUploadError
+from whisker.app.protocols.bodies import decode_base64
+from whisker.model.preprocessing import check_size
 
 _LENGTH = struct.Struct("<I")
 _RGB = 3

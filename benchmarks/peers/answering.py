@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from model import build_network, load_checkpoint
+from whisker.model import build_network, load_checkpoint
 
 CHECKPOINT = "BENCHMARK_CHECKPOINT"  # the environment variable that names the file
 

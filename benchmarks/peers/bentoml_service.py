@@ -6,7 +6,7 @@ import bentoml
 import torch
 
 from benchmarks.peers.answering import Answering
-from model.cores import available_cores
+from whisker.model.cores import available_cores
 
 
 @bentoml.service(workers=available_cores(), traffic={"timeout": 60}, logging={"access": {"enabled": False}})

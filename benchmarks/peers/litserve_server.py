@@ -11,7 +11,7 @@ from fastapi import UploadFile
 from torch import Tensor
 
 from benchmarks.peers.answering import Answering
-from model.cores import available_cores
+from whisker.model.cores import available_cores
 
 
 class Photos(litserve.LitAPI):

@@ -14,7 +14,7 @@ from ray import serve
 from torch import Tensor
 
 from benchmarks.peers.answering import Answering
-from model.cores import available_cores
+from whisker.model.cores import available_cores
 
 app = FastAPI()
 

@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from model.cores import available_cores
+from whisker.model.cores import available_cores
 
 _NAME = "classifier"
 

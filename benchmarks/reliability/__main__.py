@@ -18,8 +18,8 @@ from benchmarks.photos import read_photos
 from benchmarks.reliability.plan import FULL, QUICK, Trial
 from benchmarks.reliability.rows import TESTS, run
 from benchmarks.reliability.scoreboard import Scoreboard
-from model import BUNDLED_CHECKPOINT
-from model.errors import ConfigError, WhiskerError
+from whisker.model import BUNDLED_CHECKPOINT
+from whisker.model.errors import ConfigError, WhiskerError
 
 _RESULTS = Path(__file__).parents[1] / "results"
 _NAMES = [test.name for test in TESTS]

@@ -10,8 +10,16 @@ from pathlib import Path
 import torch
 from safetensors.torch import load, save
 
-from model import Checkpoint, Classifier, NetworkConfig, Preprocessing, build_network, load_checkpoint, save_checkpoint
-from model.checkpoint import Golden
+from whisker.model import (
+    Checkpoint,
+    Classifier,
+    NetworkConfig,
+    Preprocessing,
+    build_network,
+    load_checkpoint,
+    save_checkpoint,
+)
+from whisker.model.checkpoint.contents import Golden
 
 _CLASSES = ("cat", "dog")
 _SIDE = 32  # pixels

@@ -26,7 +26,7 @@ from benchmarks.reliability.prober import Probes, probing
 from benchmarks.reliability.scoreboard import Finding
 from benchmarks.servers import ROOT
 
-_LANE = "app.lane"
+_LANE = "whisker.app.inference.worker"
 _KILLS = 5
 _CONNECTIONS, _REQUESTS = 8, 400
 _PAUSE_SECONDS = 3.0  # after a fault: what it does to others shows by then

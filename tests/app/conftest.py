@@ -19,11 +19,11 @@ import torch
 from fastapi import FastAPI
 from PIL import Image
 
-from app.folder import Job
-from app.main import create_app
-from app.settings import Settings
 from benchmarks.reliability.checkpoints import write_fragile
-from model import (
+from whisker.app.batch.job import Job
+from whisker.app.main import create_app
+from whisker.app.settings import Settings
+from whisker.model import (
     Checkpoint,
     NetworkConfig,
     Preprocessing,
@@ -32,7 +32,7 @@ from model import (
     save_checkpoint,
     with_golden_answers,
 )
-from model.novelty import Novelty
+from whisker.model.answers.novelty import Novelty
 
 ROOT = Path(__file__).parents[2]
 

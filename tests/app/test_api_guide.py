@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from app.main import create_app
-from app.settings import Settings
 from tests.app.conftest import ROOT, Server, picture
+from whisker.app.main import create_app
+from whisker.app.settings import Settings
 
 _GUIDE = (ROOT / "docs" / "api.md").read_text()
 _EXAMPLES = re.findall(r"^```(sh|python)\n(.+?)^```$", _GUIDE, re.MULTILINE | re.DOTALL)

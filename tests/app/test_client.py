@@ -12,10 +12,10 @@ import httpx
 import pytest
 from PIL import Image
 
-from app.client import AsyncClient, Client, ProblemError
-from app.errors import ServerError
-from app.schemas import PredictionAnswer
 from tests.app.conftest import Server, picture
+from whisker.app.client import AsyncClient, Client, ProblemError
+from whisker.app.errors import ServerError
+from whisker.app.schemas import PredictionAnswer
 
 _KEY = "a-secret-of-the-test"
 _PROBLEM = {
@@ -179,7 +179,7 @@ def test_it_waits_as_long_as_it_is_told(good_answer: bytes) -> None:
         Client(address) as client,
         pytest.MonkeyPatch.context() as patch,
     ):
-        patch.setattr("app.client.time.sleep", waited.append)
+        patch.setattr("whisker.app.client.time.sleep", waited.append)
         client.predict(picture())
     assert waited == [7, 1, 60]
 

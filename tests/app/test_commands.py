@@ -10,11 +10,11 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from app import commands
-from app.settings import Settings, flag
-from model import Classifier
-from model.errors import CheckpointError, ConfigError
 from tests.app.conftest import picture
+from whisker.app import commands
+from whisker.app.settings import Settings, flag
+from whisker.model import Classifier
+from whisker.model.errors import CheckpointError, ConfigError
 
 _ROOT = Path(__file__).parents[2]
 
@@ -50,7 +50,7 @@ def test_option_wins_over_variable(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_help_waits_for_nothing_slow() -> None:
-    script = "import app.commands, sys; print(*sys.modules)"
+    script = "import whisker.app.commands, sys; print(*sys.modules)"
     ended = subprocess.run([sys.executable, "-c", script], cwd=_ROOT, capture_output=True, text=True, check=True)  # noqa: S603
     assert not {"torch", "numpy", "PIL", "fastapi", "uvicorn", "rich.table"} & set(ended.stdout.split())
 

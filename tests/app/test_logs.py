@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from app.logs import JsonFormatter, TextFormatter, configure_logging
-from app.settings import Settings
 from tests.app.conftest import Serving
+from whisker.app.logs import JsonFormatter, TextFormatter, configure_logging
+from whisker.app.settings import Settings
 
 
 class Terminal(io.StringIO):
@@ -35,12 +35,12 @@ async def test_a_request_is_one_json_line(serving: Serving, settings: Settings) 
         configure_logging(settings, stream)
         await client.get("/nowhere%0Aelse", headers={"X-Request-ID": "mine"})
         lines = _records(stream)
-    (line,) = [line for line in lines if line["logger"] == "app.access"]
+    (line,) = [line for line in lines if line["logger"] == "whisker.app.web.access_log"]
     assert datetime.fromisoformat(line.pop("time")).utcoffset() is not None
     assert 0 < line.pop("duration_ms") < 60_000
     assert line == {
         "level": "info",
-        "logger": "app.access",
+        "logger": "whisker.app.web.access_log",
         "message": "request",
         "method": "GET",
         "path": "/nowhere%0Aelse",
@@ -56,7 +56,7 @@ async def test_start_tells_what_serves(serving: Serving, settings: Settings) -> 
     configure_logging(settings, stream)
     async with serving():
         pass
-    (line,) = [line for line in _records(stream) if line["logger"] == "app.service"]
+    (line,) = [line for line in _records(stream) if line["logger"] == "whisker.app.inference.service"]
     assert (line["checkpoint"], line["device"], line["lanes"], line["max_batch"]) == ("tiny", "cpu", 1, 4)
 
 
@@ -67,7 +67,7 @@ def test_an_exception_stays_on_its_json_line() -> None:
 
 
 def test_text_is_for_reading() -> None:
-    record = logging.LogRecord("app.access", logging.INFO, "", 0, "request", (), None)
+    record = logging.LogRecord("whisker.app.web.access_log", logging.INFO, "", 0, "request", (), None)
     record.status = 200
     line = TextFormatter().format(record)
     assert line.endswith(" info    request status=200")
@@ -102,7 +102,7 @@ def test_every_line_of_a_worker_names_it(settings: Settings) -> None:
 def test_level_silences_what_is_less_severe(settings: Settings) -> None:
     stream = io.StringIO()
     configure_logging(settings.model_copy(update={"log_level": "warning"}), stream)
-    logging.getLogger("app.access").info("request")
+    logging.getLogger("whisker.app.web.access_log").info("request")
     assert stream.getvalue() == ""
 
 

@@ -6,9 +6,9 @@ import pytest
 from fastapi import FastAPI
 from starlette.types import Message
 
-from app.main import create_app
-from app.settings import Settings
-from model.errors import CheckpointError
+from whisker.app.main import create_app
+from whisker.app.settings import Settings
+from whisker.model.errors import CheckpointError
 
 pytestmark = pytest.mark.anyio
 

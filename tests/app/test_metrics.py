@@ -6,11 +6,11 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from app.main import create_app
-from app.metrics import shared_metrics
-from app.settings import Settings
-from model.errors import ConfigError
 from tests.app.conftest import Serving, connected, picture
+from whisker.app.main import create_app
+from whisker.app.metrics import shared_metrics
+from whisker.app.settings import Settings
+from whisker.model.errors import ConfigError
 
 pytestmark = pytest.mark.anyio
 

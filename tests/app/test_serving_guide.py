@@ -3,9 +3,9 @@
 import re
 from pathlib import Path
 
-from app.main import create_app
-from app.problems import HTTP_KINDS, KINDS
-from app.settings import Settings, variable
+from whisker.app.main import create_app
+from whisker.app.settings import Settings, variable
+from whisker.app.web.problems import HTTP_KINDS, KINDS
 
 _DOCS = Path(__file__).parents[2] / "docs"
 _GUIDE = (_DOCS / "serving.md").read_text()

@@ -6,11 +6,11 @@ from typing import get_args
 import pytest
 from pydantic import ValidationError
 
-from app.settings import Engine, Settings, complain_of_unknown, load_settings
-from model import BUNDLED_CHECKPOINT
-from model.engine_choice import AUTO, ENGINES
-from model.errors import ConfigError
-from model.preprocessing import MAX_PIXELS
+from whisker.app.settings import Engine, Settings, complain_of_unknown, load_settings
+from whisker.model import BUNDLED_CHECKPOINT
+from whisker.model.engines.choice import AUTO, ENGINES
+from whisker.model.errors import ConfigError
+from whisker.model.preprocessing import MAX_PIXELS
 
 
 def test_defaults_serve_the_bundled_checkpoint() -> None:

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from benchmarks.answers import compare, describe, plain_probabilities
-from model import Classifier
 from tests.pictures import draw, encode
-from training.pipeline import Training
+from whisker.model import Classifier
+from whisker.training.pipeline import Training
 
 ROOT = Path(__file__).parents[2]
 

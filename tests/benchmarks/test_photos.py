@@ -5,8 +5,8 @@ import pytest
 from PIL import Image
 
 from benchmarks.photos import enlarge, read_photos, sample
-from model.errors import ConfigError
 from tests.pictures import draw, encode
+from whisker.model.errors import ConfigError
 
 
 def test_jpegs_are_found_at_any_depth_and_nothing_else(tmp_path: Path) -> None:

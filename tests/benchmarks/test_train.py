@@ -3,10 +3,10 @@ from pathlib import Path
 import pytest
 
 from benchmarks.train import Step, describe, measure, short_recipe, weights
-from model.errors import ConfigError
 from tests.conftest import TINY
 from tests.pictures import write_folder
-from training.config import PRESETS, TrainingConfig
+from whisker.model.errors import ConfigError
+from whisker.training.config import PRESETS, TrainingConfig
 
 
 def test_steps_of_a_real_training_are_timed_at_each_size(photo_folder: Path, tmp_path: Path) -> None:

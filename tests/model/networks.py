@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from model.network import Network, NetworkConfig, build_network
+from whisker.model.network import Network, NetworkConfig, build_network
 
 CONFIGS = (
     NetworkConfig("mlp", width=8, depth=2, size=32, channels=1),

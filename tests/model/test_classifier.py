@@ -6,13 +6,13 @@ import pytest
 import torch
 from torch.nn import functional
 
-import model
-from model import Checkpoint, Classifier, save_checkpoint
-from model.checkpoint import Thresholds
-from model.errors import CheckpointError, DeviceError, PictureError
-from model.golden import TOLERANCE, golden_pictures
-from model.novelty import UNKNOWN_SCORE, Novelty
+import whisker.model
 from tests.pictures import CLASSES, draw, encode
+from whisker.model import Checkpoint, Classifier, save_checkpoint
+from whisker.model.answers.novelty import UNKNOWN_SCORE, Novelty
+from whisker.model.checkpoint.contents import Thresholds
+from whisker.model.checkpoint.golden import TOLERANCE, golden_pictures
+from whisker.model.errors import CheckpointError, DeviceError, PictureError
 
 PICTURE = encode(draw("rings", 1))
 
@@ -182,6 +182,6 @@ def test_cuda_answers_as_the_cpu(untrained: Checkpoint) -> None:
 
 
 def test_exported_names_exist() -> None:
-    assert all(getattr(model, name) is not None for name in model.__all__)
+    assert all(getattr(whisker.model, name) is not None for name in whisker.model.__all__)
     with pytest.raises(AttributeError, match="nonsense"):
-        _ = model.nonsense
+        _ = whisker.model.nonsense

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-import model.cores as cores_module
-from model.cores import available_cores
+import whisker.model.cores as cores_module
+from whisker.model.cores import available_cores
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from model.errors import ConfigError
-from model.network import Activation, Family, NetworkConfig, build_network, count_multiply_adds
+from whisker.model.errors import ConfigError
+from whisker.model.network import Activation, Family, NetworkConfig, build_network, count_multiply_adds
 
 FAMILIES = get_args(Family)
 

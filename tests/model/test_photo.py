@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from model.errors import PictureTooLargeError, UnsupportedFormatError
-from model.photo import read_photo
-from model.preprocessing import FORMATS
 from tests.pictures import draw, encode
+from whisker.model.errors import PictureTooLargeError, UnsupportedFormatError
+from whisker.model.photo_files import read_photo
+from whisker.model.preprocessing import FORMATS
 
 
 @pytest.mark.parametrize("format_", FORMATS)

@@ -7,15 +7,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from model.errors import (
+from tests.pictures import draw, encode, exif, png_header
+from whisker.model.errors import (
     ConfigError,
     PictureError,
     PictureTooLargeError,
     UndecodablePictureError,
     UnsupportedFormatError,
 )
-from model.preprocessing import FORMATS, MAX_SIDE, Preprocessing
-from tests.pictures import draw, encode, exif, png_header
+from whisker.model.preprocessing import FORMATS, MAX_SIDE, Preprocessing
 
 PREPROCESSING = Preprocessing(size=32)
 RED, WHITE = (255, 0, 0), (255, 255, 255)

@@ -4,8 +4,8 @@ import pytest
 
 from tests.conftest import TINY
 from tests.pictures import write_folder
-from training.config import TrainingConfig, recipe_for
-from training.pipeline import Training
+from whisker.training.config import TrainingConfig, recipe_for
+from whisker.training.pipeline import Training
 
 
 @pytest.fixture

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from model import Classifier, NetworkConfig
-from training.config import TrainingConfig, recipe_for
-from training.pipeline import Training, run_training
-from training.progress import Progress
+from whisker.model import Classifier, NetworkConfig
+from whisker.training.config import TrainingConfig, recipe_for
+from whisker.training.pipeline import Training, run_training
+from whisker.training.progress import Progress
 
 CLASSES = 1000
 

@@ -3,7 +3,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from training.mixing import mix_pairs
+from whisker.training.fit.augmentation import mix_pairs
 
 PHOTOS = torch.arange(4.0).view(4, 1, 1, 1).expand(4, 3, 8, 6)  # each of one colour, its number
 LABELS = torch.tensor([0, 1, 2, 0])

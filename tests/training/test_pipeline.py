@@ -6,14 +6,14 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from model import Classifier, NetworkConfig, load_checkpoint
-from model.errors import ConfigError, WhiskerError
 from tests.conftest import TINY
-from training.config import TrainingConfig, recipe_for
-from training.errors import DatasetError, TrainingError
-from training.loop import Trainer
-from training.pipeline import Training, run_training
-from training.progress import Progress
+from whisker.model import Classifier, NetworkConfig, load_checkpoint
+from whisker.model.errors import ConfigError, WhiskerError
+from whisker.training.config import TrainingConfig, recipe_for
+from whisker.training.errors import DatasetError, TrainingError
+from whisker.training.fit.loop import Trainer
+from whisker.training.pipeline import Training, run_training
+from whisker.training.progress import Progress
 
 
 def test_trained_checkpoint_is_good_and_says_how_it_was_made(trained: Training) -> None:

@@ -3,8 +3,8 @@ import io
 import pytest
 from rich.console import Console
 
-import training.progress as progress_module
-from training.progress import Progress, duration
+import whisker.training.progress as progress_module
+from whisker.training.progress import Progress, duration
 
 
 def lines(*, terminal: bool) -> str:

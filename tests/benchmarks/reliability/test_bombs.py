@@ -8,10 +8,10 @@ from PIL import Image
 
 from benchmarks.reliability.bombs import LARGEST, bombs, huge_gif, largest
 from benchmarks.reliability.pictures import black_png, zeros
-from model import Preprocessing
-from model.errors import PictureError
-from model.preprocessing import MAX_PIXELS, MAX_SIDE
 from tests.pictures import draw, encode
+from whisker.model import Preprocessing
+from whisker.model.errors import PictureError
+from whisker.model.preprocessing import MAX_PIXELS, MAX_SIDE
 
 PHOTO = encode(draw("rings", 0), "JPEG")
 BOMBS = bombs()

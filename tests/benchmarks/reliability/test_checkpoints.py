@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from benchmarks.reliability.checkpoints import bad_checkpoints
-from model import load_checkpoint
-from model.errors import CheckpointError
-from training.pipeline import Training
+from whisker.model import load_checkpoint
+from whisker.model.errors import CheckpointError
+from whisker.training.pipeline import Training
 
 
 def test_every_bad_checkpoint_is_refused(trained: Training, tmp_path: Path) -> None:

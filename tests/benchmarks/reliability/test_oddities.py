@@ -5,8 +5,8 @@ import pytest
 from PIL import Image, ImageOps
 
 from benchmarks.reliability.oddities import deep_png, oddities, orientations
-from model import Preprocessing
 from tests.pictures import draw, encode
+from whisker.model import Preprocessing
 
 PHOTO = encode(draw("stripes", 0, (60, 44)), "JPEG", quality=95)
 ODD = dict(oddities(PHOTO))

@@ -1,0 +1,165 @@
+"""`whisker predict --out`: however many photos, into one file of results, going on where a stopped run ended."""
+
+import importlib.util
+import os
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from threading import Thread
+from typing import TYPE_CHECKING, Any
+
+from whisker.app.batch.journal import Journal
+from whisker.app.batch.photos import Photo, count_photos, find_photos
+from whisker.app.batch.results import Lines, ResultsFile, check_format, results_file
+from whisker.app.errors import ResultsError
+from whisker.app.settings import Settings
+from whisker.model.photo_files import printable
+
+if TYPE_CHECKING:
+    from whisker.app.schemas import ModelCard
+    from whisker.model.checkpoint.contents import Checkpoint
+
+_JOURNAL_VERSION = 1
+
+_Classify = Callable[[Iterator[Photo], ResultsFile], Generator[Lines]]
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What to classify and where to write it; a .jsonl file has `top_k` classes a photo, the others have all."""
+
+    photos: Sequence[Path]
+    out: Path
+    settings: Settings
+    top_k: int = 5
+    overwrite: bool = False
+    on_ray: bool = False
+    server: str | None = None  # the address of a service that classifies instead
+
+    @property
+    def journal(self) -> Path:
+        """Name the file that keeps the results until they are complete."""
+        return self.out.with_name(f"{self.out.name}.partial")
+
+    def find_photos(self) -> Iterator[Photo]:
+        """List the photos; those in a folder that is given alone are named relative to it."""
+        return find_photos(self.photos, relative=len(self.photos) == 1, leave_out=(self.out, self.journal))
+
+    def heading(self, checkpoint: "Checkpoint | ModelCard") -> dict[str, Any]:
+        """Say what must be the same for one run to go on with the results of another."""
+        return {
+            "journal": _JOURNAL_VERSION,
+            "checkpoint": checkpoint.sha256,
+            "list of photos": [printable(str(path)) for path in self.photos],
+            "max_pixels": self.settings.max_pixels,
+            "top_k": self.top_k if self.out.suffix == ".jsonl" else None,
+        }
+
+
+def predict_to_file(job: Job) -> tuple[int, int]:
+    """Classify the photos, write the file, and return how many photos are in it and how many could not be used.
+
+    Raises `ResultsError`, before any work where that is possible, if the file cannot be written or the journal that is
+    there is another job's.
+    """
+    _check(job)
+    count = _Count(job.photos)  # beside the import of PyTorch
+    count.start()
+    checkpoint, classify = _on_server(job, job.server) if job.server else _on_ray(job) if job.on_ray else _here(job)
+    from whisker.app.batch.progress import Progress  # noqa: PLC0415 - as slow things are: when needed
+
+    results = results_file(job.out, checkpoint.classes, job.top_k)
+    with Journal(job.journal, job.heading(checkpoint), overwrite=job.overwrite) as journal:
+        photos = job.find_photos()
+        journal.pass_over(photos)
+        with (
+            Progress(journal.done, lambda: count.total) as progress,
+            closing(classify(photos, results)) as batches,
+        ):
+            for lines in batches:
+                journal.append(lines)
+                progress.show(journal.done)
+        _publish(journal, results, job.out)
+        journal.remove()
+        return journal.done, journal.failed
+
+
+def _check(job: Job) -> None:
+    """Refuse, before anything slow, what would fail in the end."""
+    check_format(job.out)
+    for path in job.photos:
+        if not path.exists():
+            raise ResultsError(f"There is no file or folder {path}.")
+    if not job.out.parent.is_dir():
+        raise ResultsError(f"There is no folder {job.out.parent} to write {job.out.name} in: make it first.")
+    if job.out.exists() and not job.overwrite and not job.journal.exists():
+        raise ResultsError(f"{job.out} exists: choose another name with --out, or replace it with --overwrite.")
+    if job.on_ray and importlib.util.find_spec("ray") is None:
+        raise ResultsError("--ray needs Ray Data, which is not installed: run `pip install 'ray[data]'`.")
+
+
+def _here(job: Job) -> tuple["Checkpoint", _Classify]:
+    """Load the classifier into this process."""
+    from whisker.app.batch.local import classify_to_lines, load_classifier  # noqa: PLC0415 - PyTorch takes seconds to import
+
+    classifier = load_classifier(job.settings)
+
+    def classify_here(photos: Iterator[Photo], results: ResultsFile) -> Generator[Lines]:
+        yield from classify_to_lines(classifier, photos, job.settings, results)
+
+    return classifier.checkpoint, classify_here
+
+
+def _on_server(job: Job, server: str) -> tuple["ModelCard", _Classify]:
+    """Ask a service which checkpoint it has."""
+    from whisker.app.batch.remote import classify_on_server, connect  # noqa: PLC0415 - an HTTP client takes a while to import
+
+    client = connect(server, job.settings)
+    card = client.model()
+
+    def classify_there(photos: Iterator[Photo], results: ResultsFile) -> Generator[Lines]:
+        with client:
+            for result in classify_on_server(client, photos, top_k=len(card.classes), version=card.version):
+                yield results.lines([result])
+
+    return card, classify_there
+
+
+def _on_ray(job: Job) -> tuple["Checkpoint", _Classify]:
+    """Load the checkpoint alone: workers load their classifiers."""
+    from whisker.app.batch.ray_cluster import classify_on_ray  # noqa: PLC0415 - Ray takes seconds to import
+    from whisker.model.checkpoint.file import load_checkpoint  # noqa: PLC0415
+
+    checkpoint = load_checkpoint(job.settings.checkpoint)
+    return checkpoint, partial(classify_on_ray, job.settings, checkpoint.sha256)
+
+
+def _publish(journal: Journal, results: ResultsFile, out: Path) -> None:
+    """Make the file beside its place, and put it there when it is whole."""
+    unfinished = out.with_name(f".{out.name}.unfinished")
+    try:
+        with unfinished.open("wb") as file:
+            results.write(journal.lines(), file)
+            file.flush()
+            os.fsync(file.fileno())  # before the journal goes
+        unfinished.replace(out)
+    except OSError as exc:
+        with suppress(OSError):
+            unfinished.unlink()  # it may be what fills the disk
+        raise ResultsError(
+            f"{out} cannot be written: {exc.strerror}; when that is mended, run the same command again."
+        ) from exc
+
+
+class _Count(Thread):
+    """Count the photos; `total` is `None` until that is done."""
+
+    def __init__(self, photos: Sequence[Path]) -> None:
+        super().__init__(name="count", daemon=True)
+        self._photos = photos
+        self.total: int | None = None
+
+    def run(self) -> None:
+        self.total = count_photos(self._photos)

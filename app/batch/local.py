@@ -1,0 +1,86 @@
+"""Many photos at once: processes decode and answer, or threads decode ahead and the calling thread answers.
+
+The calling thread owns the classifier.
+"""
+
+from collections import deque
+from collections.abc import Generator, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from itertools import chain, islice
+
+import torch
+
+from whisker.app.batch.photos import Photo
+from whisker.app.batch.processes import BATCH, Decoded, Order, answer, classify_in_processes, decode
+from whisker.app.batch.results import Failure, Lines, Result, ResultsFile
+from whisker.app.settings import Settings
+from whisker.model.classifier import Classifier
+from whisker.model.cores import available_cores
+
+_MOST = 256  # photos in a batch, counting those that cannot be used: a folder of them must show progress, too
+_CHUNK = 8  # photos a thread decodes at a time: handing over one costs as much as a tenth of decoding it
+_MANY = 512  # photos: half a second in threads, which is about what it takes to start processes
+
+
+def load_classifier(settings: Settings) -> Classifier:
+    """Load the checkpoint into the calling thread, which is the one that shall call `classify`."""
+    torch.set_num_threads(settings.threads or available_cores())
+    return Classifier.load(settings.checkpoint, device=settings.device, engine=settings.engine)
+
+
+def classify_to_lines(
+    classifier: Classifier, photos: Iterable[Photo], settings: Settings, results: ResultsFile
+) -> Generator[Lines]:
+    """Yield the lines of `classify`'s results; from processes, if photos, cores and the engine are made for them."""
+    source = iter(photos)
+    first = list(islice(source, _MANY))
+    photos = chain(first, source)
+    processes = settings.lanes or available_cores()
+    portable = classifier.portable() if len(first) == _MANY and processes > 1 else None
+    if portable is None:
+        yield from map(results.lines, classify(classifier, photos, settings))
+    else:
+        yield from classify_in_processes(Order(portable, results, settings.max_pixels), photos, processes)
+
+
+def classify(classifier: Classifier, photos: Iterable[Photo], settings: Settings) -> Iterator[list[Result]]:
+    """Yield the results for `photos`, in their order, a batch at a time.
+
+    Photos are taken, and decoded, only a little ahead of what has been yielded.
+    """
+    threads = settings.lanes or available_cores()
+    decode_one = partial(decode, classifier.preprocessing, settings.max_pixels)
+    for batch in _batches(_decode_ahead(decode_one, photos, threads)):
+        yield answer(classifier, batch)
+
+
+def _decode_ahead(decode_one: "partial[Decoded]", photos: Iterable[Photo], threads: int) -> Iterator[Decoded]:
+    """Decode in order; chunks for two batches, and two for each thread, are under way."""
+    source = iter(photos)
+    chunks = iter(lambda: list(islice(source, _CHUNK)), [])
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="decode")
+    try:
+        ahead: deque[Future[list[Decoded]]] = deque()
+        for chunk in chunks:
+            ahead.append(pool.submit(lambda photos: [*map(decode_one, photos)], chunk))
+            if len(ahead) == 2 * BATCH // _CHUNK + 2 * threads:
+                yield from ahead.popleft().result()
+        while ahead:
+            yield from ahead.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _batches(decoded: Iterable[Decoded]) -> Iterator[list[Decoded]]:
+    """Gather whole batches of pictures, whatever lies between them."""
+    batch: list[Decoded] = []
+    pictures = 0
+    for item in decoded:
+        batch.append(item)
+        pictures += not isinstance(item[1], Failure)
+        if pictures == BATCH or len(batch) == _MOST:
+            yield batch
+            batch, pictures = [], 0
+    if batch:
+        yield batch

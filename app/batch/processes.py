@@ -1,0 +1,132 @@
+"""Many photos at once in one process a core: threads of one process wait for Python's lock."""
+
+import os
+import pickle
+import signal
+from collections import deque
+from collections.abc import Generator, Iterable, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from functools import cache, partial
+from itertools import islice
+from multiprocessing import get_context, parent_process
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from threading import Thread
+
+import numpy as np
+from numpy.typing import NDArray
+
+from whisker.app.batch.photos import Photo
+from whisker.app.batch.results import Failure, Lines, Result, ResultsFile
+from whisker.app.errors import InferenceFailedError, ResultsError
+from whisker.model.answers.decision_rule import Prediction
+from whisker.model.errors import InferenceError, PictureError
+from whisker.model.exported import Portable
+from whisker.model.photo_files import read_photo
+from whisker.model.predictor import Predictor
+from whisker.model.preprocessing import Preprocessing
+
+_AHEAD = 3  # batches for each process that have been handed out: one in work, the others so that it need not wait
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What the processes shall answer with, and the results they shall write."""
+
+    portable: Portable
+    results: ResultsFile
+    max_pixels: int
+
+
+def classify_in_processes(order: Order, photos: Iterable[Photo], processes: int) -> Generator[Lines]:
+    """Yield the results for `photos`, in their order, a batch at a time; they are taken a little ahead of that.
+
+    Raises `ResultsError` if a process ends in the middle.
+    """
+    source = iter(photos)
+    ahead: deque[Future[Lines]] = deque()
+    context = get_context("spawn")  # OpenVINO's threads do not survive a fork
+    with TemporaryDirectory(prefix="whisker-") as folder, ProcessPoolExecutor(processes, context, _begin) as pool:
+        # Through a file: the executor's own way, a pipe, blocks for ever if a process ends before it has read it.
+        file = Path(folder) / "order"
+        file.write_bytes(pickle.dumps(order))
+        try:
+            while batch := list(islice(source, BATCH)):
+                ahead.append(pool.submit(_classify, file, batch))
+                if len(ahead) == _AHEAD * processes:
+                    yield ahead.popleft().result()
+            while ahead:
+                yield ahead.popleft().result()
+        except BrokenProcessPool as exc:
+            raise ResultsError(
+                "A process that decoded photos has ended, for want of memory or because a photo crashed it: the same "
+                "command, without --overwrite, goes on from here."
+            ) from exc
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _begin() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that started this one
+    Thread(target=_end_with_parent, name="supervised", daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _classify(file: Path, photos: list[Photo]) -> Lines:
+    order, predictor = _carry_out(file)
+    decoded = map(partial(decode, predictor.preprocessing, order.max_pixels), photos)
+    return order.results.lines(answer(predictor, [*decoded]))
+
+
+@cache
+def _carry_out(file: Path) -> tuple[Order, Predictor]:
+    """Read the order, once, and open what it answers with."""
+    order: Order = pickle.loads(file.read_bytes())  # noqa: S301 - from the process that started this one
+    return order, order.portable.open(threads=1, largest=BATCH)[0]
+
+
+BATCH = 32  # pictures; the engine takes no more at once
+
+Decoded = tuple[Photo, NDArray[np.uint8] | Failure]
+
+
+def decode(preprocessing: Preprocessing, max_pixels: int, photo: Photo) -> Decoded:
+    """Read a photo's file into pixels, or say why that cannot be done."""
+    try:
+        return photo, preprocessing.decode(read_photo(photo.path), max_pixels=max_pixels)
+    except (OSError, PictureError) as exc:
+        return photo, failure_of(exc)
+
+
+def answer(predictor: Predictor, decoded: Sequence[Decoded]) -> list[Result]:
+    """Classify the photos that were decoded; give the results of all, in their order."""
+    outcomes = iter(predictor.predict_each([found for _, found in decoded if not isinstance(found, Failure)]))
+    return [
+        Result(photo, found if isinstance(found, Failure) else _prediction_or_failure(next(outcomes)))
+        for photo, found in decoded
+    ]
+
+
+def _prediction_or_failure(outcome: Prediction | Exception) -> Prediction | Failure:
+    if isinstance(outcome, InferenceError):
+        return failure_of(InferenceFailedError("The network could not answer for this picture."))
+    if isinstance(outcome, Exception):
+        raise outcome  # not the picture's doing
+    return outcome
+
+
+def failure_of(exc: Exception) -> Failure:
+    """Say why a photo has no prediction."""
+    if isinstance(exc, OSError):
+        return Failure("unreadable_file", f"The file cannot be read: {exc.strerror}.")
+    from whisker.app.web.problems import kind_of  # noqa: PLC0415 - FastAPI is slow to import, and most photos need no code
+
+    return Failure(kind_of(exc).code, str(exc))

@@ -1,0 +1,175 @@
+"""What became of photos: as JSON, and as a file of CSV, JSON lines or Parquet.
+
+A file's results are lines of JSON first, which a journal keeps (`whisker.app.batch.journal`); at the end the file is made of them.
+Importing this must stay cheap: what a run will fail for is found out before PyTorch is imported.
+"""
+
+import csv
+import importlib.util
+import io
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
+
+from whisker.app.batch.photos import Photo
+from whisker.app.errors import ResultsError
+
+if TYPE_CHECKING:
+    from whisker.model.answers.decision_rule import Prediction
+
+_DECIMALS = 6  # of a score; with more, the same photo could differ in the last ones from batch to batch
+_CELLS_AT_ONCE = 1_000_000  # that a Parquet file's rows are gathered to
+
+_TEXTS = ("photo", "label", "verdict", "error", "message")  # columns; the others are scores
+
+_encode = json.JSONEncoder(ensure_ascii=False).encode
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a photo has no prediction: a stable code, and a sentence."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of one photo."""
+
+    photo: Photo
+    outcome: "Prediction | Failure"
+
+
+class Lines(NamedTuple):
+    """Results of `photos` photos, `failures` of them failures, as a line of JSON each, in UTF-8."""
+
+    text: bytes
+    photos: int
+    failures: int
+
+
+def to_json(result: Result, top_k: int) -> dict[str, Any]:
+    """Give a result as `--json` prints it, with the best `top_k` classes."""
+    outcome = result.outcome
+    if isinstance(outcome, Failure):
+        return {"photo": result.photo.name, "error": {"code": outcome.code, "message": outcome.message}}
+    return {
+        "photo": result.photo.name,
+        "label": outcome.label,
+        "score": round(outcome.score, _DECIMALS),
+        "verdict": outcome.verdict,
+        "unknown_score": _rounded(outcome.unknown_score),
+        "predictions": [
+            {"label": scored.label, "score": round(scored.score, _DECIMALS)} for scored in outcome.predictions[:top_k]
+        ],
+    }
+
+
+class ResultsFile(ABC):
+    """A format of files. Workers elsewhere are sent one, and only write lines with it."""
+
+    def lines(self, results: Sequence[Result]) -> Lines:
+        """Write each result as a line."""
+        text = "".join([self.line(result) for result in results])
+        failures = sum(isinstance(result.outcome, Failure) for result in results)
+        return Lines(text.encode(), len(results), failures)
+
+    @abstractmethod
+    def line(self, result: Result) -> str:
+        """Write a result as one line of JSON: an object that has `photo` and, of a failure, `error`."""
+
+    @abstractmethod
+    def write(self, lines: Iterable[bytes], file: IO[bytes]) -> None:
+        """Make a file of such lines; memory does not grow with their number."""
+
+
+class JsonLinesFile(ResultsFile):
+    """An object a line, as `--json` prints it."""
+
+    def __init__(self, top_k: int) -> None:
+        self._top_k = top_k
+
+    def line(self, result: Result) -> str:
+        return _encode(to_json(result, self._top_k)) + "\n"
+
+    def write(self, lines: Iterable[bytes], file: IO[bytes]) -> None:
+        file.writelines(lines)
+
+
+class TableFile(ResultsFile):
+    """A row a photo, with a column for each class; a failure has only its photo, error and message."""
+
+    def __init__(self, classes: Sequence[str]) -> None:
+        self._classes = tuple(classes)
+        probabilities = [f"probability_{name}" for name in classes]  # prefixed, for a class may be named `label`
+        self._columns = ["photo", "label", "score", "verdict", "unknown_score", *probabilities, "error", "message"]
+        self._no_cells = [None] * (len(self._columns) - 3)
+
+    def line(self, result: Result) -> str:
+        outcome = result.outcome
+        if isinstance(outcome, Failure):
+            return _encode(to_json(result, 0)) + "\n"
+        scores = {scored.label: round(scored.score, _DECIMALS) for scored in outcome.predictions}
+        answer = (outcome.label, scores[outcome.label], outcome.verdict, _rounded(outcome.unknown_score))
+        cells = [*answer, *(scores[name] for name in self._classes)]
+        return _encode({"photo": result.photo.name, "cells": cells}) + "\n"
+
+    def _rows(self, lines: Iterable[bytes]) -> Iterator[list[Any]]:
+        for row in map(json.loads, lines):
+            error = row.get("error")
+            if error is None:
+                yield [row["photo"], *row["cells"], None, None]
+            else:
+                yield [row["photo"], *self._no_cells, error["code"], error["message"]]
+
+
+class CsvFile(TableFile):
+    """UTF-8, with a header; what is not there is empty."""
+
+    def write(self, lines: Iterable[bytes], file: IO[bytes]) -> None:
+        text = io.TextIOWrapper(file, encoding="utf-8", newline="")
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(self._columns)
+        writer.writerows(self._rows(lines))
+        text.detach()  # flushed, and left open: it is the caller's
+
+
+class ParquetFile(TableFile):
+    """Scores are float32; what is not there is null."""
+
+    def write(self, lines: Iterable[bytes], file: IO[bytes]) -> None:
+        import pyarrow as pa  # noqa: PLC0415 - an optional extra
+        from pyarrow import parquet  # noqa: PLC0415
+
+        schema = pa.schema([(name, pa.string() if name in _TEXTS else pa.float32()) for name in self._columns])
+        rows = self._rows(lines)
+        with parquet.ParquetWriter(file, schema, compression="zstd") as writer:
+            while some := list(islice(rows, max(1, _CELLS_AT_ONCE // len(self._columns)))):
+                writer.write_batch(pa.record_batch([*map(pa.array, zip(*some, strict=True), schema.types)], schema))
+
+
+def check_format(out: Path) -> None:
+    """Raise `ResultsError` unless results can be written to a file of this name."""
+    if out.suffix not in (".csv", ".jsonl", ".parquet"):
+        raise ResultsError(f"--out {out} does not say what to write: end its name with .csv, .jsonl or .parquet.")
+    if out.suffix == ".parquet" and importlib.util.find_spec("pyarrow") is None:
+        raise ResultsError(
+            "Parquet files are written with PyArrow, which is not installed: run `pip install pyarrow`, or choose .csv "
+            "or .jsonl."
+        )
+
+
+def results_file(out: Path, classes: Sequence[str], top_k: int) -> ResultsFile:
+    """Choose the format by the suffix, which `check_format` has accepted."""
+    if out.suffix == ".jsonl":
+        return JsonLinesFile(top_k)
+    return CsvFile(classes) if out.suffix == ".csv" else ParquetFile(classes)
+
+
+def _rounded(score: float | None) -> float | None:
+    return None if score is None else round(score, _DECIMALS)

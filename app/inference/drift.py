@@ -1,0 +1,41 @@
+"""Drift: how far the service's latest answers are from those that the checkpoint gave on photos like its training's."""
+
+from bisect import bisect_right
+from collections import Counter, deque
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from whisker.app.metrics import Metrics
+from whisker.model.answers.profile import SCORE_EDGES, Profile, stability_index
+
+_ANSWERS = 1000  # the latest, that are compared; with fewer, chance alone looks like drift
+_ANSWERS_A_CLASS = 20
+_EVERY = 100  # answers between two comparisons
+
+
+class Drift:
+    """Compare the latest answers with a checkpoint's profile, and report two stability indices; none without one."""
+
+    def __init__(self, metrics: Metrics, classes: Sequence[str], profile: Mapping[str, Any] | None) -> None:
+        self._profile = Profile.from_json(profile)
+        self._metrics = metrics
+        self._latest: deque[tuple[str, int]] = deque(maxlen=max(_ANSWERS, _ANSWERS_A_CLASS * len(classes)))
+        self._answers = 0
+
+    def record(self, label: str, score: float) -> None:
+        """Take in an answer."""
+        if self._profile is None:
+            return
+        self._latest.append((label, bisect_right(SCORE_EDGES, score)))
+        self._answers += 1
+        if self._answers % _EVERY == 0 and len(self._latest) == self._latest.maxlen:
+            self._compare(self._profile)
+
+    def _compare(self, profile: Profile) -> None:
+        labels = Counter(label for label, _ in self._latest)
+        bins = Counter(score_bin for _, score_bin in self._latest)
+        count = len(self._latest)
+        of_labels = stability_index([*profile.labels.values()], [labels[name] / count for name in profile.labels])
+        of_scores = stability_index(profile.scores, [bins[index] / count for index in range(len(profile.scores))])
+        self._metrics.drift.labels("labels").set(of_labels)
+        self._metrics.drift.labels("scores").set(of_scores)

@@ -1,0 +1,108 @@
+"""The folder of corrections: `FOLDER/<label>/<sha256>.jpg`, and a line each in `FOLDER/corrections.jsonl`."""
+
+import asyncio
+import hashlib
+import json
+import logging
+import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from whisker.app.errors import CorrectionsFullError, OverloadedError
+
+_LINES = "corrections.jsonl"
+_UNFINISHED = ".unfinished"
+_BLOCK_BYTES = 4096  # that the smallest file takes
+_COUNT_SECONDS = 60.0  # between two looks at what is there: other workers, and the operator, change it, too
+_MOST_WAITING = 8  # photos to be stored; more are refused, rather than keeping others from being answered
+
+logger = logging.getLogger(__name__)
+
+
+class CorrectionsFolder:
+    """Store photos one at a time, in a thread of its own. Belongs to one event loop."""
+
+    def __init__(self, root: Path, most_bytes: int) -> None:
+        self._root = root
+        self._most_bytes = most_bytes
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="corrections")
+        self._waiting = 0
+        self._used_bytes = 0
+        self._counted_at = -_COUNT_SECONDS
+
+    async def keep(self, photo: bytes, line: Mapping[str, Any]) -> str:
+        """Store a JPEG as `store` does; raises `OverloadedError` if many wait for that."""
+        if self._waiting == _MOST_WAITING:
+            raise OverloadedError("Too many corrections at once; try again.")
+        self._waiting += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, self.store, photo, line)
+        finally:
+            self._waiting -= 1
+
+    def store(self, photo: bytes, line: Mapping[str, Any]) -> str:
+        """Store a JPEG under the `label` of its line, with the line, and return its name; what fails leaves neither.
+
+        Raises `CorrectionsFullError` if the folder has no room for it, by its limit or its disk.
+        """
+        label = str(line["label"])
+        if Path(label).name != label or label.startswith("."):  # of a checkpoint that someone has made up
+            raise CorrectionsFullError("There can be no folder of this class's name.")
+        path = self._root / label / f"{hashlib.sha256(photo).hexdigest()}.jpg"
+        try:
+            if not path.exists():
+                self._make_room(_taken(len(photo)))
+                _write(path, photo)
+                self._note(path, line)
+        except OSError as exc:
+            logger.error("A correction cannot be kept", extra={"reason": exc.strerror})  # noqa: TRY400 - the traceback says nothing
+            raise CorrectionsFullError("The correction cannot be kept at the moment.") from exc
+        return path.name
+
+    def _make_room(self, more: int) -> None:
+        """Count on so many bytes more, if they fit."""
+        now = time.monotonic()
+        if now - self._counted_at >= _COUNT_SECONDS:
+            self._used_bytes = sum(_taken(photo.stat().st_size) for photo in self._root.glob("*/*.jpg"))
+            self._counted_at = now
+        if self._used_bytes + more > self._most_bytes:
+            raise CorrectionsFullError("The folder for corrections is full.")
+        self._used_bytes += more
+
+    def _note(self, photo: Path, line: Mapping[str, Any]) -> None:
+        """Add a photo's line, or take both away again."""
+        said = {
+            "time": datetime.now(UTC).isoformat(timespec="seconds"),
+            "photo": f"{photo.parent.name}/{photo.name}",
+            **line,
+        }
+        try:
+            with (self._root / _LINES).open("ab", buffering=0) as file:
+                before = file.tell()
+                try:
+                    file.write(json.dumps(said, ensure_ascii=False).encode() + b"\n")
+                except OSError:
+                    file.truncate(before)
+                    raise
+        except OSError:
+            photo.unlink()
+            raise
+
+
+def _write(path: Path, photo: bytes) -> None:
+    """Write a file whole or not at all."""
+    path.parent.mkdir(exist_ok=True)
+    unfinished = path.with_name(f".{path.name}{_UNFINISHED}")
+    try:
+        unfinished.write_bytes(photo)
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def _taken(size: int) -> int:
+    """Give the bytes that a file takes on the disk."""
+    return -(-size // _BLOCK_BYTES) * _BLOCK_BYTES

@@ -1,0 +1,53 @@
+"""What routes ask for by type. All are coroutines: FastAPI would run a plain function in a thread."""
+
+from typing import Annotated
+
+from fastapi import Depends, FastAPI, Request
+
+from whisker.app.errors import NotReadyError
+from whisker.app.inference.service import Service
+from whisker.app.metrics import Metrics
+from whisker.app.settings import Settings
+
+
+async def _settings(request: Request) -> Settings:
+    settings: Settings = request.app.state.settings
+    return settings
+
+
+async def _metrics(request: Request) -> Metrics:
+    metrics: Metrics = request.app.state.metrics
+    return metrics
+
+
+def require_service(app: FastAPI) -> Service:
+    """Give the service of an application; raise `NotReadyError` if it cannot answer."""
+    service: Service | None = app.state.service
+    if service is None or not service.is_ready:
+        raise NotReadyError("The service is starting or stopping; try again soon.")
+    return service
+
+
+async def _service(request: Request) -> Service:
+    return require_service(request.app)
+
+
+async def _lasting_service(request: Request) -> Service:
+    """Give the service to who asks whether to send more; one that is draining answers, but wants no more."""
+    if request.app.state.draining:
+        raise NotReadyError("The service is stopping.")
+    return require_service(request.app)
+
+
+async def _lasting_service_or_none(request: Request) -> Service | None:
+    try:
+        return await _lasting_service(request)
+    except NotReadyError:
+        return None
+
+
+SettingsDep = Annotated[Settings, Depends(_settings)]
+MetricsDep = Annotated[Metrics, Depends(_metrics)]
+ServiceDep = Annotated[Service, Depends(_service)]
+LastingServiceDep = Annotated[Service, Depends(_lasting_service)]
+MaybeLastingServiceDep = Annotated[Service | None, Depends(_lasting_service_or_none)]

@@ -1,0 +1,105 @@
+"""The routes for operators and the model's card: thin, each one question to the service."""
+
+from fastapi import APIRouter, Request, Response, status
+from prometheus_client import CONTENT_TYPE_LATEST
+
+from whisker.app import errors
+from whisker.app.inference.service import Service
+from whisker.app.routes.dependencies import (
+    LastingServiceDep,
+    MaybeLastingServiceDep,
+    MetricsDep,
+    ServiceDep,
+    SettingsDep,
+)
+from whisker.app.schemas import AliveAnswer, HealthAnswer, InputCard, ModelCard, ReadyAnswer
+from whisker.app.web.problems import problem_responses
+from whisker.model.answers.novelty import UNKNOWN_SCORE
+from whisker.model.preprocessing import FORMATS, WEBP_PIXELS_COUNT
+
+router = APIRouter()
+
+
+@router.get(
+    "/health",
+    summary="Whether the service can predict, and with what",
+    tags=["operate"],
+    responses={status.HTTP_503_SERVICE_UNAVAILABLE: {"model": HealthAnswer, "description": "It cannot predict."}},
+)
+async def health(response: Response, service: MaybeLastingServiceDep) -> HealthAnswer:
+    if service is None:
+        response.status_code = status.HTTP_503_SERVICE_UNAVAILABLE
+        return HealthAnswer(status="unavailable", model=None, device=None, uptime_seconds=0)
+    return HealthAnswer(
+        status="ready",
+        model=service.checkpoint_id,
+        device=service.card["device"],
+        uptime_seconds=service.uptime_seconds,
+    )
+
+
+@router.get(
+    "/livez",
+    summary="Whether to leave the process running",
+    tags=["operate"],
+    responses={status.HTTP_503_SERVICE_UNAVAILABLE: {"model": AliveAnswer, "description": "Restart the process."}},
+)
+async def livez(request: Request, response: Response, settings: SettingsDep) -> AliveAnswer:
+    """Not alive: for `WHISKER_STALL_SECONDS` there has been no lane, and none could be started."""
+    service: Service | None = request.app.state.service
+    if service is None or service.is_alive(settings.stall_seconds):
+        return AliveAnswer(status="alive")
+    response.status_code = status.HTTP_503_SERVICE_UNAVAILABLE
+    return AliveAnswer(status="stalled")
+
+
+@router.get(
+    "/readyz",
+    summary="Whether to send uploads here",
+    tags=["operate"],
+    responses=problem_responses(errors.NotReadyError),
+)
+async def readyz(_service: LastingServiceDep) -> ReadyAnswer:
+    """Ready: the checkpoint is loaded, its golden answers are verified, the network is warmed up, no end is near."""
+    return ReadyAnswer(status="ready")
+
+
+@router.get(
+    "/model",
+    summary="The card of the checkpoint being served",
+    tags=["predict"],
+    responses=problem_responses(errors.NotReadyError),
+)
+async def model_card(service: ServiceDep, settings: SettingsDep) -> ModelCard:
+    card = service.card
+    return ModelCard(
+        name=card["name"],
+        version=service.version,
+        sha256=card["sha256"],
+        device=card["device"],
+        engine=card["engine"],
+        classes=card["classes"],
+        input=InputCard(
+            formats=list(FORMATS),
+            max_body_bytes=settings.max_body_bytes,
+            max_pixels=settings.max_pixels,
+            max_webp_pixels=settings.max_pixels // WEBP_PIXELS_COUNT,
+            preprocessing=card["preprocessing"],
+        ),
+        network=card["network"],
+        temperature=card["temperature"],
+        thresholds={"unsure": card["unsure"], "unknown": UNKNOWN_SCORE if card["knows_novelty"] else None},
+        metrics=card["metrics"],
+        provenance=card["provenance"],
+    )
+
+
+@router.get(
+    "/metrics",
+    summary="Prometheus metrics",
+    tags=["operate"],
+    response_class=Response,
+    responses={status.HTTP_200_OK: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+)
+async def metrics(collected: MetricsDep) -> Response:
+    return Response(collected.render(), media_type=CONTENT_TYPE_LATEST)

@@ -1,0 +1,195 @@
+"""`POST /predict`, `/predict/batch` and `/explain`: the hot path, so FastAPI describes it but does not walk it.
+
+The body is read and the answer written here, by hand: resolving dependencies, spooling forms to files and validating
+our own answers took half of a request's time outside of the pictures (docs/speed.md). The tests hold the answers
+against the schemas instead.
+"""
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, TypeVar
+
+from fastapi import APIRouter, Request, Response
+from fastapi.exceptions import RequestValidationError
+from pydantic import Field, TypeAdapter, ValidationError
+from pydantic_core import to_json
+
+from whisker.app import errors
+from whisker.app.inference.requests import Outcome
+from whisker.app.inference.service import TOP_CLASS
+from whisker.app.metrics import Metrics
+from whisker.app.routes.dependencies import require_service
+from whisker.app.schemas import BatchAnswer, PredictionAnswer
+from whisker.app.settings import Settings
+from whisker.app.uploads.reader import FIELD, FORM, RAW, read_upload, read_uploads
+from whisker.app.web.problems import describe, problem_responses
+from whisker.model.answers.heat_map import OPACITY
+from whisker.model.errors import NoHeatMapError, PictureTooLargeError, UndecodablePictureError, UnsupportedFormatError
+
+router = APIRouter(tags=["predict"])
+logger = logging.getLogger(__name__)
+N = TypeVar("N", int, float)
+
+# Both notations for bytes are given: `format` is what OpenAPI 3.0 tools look for, `contentMediaType` is OpenAPI 3.1's.
+_BYTES = {"type": "string", "format": "binary", "contentMediaType": RAW}
+_DEFAULT_TOP_K = 5
+_TOP_K = TypeAdapter(Annotated[int, Field(ge=1)])
+_OPACITY = TypeAdapter(Annotated[float, Field(ge=0, le=1)])
+_CLASS = "A class, or `top` for the best one"
+_PARAMETERS = [
+    {
+        "name": "top_k",
+        "in": "query",
+        "description": "How many classes to list; more than there are lists all.",
+        "schema": {**_TOP_K.json_schema(), "default": _DEFAULT_TOP_K},
+    },
+    {
+        "name": "explain",
+        "in": "query",
+        "description": f"{_CLASS}: adds a heat map, which says what parts of the picture speak for it.",
+        "schema": {"type": "string"},
+    },
+]
+_OVERLAY_PARAMETERS = [
+    {
+        "name": "label",
+        "in": "query",
+        "description": f"{_CLASS}.",
+        "schema": {"type": "string", "default": TOP_CLASS},
+    },
+    {
+        "name": "opacity",
+        "in": "query",
+        "description": "Of the colours where they are strongest.",
+        "schema": {**_OPACITY.json_schema(), "default": OPACITY},
+    },
+]
+PICTURE_ERRORS = (PictureTooLargeError, UnsupportedFormatError, UndecodablePictureError, errors.InferenceFailedError)
+_EXPLAIN_ERRORS = (errors.UnknownClassError, NoHeatMapError)
+REQUEST_ERRORS = (
+    errors.MalformedFormError,
+    errors.CrossSiteError,
+    errors.RequestTimeoutError,
+    errors.BodyTooLargeError,
+    errors.UnsupportedMediaTypeError,
+    errors.InvalidUploadError,
+    RequestValidationError,
+    errors.OverloadedError,
+    errors.NotReadyError,
+    errors.DeadlineExceededError,
+)
+
+
+def _body(content: Mapping[str, Any], parameters: Sequence[Mapping[str, Any]] = _PARAMETERS) -> dict[str, Any]:
+    return {"parameters": parameters, "requestBody": {"required": True, "content": content}}
+
+
+def _form(schema: Mapping[str, Any]) -> dict[str, Any]:
+    return {"schema": {"type": "object", "required": [FIELD], "properties": {FIELD: schema}}}
+
+
+_PNG: dict[int | str, dict[str, Any]] = {200: {"content": {"image/png": {"schema": _BYTES}}}}
+_ONE_PICTURE = {FORM: _form(_BYTES), "image/*": {"schema": _BYTES}, RAW: {"schema": _BYTES}}
+
+
+@router.post(
+    "/predict",
+    summary="Say what a picture shows",
+    response_model=PredictionAnswer,
+    openapi_extra=_body(_ONE_PICTURE),
+    responses=problem_responses(*REQUEST_ERRORS, *_EXPLAIN_ERRORS, *PICTURE_ERRORS),
+)
+async def predict(request: Request) -> Response:
+    """Send the picture in the form field `file`, or its bytes as the body. JPEG, PNG, WebP, GIF or BMP."""
+    started = time.perf_counter()
+    service = require_service(request.app)
+    ask = service.ask(*_read_query(request))
+    data = await read_upload(request)
+    outcome = await service.predict(data, ask=ask, receive=request.receive)
+    timing = {**_stages(outcome), "total": _milliseconds(time.perf_counter() - started)}
+    answer = {**outcome.prediction, "model": service.checkpoint_id, "timing_ms": timing}
+    return _answer(answer, timing)
+
+
+@router.post(
+    "/predict/batch",
+    summary="Say what several pictures show",
+    response_model=BatchAnswer,
+    openapi_extra=_body({FORM: _form({"type": "array", "items": _BYTES})}),
+    responses=problem_responses(*REQUEST_ERRORS, *_EXPLAIN_ERRORS),
+)
+async def predict_batch(request: Request) -> Response:
+    """Send each picture in a form field `file` of its own. A picture that cannot be used fails alone."""
+    started = time.perf_counter()
+    service = require_service(request.app)
+    settings: Settings = request.app.state.settings
+    ask = service.ask(*_read_query(request))
+    files = await read_uploads(request, most=settings.max_files)
+    outcomes = await service.predict_many(files, ask=ask, receive=request.receive)
+    results = [_result(outcome, request.app.state.metrics) for outcome in outcomes]
+    timing = {"total": _milliseconds(time.perf_counter() - started)}
+    return _answer({"results": results, "model": service.checkpoint_id, "timing_ms": timing}, timing)
+
+
+@router.post(
+    "/explain",
+    summary="Show what parts of a picture speak for a class",
+    response_class=Response,
+    openapi_extra=_body(_ONE_PICTURE, _OVERLAY_PARAMETERS),
+    responses=_PNG | problem_responses(*REQUEST_ERRORS, *_EXPLAIN_ERRORS, *PICTURE_ERRORS),
+)
+async def explain(request: Request) -> Response:
+    """Send a picture as to `/predict`: it comes back upright, at most 800 pixels a side, under a map of colours.
+
+    Orange speaks for the class, blue against it. `POST /predict?explain=` gives the same map as numbers.
+    """
+    started = time.perf_counter()
+    service = require_service(request.app)
+    opacity = _read(_OPACITY, request, "opacity", OPACITY)
+    ask = service.ask(1, request.query_params.get("label", TOP_CLASS), render=opacity)
+    outcome = await service.predict(await read_upload(request), ask=ask, receive=request.receive)
+    timing = {**_stages(outcome), "total": _milliseconds(time.perf_counter() - started)}
+    return Response(outcome.rendering, headers=_server_timing(timing), media_type="image/png")
+
+
+def _read_query(request: Request) -> tuple[int, str | None]:
+    """Read how many classes are wanted, and for which a heat map."""
+    if not request.scope["query_string"]:
+        return _DEFAULT_TOP_K, None
+    return _read(_TOP_K, request, "top_k", _DEFAULT_TOP_K), request.query_params.get("explain")
+
+
+def _read(kind: TypeAdapter[N], request: Request, name: str, default: N) -> N:
+    try:
+        return kind.validate_python(request.query_params.get(name, default))
+    except ValidationError as exc:
+        raise RequestValidationError([{**error, "loc": ("query", name)} for error in exc.errors()]) from exc
+
+
+def _result(outcome: Outcome | Exception, metrics: Metrics) -> dict[str, Any]:
+    if isinstance(outcome, Exception):
+        problem = describe(outcome, metrics)
+        logger.info("A picture of several was refused", extra={"code": problem.code})
+        return {"prediction": None, "problem": problem}
+    return {"prediction": {**outcome.prediction, "timing_ms": _stages(outcome)}, "problem": None}
+
+
+def _stages(outcome: Outcome) -> dict[str, float]:
+    return {
+        "decode": _milliseconds(outcome.decode_seconds),
+        "queue": _milliseconds(outcome.queue_seconds),
+        "inference": _milliseconds(outcome.inference_seconds),
+    }
+
+
+def _milliseconds(seconds: float) -> float:
+    return round(seconds * 1000, 2)
+
+
+def _answer(content: Mapping[str, Any], timing: Mapping[str, float]) -> Response:
+    return Response(to_json(content), headers=_server_timing(timing), media_type="application/json")
+
+
+def _server_timing(timing: Mapping[str, float]) -> dict[str, str]:
+    return {"Server-Timing": ", ".join([f"{stage};dur={milliseconds}" for stage, milliseconds in timing.items()])}

@@ -1,0 +1,127 @@
+"""A worker: one of several processes that answer on one socket. Importing this must stay cheap."""
+
+import logging
+import math
+import multiprocessing
+import os
+import signal
+import socket
+import sys
+import time
+from functools import partial
+from multiprocessing.connection import Connection
+from threading import Thread
+
+from whisker.app.logs import configure_logging
+from whisker.app.metrics import share_metrics
+from whisker.app.server.acceptor import Turn
+from whisker.app.settings import Settings
+from whisker.model.cores import available_cores
+from whisker.model.errors import WhiskerError
+
+GRACEFUL_SECONDS = 20  # that a process has for what is in flight, once it takes nothing more
+KILL_SECONDS = GRACEFUL_SECONDS + 3  # and for its end; Kubernetes kills after 30, and before all this comes draining
+
+_context = multiprocessing.get_context("spawn")  # works on every system, and inherits no locks or threads
+
+logger = logging.getLogger(__name__)
+
+
+class Worker:
+    """A process that serves, seen from the one that watches it."""
+
+    def __init__(self, settings: Settings, listener: socket.socket, turn: Turn, *, name: str) -> None:
+        """Start the process. Its metrics are those of `name`, which no other may have while it lives."""
+        self.ready_since: float | None = None
+        self.failure: WhiskerError | None = None  # why it could not start, in its own words
+        self._status, status = _context.Pipe(duplex=False)
+        self._process = _context.Process(
+            target=_work, args=(settings, listener, turn, status, name), name=name, daemon=True
+        )
+        # A terminal's Ctrl-C reaches every process; it is for the watching one alone, from the very start.
+        handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        try:
+            self._process.start()
+        finally:
+            signal.signal(signal.SIGINT, handler)
+        status.close()  # the process' own is the only one left
+
+    @property
+    def pid(self) -> int | None:
+        return self._process.pid
+
+    @property
+    def is_running(self) -> bool:
+        return self._process.is_alive()
+
+    @property
+    def exit_code(self) -> int | None:
+        """Give the exit code, or -N if signal N ended the process; `None` while it runs."""
+        return self._process.exitcode
+
+    @property
+    def handles(self) -> list[Connection | int]:
+        """List what `multiprocessing.connection.wait` can wait for: something said, and the end."""
+        return [self._process.sentinel, *([] if self._status.closed else [self._status])]
+
+    def hear(self) -> None:
+        """Take in what the process has said, if anything: that it is ready, or why it cannot be."""
+        try:
+            while not self._status.closed and self._status.poll():
+                self.failure = self._status.recv()
+                if self.failure is None:
+                    self.ready_since = time.monotonic()
+        except (EOFError, OSError):  # it has ended, perhaps in the middle of a word
+            self._status.close()
+
+    def stop(self) -> None:
+        """Tell the process to answer what is in flight and end; one that is not ready yet is ended at once."""
+        self.hear()
+        if self.ready_since is None:
+            self._process.kill()
+        else:
+            self._process.terminate()
+
+    def kill(self) -> None:
+        """End the process, whatever it is doing."""
+        self._process.kill()
+        self._process.join()
+
+
+def share_of(settings: Settings, workers: int) -> Settings:
+    """Divide cores and uploads among workers; a number of lanes that was set stays as it is."""
+    return settings.model_copy(
+        update={
+            "lanes": settings.lanes or max(1, available_cores() // workers),
+            "threads": settings.threads or 1,
+            "max_in_flight": math.ceil(settings.max_in_flight / workers),
+        }
+    )
+
+
+def _work(settings: Settings, listener: socket.socket, turn: Turn, status: Connection, name: str) -> None:
+    """Be a worker's process: serve, and tell by `status` when ready, or why never."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # where that is not inherited
+    watch = partial(_end_with_parent, settings.drain_seconds + KILL_SECONDS)
+    Thread(target=watch, name="supervised", daemon=True).start()
+    configure_logging(settings, worker=os.getpid())
+    share_metrics(name)
+    turns = None if sys.platform == "win32" else turn  # its event loop cannot watch a socket: the system chooses
+    from whisker.app.server.process import serve  # noqa: PLC0415 - PyTorch and FastAPI, which the watching process does without
+
+    try:
+        serve(settings, listener, on_ready=lambda: status.send(None), turn=turns, signals=(signal.SIGTERM,))
+    except WhiskerError as exc:
+        status.send(exc)
+        sys.exit(1)
+
+
+def _end_with_parent(most_seconds: float) -> None:
+    """Stop as on SIGTERM when the watching process is gone, however it went."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        logger.error("The supervisor is gone, so this worker stops")
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(most_seconds)
+        os._exit(1)

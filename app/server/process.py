@@ -1,0 +1,148 @@
+"""One process that answers: uvicorn, signals, and an end without a traceback.
+
+SIGTERM drains: `/readyz` and `/health` say no, but all requests are still answered, for as long as it takes whoever
+sends them to notice. Only then are no more connections taken, and what is in flight is answered. A Ctrl-C, or a second
+signal, does without the first part.
+"""
+
+import asyncio
+import logging
+import signal
+import socket
+import time
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from types import FrameType
+from typing import Any, cast
+
+import uvicorn
+from fastapi import FastAPI
+
+from whisker.app.errors import WorkerError
+from whisker.app.main import create_app
+from whisker.app.server.acceptor import Acceptor, Turn
+from whisker.app.server.connection import Connection
+from whisker.app.server.http_worker import GRACEFUL_SECONDS
+from whisker.app.settings import Settings
+
+_FAILED_SECONDS = 30.0  # that /livez has to be red before the process ends by itself
+
+logger = logging.getLogger(__name__)
+
+
+class _Connections(set[Any]):
+    """uvicorn's connections; calls `on_end` when one has ended."""
+
+    on_end: Callable[[], None]
+
+    def discard(self, connection: object) -> None:
+        super().discard(connection)
+        self.on_end()
+
+
+class _Server(uvicorn.Server):
+    """Ends with exit code 0 when asked to stop; uvicorn would raise the signal again."""
+
+    def __init__(self, app: FastAPI, listener: socket.socket, turn: Turn | None) -> None:
+        super().__init__(_config(app))
+        self._state = app.state
+        self._drain_seconds: float = app.state.settings.drain_seconds
+        self._drained_at: float | None = None
+        self.has_failed = False
+        self._listener = listener
+        self._turn = turn
+        self._acceptor: Acceptor | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets if self._turn is None else [])
+        if self._turn is not None:
+            connections = self.server_state.connections = _Connections()
+            self._acceptor = Acceptor(self._listener, self._turn, connect=self._connect, count=lambda: len(connections))
+            connections.on_end = self._acceptor.report
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begin to drain, or stop at once."""
+        if sig == signal.SIGTERM and not self._state.draining:
+            self._state.draining = True
+            self._drained_at = time.monotonic() + self._drain_seconds
+        else:
+            super().handle_exit(sig, frame)
+
+    async def on_tick(self, counter: int) -> bool:
+        """Look, ten times a second, for clients that are too slow, and for a reason to stop."""
+        now = time.monotonic()
+        connections = cast("set[Connection]", self.server_state.connections)
+        for connection in [it for it in connections if it.is_too_slow(now)]:
+            connection.give_up()
+        is_alive = self._state.service.is_alive(self._state.settings.stall_seconds + _FAILED_SECONDS)
+        if not is_alive:
+            logger.error("No lane could be started for too long: the process ends")
+            self.has_failed = True
+        is_drained = self._drained_at is not None and now >= self._drained_at
+        return await super().on_tick(counter) or is_drained or not is_alive
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        if self._acceptor is not None:
+            await self._acceptor.close()
+        await super().shutdown(sockets)
+
+    async def _connect(self, connection: socket.socket) -> None:
+        await asyncio.get_running_loop().connect_accepted_socket(self._protocol, connection)
+
+    def _protocol(self) -> asyncio.Protocol:
+        protocol: Callable[..., asyncio.Protocol] = self.config.http_protocol_class
+        return protocol(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None]:
+        yield  # `serve` has done so already, for the time of loading too
+
+
+def serve(
+    settings: Settings,
+    listener: socket.socket,
+    *,
+    on_ready: Callable[[], None],
+    turn: Turn | None = None,
+    signals: Sequence[signal.Signals] = (signal.SIGTERM, signal.SIGINT),
+) -> None:
+    """Answer on `listener` until one of `signals` comes, then answer what is in flight.
+
+    `on_ready` is called once the classifier is loaded, before anything is answered. Raises what loading it raises, and
+    `WorkerError` if there has been no process to compute for too long.
+    """
+    app = create_app(settings)
+    server = _Server(app, listener, turn)
+    previous = {name: signal.signal(name, server.handle_exit) for name in signals}
+    try:
+        with asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner:
+            runner.run(_serve(app, server, listener, on_ready))
+        if server.has_failed:
+            raise WorkerError("The processes that compute have ended, and no other could be started.")
+    finally:
+        for name, handler in previous.items():
+            signal.signal(name, handler)
+
+
+async def _serve(app: FastAPI, server: uvicorn.Server, listener: socket.socket, on_ready: Callable[[], None]) -> None:
+    # The lifespan runs here and not in uvicorn, which would print a traceback of a checkpoint that cannot be used.
+    async with app.router.lifespan_context(app):
+        on_ready()
+        await server.serve(sockets=[listener])
+
+
+def _config(app: FastAPI) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        http=partial(Connection, state=app.state),  # type: ignore[arg-type]  # called like the class
+        lifespan="off",
+        ws="none",  # whatever is installed beside it
+        log_config=None,
+        log_level="warning",  # start, stop and requests are logged by the service itself
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        timeout_keep_alive=5,
+        timeout_graceful_shutdown=GRACEFUL_SECONDS,
+    )

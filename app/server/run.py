@@ -1,0 +1,71 @@
+"""The service as a whole: its log, its socket, and one process or several behind it. Imports nothing slow."""
+
+import errno
+import logging
+import os
+import socket
+
+from whisker.app.logs import configure_logging
+from whisker.app.server.supervisor import Supervisor, count_workers
+from whisker.app.settings import Settings, complain_of_unknown
+from whisker.model.errors import ConfigError
+
+_WILDCARDS = ("0.0.0.0", "::")
+
+logger = logging.getLogger(__name__)
+
+
+def run(settings: Settings) -> None:
+    """Serve until SIGTERM or Ctrl-C, then answer what is in flight.
+
+    Raises `ConfigError` if the address cannot be listened on, what loading the classifier raises, and `WorkerError`.
+    """
+    configure_logging(settings)
+    for complaint in complain_of_unknown(os.environ):
+        logger.warning(complaint)
+    workers = count_workers(settings)
+    with bind(settings.host, settings.port) as listener:
+        if workers > 1:
+            Supervisor(settings, listener, workers).run(on_ready=lambda: _announce(listener))
+        else:
+            from whisker.app.server.process import serve  # noqa: PLC0415 - PyTorch and FastAPI take seconds to import
+
+            serve(settings, listener, on_ready=lambda: _announce(listener))
+    logger.info("Stopped")
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """Listen on an address; from now on clients wait while the classifier loads, instead of being refused.
+
+    Raises `ConfigError` with a sentence that says which setting to change.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family, kind, protocol)
+        try:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+            listener.listen()
+        except OSError:
+            listener.close()
+            raise
+    except (OSError, UnicodeError) as exc:  # the latter for a host that cannot be a name
+        raise ConfigError(_refusal(exc, host, port)) from exc
+    return listener
+
+
+def _announce(listener: socket.socket) -> None:
+    host, port = listener.getsockname()[:2]
+    shown = "localhost" if host in _WILDCARDS else host
+    logger.info("Serving", extra={"address": f"{host}:{port}", "open": f"http://{shown}:{port}/"})
+
+
+def _refusal(exc: OSError | UnicodeError, host: str, port: int) -> str:
+    if isinstance(exc, UnicodeError | socket.gaierror) or exc.errno == errno.EADDRNOTAVAIL:
+        return f"{host!r} is not an address of this machine: choose another with WHISKER_HOST or --host."
+    if exc.errno == errno.EADDRINUSE:
+        return (
+            f"Port {port} is taken: stop the program that listens on it, or choose another with WHISKER_PORT or --port."
+        )
+    reason = exc.strerror or "the system refuses"
+    return f"Port {port} of {host} cannot be listened on ({reason}): choose another with WHISKER_PORT or --port."

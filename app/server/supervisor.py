@@ -1,0 +1,162 @@
+"""The process that watches several workers: it holds the socket and answers nothing. Importing this must stay cheap."""
+
+import logging
+import math
+import multiprocessing
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing.connection import wait
+from types import FrameType
+
+from whisker.app.errors import WorkerError
+from whisker.app.metrics import count_restarts, forget_gauges, shared_metrics
+from whisker.app.server.acceptor import Turn, share_turns
+from whisker.app.server.http_worker import KILL_SECONDS, Worker, share_of
+from whisker.app.settings import Settings
+from whisker.model.cores import available_cores
+
+_CORES_A_WORKER = 4
+_STEADY_SECONDS = 60.0  # a worker that answered for so long is replaced at once when it dies
+_MOST_DELAY_SECONDS = 30.0
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class _Place:
+    """A place for a worker; the name stays when the worker is replaced, and with it what was counted."""
+
+    name: str
+    turn: Turn
+    worker: Worker | None = None
+    starts: int = 0
+    deaths: int = 0  # in a row, each soon after the start
+    start_at: float = 0.0
+
+
+class Supervisor:
+    """Start workers on one socket, replace those that die, and stop them all in the end."""
+
+    def __init__(self, settings: Settings, listener: socket.socket, workers: int) -> None:
+        self._settings = share_of(settings, workers)
+        self._listener = listener
+        self._places = [_Place(f"worker{number}", turn) for number, turn in enumerate(share_turns(workers))]
+        self._wake, self._waker = multiprocessing.Pipe(duplex=False)
+        self._stopping = False
+        self._impatient = False
+
+    def run(self, *, on_ready: Callable[[], None]) -> None:
+        """Serve until SIGTERM or Ctrl-C; `on_ready` is called once all workers answer.
+
+        Raises what keeps a worker from starting, and `WorkerError` if one ends badly, starting or stopping.
+        """
+        with self._handled_signals(), shared_metrics():
+            try:
+                self._watch(on_ready)
+            finally:
+                lost = self._drain()
+        if lost:
+            raise WorkerError(f"{lost} of {len(self._places)} workers did not stop as told: answers may be lost.")
+
+    def _watch(self, on_ready: Callable[[], None]) -> None:
+        restarts = count_restarts()
+        announced = False
+        while not self._stopping:
+            for place in self._places:
+                if place.worker is not None:
+                    has_ended = not place.worker.is_running
+                    place.worker.hear()  # after looking, so that no last word is missed
+                    if has_ended:
+                        self._vacate(place, place.worker)
+                if place.worker is None and place.start_at <= time.monotonic():
+                    restarts.inc(1 if place.starts else 0)
+                    place.starts += 1
+                    place.worker = Worker(self._settings, self._listener, place.turn, name=place.name)
+            if not announced and all(self._is_ready(place) for place in self._places):
+                announced = True
+                on_ready()
+            workers = [place.worker for place in self._places if place.worker is not None]
+            self._wait(workers, min((place.start_at for place in self._places if place.worker is None), default=None))
+
+    def _vacate(self, place: _Place, worker: Worker) -> None:
+        """Plan another process for the place of a dead one.
+
+        Raises why it died if it was the first and never answered, or if nobody else answers either.
+        """
+        place.worker = None
+        place.turn.close()
+        forget_gauges(place.name)
+        could_not_start = worker.ready_since is None
+        if could_not_start and (place.starts == 1 or not any(map(self._is_ready, self._places))):
+            raise worker.failure or WorkerError(f"A worker ended with exit code {worker.exit_code} while starting.")
+        steady = worker.ready_since is not None and time.monotonic() - worker.ready_since > _STEADY_SECONDS
+        place.deaths = 1 if steady else place.deaths + 1
+        delay = restart_delay(place.deaths)
+        place.start_at = time.monotonic() + delay
+        logger.error(
+            f"Worker could not start: {worker.failure}" if worker.failure else "Worker died",
+            extra={"worker": worker.pid, "exit_code": worker.exit_code, "restart_in_seconds": delay},
+        )
+
+    def _drain(self) -> int:
+        """Stop all workers; return how many did not end by themselves with exit code 0."""
+        self._listener.close()  # so that clients are refused when no worker takes them any more
+        running = [place.worker for place in self._places if place.worker is not None]
+        for worker in running:
+            worker.stop()
+        deadline = time.monotonic() + self._settings.drain_seconds + KILL_SECONDS
+        lost = 0
+        while running:
+            if self._impatient or time.monotonic() > deadline:
+                for worker in running:
+                    logger.error("Worker killed, since it did not stop", extra={"worker": worker.pid})
+                    worker.kill()
+            else:
+                self._wait(running, deadline)
+            ended = [worker for worker in running if not worker.is_running]
+            running = [worker for worker in running if worker not in ended]
+            for worker in ended:
+                if worker.ready_since is not None:  # another had nothing to lose
+                    logger.info("Worker stopped", extra={"worker": worker.pid, "exit_code": worker.exit_code})
+                    lost += worker.exit_code != 0
+        return lost
+
+    def _wait(self, workers: Sequence[Worker], until: float | None) -> None:
+        """Sleep until a worker says something or ends, a signal comes, or the clock has reached `until`."""
+        handles = [handle for worker in workers for handle in worker.handles]
+        wait([self._wake, *handles], None if until is None else max(0.0, until - time.monotonic()))
+        while self._wake.poll():
+            self._wake.recv_bytes()
+
+    @staticmethod
+    def _is_ready(place: _Place) -> bool:
+        return place.worker is not None and place.worker.ready_since is not None
+
+    @contextmanager
+    def _handled_signals(self) -> Iterator[None]:
+        previous = {name: signal.signal(name, self._handle) for name in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            yield
+        finally:
+            for name, handler in previous.items():
+                signal.signal(name, handler)
+
+    def _handle(self, number: int, _frame: FrameType | None) -> None:
+        """Stop; a second Ctrl-C no longer waits for the workers."""
+        self._impatient |= self._stopping and number == signal.SIGINT
+        self._stopping = True
+        self._waker.send_bytes(b"!")
+
+
+def count_workers(settings: Settings) -> int:
+    """Say how many processes shall answer."""
+    return math.ceil(available_cores() / _CORES_A_WORKER) if settings.workers == "auto" else settings.workers
+
+
+def restart_delay(deaths: int) -> float:
+    """Say how many seconds to wait after so many deaths in a row: 0, 1, 2, 4 and so on, up to 30."""
+    return 0.0 if deaths < 2 else min(_MOST_DELAY_SECONDS, 2.0 ** min(deaths - 2, 10))

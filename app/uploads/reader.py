@@ -1,0 +1,75 @@
+"""From a request's body to a picture's bytes: a multipart form, or the bytes themselves."""
+
+from starlette.requests import ClientDisconnect, Request
+
+from whisker.app.errors import ClientGoneError, InvalidUploadError, UnsupportedMediaTypeError
+from whisker.app.uploads.multipart import read_form
+
+FIELD = "file"
+FORM = "multipart/form-data"
+RAW = "application/octet-stream"
+
+
+async def read_upload(request: Request) -> bytes:
+    """Read the one picture in a request's body; its content type says how.
+
+    Raises an `UploadError`, or `ClientGoneError` if the body ends in a closed connection.
+    """
+    kind = media_type(request)
+    if kind.startswith("image/") or kind == RAW:
+        return await read_body(request)
+    if kind != FORM:
+        raise UnsupportedMediaTypeError(
+            f"Send the picture as {FORM} in the field `{FIELD}`, or its bytes as the body with the content type "
+            f"image/* or {RAW}."
+        )
+    files, _ = await _read_form(request, most=1)
+    return _only(files)
+
+
+async def read_body(request: Request) -> bytes:
+    """Read the whole body; raise `ClientGoneError` if it ends in a closed connection."""
+    try:  # not `request.body()`, which would keep it for as long as the request lasts
+        return b"".join([chunk async for chunk in request.stream()])
+    except ClientDisconnect as exc:
+        raise _gone() from exc
+
+
+async def read_uploads(request: Request, *, most: int) -> list[bytes]:
+    """Read the pictures of a form that may hold several; raises as `read_upload`."""
+    if media_type(request) != FORM:
+        raise UnsupportedMediaTypeError(f"Send the pictures as {FORM}, each in a field `{FIELD}`.")
+    files, _ = await _read_form(request, most=most)
+    if not 1 <= len(files) <= most:
+        raise InvalidUploadError(f"The form must hold 1 to {most} files, each in a field `{FIELD}`, not {len(files)}.")
+    return files
+
+
+async def read_correction(request: Request) -> tuple[bytes, dict[str, str]]:
+    """Read a form of one picture and some texts; raises as `read_upload`."""
+    if media_type(request) != FORM:
+        raise UnsupportedMediaTypeError(f"Send the picture as {FORM} in the field `{FIELD}`.")
+    files, texts = await _read_form(request, most=1)
+    return _only(files), texts
+
+
+def _only(files: list[bytes]) -> bytes:
+    if len(files) != 1:
+        raise InvalidUploadError(f"The form must hold exactly one file, in the field `{FIELD}`.")
+    return files[0]
+
+
+async def _read_form(request: Request, *, most: int) -> tuple[list[bytes], dict[str, str]]:
+    try:
+        return await read_form(request.stream(), request.headers["content-type"], FIELD, most=most)
+    except ClientDisconnect as exc:
+        raise _gone() from exc
+
+
+def media_type(request: Request) -> str:
+    """Give a request's content type without parameters, in small letters."""
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def _gone() -> ClientGoneError:
+    return ClientGoneError("The connection was closed before the upload was complete.")

@@ -1,0 +1,168 @@
+"""Errors as clients see them: RFC 9457 problems, each with a stable code.
+
+This is the only place that knows which error becomes which status.
+"""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from whisker.app import errors
+from whisker.app.metrics import Metrics
+from whisker.app.schemas import Problem
+from whisker.app.web.request_id import current_request_id
+from whisker.model.errors import NoHeatMapError, PictureTooLargeError, UndecodablePictureError, UnsupportedFormatError
+
+MEDIA_TYPE = "application/problem+json"
+CODE = "whisker.code"  # where a request's scope has the code of what it was answered with
+_CLIENT_CLOSED_REQUEST = 499  # nobody reads it, but logs and metrics tell it from a failure; nginx's number
+_RETRY_AFTER = {"Retry-After": "1"}  # seconds, unless the error knows better
+_CLOSE = {"Connection": "close"}  # the rest of the body stays unread
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of problem that clients can tell from others, and what it means to them."""
+
+    code: str
+    status: int
+    meaning: str
+    headers: Mapping[str, str] | None = None
+
+
+KINDS: Mapping[type[Exception], Kind] = {
+    errors.MalformedRequestError: Kind("malformed_request", 400, "What was sent is not HTTP.", _CLOSE),
+    errors.MalformedFormError: Kind("malformed_form", 400, "The multipart form cannot be parsed."),
+    errors.UnauthorizedError: Kind(
+        "unauthorized", 401, "The API key is missing or wrong.", {"WWW-Authenticate": "Bearer"}
+    ),
+    errors.CrossSiteError: Kind("cross_site", 403, "A page of another site may not send pictures here."),
+    errors.CorrectionsOffError: Kind(
+        "corrections_off", 404, "The service keeps no photos, so it takes no corrections."
+    ),
+    errors.RequestTimeoutError: Kind("request_timeout", 408, "The request came in too slowly.", _CLOSE),
+    errors.BodyTooLargeError: Kind("body_too_large", 413, "The body has more bytes than accepted.", _CLOSE),
+    PictureTooLargeError: Kind(
+        "picture_too_large", 413, "The picture has more pixels, or a longer side, than accepted."
+    ),
+    errors.UnsupportedMediaTypeError: Kind(
+        "unsupported_media_type", 415, "The content type is neither a form nor a raw picture."
+    ),
+    UnsupportedFormatError: Kind("unsupported_picture_format", 415, "The file is not JPEG, PNG, WebP, GIF or BMP."),
+    UndecodablePictureError: Kind("undecodable_picture", 422, "The picture is damaged, incomplete or empty."),
+    errors.InvalidUploadError: Kind("invalid_upload", 422, "The form does not hold exactly one file named `file`."),
+    RequestValidationError: Kind("invalid_request", 422, "A parameter has a value that is not allowed."),
+    errors.UnknownClassError: Kind("unknown_class", 422, "A class is named that the checkpoint does not have."),
+    NoHeatMapError: Kind("no_heat_map", 422, "The network looks at no place in particular, so it has no heat maps."),
+    errors.ClientGoneError: Kind(
+        "client_gone", _CLIENT_CLOSED_REQUEST, "The client left; seen in logs and metrics only."
+    ),
+    errors.InferenceFailedError: Kind("inference_failed", 500, "The network could not answer for this picture."),
+    Exception: Kind("internal_error", 500, "The service has a defect; its log has the details."),
+    errors.OverloadedError: Kind("overloaded", 503, "Too many uploads at once; try again.", _RETRY_AFTER),
+    errors.NotReadyError: Kind("not_ready", 503, "The service is starting or stopping; try again.", _RETRY_AFTER),
+    errors.DeadlineExceededError: Kind("deadline_exceeded", 504, "There was no answer in the time allowed."),
+    errors.CorrectionsFullError: Kind("corrections_full", 507, "There is no room for a correction at the moment."),
+}
+_NOT_FOUND = Kind("not_found", 404, "There is nothing at this path.")
+_METHOD_NOT_ALLOWED = Kind("method_not_allowed", 405, "The path does not answer to this method; see `Allow`.")
+HTTP_KINDS = {kind.status: kind for kind in (_NOT_FOUND, _METHOD_NOT_ALLOWED)}  # what the router itself refuses
+
+
+def kind_of(exc: Exception) -> Kind:
+    """Find the kind of an error: its own, its nearest ancestor's, or `internal_error`."""
+    if isinstance(exc, HTTPException) and exc.status_code in HTTP_KINDS:
+        return HTTP_KINDS[exc.status_code]
+    return next(KINDS[ancestor] for ancestor in type(exc).__mro__ if ancestor in KINDS)
+
+
+def problem_responses(*kinds: type[Exception]) -> dict[int | str, dict[str, Any]]:
+    """Describe, for an operation of the OpenAPI document, the problems it may answer with."""
+    schema = Problem.model_json_schema()
+    responses: dict[int | str, dict[str, Any]] = {}
+    for kind in (KINDS[error] for error in kinds):
+        response = responses.setdefault(kind.status, {"description": "", "content": {MEDIA_TYPE: {"schema": schema}}})
+        response["description"] = f"{response['description']}\n\n`{kind.code}`: {kind.meaning}".strip()
+    return responses
+
+
+async def answer_problem(request: Request, exc: Exception) -> Response:
+    """Answer for what FastAPI and its router raise, which they would otherwise answer for in their own way."""
+    return _response(exc, request.app.state.metrics, request.scope)
+
+
+class ProblemMiddleware:
+    """Turn whatever is raised below into a problem, the last resort included; nothing internal is told."""
+
+    def __init__(self, app: ASGIApp, *, metrics: Metrics) -> None:
+        self.app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = False
+
+        async def send_noticed(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            await self.app(scope, receive, send_noticed)
+        except Exception as exc:  # the last resort: whatever it is, the client gets a problem
+            if started or scope["type"] != "http":
+                raise
+            await _response(exc, self._metrics, scope)(scope, receive, send)
+
+
+def describe(exc: Exception, metrics: Metrics, *, request_id: str | None = None) -> Problem:
+    """Tell a client what went wrong, count it, and log what is nobody's fault but ours.
+
+    `request_id` is that of the request being answered, unless told.
+    """
+    kind = kind_of(exc)
+    if kind is KINDS[Exception]:
+        logger.error("Unexpected error", exc_info=exc)
+    metrics.problems.labels(kind.code).inc()
+    return Problem(
+        type="about:blank",
+        title="Client Closed Request" if kind.status == _CLIENT_CLOSED_REQUEST else HTTPStatus(kind.status).phrase,
+        status=kind.status,
+        detail=_detail(exc, kind),
+        code=kind.code,
+        request_id=request_id or current_request_id(),
+    )
+
+
+def problem_headers(exc: Exception) -> dict[str, str]:
+    """Give the headers that a problem is answered with, beside those of every answer."""
+    headers = {**(kind_of(exc).headers or {}), **((exc.headers or {}) if isinstance(exc, HTTPException) else {})}
+    if isinstance(exc, errors.OverloadedError):
+        headers["Retry-After"] = str(exc.retry_seconds)
+    return headers
+
+
+def _response(exc: Exception, metrics: Metrics, scope: Scope) -> Response:
+    problem = describe(exc, metrics)
+    scope[CODE] = problem.code
+    return Response(problem.model_dump_json(), problem.status, problem_headers(exc), MEDIA_TYPE)
+
+
+def _detail(exc: Exception, kind: Kind) -> str:
+    """Say what happened; only errors that we raise ourselves have messages written for clients."""
+    if isinstance(exc, RequestValidationError):
+        error = exc.errors()[0]
+        where, name = error["loc"][0], error["loc"][-1]
+        return f"The {where} parameter `{name}` is not valid: {error['msg'][0].lower()}{error['msg'][1:]}."
+    if type(exc) in KINDS:
+        return str(exc)
+    return kind.meaning

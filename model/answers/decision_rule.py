@@ -1,0 +1,120 @@
+"""What a picture is answered with, and how a network's outputs become answers. Needs no PyTorch."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from whisker.model.answers.novelty import UNKNOWN_SCORE, Novelty
+
+Verdict = Literal["confident", "unsure", "unknown"]
+VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
+
+
+@dataclass(frozen=True, slots=True)
+class ClassScore:
+    """A class and its calibrated probability."""
+
+    label: str
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class HeatMap:
+    """What each place of a picture says for a class, in logits, float32 `[h, w]`: above 0 it speaks for the class."""
+
+    label: str
+    heat: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """The answer for one picture: every class, best first, and whether to believe the best.
+
+    `unknown_score` says how unlike the training photos the picture is: 0.1 is typical of photos of known classes, and
+    above 0.5 the verdict is "unknown". It is `None` where the checkpoint has no measure of it.
+    """
+
+    predictions: tuple[ClassScore, ...]
+    verdict: Verdict
+    unknown_score: float | None
+    heat_map: HeatMap | None = None  # if it was asked for
+
+    @property
+    def label(self) -> str:
+        """Name the best class."""
+        return self.predictions[0].label
+
+    @property
+    def score(self) -> float:
+        """Give the best class's calibrated probability."""
+        return self.predictions[0].score
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """What a forward pass gives for N pictures: logits `[N, classes]` and features `[N, F]`, both float32.
+
+    `maps` float32 `[N, F, h, w]` are what the features are the mean of, if they were asked for and the network has any.
+    """
+
+    logits: NDArray[np.float32]
+    features: NDArray[np.float32]
+    maps: NDArray[np.float32] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """The answers for N pictures: calibrated probabilities float32 `[N, classes]`, unknown scores `[N]` or `None`."""
+
+    probabilities: NDArray[np.float32]
+    unknown: NDArray[np.float32] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """How one checkpoint turns outputs into answers.
+
+    `classes[i]` belongs to column `i` of the logits; a best probability below `unsure` gets that verdict.
+    """
+
+    classes: tuple[str, ...]
+    temperature: float
+    unsure: float
+    novelty: Novelty | None
+
+    def scores(self, outputs: Outputs) -> Scores:
+        """Compute probabilities, the softmax of the logits over the temperature, and unknown scores."""
+        unknown = None if self.novelty is None else self.novelty.scores(outputs.features)
+        return Scores(softmax(outputs.logits, self.temperature), unknown)
+
+    def verdicts(self, scores: Scores) -> list[Verdict]:
+        """Judge each answer: unknown by its unknown score, or else confident or unsure by its best probability."""
+        sure = scores.probabilities.max(1) >= self.unsure
+        strange = np.zeros(len(sure), bool) if scores.unknown is None else scores.unknown > UNKNOWN_SCORE
+        return [
+            "unknown" if odd else "confident" if good else "unsure" for odd, good in zip(strange, sure, strict=True)
+        ]
+
+    def predictions(self, scores: Scores) -> list[Prediction]:
+        """Give each picture its answer."""
+        unknown = [None] * len(scores.probabilities) if scores.unknown is None else scores.unknown.tolist()
+        orders = np.argsort(-scores.probabilities, axis=1, kind="stable").tolist()
+        rows = zip(orders, scores.probabilities.tolist(), self.verdicts(scores), unknown, strict=True)
+        return [
+            Prediction(self._ranked(order, probabilities), verdict, strangeness)
+            for order, probabilities, verdict, strangeness in rows
+        ]
+
+    def _ranked(self, order: Sequence[int], probabilities: Sequence[float]) -> tuple[ClassScore, ...]:
+        return tuple([ClassScore(self.classes[index], probabilities[index]) for index in order])
+
+
+def softmax(logits: NDArray[np.float32], temperature: float) -> NDArray[np.float32]:
+    """Turn logits `[N, classes]` over a temperature into probabilities of that shape."""
+    scaled = logits / np.float32(temperature)
+    powers = np.exp(scaled - scaled.max(1, keepdims=True))  # the largest is 1, so that none overflows
+    probabilities: NDArray[np.float32] = powers / powers.sum(1, keepdims=True)
+    return probabilities

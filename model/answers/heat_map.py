@@ -1,0 +1,40 @@
+"""Heat maps: which places of a picture speak for a class, and how to show them. Needs no PyTorch.
+
+Features are the mean of the last feature map over its places, and a logit is their weighted sum, so that each place's
+share of the logit is known exactly: the class activation map of Zhou et al. 2016, "Learning Deep Features for
+Discriminative Localization". What is added to all logits alike changes no probability; it is taken out.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from whisker.model.answers.head import Head
+
+# Blue and orange of Okabe and Ito's palette (2008), which people tell apart however they see colours.
+AGAINST, FOR = (0, 114, 178), (230, 159, 0)
+OPACITY = 0.6
+NOTHING, TOP = -2, -1  # in place of a class's number: no heat map, and one for the best class
+
+
+def class_activation_map(maps: NDArray[np.float32], head: Head, index: int) -> NDArray[np.float32]:
+    """Weigh up one picture's feature map `[F, h, w]` for class `index`: `[h, w]` in logits.
+
+    Its mean, and the biases' share, are what the class's logit is above the mean of all classes' logits.
+    """
+    weight = head.weight[index] - head.weight.mean(0)  # [F]
+    heat: NDArray[np.float32] = np.tensordot(weight, maps, 1)
+    return heat
+
+
+def overlay(photo: Image.Image, heat: NDArray[np.float32], *, opacity: float = OPACITY) -> Image.Image:
+    """Lay a heat map `[h, w]` over an RGB picture: orange where it speaks for the class, blue where against it.
+
+    The place that says most has `opacity`, 0 to 1, of its colour, others in proportion.
+    """
+    largest = max(float(np.abs(heat).max()), float(np.finfo(np.float32).tiny))
+    smooth = Image.fromarray((heat / largest).astype(np.float32)).resize(photo.size, Image.Resampling.BICUBIC)
+    strength = np.asarray(smooth).clip(-1, 1)[..., None]  # [height, width, 1]
+    colour = np.where(strength > 0, np.array(FOR), np.array(AGAINST))
+    share = np.abs(strength) * opacity
+    return Image.fromarray((np.asarray(photo) * (1 - share) + colour * share).round().astype(np.uint8))

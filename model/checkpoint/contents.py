@@ -1,0 +1,61 @@
+"""What a checkpoint holds, in memory."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor
+
+from whisker.model.answers.novelty import Novelty
+from whisker.model.network import NetworkConfig
+from whisker.model.preprocessing import Preprocessing
+
+Range = tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """When to believe an answer: a best score below `unsure` gets the verdict "unsure"."""
+
+    unsure: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Golden:
+    """Generated pictures, as encoded files, and the probabilities `[pictures, classes]` they must give."""
+
+    pictures: tuple[bytes, ...]
+    probabilities: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Quantization:
+    """What an int8 engine needs, and what it costs.
+
+    `ranges` has the lowest and highest input of each layer, by its name. `points_lost` are the percentage points of
+    accuracy on the validation side that int8 answers lose against float32, `mean_difference` is the mean absolute
+    difference of a probability there.
+    """
+
+    ranges: Mapping[str, Range]
+    points_lost: float
+    mean_difference: float
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """Everything a checkpoint file holds. `metrics` and `provenance` are JSON objects, written for people."""
+
+    name: str
+    network: NetworkConfig
+    preprocessing: Preprocessing
+    classes: tuple[str, ...]
+    state: Mapping[str, Tensor]
+    temperature: float = 1.0
+    thresholds: Thresholds = Thresholds()
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    novelty: Novelty | None = None  # without, no verdict is "unknown"
+    quantization: Quantization | None = None  # without, no engine computes in int8
+    golden: Golden | None = None
+    sha256: str = ""  # of the file it was loaded from

@@ -1,0 +1,238 @@
+"""The checkpoint: one safetensors file that holds a network and all that is needed to use it.
+
+Tensors: the network's state dict under its own names, and `golden.picture.N` (an encoded file's bytes, uint8) with
+`golden.probabilities` (float32 `[pictures, classes]`), and, where novelty was fitted, `novelty.prototypes` (float16)
+and `novelty.direction` (float32). The safetensors metadata holds one JSON document under `whisker`. Nothing in the
+file is code, and nothing in it is executed.
+"""
+
+import dataclasses
+import hashlib
+import itertools
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import Any, cast
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save_file
+from torch import Tensor
+
+from whisker.model.answers.novelty import Novelty
+from whisker.model.checkpoint.contents import Checkpoint, Golden, Quantization, Thresholds
+from whisker.model.checkpoint.integrity import check_tensors, content_digest, refuse
+from whisker.model.errors import CheckpointError, ConfigError
+from whisker.model.network import NetworkConfig
+from whisker.model.preprocessing import Preprocessing
+
+FORMAT_VERSION = 1
+_HEADER = "whisker"
+_GOLDEN = "golden."
+_NOVELTY = "novelty."
+_NOVELTY_NUMBERS = ("neighbours", "distance_weight", "typical", "threshold")
+
+
+def is_checkpoint(metadata: Mapping[str, str]) -> bool:
+    """Tell from a safetensors file's metadata whether it is a Whisker checkpoint, whole or damaged."""
+    return _HEADER in metadata
+
+
+def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
+    """Write the file whole or not at all: a temporary file beside it is renamed over it.
+
+    Raises `CheckpointError` when there are no golden answers to store or the file cannot be written.
+    """
+    if checkpoint.golden is None:
+        raise CheckpointError("A checkpoint is saved with golden answers: add them with `with_golden_answers` first.")
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in checkpoint.state.items()}
+    for index, picture in enumerate(checkpoint.golden.pictures):
+        tensors[f"{_GOLDEN}picture.{index}"] = torch.frombuffer(bytearray(picture), dtype=torch.uint8)
+    tensors[f"{_GOLDEN}probabilities"] = checkpoint.golden.probabilities.contiguous()
+    if checkpoint.novelty is not None:
+        tensors[f"{_NOVELTY}prototypes"] = torch.from_numpy(checkpoint.novelty.prototypes).half()
+        tensors[f"{_NOVELTY}direction"] = torch.from_numpy(checkpoint.novelty.direction)
+    header = _to_header(checkpoint)
+    header["digest"] = content_digest(header, tensors)
+    # One entry only: safetensors writes several in random order, and equal checkpoints shall be equal files.
+    metadata = {_HEADER: json.dumps(header, sort_keys=True, ensure_ascii=False)}
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as temporary:
+            temporary_path = Path(temporary.name)
+        try:
+            save_file(tensors, temporary_path, metadata=metadata)
+            temporary_path.chmod(0o644)
+            temporary_path.replace(path)
+        finally:
+            temporary_path.unlink(missing_ok=True)
+    except (OSError, SafetensorError) as exc:
+        raise CheckpointError(f"The checkpoint {path} cannot be written: {_reason(exc)}.") from exc
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """Read and check a file; raise `CheckpointError` with one sentence that says what is wrong.
+
+    Checked: the format and its version, every header field, the digest of header and tensors, and that names,
+    shapes, dtypes and finiteness of the tensors are what the network needs.
+    """
+    try:
+        if not path.is_file():
+            raise CheckpointError(
+                f"There is no checkpoint file at {path}: give the path of a file from `whisker train`."
+            )
+        data = path.read_bytes()  # once: what is hashed is what is used
+        tensors = load(data)
+        metadata = _metadata(data)
+    except SafetensorError as exc:
+        raise CheckpointError(
+            f"{path} is not a safetensors file, or it is damaged: give a file that `whisker train` has written."
+        ) from exc
+    except OSError as exc:
+        raise CheckpointError(f"The checkpoint {path} cannot be read: {_reason(exc)}.") from exc
+    try:
+        header = _parse_header(metadata)
+        if header.pop("digest", None) != content_digest(header, tensors):
+            refuse("was changed or damaged after it was written: use an unaltered copy")
+        checkpoint = _from_header(header, tensors)
+        check_tensors(checkpoint.network, len(checkpoint.classes), checkpoint.state, checkpoint.novelty)
+    except CheckpointError as exc:
+        raise CheckpointError(f"The checkpoint {path} {exc}.") from exc
+    return dataclasses.replace(checkpoint, sha256=hashlib.sha256(data).hexdigest())
+
+
+def _metadata(data: bytes) -> dict[str, str]:
+    """Read the metadata of a safetensors file that has been found valid: a length, then a JSON header."""
+    length = int.from_bytes(data[:8], "little")
+    metadata: dict[str, str] = json.loads(data[8 : 8 + length]).get("__metadata__", {})
+    return metadata
+
+
+def _to_header(checkpoint: Checkpoint) -> dict[str, Any]:
+    header = {
+        "format_version": FORMAT_VERSION,
+        "name": checkpoint.name,
+        "network": dataclasses.asdict(checkpoint.network),
+        "preprocessing": dataclasses.asdict(checkpoint.preprocessing),
+        "classes": list(checkpoint.classes),
+        "temperature": checkpoint.temperature,
+        "thresholds": dataclasses.asdict(checkpoint.thresholds),
+        "novelty": None if checkpoint.novelty is None else _novelty_header(checkpoint.novelty),
+        "quantization": None if checkpoint.quantization is None else dataclasses.asdict(checkpoint.quantization),
+        "metrics": dict(checkpoint.metrics),
+        "provenance": dict(checkpoint.provenance),
+    }
+    return cast(dict[str, Any], json.loads(json.dumps(header)))  # as it will read back: tuples become lists
+
+
+def _novelty_header(novelty: Novelty) -> dict[str, float]:
+    return {name: getattr(novelty, name) for name in _NOVELTY_NUMBERS}
+
+
+def _parse_header(metadata: Mapping[str, str]) -> dict[str, Any]:
+    if _HEADER not in metadata:
+        refuse("holds weights but no Whisker header: it was not written by `whisker train`")
+    try:
+        header = json.loads(metadata[_HEADER])
+    except (ValueError, RecursionError):
+        header = None
+    if not isinstance(header, dict):
+        refuse("has a header that is not a JSON object")
+    version = header.get("format_version")
+    if not isinstance(version, int) or version < 1:
+        refuse("has no format version in its header")
+    if version > FORMAT_VERSION:
+        refuse(f"has format version {version}, newer than the {FORMAT_VERSION} this Whisker reads: update Whisker")
+    return header
+
+
+def _from_header(header: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Checkpoint:
+    try:
+        preprocessing = dict(header["preprocessing"])
+        preprocessing["background"] = tuple(preprocessing["background"])
+        return Checkpoint(
+            name=str(header["name"]),
+            network=NetworkConfig.from_json(header["network"]),
+            preprocessing=Preprocessing(**preprocessing),
+            classes=_classes(header["classes"]),
+            state={name: tensor for name, tensor in tensors.items() if not name.startswith((_GOLDEN, _NOVELTY))},
+            temperature=_positive(header["temperature"]),
+            thresholds=Thresholds(unsure=_fraction(header["thresholds"]["unsure"])),
+            metrics=dict(header["metrics"]),
+            provenance=dict(header["provenance"]),
+            novelty=_novelty(header.get("novelty"), tensors),
+            quantization=_quantization(header.get("quantization")),
+            golden=_golden(tensors, len(header["classes"])),
+        )
+    except ConfigError as exc:
+        refuse(f"cannot be used: {str(exc).rstrip('.')}", exc)
+    except KeyError as exc:
+        refuse(f"lacks {exc.args[0]!r} in its header", exc)
+    except (TypeError, ValueError) as exc:
+        refuse("has a header field of the wrong kind", exc)
+
+
+def _classes(names: object) -> tuple[str, ...]:
+    if not isinstance(names, list) or not all(isinstance(name, str) and name for name in names):
+        refuse("has class names that are not text")
+    if len(names) < 2 or names != sorted(set(names)):
+        refuse("has class names that are not sorted, or not two or more different ones")
+    return tuple(names)
+
+
+def _positive(value: object) -> float:
+    if not isinstance(value, int | float) or not math.isfinite(value) or value <= 0:
+        refuse(f"has a temperature of {value!r}, where a number above 0 belongs")
+    return float(value)
+
+
+def _fraction(value: object) -> float:
+    if not isinstance(value, int | float) or not 0 <= value <= 1:
+        refuse(f"has a threshold of {value!r}, where a number from 0 to 1 belongs")
+    return float(value)
+
+
+def _golden(tensors: Mapping[str, Tensor], classes: int) -> Golden:
+    probabilities = tensors.get(f"{_GOLDEN}probabilities")
+    if probabilities is None or probabilities.dim() != 2 or probabilities.shape[1] != classes or len(probabilities) < 1:
+        refuse("has no golden answers to verify itself with")
+    pictures = []
+    for index in range(len(probabilities)):
+        picture = tensors.get(f"{_GOLDEN}picture.{index}")
+        if picture is None or picture.dtype != torch.uint8:
+            refuse(f"lacks golden picture {index}")
+        pictures.append(picture.numpy().tobytes())
+    return Golden(tuple(pictures), probabilities.float())
+
+
+def _novelty(numbers: Mapping[str, Any] | None, tensors: Mapping[str, Tensor]) -> Novelty | None:
+    if numbers is None:
+        return None
+    prototypes, direction = (tensors.get(f"{_NOVELTY}{name}") for name in ("prototypes", "direction"))
+    if prototypes is None or direction is None or prototypes.dim() != 2 or direction.shape != prototypes.shape[1:]:
+        refuse("lacks the tensors of its novelty measure, or has them in the wrong shape")
+    neighbours, *others = (numbers[name] for name in _NOVELTY_NUMBERS)
+    if not isinstance(neighbours, int) or not 1 <= neighbours <= len(prototypes):
+        refuse(f"compares with {neighbours!r} prototypes, where it has {len(prototypes)}")
+    distance_weight, typical, threshold = (float(value) for value in others)
+    arrays = prototypes.float().numpy(), direction.float().numpy()
+    novelty = Novelty(*arrays, neighbours, distance_weight, typical, threshold)
+    if not all(math.isfinite(value) for value in (distance_weight, typical, threshold)):
+        refuse("has NaN or infinity in its novelty measure")
+    return novelty
+
+
+def _quantization(values: Mapping[str, Any] | None) -> Quantization | None:
+    if values is None:
+        return None
+    ranges = {str(name): (float(low), float(high)) for name, (low, high) in values["ranges"].items()}
+    costs = (float(values["points_lost"]), float(values["mean_difference"]))
+    if not all(math.isfinite(number) for number in (*itertools.chain(*ranges.values()), *costs)):
+        refuse("has NaN or infinity in its quantisation")
+    return Quantization(ranges, *costs)
+
+
+def _reason(exc: Exception) -> str:
+    return (exc.strerror if isinstance(exc, OSError) else None) or str(exc).rstrip(".")

@@ -1,0 +1,57 @@
+"""Whether a checkpoint is whole: its digest, and tensors that are what its network needs."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, NoReturn
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from whisker.model.answers.novelty import Novelty
+from whisker.model.errors import CheckpointError
+from whisker.model.network import NetworkConfig, build_network
+
+
+def check_tensors(config: NetworkConfig, classes: int, state: Mapping[str, Tensor], novelty: Novelty | None) -> None:
+    """Compare names, shapes and dtypes with those of a network built (without memory) from the configuration."""
+    with torch.device("meta"):
+        network = build_network(config, classes)
+    expected = network.state_dict()
+    if novelty is not None:
+        _check_novelty(novelty, network.fc.in_features)
+    for name in sorted(expected.keys() ^ state.keys()):
+        refuse(f"lacks the tensor {name!r}" if name in expected else f"has a tensor {name!r} that its network lacks")
+    for name, want in expected.items():
+        have = state[name]
+        if have.shape != want.shape or have.dtype != want.dtype:
+            refuse(f"has {name!r} as {have.dtype} {_shape(have)}, where its network needs {want.dtype} {_shape(want)}")
+        if not torch.isfinite(have).all():
+            refuse(f"has NaN or infinity in {name!r}: its training went wrong")
+
+
+def _check_novelty(novelty: Novelty, features: int) -> None:
+    if novelty.prototypes.shape[1] != features:
+        refuse(f"has prototypes of {novelty.prototypes.shape[1]} features, where its network has {features}")
+    if not (np.isfinite(novelty.prototypes).all() and np.isfinite(novelty.direction).all()):
+        refuse("has NaN or infinity in its novelty measure")
+
+
+def content_digest(header: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 over the header (without the digest itself) and every tensor's name, dtype, shape and bytes."""
+    digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        digest.update(f"\0{name}\0{tensor.dtype}\0{_shape(tensor)}\0".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def _shape(tensor: Tensor) -> Sequence[int]:
+    return list(tensor.shape)
+
+
+def refuse(problem: str, cause: Exception | None = None) -> NoReturn:
+    """Raise with the end of a sentence that begins "The checkpoint PATH"."""
+    raise CheckpointError(problem) from cause

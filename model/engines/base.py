@@ -1,0 +1,73 @@
+"""Engines: the network's forward pass on one device, in plain PyTorch or compiled for the device at hand.
+
+This is what all of them share; it needs no PyTorch.
+"""
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from whisker.model.answers.decision_rule import Outputs
+from whisker.model.answers.head import Head
+
+
+@dataclass(frozen=True, slots=True)
+class OpenVinoModel:
+    """A forward pass up to the features in OpenVINO's own form: its structure (XML) and its weights."""
+
+    structure: bytes
+    weights: bytes
+
+
+class Engine(ABC):
+    """Run a network's forward pass on one device. Not thread-safe: one thread owns an engine.
+
+    A compiled pass is made for one number of pictures, so there are few `batch_sizes`, the first of them 1. An engine
+    computes the features; the last layer, which decides the answer and costs nothing, is float32 for all of them.
+    """
+
+    batch_sizes: tuple[int, ...] = (1, 2, 4, 8, 16, 32)
+    pads: bool = False  # whether a batch is filled up to the next size, or cut into smaller sizes
+
+    def __init__(self, head: Head, device: str) -> None:
+        self.head = head
+        self.device = device
+
+    def run(self, pixels: Sequence[NDArray[np.uint8]], *, with_maps: bool = False) -> Outputs:
+        """Compute logits and features of N pictures, each uint8 `[size, size, 3]` RGB, with their maps if asked.
+
+        Raises `InferenceError` if a logit is NaN or infinite.
+        """
+        parts = [self._embed(np.stack(batch), with_maps=with_maps) for batch in self._batches(pixels)]
+        features = np.concatenate([part for part, _ in parts])
+        maps = [part for _, part in parts if part is not None]
+        return Outputs(self.head.logits(features), features, np.concatenate(maps) if maps else None)
+
+    def warm_up(self, size: int) -> dict[int, float]:
+        """Run every batch size, so that the first request does not pay for it; return the seconds each then takes."""
+        seconds = {}
+        for batch in self.batch_sizes:
+            pictures = [np.zeros((size, size, 3), np.uint8)] * batch
+            self.run(pictures)
+            started = time.perf_counter()
+            self.run(pictures)
+            seconds[batch] = time.perf_counter() - started
+        return seconds
+
+    @abstractmethod
+    def _embed(
+        self, batch: NDArray[np.uint8], *, with_maps: bool
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+        """Turn uint8 `[N, size, size, 3]` into features, float32 `[N, F]`, and, if asked, maps `[N, F, h, w]`."""
+
+    def _batches(self, pixels: Sequence[NDArray[np.uint8]]) -> Iterator[Sequence[NDArray[np.uint8]]]:
+        start = 0
+        while start < len(pixels):
+            left = len(pixels) - start
+            fitting = self.batch_sizes if self.pads else [size for size in self.batch_sizes if size <= left]
+            yield pixels[start : start + fitting[-1]]
+            start += fitting[-1]

@@ -1,0 +1,162 @@
+"""Choosing the engine: at start-up, on this machine, by trying and checking.
+
+Each candidate's answers for the golden pictures are compared with those of plain PyTorch in float32, and the first
+that is right, and faster, is taken.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from whisker.model.answers.decision_rule import softmax
+from whisker.model.checkpoint.contents import Checkpoint
+from whisker.model.engines.base import Engine, OpenVinoModel
+from whisker.model.engines.torch_engine import FoldedEngine, TorchEngine, head_of
+from whisker.model.errors import EngineError
+from whisker.model.network import Network
+
+AUTO = "auto"
+MOST_POINTS_LOST = 0.1  # percentage points of accuracy that int8 may cost
+MOST_MEAN_DIFFERENCE = 0.005  # of a probability, on average, that int8 may make
+_TIMINGS = 3  # the fastest of them counts: the others were disturbed
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A way to compute, by name, the largest difference of a golden probability that it may make, and where to try it.
+
+    `build` raises `EngineError` where the machine or the checkpoint does not allow it. `program` writes down what the
+    engine runs, if that needs no PyTorch.
+    """
+
+    name: str
+    build: Callable[[Network, Checkpoint, str], Engine]
+    tolerance: float
+    devices: tuple[str, ...]
+    program: Callable[[Network, Checkpoint], OpenVinoModel] | None = None
+
+
+def _torch(network: Network, _checkpoint: Checkpoint, device: str) -> Engine:
+    return TorchEngine(network, device)
+
+
+def _torch_folded(network: Network, _checkpoint: Checkpoint, device: str) -> Engine:
+    return FoldedEngine(network, device, torch.float32)
+
+
+def _torch_bf16(network: Network, _checkpoint: Checkpoint, device: str) -> Engine:
+    return FoldedEngine(network, device, torch.bfloat16)
+
+
+def _program(network: Network, checkpoint: Checkpoint, *, int8: bool = False) -> OpenVinoModel:
+    from whisker.model.engines.openvino_export import write_program  # noqa: PLC0415 - an optional dependency
+
+    return write_program(network, checkpoint.preprocessing.size, checkpoint.quantization if int8 else None)
+
+
+def _openvino(network: Network, checkpoint: Checkpoint, device: str, *, int8: bool = False) -> Engine:
+    if device != "cpu":
+        raise EngineError("it computes on the CPU")
+    try:
+        from whisker.model.engines.openvino_engine import OpenVinoEngine  # noqa: PLC0415 - an optional dependency
+    except ImportError as exc:
+        raise EngineError("the package openvino is not installed") from exc
+    program = _program(network, checkpoint, int8=int8)
+    return OpenVinoEngine(program, head_of(network), threads=torch.get_num_threads())
+
+
+def _openvino_int8(network: Network, checkpoint: Checkpoint, device: str) -> Engine:
+    cost = checkpoint.quantization
+    if cost is None:
+        raise EngineError("the checkpoint was not calibrated for int8; `whisker calibrate` does it")
+    _require(
+        cost.points_lost < MOST_POINTS_LOST and cost.mean_difference <= MOST_MEAN_DIFFERENCE,
+        f"int8 lost {cost.points_lost:.2f} percentage points on the validation photos, and moved probabilities by "
+        f"{cost.mean_difference:.4f} on average",
+    )
+    return _openvino(network, checkpoint, device, int8=True)
+
+
+def _cuda_graphs(network: Network, checkpoint: Checkpoint, device: str) -> Engine:
+    if not device.startswith("cuda"):
+        raise EngineError("it computes on an NVIDIA GPU")
+    from whisker.model.engines.cuda_engine import CudaGraphEngine  # noqa: PLC0415 - of no use elsewhere
+
+    return CudaGraphEngine(network, device, checkpoint.preprocessing.size)
+
+
+PLAIN = Candidate("torch", _torch, 0.001, ("cpu", "cuda"))
+_CANDIDATES = (  # fastest first, as measured in docs/adr/0011
+    Candidate("cuda-graphs", _cuda_graphs, 0.01, ("cuda",)),
+    Candidate("openvino-int8", _openvino_int8, 0.05, ("cpu",), partial(_program, int8=True)),
+    Candidate("openvino", _openvino, 0.01, ("cpu",), _program),
+    Candidate("torch-bf16", _torch_bf16, 0.01, ("cpu", "cuda")),
+    Candidate("torch-folded", _torch_folded, 0.001, ("cpu", "cuda")),
+    PLAIN,
+)
+ENGINES = tuple(candidate.name for candidate in _CANDIDATES)
+
+
+def choose_engine(
+    network: Network, checkpoint: Checkpoint, plain: Engine, pixels: Sequence[NDArray[np.uint8]], *, name: str = AUTO
+) -> tuple[Engine, Candidate]:
+    """Build, for the device of the `plain` one, the fastest engine that is right, or the one that `name` asks for.
+
+    Right is what answers for `pixels` as `plain` does, within its tolerance.
+
+    Raises `EngineError` if the engine asked for cannot be had or answers wrongly; otherwise plain PyTorch is left.
+    """
+    if name not in (AUTO, *ENGINES):
+        raise EngineError(f"The engine is one of {AUTO}, {', '.join(ENGINES)}, not {name!r}.")
+    expected, seconds = _probabilities(plain, checkpoint, pixels), _seconds(plain, pixels)
+    kind = plain.device.partition(":")[0]
+    for candidate in _CANDIDATES:
+        if name != candidate.name and (name != AUTO or kind not in candidate.devices):
+            continue
+        try:
+            engine = candidate.build(network, checkpoint, plain.device)
+            difference = _check(candidate, _probabilities(engine, checkpoint, pixels), expected)
+            speed = seconds / _seconds(engine, pixels)
+            _require(name != AUTO or candidate is PLAIN or speed > 1, f"it is {speed:.2f} times as fast as PyTorch")
+        except (EngineError, RuntimeError) as exc:  # the latter from compilers, for a machine they cannot serve
+            if name != AUTO:
+                raise EngineError(f"The engine {name} cannot be used: {exc}.") from exc
+            logger.info("Engine passed over", extra={"engine": candidate.name, "reason": str(exc)})
+            continue
+        reason = f"{speed:.1f} times as fast as plain PyTorch, golden probabilities within {difference:.4f}"
+        logger.info("Engine chosen", extra={"engine": candidate.name, "asked": name, "reason": reason})
+        return engine, candidate
+    return plain, PLAIN
+
+
+def _check(candidate: Candidate, probabilities: NDArray[np.float32], expected: NDArray[np.float32]) -> float:
+    """Return the largest difference of a golden probability, if the candidate may make it."""
+    difference = float(np.abs(probabilities - expected).max())
+    _require(difference <= candidate.tolerance, f"it moves a golden probability by {difference:.3f}")  # NaN fails too
+    return difference
+
+
+def _require(condition: bool, otherwise: str) -> None:  # noqa: FBT001 - reads as a sentence
+    if not condition:
+        raise EngineError(otherwise)
+
+
+def _probabilities(engine: Engine, checkpoint: Checkpoint, pixels: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
+    return softmax(engine.run(pixels).logits, checkpoint.temperature)
+
+
+def _seconds(engine: Engine, pixels: Sequence[NDArray[np.uint8]]) -> float:
+    def once() -> float:
+        started = time.perf_counter()
+        engine.run(pixels)
+        return time.perf_counter() - started
+
+    return min(once() for _ in range(_TIMINGS))

@@ -1,0 +1,30 @@
+"""The device at hand: which one computes, and with how many threads."""
+
+import torch
+
+from whisker.model.cores import available_cores
+from whisker.model.errors import DeviceError
+
+
+def resolve_device(name: str) -> str:
+    """Turn `auto`, `cpu`, `cuda` or `cuda:N` into a device that is there; raise `DeviceError` if it is not."""
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cpu":
+        return name
+    kind, _, index = name.partition(":")
+    if kind != "cuda" or (index and not index.isdecimal()):
+        raise DeviceError(f"The device is auto, cpu, cuda or cuda:N, not {name!r}.")
+    if int(index or 0) >= torch.cuda.device_count():
+        raise DeviceError(
+            f"The device {name} is not available: this PyTorch sees {torch.cuda.device_count()} CUDA GPUs."
+        )
+    return name
+
+
+def use_available_cores(processes: int = 1) -> None:
+    """Let PyTorch compute with as many threads as this process may use cores; by itself it overlooks quotas.
+
+    `processes` is how many share them.
+    """
+    torch.set_num_threads(max(1, available_cores() // processes))

@@ -1,0 +1,116 @@
+"""A network written down for OpenVINO; an optional dependency: only `whisker.model.engines.choice` imports this module."""
+
+import operator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import openvino  # type: ignore[import-untyped]
+from openvino import opset14 as ops
+from torch import Tensor, fx, nn
+
+from whisker.model.checkpoint.contents import Quantization
+from whisker.model.engines.base import OpenVinoModel
+from whisker.model.engines.graph import fold
+from whisker.model.engines.quantization import Quantized, quantize
+from whisker.model.errors import EngineError
+from whisker.model.network import Network, Normalization
+
+_Node = Any  # openvino.Node: its stubs do not cover what operations take
+
+
+def write_program(network: Network, size: int, quantization: Quantization | None = None) -> OpenVinoModel:
+    """Write down a forward pass: uint8 pictures `[N, size, size, 3]` in, features `[N, F]` and their maps out.
+
+    A network without feature maps has the one output alone. With a `quantization` it computes in int8. Raises
+    `EngineError` for a layer without ranges, or of an unknown kind.
+    """
+    graph = fold(network)
+    if quantization is not None:
+        quantize(graph, quantization.ranges)
+    with TemporaryDirectory() as folder:
+        structure = Path(folder) / "features.xml"
+        openvino.save_model(_build(graph, network.normalization, size), structure, compress_to_fp16=False)
+        return OpenVinoModel(structure.read_bytes(), structure.with_suffix(".bin").read_bytes())
+
+
+def _build(graph: fx.GraphModule, normalization: Normalization, size: int) -> openvino.Model:
+    """Write down a normalisation and a folded graph as OpenVINO's, for one picture, uint8 `[1, size, size, 3]`."""
+    pictures = ops.parameter([1, size, size, 3], np.uint8)
+    x = ops.convert(ops.transpose(pictures, [0, 3, 1, 2]), np.float32)
+    features, maps = _Translator(graph).run(_normalize(normalization, ops.divide(x, np.float32(255))))
+    outputs = [ops.result(output) for output in (features, maps) if output is not None]
+    return openvino.Model(outputs, [pictures])
+
+
+class _Translator(fx.Interpreter):
+    """Run a folded graph with OpenVINO's nodes in place of tensors."""
+
+    def call_module(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Node:
+        del kwargs  # our networks give their layers one input, and nothing by name
+        return _translate(self.fetch_attr(target), args[0])
+
+    def call_function(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Node:
+        if target is not operator.add:
+            return super().call_function(target, args, kwargs)
+        return ops.add(*args)
+
+    def call_method(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Node:
+        if target != "flatten":
+            return super().call_method(target, args, kwargs)
+        return ops.reshape(args[0], [0, -1], special_zero=True)  # 0: as it is
+
+
+def _translate(layer: nn.Module, x: _Node) -> _Node:
+    match layer:
+        case Quantized():
+            low, high = (np.float32(bound) for bound in layer.input_bounds)
+            return _apply(layer.layer, ops.fake_quantize(x, low, high, low, high, 256), _quantized_weight(layer))
+        case nn.Conv2d() | nn.Linear():
+            return _apply(layer, x, _constant(layer.weight))
+        case nn.ReLU():
+            return ops.relu(x)
+        case nn.Sigmoid():
+            return ops.sigmoid(x)
+        case nn.MaxPool2d() | nn.AvgPool2d():
+            return _pool(layer, x)
+        case nn.AdaptiveAvgPool2d():
+            same = layer.output_size == x.shape[2]  # the fully connected network's, at its own size
+            return x if same else ops.reduce_mean(x, [2, 3], keep_dims=True)
+        case _:
+            raise EngineError(f"it is not told what a {type(layer).__name__} is")
+
+
+def _normalize(layer: Normalization, x: _Node) -> _Node:
+    if layer.channels == 1:
+        x = ops.reduce_sum(ops.multiply(x, _constant(layer.luma)), [1], keep_dims=True)
+    mean, std = (_constant(values.view(1, -1, 1, 1)) for values in (layer.mean, layer.std))
+    return ops.divide(ops.subtract(x, mean), std)
+
+
+def _quantized_weight(layer: Quantized) -> _Node:
+    weight = layer.layer.weight
+    high = layer.largest_weight.view(-1, *[1] * (weight.dim() - 1)).numpy()  # [channels out, 1, ...]
+    return ops.fake_quantize(_constant(weight), -high, high, -high, high, 255)
+
+
+def _apply(layer: nn.Conv2d | nn.Linear, x: _Node, weight: _Node) -> _Node:
+    if isinstance(layer, nn.Linear):
+        return ops.add(ops.matmul(x, weight, transpose_a=False, transpose_b=True), _constant(layer.bias))
+    padding = [int(side) for side in layer.padding]
+    out = ops.convolution(x, weight, list(layer.stride), padding, padding, [1, 1])
+    assert layer.bias is not None  # noqa: S101 - folding has given every convolution one
+    return ops.add(out, _constant(layer.bias.view(1, -1, 1, 1)))
+
+
+def _pool(layer: nn.MaxPool2d | nn.AvgPool2d, x: _Node) -> _Node:
+    kernel, stride, padding = ([int(value)] * 2 for value in (layer.kernel_size, layer.stride, layer.padding))  # type: ignore[arg-type]
+    rounding = "ceil_torch" if layer.ceil_mode else "floor"
+    if isinstance(layer, nn.MaxPool2d):
+        return ops.max_pool(x, stride, [1, 1], padding, padding, kernel, rounding).output(0)
+    return ops.avg_pool(x, stride, padding, padding, kernel, not layer.count_include_pad, rounding)
+
+
+def _constant(values: Tensor) -> _Node:
+    return ops.constant(values.detach().numpy())

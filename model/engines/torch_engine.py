@@ -1,0 +1,67 @@
+"""Engines in PyTorch: plain, which every other is measured by, and folded, in float32 or half precision."""
+
+import copy
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from whisker.model.answers.head import Head
+from whisker.model.engines.base import Engine
+from whisker.model.engines.graph import fold
+from whisker.model.network import Network
+
+
+class TorchEngine(Engine):
+    """Run the network as it is, in float32: always there, and the measure of every other engine's answers."""
+
+    def __init__(self, network: Network, device: str) -> None:
+        """Copy what is needed of `network`, so that the caller's stays as it is."""
+        super().__init__(head_of(network), device)
+        self._network = copy.deepcopy(network).eval().to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in stubs
+
+    @torch.inference_mode()
+    def _embed(
+        self, batch: NDArray[np.uint8], *, with_maps: bool
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+        x = torch.from_numpy(batch).to(self.device).permute(0, 3, 1, 2)  # [N, 3, H, W], channels last in memory
+        features, maps = self._network.embed_and_map(x.float() / 255)
+        return to_arrays(features, maps if with_maps else None)
+
+
+class FoldedEngine(Engine):
+    """Run PyTorch without batch-norms, in float32 or half precision."""
+
+    def __init__(self, network: Network, device: str, dtype: torch.dtype) -> None:
+        """Copy what is needed of `network`, so that the caller's stays as it is."""
+        super().__init__(head_of(network), device)
+        self._dtype = dtype
+        self._normalization = copy.deepcopy(network.normalization).to(device)
+        self._graph = fold(network).to(device, dtype).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in stubs
+
+    @torch.inference_mode()
+    def _embed(
+        self, batch: NDArray[np.uint8], *, with_maps: bool
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+        features, maps = self._compute(torch.from_numpy(batch).to(self.device))
+        return to_arrays(features, maps if with_maps else None)
+
+    def _compute(self, pictures: Tensor) -> tuple[Tensor, Tensor | None]:
+        # Normalised in float32, then rounded: rounding the pixels first would lose their last bits.
+        x = self._normalization(pictures.permute(0, 3, 1, 2).float() / 255)  # [N, channels, H, W]
+        features: Tensor
+        maps: Tensor | None
+        features, maps = self._graph(x.to(self._dtype))
+        return features.float(), maps
+
+
+def to_arrays(features: Tensor, maps: Tensor | None) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+    """Bring what a device has computed to the host, as float32."""
+    return features.float().cpu().numpy(), None if maps is None else maps.float().contiguous().cpu().numpy()
+
+
+def head_of(network: Network) -> Head:
+    """Copy a network's last layer."""
+    weight, bias = (values.detach().cpu().numpy().copy() for values in (network.fc.weight, network.fc.bias))
+    return Head(weight, bias)

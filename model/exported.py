@@ -1,0 +1,42 @@
+"""A classifier that leaves PyTorch behind: what a process needs to answer as one does, at a third of its memory."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from whisker.model.answers.decision_rule import Judge
+from whisker.model.answers.head import Head
+from whisker.model.checkpoint.golden import check_golden_answers
+from whisker.model.engines.base import OpenVinoModel
+from whisker.model.predictor import Predictor
+from whisker.model.preprocessing import Preprocessing
+
+_COMMON_BATCH = 4  # compiled beside the largest, which fewer pictures cannot fill
+
+
+@dataclass(frozen=True, slots=True)
+class Portable:
+    """All that answers for pictures, and the golden pictures, as encoded files, with the answers they must get."""
+
+    program: OpenVinoModel
+    head: Head
+    preprocessing: Preprocessing
+    judge: Judge
+    golden: tuple[tuple[bytes, ...], NDArray[np.float32]]
+    tolerance: float
+
+    def open(self, *, threads: int, largest: int) -> tuple[Predictor, dict[int, float]]:
+        """Compile it for batches up to `largest`, verify it and warm it up; give the seconds that each size takes.
+
+        Raises `CheckpointError` if the golden answers differ here.
+        """
+        from whisker.model.engines.openvino_engine import OpenVinoEngine  # noqa: PLC0415 - an optional dependency
+
+        sizes = {1, min(_COMMON_BATCH, largest), largest}
+        engine = OpenVinoEngine(self.program, self.head, threads=threads, batch_sizes=sorted(sizes))
+        predictor = Predictor(engine, self.preprocessing, self.judge)
+        pictures, expected = self.golden
+        answers = predictor.scores([self.preprocessing.decode(picture) for picture in pictures])
+        check_golden_answers(expected, answers.probabilities, tolerance=self.tolerance)
+        return predictor, engine.warm_up(self.preprocessing.size)

@@ -1,0 +1,84 @@
+"""Photos as files: how they are found in a folder, named, and read."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from whisker.model.errors import PictureTooLargeError
+from whisker.model.preprocessing import check_signature
+
+MAX_FILE_BYTES = 500_000_000  # above any photo that the pixel limit admits
+_JOINERS = "\u200c\u200d"  # invisible, but parts of words and emoji
+
+
+def read_photo(path: str | Path) -> bytes:
+    """Read a file's bytes; of a file that is no picture, such as a video, only the first bytes are read.
+
+    Raises `UnsupportedFormatError`, `PictureTooLargeError` for more than `MAX_FILE_BYTES`, and `OSError`. An empty file
+    is returned as it is: `Preprocessing.decode` says what is wrong with it.
+    """
+    with Path(path).open("rb") as file:
+        start = file.peek()
+        if start:
+            check_signature(start)
+        if os.fstat(file.fileno()).st_size > MAX_FILE_BYTES:
+            raise PictureTooLargeError(f"The file has more than {MAX_FILE_BYTES:,} bytes.")
+        return file.read()
+
+
+def list_files(root: Path) -> list[str]:
+    """List the files that `walk_files` finds; raise `OSError` for a folder that cannot be searched."""
+    paths = []
+    for path in walk_files(str(root)):
+        if path == "." or path.endswith("/"):
+            os.scandir(root / path).close()  # raises what `walk_files` has met
+        paths.append(path)
+    return paths
+
+
+def walk_files(root: str) -> Iterator[str]:
+    """Yield the paths of all files in a folder, at any depth, relative to `root` and sorted.
+
+    Hidden files and folders are skipped, and so are links to folders, which may lead in circles. A link to nothing is
+    listed, and so is a folder that cannot be searched, with a slash at its end (`.` for `root` itself). Memory is
+    needed for the names in one folder at a time.
+    """
+    pending = [""]  # sorted, the next one last; folders end with a slash, so that they sort as the paths in them do
+    while pending:
+        path = pending.pop()
+        if path and not path.endswith("/"):
+            yield path
+            continue
+        try:
+            pending += sorted(scan_folder(root, path), reverse=True)
+        except OSError:
+            yield path or "."
+
+
+def scan_folder(root: str, folder: str) -> Iterator[str]:
+    """Yield the paths, relative to `root`, of what lies in one folder; those of folders end with a slash."""
+    with os.scandir(f"{root}/{folder}") as entries:
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                yield f"{folder}{entry.name}/"
+            elif entry.is_file() or not os.path.exists(entry):  # noqa: PTH110 - a link to nothing is an error to report
+                yield f"{folder}{entry.name}"
+
+
+def is_hidden(path: str) -> bool:
+    """Tell whether a relative path leads to, or through, a hidden file or folder."""
+    return any(part.startswith(".") for part in path.split("/"))
+
+
+def printable(path: str) -> str:
+    r"""Escape what cannot be printed, such as a line break or bytes that are not UTF-8, as Python does: `\n`, `\udcff`."""
+    if path.isprintable():
+        return path
+    return "".join(c if c.isprintable() or c in _JOINERS else c.encode("unicode_escape").decode() for c in path)
+
+
+def is_utf8(path: str) -> bool:
+    """Tell whether a name, as the file system gives it, is UTF-8."""
+    return not any("\ud800" <= c <= "\udfff" for c in path)

@@ -1,0 +1,66 @@
+"""Folders in one process a core: the same results, and an end when a process, or whoever started them, ends."""
+
+import os
+import select
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.app.conftest import ROOT, rows
+from whisker.app.batch.job import Job, predict_to_file
+from whisker.app.batch.photos import Photo
+from whisker.app.errors import ResultsError
+from whisker.app.settings import Settings
+
+pytestmark = pytest.mark.slow
+
+
+def test_processes_answer_as_threads_do(
+    job: Job, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert predict_to_file(job) == (82, 2)
+    monkeypatch.setattr("whisker.app.batch.local._MANY", 82)
+    both = settings.model_copy(update={"lanes": 2, "engine": "openvino"})
+    other = Job(job.photos, tmp_path / "processes.jsonl", both)
+    assert predict_to_file(other) == (82, 2)
+    for row, expected in zip(rows(other.out), rows(job.out), strict=True):
+        assert [row["photo"], row.get("error"), row.get("label")] == [
+            expected["photo"],
+            expected.get("error"),
+            expected.get("label"),
+        ]
+        assert row.get("score") == pytest.approx(expected.get("score"), abs=0.01)
+
+
+def test_process_that_ends_stops_the_run_with_a_sentence(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("whisker.app.batch.local._MANY", 82)
+    monkeypatch.setattr("whisker.app.batch.processes._classify", _crash)
+    settings = job.settings.model_copy(update={"lanes": 2, "engine": "openvino"})
+    with pytest.raises(ResultsError, match="goes on from here"):
+        predict_to_file(Job(job.photos, job.out, settings))
+
+
+def test_processes_of_a_killed_run_end(job: Job, folder: Path) -> None:
+    """A photo that is a pipe holds a process up; the pipe tells when that has ended."""
+    pipe = folder.parent / "pipe.png"
+    os.mkfifo(pipe)
+    words = ["predict", folder, pipe, "--out", job.out, "--checkpoint", job.settings.checkpoint]
+    start = "from whisker.app.batch import local; local._MANY = 83; from whisker.cli import main; main()"
+    with (
+        subprocess.Popen(  # noqa: S603
+            [sys.executable, "-c", start, *map(str, words)],
+            env={**os.environ, "PYTHONPATH": str(ROOT), "WHISKER_LANES": "2", "WHISKER_ENGINE": "openvino"},
+        ) as run,
+        pipe.open("wb") as file,  # opens when a process opens its end, which then waits for a picture
+    ):
+        run.send_signal(signal.SIGKILL)
+        gone = select.poll()
+        gone.register(file, 0)  # an error, always reported, is that nobody reads any more
+        gone.poll()
+
+
+def _crash(_order: Path, _photos: list[Photo]) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)

@@ -1,0 +1,40 @@
+"""Drift is told once there are enough answers, and is small while they are as they were on the test side."""
+
+import random
+
+from whisker.app.inference.drift import Drift
+from whisker.app.metrics import Metrics
+
+_PROFILE = {
+    "labels": {"cat": 0.5, "dog": 0.5},
+    "score_edges": [0.5, 0.7, 0.9, 0.95, 0.99],
+    "scores": [0, 0.1, 0.1, 0.1, 0.2, 0.5],
+}
+_SCORES = [0.6, 0.8, 0.93, *[0.97] * 2, *[0.995] * 5]
+
+
+def drift(metrics: Metrics) -> dict[str, float]:
+    lines = [line for line in metrics.render().decode().splitlines() if line.startswith("whisker_drift{")]
+    return {line.split('"')[1]: float(line.split()[-1]) for line in lines}
+
+
+def test_drift_is_small_until_answers_change() -> None:
+    metrics, chance = Metrics(), random.Random(0)  # noqa: S311 - answers, not secrets
+    followed = Drift(metrics, ("cat", "dog"), _PROFILE)
+    for _ in range(999):
+        followed.record(chance.choice(("cat", "dog")), chance.choice(_SCORES))
+    assert drift(metrics) == {}
+    followed.record("cat", 0.6)
+    assert max(drift(metrics).values()) < 0.05
+    for _ in range(500):
+        followed.record("cat", 0.55)
+    assert min(drift(metrics).values()) > 0.25
+    assert drift(metrics).keys() == {"labels", "scores"}
+
+
+def test_checkpoint_without_a_profile_reports_none() -> None:
+    metrics = Metrics()
+    followed = Drift(metrics, ("cat", "dog"), None)
+    for _ in range(2000):
+        followed.record("cat", 0.9)
+    assert drift(metrics) == {}

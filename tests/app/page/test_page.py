@@ -1,0 +1,143 @@
+"""The pages, as a browser without a script gets them."""
+
+import re
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.app.conftest import Serving, picture
+from whisker.app.page import routes
+from whisker.app.page.card import describe
+from whisker.model import BUNDLED_CHECKPOINT
+
+pytestmark = pytest.mark.anyio
+
+_STATIC = ("page/style.css", "page/page.js", "page/icon.svg")
+
+
+async def test_page_has_a_form_that_needs_no_script(client: httpx.AsyncClient) -> None:
+    page = await client.get("/")
+    assert page.headers["content-type"] == "text/html; charset=utf-8"
+    assert '<form id="upload" class="drop" action="answer" method="post" enctype="multipart/form-data">' in page.text
+    assert re.search(r'<label [^>]*for="photos"', page.text)
+    assert "bird, cat, dog" in page.text
+
+
+async def test_page_asks_this_service_alone(client: httpx.AsyncClient) -> None:
+    total = 0
+    for path in ("/", *_STATIC):
+        answer = await client.get(f"/{path.lstrip('/')}")
+        assert answer.status_code == 200
+        total += len(answer.content)
+        hosts = set(re.findall(r"https?://([^/\"'\s)]+)", answer.text)) - {"www.w3.org"}  # the name of SVG itself
+        assert hosts == set()
+    assert total < 60_000
+    policy = (await client.get("/")).headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+
+
+async def test_form_is_answered_with_a_page(client: httpx.AsyncClient) -> None:
+    answer = await client.post("/answer", files={"file": ("a.png", picture())})
+    assert answer.status_code == 200
+    assert answer.text.count("<meter") == 3
+    assert "no answer" not in answer.text
+
+
+async def test_damaged_photo_of_a_form_fails_alone(client: httpx.AsyncClient) -> None:
+    files = [("file", ("a.png", picture())), ("file", ("b.png", picture()[:60]))]
+    answer = await client.post("/answer", files=files)
+    assert "Photo 2: no answer" in answer.text
+    assert "damaged or incomplete" in answer.text
+    assert answer.text.count("<meter") == 3
+
+
+async def test_unsure_and_unknown_are_said_in_words(serving: Serving, strict: Path) -> None:
+    async with serving(checkpoint=strict) as client:
+        answer = await client.post("/answer", files={"file": ("a.png", picture())})
+        assert "This does not look like anything I was taught" in answer.text
+    unsure = {"verdict": "unsure", "predictions": [{"label": "cat", "score": 0.54}, {"label": "dog", "score": 0.46}]}
+    assert routes.put_in_words(unsure) == "Not sure: cat 54.0 %, dog 46.0 %"
+    assert routes.put_in_words({"verdict": "confident", "label": "cat", "score": 0.983}) == "cat: 98.3 %"
+
+
+async def test_class_names_are_text_whatever_they_hold(serving: Serving, tiny: Path, tmp_path: Path) -> None:
+    import dataclasses  # noqa: PLC0415 - used once
+
+    from whisker.model import load_checkpoint, save_checkpoint  # noqa: PLC0415 - as above
+
+    checkpoint = load_checkpoint(tiny)
+    nasty = dataclasses.replace(checkpoint, classes=("<script>", "cat", "dog"), name="<b>")
+    save_checkpoint(nasty, tmp_path / "nasty.safetensors")
+    async with serving(checkpoint=tmp_path / "nasty.safetensors") as client:
+        for answer in (
+            await client.get("/"),
+            await client.get("/card"),
+            await client.post("/answer", files={"file": ("a.png", picture())}),
+        ):
+            assert answer.status_code == 200
+            assert "<script>" not in answer.text
+            assert "<b>" not in answer.text
+
+
+async def test_examples_are_the_operators(serving: Serving, tmp_path: Path) -> None:
+    (tmp_path / "b.png").write_bytes(picture())
+    (tmp_path / "a.jpg").write_bytes(picture(format_="JPEG"))
+    (tmp_path / "secret.txt").write_text("secret")
+    async with serving(examples=tmp_path) as client:
+        assert (await client.get("/")).text.count('class="example"') == 2
+        first = await client.get("/examples/0")
+        assert first.headers["content-type"] == "image/jpeg"
+        assert first.content == (tmp_path / "a.jpg").read_bytes()
+        for number in ("2", "-1", "x", "../a.jpg"):
+            assert (await client.get(f"/examples/{number}")).status_code in {404, 422}
+
+
+async def test_page_without_examples_offers_none(client: httpx.AsyncClient) -> None:
+    assert "Or try one of these" not in (await client.get("/")).text
+    assert (await client.get("/examples/0")).status_code == 404
+
+
+async def test_card_says_what_was_measured(serving: Serving) -> None:
+    async with serving(checkpoint=BUNDLED_CHECKPOINT) as client:
+        card = (await client.get("/model")).json()
+        page = (await client.get("/card")).text
+    test = card["metrics"]["test"]
+    assert f"{100 * test['accuracy']:.1f} %" in page
+    assert f"{test['photos']:,} photos that it had not seen" in page
+    for row in test["confusion"]:
+        for count in row:
+            assert f">{count}</text>" in page
+    assert card["sha256"] in page
+    assert "so few test photos" not in page
+
+
+async def test_card_of_a_checkpoint_that_was_hardly_measured(client: httpx.AsyncClient) -> None:
+    page = (await client.get("/card")).text
+    assert "This checkpoint does not say." in page
+    assert "it names one of its classes whatever the picture shows" in page
+
+
+def test_confusion_of_very_many_classes_is_not_pictured() -> None:
+    classes = [f"{number:03}" for number in range(50)]
+    card = {
+        "classes": classes,
+        "metrics": {"test": {"confusion": [[1] * 50] * 50}, "confident": {"answers": 0}},
+        "provenance": {},
+        "preprocessing": {"size": 64},
+        "network": {"family": "cnn", "width": 8},
+        "engine": "torch",
+        "device": "cpu",
+        "sha256": "0" * 64,
+        "knows_novelty": True,
+    }
+    described = describe(card)
+    few = {"test": {"photos": 9, "expected_calibration_error": 0.264}, "confident": {"answers": 6, "of": 9, "wrong": 1}}
+    assert describe({**card, "metrics": few})["right"] == [
+        "On average its scores differ by 26.4 % from how often it is right; 0 would be perfect.",
+        "It called 6 of 9 answers confident; of those, 1 was wrong.",
+        "With so few test photos, all of this is rough.",
+    ]
+    assert described["confusion"] is None
+    assert described["limits"][1:] == ["Of a picture that is like nothing it was taught, it says so."]

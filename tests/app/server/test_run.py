@@ -1,0 +1,123 @@
+"""The service: start, stop, and the sentences for what stops it from starting."""
+
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.app.conftest import ROOT, Server, picture
+from whisker.app.server.run import bind, run
+from whisker.app.settings import Settings
+from whisker.model.errors import CheckpointError, ConfigError
+
+
+@pytest.fixture(scope="module")
+def server(tiny: Path) -> Iterator[Server]:
+    server = Server(tiny, WHISKER_PROT="1")
+    yield server
+    server.clean_up()
+
+
+def test_server_says_where_it_serves_and_answers(server: Server) -> None:
+    assert server.client.get("/health").json()["status"] == "ready"
+    answer = server.client.post("/predict", files={"file": ("a.png", picture())})
+    assert answer.status_code == 200
+    assert "server" not in answer.headers
+    assert server.lines[-1]["open"] == f"{server.address}/"
+
+
+def test_server_complains_of_a_misspelt_variable(server: Server) -> None:
+    assert server.lines[0]["level"] == "warning"
+    assert "WHISKER_PROT" in server.lines[0]["message"]
+
+
+def test_body_too_large_is_answered_although_unread(server: Server) -> None:
+    answer = server.client.post("/predict", content=b"x" * 30_000_000, headers={"Content-Type": "image/png"})
+    assert answer.status_code == 413
+    assert answer.json()["code"] == "body_too_large"
+
+
+def test_sigterm_ends_with_exit_code_0(server: Server) -> None:  # the last to use the server
+    code, messages = server.stop()
+    assert code == 0
+    assert messages[-1] == "Stopped"
+
+
+def test_service_without_lanes_that_can_start_none_ends_with_exit_code_1(tiny: Path, tmp_path: Path) -> None:
+    checkpoint = Path(shutil.copy(tiny, tmp_path / "taken away.safetensors"))
+    start = (
+        "from whisker.app.server import process; process._FAILED_SECONDS = 0.5; from whisker.cli import main; main()"
+    )
+    options = ["--host=127.0.0.1", "--port=0", "--engine=torch", "--lanes=1", f"--checkpoint={checkpoint}"]
+    with subprocess.Popen(  # noqa: S603 - as above
+        [sys.executable, "-c", start, "serve", *options], cwd=ROOT, stderr=subprocess.PIPE, text=True
+    ) as service:
+        assert service.stderr is not None
+        assert any('"Serving"' in line for line in service.stderr)
+        checkpoint.unlink()
+        for lane in psutil.Process(service.pid).children():
+            lane.kill()
+        lines = service.stderr.read().splitlines()
+    assert service.returncode == 1
+    assert lines[-1] == "whisker: The processes that compute have ended, and no other could be started."
+
+
+def test_missing_checkpoint_is_one_sentence_and_no_traceback(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "whisker", "serve", "--port=0", f"--checkpoint={tmp_path / 'none'}"]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603 - as above
+    assert ended.returncode == 1
+    assert ended.stderr.splitlines() == [
+        f"whisker: There is no checkpoint file at {tmp_path / 'none'}: give the path of a file from `whisker train`."
+    ]
+
+
+def test_checkpoint_of_another_sha256_is_refused(settings: Settings) -> None:
+    other = settings.model_copy(update={"checkpoint_sha256": "0" * 64, "port": 0, "log_level": "error"})
+    with pytest.raises(CheckpointError, match="WHISKER_CHECKPOINT_SHA256"):
+        run(other)
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL  # handlers are put back
+
+
+def test_supervisor_needs_nothing_heavy() -> None:
+    script = "import whisker.app.server.run, sys; print(*sys.modules)"
+    ended = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)  # noqa: S603 - as above
+    assert not {"torch", "numpy", "PIL", "fastapi", "uvicorn"} & set(ended.stdout.split())
+
+
+def test_process_that_speaks_http_needs_no_pytorch() -> None:
+    script = "import whisker.app.server.process, sys; print(*sys.modules)"
+    ended = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)  # noqa: S603 - as above
+    assert not {"torch", "openvino"} & set(ended.stdout.split())
+
+
+def test_taken_port_is_one_sentence() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(ConfigError, match=rf"Port {port} is taken: .* WHISKER_PORT or --port\."):
+            bind("127.0.0.1", port)
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "a..b"])
+def test_address_of_another_machine_is_one_sentence(host: str) -> None:
+    with pytest.raises(ConfigError, match=rf"'{host}' is not an address of this machine: .* --host\."):
+        bind(host, 0)
+
+
+def test_other_refusals_tell_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(socket.socket, "bind", refuse)  # root, who may be testing, is refused nothing
+    with pytest.raises(ConfigError, match=r"Port 80 of 127.0.0.1 cannot be listened on \(Permission denied\)"):
+        bind("127.0.0.1", 80)
+
+
+def test_ipv6_is_listened_on() -> None:
+    with bind("::1", 0) as listener:
+        assert listener.family == socket.AF_INET6

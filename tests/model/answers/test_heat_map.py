@@ -1,0 +1,95 @@
+"""Heat maps: exact for every engine, turned as the picture is, and drawn in two colours."""
+
+import dataclasses
+import io
+
+import numpy as np
+import pytest
+from PIL import Image, ImageOps
+
+from benchmarks.explain import find_telling
+from tests.pictures import CLASSES, draw, encode, exif
+from whisker.model import Checkpoint, Classifier, NetworkConfig, Preprocessing, build_network, with_golden_answers
+from whisker.model.answers.heat_map import AGAINST, FOR, NOTHING, TOP, overlay
+from whisker.model.engines.choice import ENGINES
+from whisker.model.errors import EngineError, NoHeatMapError, UndecodablePictureError
+from whisker.training.pipeline import Training
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_heat_is_exactly_what_the_logit_is_made_of(trained: Training, engine: str) -> None:
+    try:
+        classifier = Classifier.load(trained.out, engine=engine)
+    except EngineError as exc:
+        pytest.skip(str(exc))
+    pixels = [classifier.preprocessing.decode(encode(draw(label, 7))) for label in CLASSES]
+    answers = classifier.predict_pixels(pixels, [0, 1])
+    outputs = classifier._engine.run(pixels)  # noqa: SLF001 - no answer has the logits
+    weight, bias = classifier._engine.head.weight, classifier._engine.head.bias  # noqa: SLF001 - as above
+    for row, answer in enumerate(answers):
+        assert answer.heat_map is not None
+        assert answer.heat_map.label == CLASSES[row]
+        above = outputs.logits[row] - outputs.logits[row].mean()
+        share = answer.heat_map.heat.mean() + bias[row] - bias.mean()
+        assert abs(share - above[row]) < 0.02 * np.abs(weight).sum()
+
+
+def test_maps_are_made_only_for_who_asks(classifier: Classifier) -> None:
+    pixels = [classifier.preprocessing.decode(encode(draw(label, 3))) for label in CLASSES]
+    plain = classifier.predict_pixels(pixels)
+    one, other = classifier.predict_pixels(pixels, [NOTHING, TOP])
+    assert one == plain[0]
+    assert other.heat_map is not None
+    assert other.heat_map.label == other.label
+    assert dataclasses.replace(other, heat_map=None) == plain[1]
+    assert classifier.predict_pixels([], [TOP]) == []
+
+
+def test_heat_maps_tell_what_the_answer_depends_on(classifier: Classifier) -> None:
+    pixels = [
+        classifier.preprocessing.decode(encode(draw(label, seed))) for label in CLASSES for seed in range(100, 120)
+    ]
+    assert np.mean(find_telling(classifier, pixels)) >= 0.8
+
+
+def test_network_that_looks_at_no_place_has_no_heat_map() -> None:
+    config = NetworkConfig(family="mlp", width=2, depth=1, size=32)
+    state = build_network(config, 2).state_dict()
+    checkpoint = with_golden_answers(Checkpoint("mlp", config, Preprocessing(32), CLASSES, state))
+    assert not config.has_feature_map
+    classifier = Classifier(checkpoint)
+    pixels = [np.zeros((32, 32, 3), np.uint8)]
+    assert classifier.predict_pixels(pixels, [NOTHING])[0].heat_map is None
+    with pytest.raises(NoHeatMapError):
+        classifier.predict_pixels(pixels, [TOP])
+    (outcome,) = classifier.predict_each(pixels, [TOP])
+    assert isinstance(outcome, NoHeatMapError)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_view_is_upright_and_keeps_its_shape(orientation: int) -> None:
+    corner = Image.new("RGB", (60, 40), "white")
+    corner.paste("red", (0, 0, 30, 20))
+    data = encode(corner, "PNG", exif=exif(orientation))
+    with Image.open(io.BytesIO(data)) as stored:
+        upright = ImageOps.exif_transpose(stored)
+    view = Preprocessing(32).view(data, longest=800)
+    assert view.size == upright.size
+    assert view.tobytes() == upright.tobytes()
+
+
+def test_view_of_a_large_picture_is_small() -> None:
+    large = encode(Image.new("RGB", (2000, 500), "teal"), "JPEG")
+    assert Preprocessing(32).view(large, longest=400).size == (400, 100)
+    with pytest.raises(UndecodablePictureError):
+        Preprocessing(32).view(large[:300], longest=400)
+
+
+def test_overlay_is_orange_for_and_blue_against_the_class() -> None:
+    grey = Image.new("RGB", (40, 20), (128, 128, 128))
+    drawn = overlay(grey, np.array([[4.0, -4.0]], np.float32), opacity=1.0)
+    assert drawn.size == grey.size
+    np.testing.assert_allclose(drawn.getpixel((2, 10)), FOR, atol=2)  # type: ignore[arg-type]  # of an RGB picture it is a tuple
+    np.testing.assert_allclose(drawn.getpixel((37, 10)), AGAINST, atol=2)  # type: ignore[arg-type]  # as above
+    assert overlay(grey, np.array([[4.0, -4.0]], np.float32), opacity=0.0).tobytes() == grey.tobytes()
+    assert overlay(grey, np.zeros((2, 2), np.float32)).tobytes() == grey.tobytes()

@@ -1,0 +1,94 @@
+import dataclasses
+import logging
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tests.model.networks import trained_like
+from whisker.model import Checkpoint, Classifier, NetworkConfig, Preprocessing, save_checkpoint, with_golden_answers
+from whisker.model.checkpoint.contents import Quantization
+from whisker.model.engines.choice import ENGINES
+from whisker.model.engines.quantization import measure_ranges
+from whisker.model.errors import EngineError
+
+CONFIG = NetworkConfig(width=8, depth=1, size=32)
+
+
+@pytest.fixture(scope="module")
+def checkpoint() -> Checkpoint:
+    network = trained_like(CONFIG, classes=2)
+    bare = Checkpoint("tiny", CONFIG, Preprocessing(size=32), ("cat", "dog"), network.state_dict(), temperature=50.0)
+    checkpoint = with_golden_answers(bare)
+    assert checkpoint.golden is not None
+    pictures = [checkpoint.preprocessing.decode(picture) for picture in checkpoint.golden.pictures]
+    x = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).float() / 255
+    return dataclasses.replace(checkpoint, quantization=Quantization(measure_ranges(network, [x]), 0.0, 0.001))
+
+
+def saved(checkpoint: Checkpoint, folder: Path) -> Path:
+    save_checkpoint(checkpoint, folder / "tiny.safetensors")
+    return folder / "tiny.safetensors"
+
+
+@pytest.mark.parametrize("name", [name for name in ENGINES if name != "cuda-graphs"])
+def test_engine_asked_for_answers_as_the_plain_one(checkpoint: Checkpoint, tmp_path: Path, name: str) -> None:
+    if name.startswith("openvino"):
+        pytest.importorskip("openvino")
+    path = saved(checkpoint, tmp_path)
+    classifier, plain = Classifier.load(path, engine=name), Classifier.load(path, engine="torch")
+    assert classifier.engine == name
+    pictures = checkpoint.golden.pictures if checkpoint.golden else ()
+    assert float((classifier.answers(pictures) - plain.answers(pictures)).abs().max()) < 0.02
+
+
+def test_choice_and_its_reason_are_logged(
+    checkpoint: Checkpoint, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    classifier = Classifier.load(saved(checkpoint, tmp_path))
+    (record,) = [record for record in caplog.records if record.message == "Engine chosen"]
+    assert vars(record)["engine"] == classifier.engine
+    assert "times as fast as plain PyTorch" in vars(record)["reason"]
+
+
+@pytest.mark.parametrize(
+    ("cost", "reason"),
+    [
+        (None, "not calibrated"),
+        (Quantization({}, 0.1, 0.001), "lost 0.10 percentage points"),
+        (Quantization({}, 0.0, 0.006), "by 0.0060 on average"),
+        (Quantization({}, -0.2, 0.001), "no range"),
+    ],
+)
+def test_int8_that_costs_too_much_is_refused(
+    checkpoint: Checkpoint, tmp_path: Path, cost: Quantization | None, reason: str
+) -> None:
+    pytest.importorskip("openvino")
+    path = saved(dataclasses.replace(checkpoint, quantization=cost), tmp_path)
+    with pytest.raises(EngineError, match=reason):
+        Classifier.load(path, engine="openvino-int8")
+    assert Classifier.load(path).engine != "openvino-int8"
+
+
+def test_engine_that_answers_wrongly_is_passed_over(
+    checkpoint: Checkpoint, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    pytest.importorskip("openvino")
+    assert checkpoint.quantization is not None
+    ranges = {name: (low / 50, high / 50) for name, (low, high) in checkpoint.quantization.ranges.items()}
+    wrong = dataclasses.replace(checkpoint, quantization=Quantization(ranges, 0.0, 0.0), temperature=1.0)
+    path = saved(with_golden_answers(wrong), tmp_path)
+    caplog.set_level(logging.INFO)
+    assert Classifier.load(path).engine != "openvino-int8"
+    passed = {vars(record)["engine"]: vars(record)["reason"] for record in caplog.records if "passed" in record.message}
+    assert "moves a golden probability" in passed["openvino-int8"]
+
+
+@pytest.mark.parametrize(
+    ("name", "message"), [("fast", "The engine is one of auto, cuda-graphs"), ("cuda-graphs", "NVIDIA GPU")]
+)
+def test_engine_that_cannot_be_is_refused(checkpoint: Checkpoint, tmp_path: Path, name: str, message: str) -> None:
+    with pytest.raises(EngineError, match=message):
+        Classifier.load(saved(checkpoint, tmp_path), engine=name)

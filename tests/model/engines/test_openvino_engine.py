@@ -1,0 +1,79 @@
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from tests.model.networks import CONFIGS, trained_like
+from whisker.model.answers.decision_rule import Outputs
+from whisker.model.checkpoint.contents import Quantization
+from whisker.model.engines.quantization import SimulatedInt8Engine, measure_ranges
+from whisker.model.engines.torch_engine import TorchEngine, head_of
+from whisker.model.network import Network, NetworkConfig
+
+pytest.importorskip("openvino", reason="openvino is not installed: pip install 'whisker[openvino]'")
+from whisker.model.engines.openvino_engine import OpenVinoEngine
+from whisker.model.engines.openvino_export import write_program
+
+
+@pytest.fixture(params=CONFIGS, ids=str)
+def config(request: pytest.FixtureRequest) -> NetworkConfig:
+    config: NetworkConfig = request.param
+    return config
+
+
+@pytest.fixture
+def pixels() -> list[NDArray[np.uint8]]:
+    return list(np.random.default_rng(0).integers(0, 256, (13, 32, 32, 3), dtype=np.uint8))
+
+
+def compiled(network: Network, quantization: Quantization | None = None) -> OpenVinoEngine:
+    return OpenVinoEngine(write_program(network, 32, quantization), head_of(network), threads=1)
+
+
+def largest_difference(answers: Outputs, expected: Outputs) -> float:
+    """Compare features, as a share of the largest."""
+    return float(np.abs(answers.features - expected.features).max() / np.abs(expected.features).max())
+
+
+def test_compiled_network_answers_as_pytorch_does(config: NetworkConfig, pixels: list[NDArray[np.uint8]]) -> None:
+    network = trained_like(config)
+    answers = compiled(network).run(pixels)
+    assert largest_difference(answers, TorchEngine(network, "cpu").run(pixels)) < 0.05  # bfloat16, where the CPU has it
+
+
+def test_int8_answers_as_its_simulation_does(config: NetworkConfig, pixels: list[NDArray[np.uint8]]) -> None:
+    network = trained_like(config)
+    x = torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2).float() / 255
+    ranges = measure_ranges(network, [x])
+    answers = compiled(network, Quantization(ranges, 0.0, 0.0)).run(pixels)
+    assert largest_difference(answers, SimulatedInt8Engine(network, "cpu", ranges).run(pixels)) < 0.02
+    assert largest_difference(answers, TorchEngine(network, "cpu").run(pixels)) < 0.1
+
+
+def test_answer_does_not_depend_on_the_neighbours(pixels: list[NDArray[np.uint8]]) -> None:
+    engine = compiled(trained_like(NetworkConfig(width=8, depth=1, size=32)))
+    together = engine.run(pixels).logits
+    for count in (1, 2, 3, 7):
+        apart = np.concatenate([engine.run(pixels[start : start + count]).logits for start in range(0, 13, count)])
+        np.testing.assert_allclose(apart, together, atol=1e-3)
+
+
+def test_signal_is_survived_by_a_process_that_has_dropped_engines() -> None:
+    code = """
+import gc, signal
+from whisker.model.network import NetworkConfig
+from tests.model.networks import trained_like
+from tests.model.engines.test_openvino_engine import compiled
+signal.signal(signal.SIGINT, lambda *_: print("survived"))
+engines = [compiled(trained_like(NetworkConfig(width=2, depth=1, size=32))) for _ in range(2)]
+while engines:
+    del engines[0]
+    gc.collect()
+signal.raise_signal(signal.SIGINT)
+"""
+    command = [sys.executable, "-X", "faulthandler", "-c", code]
+    ended = subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: S603 - our own code
+    assert ended.stdout == "survived\n"

@@ -1,0 +1,205 @@
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.pictures import draw, write_folder
+from whisker.model.photo_files import printable
+from whisker.model.preprocessing import Preprocessing
+from whisker.training.data.cache import decode_photos
+from whisker.training.data.dataset import batched, data_fingerprint
+from whisker.training.data.folder import find_photos
+from whisker.training.errors import DatasetError, TrainingError
+from whisker.training.progress import Progress
+
+PREPROCESSING = Preprocessing(size=32)
+
+
+def test_photos_are_found_at_any_depth_in_sorted_order(tmp_path: Path) -> None:
+    for name in (
+        "b/2.jpg",
+        "b/deep/er/1.jpg",
+        "a/x.png",
+        "a/.hidden.png",
+        ".git/a.png",
+        "b/.thumbs/1.png",
+        "loose.jpg",
+    ):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    folder = find_photos(tmp_path)
+    assert folder.classes == ("a", "b")
+    assert [(file.path, file.label) for file in folder.files] == [
+        ("a/x.png", 0),
+        ("b/2.jpg", 1),
+        ("b/deep/er/1.jpg", 1),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (None, "There is no folder"),
+        ([], "holds no class folders"),
+        (["photo.jpg"], "holds no class folders"),
+        (["cat/1.jpg"], "only one class, 'cat'"),
+        (["cat/1.jpg", "dog/"], "dog is empty"),
+        (["cat/1.jpg", "dog/.DS_Store"], "dog is empty"),
+    ],
+)
+def test_folder_that_cannot_be_trained_on_is_refused(tmp_path: Path, names: list[str] | None, message: str) -> None:
+    root = tmp_path / "photos"
+    for name in names or []:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).mkdir() if name.endswith("/") else (root / name).touch()
+    if names is not None:
+        root.mkdir(exist_ok=True)
+    with pytest.raises(DatasetError, match=message):
+        find_photos(root)
+
+
+def test_decoded_pixels_are_those_of_the_preprocessing(tmp_path: Path, quiet: Progress) -> None:
+    root = write_folder(tmp_path / "photos", 3)
+    paths = [file.path for file in find_photos(root).files]
+    pixels, outcomes = decode_photos(root, paths, PREPROCESSING, tmp_path / "cache", quiet)
+    for row, path in enumerate(paths):
+        np.testing.assert_array_equal(pixels[row], PREPROCESSING.decode((root / path).read_bytes()))
+    assert not any(outcome.error for outcome in outcomes)
+    assert len({outcome.sha256 for outcome in outcomes}) == 6
+
+
+def test_unreadable_files_are_quarantined_with_their_reason(tmp_path: Path, quiet: Progress) -> None:
+    root = write_folder(tmp_path / "photos", 2)
+    (root / "rings" / "text.jpg").write_text("hello")
+    (root / "rings" / "dangling.jpg").symlink_to("nowhere")
+    (root / "rings" / "cut.png").write_bytes((root / "rings" / "000.png").read_bytes()[:200])
+    paths = ["rings/000.png", "rings/text.jpg", "rings/cut.png"]
+    _, outcomes = decode_photos(root, paths, PREPROCESSING, tmp_path / "cache", quiet)
+    assert [bool(outcome.error) for outcome in outcomes] == [False, True, True]
+    assert "not a JPEG" in outcomes[1].error
+    assert "damaged" in outcomes[2].error
+    assert "rings/dangling.jpg" not in [file.path for file in find_photos(root).files]
+
+
+def decoded_rows(cache: Path) -> int:
+    return len((cache / "journal.jsonl").read_text().splitlines())
+
+
+def test_second_run_decodes_nothing(tmp_path: Path, quiet: Progress) -> None:
+    root = write_folder(tmp_path / "photos", 3)
+    paths = [file.path for file in find_photos(root).files]
+    first, outcomes = decode_photos(root, paths, PREPROCESSING, tmp_path / "cache", quiet)
+    first[0] = 7  # a mark that decoding again would wipe out
+    first.flush()  # type: ignore[attr-defined]
+    second, again = decode_photos(root, paths, PREPROCESSING, tmp_path / "cache", quiet)
+    assert (second[0] == 7).all()
+    assert again == outcomes
+
+
+def test_interrupted_decoding_goes_on_where_it_was(tmp_path: Path, quiet: Progress) -> None:
+    root = write_folder(tmp_path / "photos", 3)
+    paths = [file.path for file in find_photos(root).files]
+    cache = tmp_path / "cache"
+    whole, outcomes = decode_photos(root, paths, PREPROCESSING, cache, quiet)
+    expected = whole.copy()
+    lines = (cache / "journal.jsonl").read_text().splitlines(keepends=True)
+    (cache / "journal.jsonl").write_text("".join(lines[:2]) + lines[2][:20])  # killed in the middle of a line
+    whole[0], whole[2:] = 7, 0
+    whole.flush()  # type: ignore[attr-defined]
+    resumed, again = decode_photos(root, paths, PREPROCESSING, cache, quiet)
+    assert again == outcomes
+    assert (resumed[0] == 7).all()  # was done before, so is not done again
+    np.testing.assert_array_equal(resumed[1:], expected[1:])
+    assert decoded_rows(cache) == 6
+
+
+def spoil_pixels(cache: Path) -> None:
+    content = (cache / "pixels.npy").read_bytes()
+    (cache / "pixels.npy").write_bytes(content[: len(content) // 2])
+
+
+def spoil_journal(cache: Path) -> None:
+    lines = (cache / "journal.jsonl").read_text().splitlines(keepends=True)
+    (cache / "journal.jsonl").write_text("".join([lines[0], "[1, 2]\n", *lines[2:]]))
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        spoil_pixels,
+        spoil_journal,
+        lambda cache: (cache / "pixels.npy").unlink(),
+        lambda cache: (cache / "journal.jsonl").unlink(),
+        lambda cache: (cache / "key").unlink(),
+    ],
+)
+def test_damaged_cache_is_made_again(spoil: Callable[[Path], None], tmp_path: Path, quiet: Progress) -> None:
+    root = write_folder(tmp_path / "photos", 3)
+    paths = [file.path for file in find_photos(root).files]
+    pixels, outcomes = decode_photos(root, paths, PREPROCESSING, tmp_path / "cache", quiet)
+    expected = pixels.copy()
+    spoil(tmp_path / "cache")
+    again, outcomes_again = decode_photos(root, paths, PREPROCESSING, tmp_path / "cache", quiet)
+    np.testing.assert_array_equal(again, expected)
+    assert outcomes_again == outcomes
+
+
+def test_cache_that_cannot_be_written_is_one_sentence(tmp_path: Path, quiet: Progress) -> None:
+    root = write_folder(tmp_path / "photos", 1)
+    (tmp_path / "file").touch()
+    with pytest.raises(TrainingError, match="cannot be written: Not a directory"):
+        decode_photos(root, ["rings/000.png"], PREPROCESSING, tmp_path / "file" / "cache", quiet)
+
+
+def test_huge_file_is_quarantined_unread(tmp_path: Path, quiet: Progress) -> None:
+    with (tmp_path / "huge.png").open("wb") as file:
+        file.write(b"\x89PNG\r\n\x1a\n")
+        file.truncate(4 * 10**12)  # sparse: it takes no room, but no machine could read it
+    _, outcomes = decode_photos(tmp_path, ["huge.png"], PREPROCESSING, tmp_path / "cache", quiet)
+    assert "more than 500,000,000 bytes" in outcomes[0].error
+
+
+def test_name_that_is_not_utf8_is_printable_or_refused(tmp_path: Path) -> None:
+    root = write_folder(tmp_path / "photos", 1)
+    raw = os.fsencode(root)
+    Path(os.fsdecode(raw + b"/rings/caf\xe9.png")).write_bytes(b"hello")
+    names = [printable(file.path) for file in find_photos(root).files]
+    assert names == ["rings/000.png", "rings/caf\N{REPLACEMENT CHARACTER}.png", "stripes/000.png"]
+    Path(os.fsdecode(raw + b"/caf\xe9")).mkdir()
+    with pytest.raises(DatasetError, match="is not UTF-8: rename it"):
+        find_photos(root)
+
+
+def test_changed_file_or_size_begins_a_new_cache(tmp_path: Path, quiet: Progress) -> None:
+    root = write_folder(tmp_path / "photos", 2)
+    paths = [file.path for file in find_photos(root).files]
+    before, _ = decode_photos(root, paths, PREPROCESSING, tmp_path / "cache", quiet)
+    old = before[0].copy()
+    draw("rings", 99, (64, 64)).save(root / paths[0])
+    after, _ = decode_photos(root, paths, PREPROCESSING, tmp_path / "cache", quiet)
+    assert (after[0] != old).any()
+    larger, _ = decode_photos(root, paths, Preprocessing(size=48), tmp_path / "cache", quiet)
+    assert larger.shape == (4, 48, 48, 3)
+
+
+def test_fingerprint_follows_content_and_class_not_names(tmp_path: Path, quiet: Progress) -> None:
+    root = write_folder(tmp_path / "photos", 2)
+
+    def fingerprint() -> str:
+        folder = find_photos(root)
+        _, outcomes = decode_photos(
+            root, [file.path for file in folder.files], PREPROCESSING, tmp_path / "cache", quiet
+        )
+        return data_fingerprint([file.label for file in folder.files], folder.classes, outcomes)
+
+    original = fingerprint()
+    (root / "rings" / "000.png").rename(root / "rings" / "zzz.png")
+    assert fingerprint() == original
+    (root / "rings" / "zzz.png").rename(root / "stripes" / "zzz.png")
+    assert fingerprint() != original
+
+
+def test_batches_cover_everything_once() -> None:
+    assert [batch.tolist() for batch in batched(np.arange(5), 2)] == [[0, 1], [2, 3], [4]]

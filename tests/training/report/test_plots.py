@@ -1,0 +1,127 @@
+import re
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+
+from tests.training.calibration.test_figures import answers
+from whisker.training.calibration.figures import measure_figures
+from whisker.training.report.plots import (
+    draw_confusion,
+    draw_coverage,
+    draw_loss,
+    draw_reliability,
+    draw_scores,
+    draw_unknown,
+    draw_validation,
+)
+
+
+def history(epochs: int) -> list[dict[str, Any]]:
+    """Make a training that improves and grows its photos half-way."""
+    return [
+        {"epoch": i + 1, "size": 64 if i < epochs / 2 else 128, "loss": 1 / (i + 1), "validation_accuracy": 1 - 0.4**i}
+        for i in range(epochs)
+    ]
+
+
+def all_plots(photos: int = 200, classes: int = 3, epochs: int = 6) -> dict[str, str]:
+    probabilities, labels = answers(photos, classes)
+    figures = measure_figures(probabilities, labels, probabilities[:, 0], probabilities[:, 1])
+    confusion = np.zeros((classes, classes), int)
+    np.add.at(confusion, (labels, probabilities.argmax(1)), 1)
+    return {
+        "loss": draw_loss(history(epochs)),
+        "validation": draw_validation(history(epochs)),
+        "confusion": draw_confusion(confusion.tolist(), [f"class {i}" for i in range(classes)]),
+        "reliability": draw_reliability(figures["reliability"]),
+        "coverage": draw_coverage(figures["coverage"], 0.8),
+        "scores": draw_scores(figures["scores"], 0.8),
+        "unknown": draw_unknown(figures["unknown"]),
+    }
+
+
+def texts(svg: str) -> list[str]:
+    return ["".join(element.itertext()) for element in ET.fromstring(svg).iter("text")]  # noqa: S314 - our own
+
+
+@pytest.mark.parametrize(
+    "shape", [(200, 3, 6), (1, 2, 1), (60, 30, 100), (400, 20, 2)], ids=["usual", "least", "many", "twenty"]
+)
+def test_plots_take_font_and_colours_from_the_page_and_say_what_they_show(shape: tuple[int, int, int]) -> None:
+    for name, svg in all_plots(*shape).items():
+        root = ET.fromstring(svg)  # noqa: S314 - our own
+        assert (root.tag, root.get("role")) == ("svg", "img"), name
+        assert str(root.get("aria-label")).endswith("."), name
+        assert set(re.findall(r"#[0-9a-f]{6}\b", svg)) <= {"#57606a", "#d8dee4", "#f1f4f6", "#0072b2", "#d55e00"}, name
+        assert "var(--" in svg, name
+        assert not re.search(r"font-family|http|<style|<script|<\?xml", svg), name
+
+
+def test_equal_figures_give_equal_plots() -> None:
+    assert all_plots() == all_plots()
+
+
+def test_plots_leave_the_settings_of_matplotlib_alone() -> None:
+    before = dict(mpl.rcParams)
+    all_plots()
+    assert dict(mpl.rcParams) == before
+
+
+def test_plots_heed_no_settings_of_the_user() -> None:
+    plain = all_plots()
+    with mpl.rc_context({"axes.linewidth": 9.0, "lines.linewidth": 9.0}):
+        assert all_plots() == plain
+
+
+def test_curves_tell_the_last_value_and_the_sizes() -> None:
+    plots = all_plots(epochs=4)
+    assert {"64 px", "128 px", "0.250", "epoch"} <= set(texts(plots["loss"]))
+    assert {"64 px", "128 px", "93.6 %", "epoch"} <= set(texts(plots["validation"]))
+
+
+def test_single_epoch_is_the_only_number_below_its_axis() -> None:
+    svg = ET.fromstring(draw_loss(history(1)))  # noqa: S314 - our own
+    lowest = max(float(str(text.get("y"))) for text in svg.iter("text") if text.text != "epoch")
+    assert [text.text for text in svg.iter("text") if float(str(text.get("y"))) == lowest] == ["1"]
+
+
+def test_matrix_of_few_classes_has_names_numbers_and_shares() -> None:
+    shown = texts(draw_confusion([[9, 1], [0, 1234]], ["cat", "dog"]))
+    assert {"cat", "dog", "is", "answered", "0"} <= set(shown)
+    assert "1,234" in " ".join(shown)
+    assert "90.0 %" in " ".join(shown)
+
+
+def test_matrix_of_many_classes_is_one_picture_without_numbers() -> None:
+    svg = draw_confusion(np.diag([7] * 21).tolist(), [f"class {i}" for i in range(21)])
+    assert texts(svg) == ["answered", "is"]
+    assert svg.count("<image") == 1
+    assert "data:image/png;base64," in svg
+
+
+def test_class_names_are_text_whatever_they_hold() -> None:
+    svg = draw_confusion([[1, 0], [0, 1]], ["</svg><script>", "$\\frac$"])
+    assert {"</svg><script>", "$\\frac$"} <= set(texts(svg))
+    assert "<script" not in svg
+
+
+def test_long_class_names_are_cut() -> None:
+    assert "greater spott…" in texts(draw_confusion([[1, 0], [0, 1]], ["greater spotted woodpecker", "wren"]))
+
+
+def test_threshold_is_marked_where_answers_reach_it() -> None:
+    points = [
+        {"coverage": 0.5, "accuracy": 1.0, "threshold": 0.9},
+        {"coverage": 1.0, "accuracy": 0.8, "threshold": 0.5},
+    ]
+    assert "confident: score 0.900 or more" in texts(draw_coverage(points, 0.9))
+    assert not [text for text in texts(draw_coverage(points, 0.95)) if "confident" in text]
+
+
+def test_unknown_scores_without_outliers_are_one_panel() -> None:
+    assert "4 photos of known classes" in texts(draw_unknown({"known": [4, 0], "outliers": None}))
+    both = texts(draw_unknown({"known": [4, 0], "outliers": [0, 5]}))
+    assert {"4 photos of known classes", "5 photos of other things", "unknown above 0.5"} <= set(both)

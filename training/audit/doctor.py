@@ -1,0 +1,196 @@
+"""What is wrong with a folder of photos, told before anything is taught with it; no file is ever changed."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path, PurePath
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from whisker.training.audit.examination import Examination, Photo, examine
+from whisker.training.data.folder import PhotoFolder
+from whisker.training.progress import Progress
+
+FEWEST = 3  # different photos a class that a training needs: one for each side of the split
+_FEW = 100  # a class of fewer photos is learnt badly
+_IMBALANCE = 10  # the largest class has so many times the photos of the smallest
+_SMALL_SIDE = 64  # pixels
+_EXAMPLES = 3  # of a finding, shown in the table; JSON holds all
+_FORMAT_OF = {
+    **dict.fromkeys((".jpg", ".jpeg", ".jpe", ".jfif"), "JPEG"),
+    **dict.fromkeys((".bmp", ".dib"), "BMP"),
+    ".png": "PNG",
+    ".webp": "WEBP",
+    ".gif": "GIF",
+    **dict.fromkeys((".tif", ".tiff", ".heic", ".heif", ".avif", ".jxl"), "another format"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One instance of a finding: the paths of the photos, or the name of the class, and what is the matter."""
+
+    names: tuple[str, ...]
+    detail: str = ""
+
+    def __str__(self) -> str:
+        more = f" and {len(self.names) - 2:,} more" if len(self.names) > 2 else ""
+        return " = ".join(self.names[:2]) + more + (f" ({self.detail})" if self.detail else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One kind of fault with its cases; `kind` is the name for programs."""
+
+    kind: str
+    title: str
+    advice: str
+    cases: tuple[Case, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """The readable photos of each class, and the findings, the most serious first."""
+
+    files: int
+    counts: dict[str, int]
+    findings: tuple[Finding, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Give all cases for programs."""
+        return asdict(self)
+
+    def summary(self) -> str:
+        """Say in one line what was found."""
+        if not self.findings:
+            return f"Nothing wrong was found in {self.files:,} files."
+        kinds = "1 kind of fault" if len(self.findings) == 1 else f"{len(self.findings)} kinds of faults"
+        return f"Found {kinds} in {self.files:,} files, the most serious first; no file was changed."
+
+
+def diagnose(folder: PhotoFolder, against: Sequence[Path], progress: Progress) -> Diagnosis:
+    """Look at every photo of `folder` for faults; none of them may also be in the folders `against`.
+
+    Raises `DatasetError` where a folder `against` cannot be compared with.
+    """
+    examination = examine(folder, against, progress)
+    counts = Counter(photo.label for photo in examination.own)
+    findings = [Finding(kind, title, advice, tuple(cases(examination))) for kind, title, advice, cases in _CHECKS]
+    return Diagnosis(
+        len(folder.files),
+        {name: counts[name] for name in folder.classes},
+        tuple(finding for finding in findings if finding.cases),
+    )
+
+
+def print_diagnosis(diagnosis: Diagnosis, console: Console) -> None:
+    """Print the counts, a table of findings with examples, and the line that sums them up."""
+    counts = ", ".join(f"{name} {count:,}" for name, count in diagnosis.counts.items())
+    console.print(Text(f"Readable photos: {counts}"))
+    if diagnosis.findings:
+        table = Table(expand=True)
+        table.add_column("Found", ratio=3)
+        table.add_column("Cases", justify="right")
+        table.add_column("For example", ratio=5, overflow="fold")
+        table.add_column("What to do", ratio=4)
+        for finding in diagnosis.findings:
+            examples = "\n".join(str(case) for case in finding.cases[:_EXAMPLES])
+            table.add_row(finding.title, f"{len(finding.cases):,}", Text(examples), finding.advice)
+        console.print(table)
+    console.print(Text(diagnosis.summary()))
+
+
+def _conflicts(examination: Examination) -> Iterable[Case]:
+    for group in examination.alike:
+        members = [photo for photo in group if photo.label]
+        labels = sorted({photo.label for photo in members})
+        if len(labels) > 1:
+            yield _copies(_one_of_each_first(members), ", ".join(labels))
+
+
+def _leaks(examination: Examination) -> Iterable[Case]:
+    for group in examination.alike:
+        own = [photo for photo in group if photo.label]
+        others = [photo for photo in group if not photo.label]
+        if own and others:
+            yield _copies([own[0], others[0], *own[1:], *others[1:]])
+
+
+def _duplicates(examination: Examination) -> Iterable[Case]:
+    for group in examination.alike:
+        for label in sorted({photo.label for photo in group} - {""}):
+            members = [photo for photo in group if photo.label == label]
+            if len(members) > 1:
+                yield _copies(members)
+
+
+def _one_of_each_first(photos: Sequence[Photo]) -> list[Photo]:
+    first = {photo.label: photo for photo in reversed(photos)}
+    return [*reversed(first.values()), *(photo for photo in photos if first[photo.label] is not photo)]
+
+
+def _copies(photos: Sequence[Photo], detail: str = "") -> Case:
+    equal = len({photo.sha256 for photo in photos}) == 1
+    details = [part for part in (detail, "equal files" if equal else "") if part]
+    return Case(tuple(photo.path for photo in photos), "; ".join(details))
+
+
+def _unreadable(examination: Examination) -> Iterable[Case]:
+    return (Case((photo.path,), photo.error.rstrip(".")) for photo in examination.photos if photo.label and photo.error)
+
+
+def _few(examination: Examination) -> Iterable[Case]:
+    counts = _distinct(examination)
+    return (Case((name,), f"{count:,}") for name, count in counts.items() if count < _FEW)
+
+
+def _imbalance(examination: Examination) -> Iterable[Case]:
+    counts = _distinct(examination)
+    largest = max(counts, key=lambda name: counts[name])
+    smallest = min(counts, key=lambda name: counts[name])
+    if counts[largest] > _IMBALANCE * counts[smallest]:
+        yield Case((smallest,), f"{counts[smallest]:,}, and {counts[largest]:,} of {largest}")
+
+
+def _distinct(examination: Examination) -> dict[str, int]:
+    """Count the different photos of each class: copies teach nothing new."""
+    counts = Counter(photo.label for photo in examination.own)
+    for group in examination.alike:
+        for label, count in Counter(photo.label for photo in group).items():
+            counts[label] -= count - 1
+    return {name: counts[name] for name in examination.classes}
+
+
+def _flat(examination: Examination) -> Iterable[Case]:
+    return (Case((photo.path,)) for photo in examination.own if photo.flat)
+
+
+def _tiny(examination: Examination) -> Iterable[Case]:
+    return (
+        Case((photo.path,), f"{photo.width} x {photo.height}")
+        for photo in examination.own
+        if min(photo.width, photo.height) < _SMALL_SIDE
+    )
+
+
+def _misnamed(examination: Examination) -> Iterable[Case]:
+    for photo in examination.own:
+        if _FORMAT_OF.get(PurePath(photo.path).suffix.lower(), photo.format) != photo.format:
+            yield Case((photo.path,), f"is a {photo.format}")
+
+
+_Check = tuple[str, str, str, Callable[[Examination], Iterable[Case]]]
+_CHECKS: tuple[_Check, ...] = (  # the most serious first
+    ("conflict", "Same picture in several classes", "Keep it in the right class only.", _conflicts),
+    ("leak", "Picture is in a folder to compare with", "Take it out of one of them, or a test is too kind.", _leaks),
+    ("unreadable", "No readable picture", "Save it anew or take it out; training leaves it out.", _unreadable),
+    ("few", f"Class of fewer than {_FEW} different photos", f"Add photos; {FEWEST} are the very least.", _few),
+    ("imbalance", f"Classes differ more than {_IMBALANCE}-fold", "Add photos of the rare class.", _imbalance),
+    ("flat", "Picture of one colour", "Take it out, it shows nothing.", _flat),
+    ("duplicate", "Same picture twice in a class", "Delete copies; training keeps them on one side.", _duplicates),
+    ("tiny", f"Shorter side below {_SMALL_SIDE} px", "Find a larger original.", _tiny),
+    ("misnamed", "Name's ending and format differ", "Rename it; Whisker goes by the bytes.", _misnamed),
+)

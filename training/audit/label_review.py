@@ -1,0 +1,136 @@
+"""The photos of a folder whose labels are most doubtful, as a CSV file that `--labels` takes back after correction."""
+
+import copy
+import csv
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+from torch import Tensor
+
+from whisker.model.answers.decision_rule import Outputs, softmax
+from whisker.model.classifier import Classifier
+from whisker.model.engines.torch_engine import TorchEngine
+from whisker.model.network import ResidualNetwork
+from whisker.model.photo_files import is_utf8, printable
+from whisker.training.audit.label_errors import find_doubtful, label_distances
+from whisker.training.calibration.evaluation import run_folder
+from whisker.training.data.folder import PhotoFolder
+from whisker.training.errors import TrainingError
+from whisker.training.progress import Progress
+
+TOO_KIND = (
+    "Photos that this checkpoint was trained on are judged too kindly: it has learnt their labels, the wrong ones, too."
+)
+_SHOWN = 10  # on the screen; all of them are in the file
+
+
+@dataclass(frozen=True, slots=True)
+class DoubtfulPhoto:
+    """A row of the file: `suggested` is empty where the photo is like no class and may have to be left out.
+
+    `score` is the probability that the checkpoint gives the label, `distance` that of the photo's features to the
+    nearest photos of its label.
+    """
+
+    path: str
+    label: str
+    suggested: str
+    reason: str
+    score: float
+    distance: float
+
+
+@dataclass(frozen=True, slots=True)
+class DoubtfulFolder:
+    """The most doubtful photos, and how many of all are estimated to be of another class than their label."""
+
+    photos: tuple[DoubtfulPhoto, ...]
+    estimated_wrong: int
+
+
+def doubt_folder(classifier: Classifier, folder: PhotoFolder, limit: int, progress: Progress) -> DoubtfulFolder:
+    """Find the `limit` most doubtful labels of `folder`; raise `DatasetError` where the checkpoint does not fit it."""
+    result = run_folder(classifier, folder, _early_features(classifier), progress)
+    logits = np.concatenate([outputs.logits for outputs in result.answers])
+    probabilities = softmax(logits, classifier.checkpoint.temperature)
+    features = torch.from_numpy(np.concatenate([outputs.features for outputs in result.answers]))
+    distances = label_distances(features, result.labels)
+    doubts = find_doubtful(probabilities, result.labels, distances)
+    photos = []
+    for index in doubts.order[:limit].tolist():
+        label, other = int(result.labels[index]), int(doubts.suggested[index])
+        strange = bool(doubts.strange[index]) and other == label
+        photos.append(
+            DoubtfulPhoto(
+                result.paths[index],
+                classifier.classes[label],
+                "" if strange else classifier.classes[other],
+                "like no class" if strange else "like another class" if other != label else "unclear",
+                round(float(probabilities[index, label]), 4),
+                round(float(distances[index]), 4),
+            )
+        )
+    return DoubtfulFolder(tuple(photos), round(float(doubts.joint.sum() - doubts.joint.trace())))
+
+
+def _early_features(classifier: Classifier) -> Callable[[list[NDArray[np.uint8]]], Outputs]:
+    """Make the forward pass whose features are, in a residual network, those that its last block is given.
+
+    Labels learnt by heart show most in the last layers (Stephenson et al. 2021, "On the geometry of generalization and
+    memorization in deep neural networks").
+    """
+    network, seen = copy.deepcopy(classifier.network), list[Tensor]()
+    if isinstance(network, ResidualNetwork):
+        network.layer4[-1].register_forward_pre_hook(
+            lambda _, inputs: seen.append(inputs[0].mean((2, 3)).float().cpu())
+        )
+    engine = TorchEngine(network, classifier.device)
+
+    def run(pixels: list[NDArray[np.uint8]]) -> Outputs:
+        seen.clear()
+        outputs = engine.run(pixels)
+        return Outputs(outputs.logits, torch.cat(seen).numpy()) if seen else outputs
+
+    return run
+
+
+def require_new_file(file: Path) -> None:
+    """Raise `TrainingError` if there is such a file: a person may have spent an hour on the labels in it."""
+    if file.exists():
+        raise TrainingError(f"There is already a file {file}: move it away, or give another name with --out.")
+
+
+def write_doubtful(file: Path, photos: Sequence[DoubtfulPhoto], carried: Mapping[str, str]) -> None:
+    """Write the photos, then what an earlier file of labels said of others, so that the new file replaces it.
+
+    Raises `TrainingError` if there is such a file or it cannot be written.
+    """
+    rows = [asdict(photo) for photo in photos if is_utf8(photo.path)]  # others cannot be named in a CSV file
+    written = {row["path"] for row in rows}
+    rows += [{"path": path, "label": label} for path, label in carried.items() if path not in written]
+    require_new_file(file)
+    try:
+        with file.open("x", encoding="utf-8", newline="") as lines:
+            writer = csv.DictWriter(lines, [field.name for field in fields(DoubtfulPhoto)])
+            writer.writeheader()
+            writer.writerows(rows)
+    except OSError as exc:
+        raise TrainingError(f"The file {file} cannot be written: {exc.strerror}.") from exc
+
+
+def print_doubtful(doubtful: DoubtfulFolder, console: Console) -> None:
+    """Print the top of the list and how far to trust it."""
+    table = Table("Photo", "Label", "Suggested", "Reason", title="Most doubtful labels", title_justify="left")
+    table.columns[0].overflow = "fold"
+    for photo in doubtful.photos[:_SHOWN]:
+        cells = (printable(photo.path), photo.label, photo.suggested or "leave it out", photo.reason)
+        table.add_row(*(Text(cell) for cell in cells))
+    console.print(table)
+    console.print(Text(f"About {doubtful.estimated_wrong:,} labels seem to be of another class. {TOO_KIND}"))

@@ -1,0 +1,134 @@
+"""Measure a checkpoint on a folder of labelled photos, through the code that serves."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from whisker.model.answers.decision_rule import Scores, Verdict
+from whisker.model.classifier import Classifier
+from whisker.model.errors import PictureError
+from whisker.model.photo_files import printable, read_photo
+from whisker.training.calibration.metrics import Evaluation, evaluate_probabilities
+from whisker.training.data.dataset import Quarantined, batched
+from whisker.training.data.folder import PhotoFile, PhotoFolder, find_photos
+from whisker.training.errors import DatasetError
+from whisker.training.progress import Progress
+
+_BATCH = 32
+Answer = TypeVar("Answer")  # what a network gives for a batch of pictures
+
+
+@dataclass(frozen=True, slots=True)
+class FolderEvaluation:
+    """The figures, how often each verdict was given and how often wrongly, and the files that could not be used.
+
+    An answer is wrong if its label is, whatever the verdict.
+    """
+
+    evaluation: Evaluation
+    verdicts: Mapping[Verdict, int]
+    wrong: Mapping[Verdict, int]
+    quarantined: tuple[Quarantined, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FolderRun(Generic[Answer]):
+    """What a network says of N readable photos: answers in batches, paths, and labels `[N]` by its classes."""
+
+    paths: tuple[str, ...]
+    labels: NDArray[np.int64]
+    answers: tuple[Answer, ...]
+    quarantined: tuple[Quarantined, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FolderScores:
+    """The classifier's scores for N readable photos, their paths, and their labels `[N]` by its classes."""
+
+    paths: tuple[str, ...]
+    labels: NDArray[np.int64]
+    scores: Scores
+    quarantined: tuple[Quarantined, ...]
+
+
+def evaluate_folder(
+    classifier: Classifier, root: Path, progress: Progress, labels_file: Path | None = None
+) -> FolderEvaluation:
+    """Classify every photo of `root/<class>/` and compare; each class must be one of the checkpoint.
+
+    `labels_file` is as in `find_photos`. Raises `DatasetError` as `run_folder`.
+    """
+    scored = score_folder(classifier, find_photos(root, at_least=1, labels_file=labels_file), progress)
+    probabilities = scored.scores.probabilities
+    verdicts = classifier.verdicts(scored.scores)
+    errors = probabilities.argmax(1) != scored.labels
+    return FolderEvaluation(
+        evaluate_probabilities(probabilities, scored.labels),
+        Counter(verdicts),
+        Counter(verdict for verdict, error in zip(verdicts, errors, strict=True) if error),
+        scored.quarantined,
+    )
+
+
+def score_folder(classifier: Classifier, folder: PhotoFolder, progress: Progress) -> FolderScores:
+    """Classify every photo of `folder`; raise `DatasetError` as `run_folder`."""
+    result = run_folder(classifier, folder, classifier.scores, progress)
+    probabilities = np.concatenate([scores.probabilities for scores in result.answers])
+    unknown = [scores.unknown for scores in result.answers if scores.unknown is not None]
+    scores = Scores(probabilities, np.concatenate(unknown) if unknown else None)
+    return FolderScores(result.paths, result.labels, scores, result.quarantined)
+
+
+def run_folder(
+    classifier: Classifier, folder: PhotoFolder, run: Callable[[list[NDArray[np.uint8]]], Answer], progress: Progress
+) -> FolderRun[Answer]:
+    """Decode every photo of `folder` for `classifier`, and `run` batch after batch.
+
+    Raises `DatasetError` for a class that the checkpoint does not know, or where no photo is readable.
+    """
+    label_of = _labels_in(classifier, folder)
+    answers: list[Answer] = []
+    files: list[PhotoFile] = []
+    quarantined: list[Quarantined] = []
+    with progress.task("Evaluating", len(folder.files)) as task:
+        for batch in batched(np.arange(len(folder.files)), _BATCH):
+            pixels = []
+            for file in (folder.files[index] for index in batch):
+                picture = _decode(classifier, folder.root, file)
+                if isinstance(picture, Quarantined):
+                    quarantined.append(picture)
+                else:
+                    pixels.append(picture)
+                    files.append(file)
+            if pixels:
+                answers.append(run(pixels))
+            task.advance(len(batch))
+    if not files:
+        raise DatasetError(f"No file in {folder.root} is a readable picture: {quarantined[0].reason}")
+    labels = np.array([label_of[file.label] for file in files], dtype=np.int64)
+    return FolderRun(tuple(file.path for file in files), labels, tuple(answers), tuple(quarantined))
+
+
+def _labels_in(classifier: Classifier, folder: PhotoFolder) -> list[int]:
+    """Give each of the folder's classes its number in the checkpoint."""
+    strangers = sorted(set(folder.classes) - set(classifier.classes))
+    if strangers:
+        raise DatasetError(
+            f"In {folder.root}, {strangers[0]!r} is not a class of this checkpoint, which knows "
+            f"{', '.join(classifier.classes)}: rename it or take it out."
+        )
+    return [classifier.classes.index(name) for name in folder.classes]
+
+
+def _decode(classifier: Classifier, root: Path, file: PhotoFile) -> NDArray[np.uint8] | Quarantined:
+    try:
+        return classifier.preprocessing.decode(read_photo(root / file.path))
+    except OSError as exc:
+        return Quarantined(printable(file.path), f"The file cannot be read: {exc.strerror}.")
+    except PictureError as exc:
+        return Quarantined(printable(file.path), str(exc))

@@ -1,0 +1,131 @@
+"""Fit the measure of novelty (`whisker.model.answers.novelty`): prototypes, a direction where there are outliers, and a threshold."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from whisker.model.answers.novelty import Novelty, distances
+from whisker.training.calibration.thresholds import Choice, choose_unknown_threshold
+
+FEWEST_OUTLIERS = 50  # with fewer, a direction would fit these few photos and no others
+_PROTOTYPES = 256  # shared by the classes
+_PHOTOS_A_PROTOTYPE = 4  # at least, but for classes of fewer, so that none is one photo's
+_NEIGHBOURS = 3
+_ROUNDS = 10  # of k-means
+_FOLDS = 5
+_PENALTY = 0.01  # on the squared length of the direction, in deviations of the features
+
+
+@dataclass(frozen=True, slots=True)
+class NoveltyFit:
+    """The measure, whether its false alarm rate is promised, and what outliers score that no fit has seen `[M]`."""
+
+    novelty: Novelty
+    promised: bool
+    outlier_scores: NDArray[np.float32] | None
+
+
+def fit_novelty(
+    train: Tensor,
+    labels: NDArray[np.int64],
+    validation: Tensor,
+    *,
+    false_alarms: float,
+    outliers: Tensor | None = None,
+    folds: NDArray[np.int64] | None = None,
+) -> NoveltyFit:
+    """Fit on features `[N, F]` of training photos with their `labels` `[N]`; choose the threshold on validation's.
+
+    At most `false_alarms` of known photos shall be called unknown. `outliers` `[M, F]` are features of photos of
+    anything else, from `FEWEST_OUTLIERS` on used to fit a direction; what they score is then measured by
+    cross-validation over `folds` `[M]`, the numbers of the groups that must stay together.
+    """
+    unit = functional.normalize(train, dim=1)
+    base = _distance_measure(unit, labels)
+    if outliers is None:
+        return _with_threshold(base, validation, false_alarms)
+    if len(outliers) < FEWEST_OUTLIERS or folds is None:
+        fit = _with_threshold(base, validation, false_alarms)
+        return replace(fit, outlier_scores=fit.novelty.scores(outliers.numpy()))
+    held_out = np.empty(len(outliers), np.float32)
+    for fold in np.unique(folds % _FOLDS):
+        kept = torch.from_numpy(folds % _FOLDS != fold)
+        part = _with_threshold(_add_direction(base, unit, outliers[kept]), validation, false_alarms)
+        held_out[~kept.numpy()] = part.novelty.scores(outliers[~kept].numpy())
+    whole = _with_threshold(_add_direction(base, unit, outliers), validation, false_alarms)
+    return replace(whole, outlier_scores=held_out)
+
+
+def _distance_measure(unit: Tensor, labels: NDArray[np.int64]) -> Novelty:
+    classes = np.unique(labels)
+    prototypes = [
+        _cluster(unit[torch.from_numpy(labels == label)], most=max(1, _PROTOTYPES // len(classes))) for label in classes
+    ]
+    neighbours = min(_NEIGHBOURS, *(len(own) for own in prototypes))
+    rounded = torch.cat(prototypes).half().float().numpy()  # as a checkpoint keeps them
+    direction = np.zeros(unit.shape[1], np.float32)
+    return Novelty(rounded, direction, neighbours, distance_weight=1.0, typical=0.0, threshold=0.0)
+
+
+def _cluster(unit: Tensor, most: int) -> Tensor:
+    """Average unit vectors `[N, F]` to at most so many (k-means on the sphere, Dhillon & Modha 2001).
+
+    Clusters of too few photos are given up, and their photos join others: the clusters that stay only grow.
+    """
+    count = max(1, min(most, len(unit) // _PHOTOS_A_PROTOTYPE))
+    centres = unit[torch.linspace(0, len(unit) - 1, count).long()]
+    for _ in range(_ROUNDS):
+        centres = _average_nearest(unit, centres)
+    sizes = (unit @ centres.T).argmax(1).bincount(minlength=count)
+    return _average_nearest(unit, centres[sizes >= min(_PHOTOS_A_PROTOTYPE, len(unit))])
+
+
+def _average_nearest(unit: Tensor, centres: Tensor) -> Tensor:
+    """Move each centre to the average of the vectors that are nearest to it; one that has none stays."""
+    sums = torch.zeros_like(centres).index_add_(0, (unit @ centres.T).argmax(1), unit)
+    empty = sums.norm(dim=1, keepdim=True) == 0
+    return functional.normalize(torch.where(empty, centres, sums), dim=1)
+
+
+def _add_direction(base: Novelty, known_unit: Tensor, outliers: Tensor) -> Novelty:
+    """Tell known from other with a logistic regression on features and distance; both groups weigh the same."""
+    other_unit = functional.normalize(outliers, dim=1)
+    inputs = torch.cat([_regressors(base, known_unit), _regressors(base, other_unit)]).double()
+    targets = torch.cat([torch.zeros(len(known_unit)), torch.ones(len(other_unit))]).double()
+    weights = torch.where(targets > 0, 0.5 / len(other_unit), 0.5 / len(known_unit))
+    deviation = inputs.std(0).clamp(min=1e-9)
+    coefficients = _logistic_regression((inputs - inputs.mean(0)) / deviation, targets, weights) / deviation
+    return replace(base, direction=coefficients[:-1].float().numpy(), distance_weight=float(coefficients[-1]))
+
+
+def _regressors(base: Novelty, unit: Tensor) -> Tensor:
+    far = torch.from_numpy(distances(unit.numpy(), base.prototypes, base.neighbours))
+    return torch.cat([unit, far[:, None]], dim=1)
+
+
+def _logistic_regression(inputs: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
+    """Minimise the weighted cross-entropy with an L2 penalty; return the coefficients without the intercept."""
+    parameters = torch.zeros(inputs.shape[1] + 1, dtype=inputs.dtype, requires_grad=True)
+    optimizer = torch.optim.LBFGS([parameters], max_iter=200, line_search_fn="strong_wolfe")
+
+    def closure() -> Tensor:
+        optimizer.zero_grad()
+        logits = inputs @ parameters[:-1] + parameters[-1]
+        losses = functional.binary_cross_entropy_with_logits(logits, targets, reduction="none")
+        loss = (losses * weights).sum() + _PENALTY * parameters[:-1].square().sum()
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss
+
+    optimizer.step(closure)  # type: ignore[no-untyped-call]
+    return parameters.detach()[:-1]
+
+
+def _with_threshold(measure: Novelty, validation: Tensor, false_alarms: float) -> NoveltyFit:
+    strangeness = measure.strangeness(validation.numpy())
+    choice: Choice = choose_unknown_threshold(strangeness, false_alarms)
+    fitted = replace(measure, typical=float(np.median(strangeness)), threshold=choice.threshold)
+    return NoveltyFit(fitted, choice.promised, None)

@@ -1,0 +1,43 @@
+"""`whisker calibrate`. What is slow to import is imported when the command runs."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from whisker.training.cli.arguments import AsJson, Device, FalseAlarms, Labels, Outliers, Photos, Precision
+from whisker.training.cli.result import command_line, open_progress, print_result
+
+
+def calibrate(
+    checkpoint: Annotated[Path, typer.Argument(help="File from `whisker train`.", metavar="CHECKPOINT")],
+    photos: Photos,
+    *,
+    out: Annotated[Path, typer.Option(help="Checkpoint to write.")],
+    labels: Labels = None,
+    outliers: Outliers = None,
+    precision: Precision = 0.99,
+    false_alarms: FalseAlarms = 0.05,
+    device: Device = "auto",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the checkpoint of that name.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Fit a checkpoint's verdicts anew, on the photos it was trained with; its weights stay."""
+    from whisker.model import load_checkpoint  # noqa: PLC0415
+    from whisker.training.calibration.calibrate import Promises  # noqa: PLC0415
+    from whisker.training.pipeline import Training, run_calibration, split_config  # noqa: PLC0415
+
+    source, progress = load_checkpoint(checkpoint), open_progress(as_json=as_json)
+    training = Training(
+        photos=photos,
+        out=out,
+        config=split_config(source),
+        promises=Promises(precision, false_alarms),
+        device=device,
+        labels=labels,
+        outliers=outliers,
+        overwrite=overwrite,
+        command=command_line(sys.argv[1:]),
+    )
+    print_result(training, run_calibration(training, source, progress), progress, as_json=as_json)

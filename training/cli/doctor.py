@@ -1,0 +1,71 @@
+"""`whisker doctor`. What is slow to import is imported when the command runs."""
+
+import json
+import shlex
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from whisker.training.cli.arguments import AsJson, Device, Labels, Photos
+
+
+def doctor(
+    photos: Photos,
+    *,
+    labels: Labels = None,
+    against: Annotated[
+        list[Path] | None,
+        typer.Option(help="Folder none of whose photos may be in DIR, such as another test set; may be repeated."),
+    ] = None,
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option(
+            help="File from `whisker train`: also list the labels that it makes doubtful. It judges photos that it was "
+            "trained on too kindly; one trained on other photos of these classes finds more."
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="CSV file to write doubtful labels to: correct its column label, then give it as --labels."),
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, help="Doubtful labels to list.")] = 200,
+    device: Device = "auto",
+    as_json: AsJson = False,
+) -> None:
+    """Tell what is wrong with a folder of labelled photos; change no file."""
+    from dataclasses import asdict  # noqa: PLC0415
+
+    from rich.console import Console  # noqa: PLC0415
+
+    from whisker.model import Classifier  # noqa: PLC0415
+    from whisker.model.engines.device import use_available_cores  # noqa: PLC0415
+    from whisker.training.audit.doctor import diagnose, print_diagnosis  # noqa: PLC0415
+    from whisker.training.audit.label_review import doubt_folder, print_doubtful, require_new_file, write_doubtful  # noqa: PLC0415
+    from whisker.training.data.folder import find_photos  # noqa: PLC0415
+    from whisker.training.data.labels import read_labels  # noqa: PLC0415
+    from whisker.training.progress import Progress  # noqa: PLC0415
+
+    if out is not None:
+        if checkpoint is None:
+            raise typer.BadParameter("it needs --checkpoint, which tells what is doubtful.", param_hint="--out")
+        require_new_file(out)
+    use_available_cores()
+    progress, console = Progress(Console(stderr=True, soft_wrap=True)), Console()
+    folder = find_photos(photos, at_least=1, labels_file=labels)
+    if folder.note:
+        progress.say(folder.note)
+    classifier = Classifier.load(checkpoint, device) if checkpoint else None
+    diagnosis = diagnose(folder, against or [], progress)
+    doubtful = doubt_folder(classifier, folder, limit, progress) if classifier else None
+    if out is not None and doubtful is not None:
+        write_doubtful(out, doubtful.photos, read_labels(labels, photos) if labels else {})
+    if as_json:
+        typer.echo(json.dumps(diagnosis.to_json() | {"doubtful": asdict(doubtful) if doubtful else None}))
+        return
+    print_diagnosis(diagnosis, console)
+    if doubtful is not None:
+        print_doubtful(doubtful, console)
+    if out is not None:
+        words = shlex.join(["whisker", "train", str(photos), "--labels", str(out)])
+        typer.echo(f"Correct the column label in {out}, then: {words}")

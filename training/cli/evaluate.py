@@ -1,0 +1,51 @@
+"""`whisker evaluate`. What is slow to import is imported when the command runs."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from whisker.training.cli.arguments import AsJson, Device, Labels, Photos
+
+
+def evaluate(
+    checkpoint: Annotated[Path, typer.Argument(help="File from `whisker train`.", metavar="CHECKPOINT")],
+    photos: Photos,
+    *,
+    labels: Labels = None,
+    device: Device = "auto",
+    engine: Annotated[str, typer.Option(help="What runs the network, as WHISKER_ENGINE; torch is float32.")] = "auto",
+    as_json: AsJson = False,
+) -> None:
+    """Measure a checkpoint on a folder of labelled photos, by default with the engine that would serve it."""
+    from rich.console import Console  # noqa: PLC0415
+
+    from whisker.model import Classifier  # noqa: PLC0415
+    from whisker.model.answers.decision_rule import VERDICTS  # noqa: PLC0415
+    from whisker.model.engines.device import use_available_cores  # noqa: PLC0415
+    from whisker.training.calibration.evaluation import evaluate_folder  # noqa: PLC0415
+    from whisker.training.progress import Progress  # noqa: PLC0415
+
+    use_available_cores()
+    classifier = Classifier.load(checkpoint, device, engine=engine)
+    result = evaluate_folder(classifier, photos, Progress(Console(stderr=True, soft_wrap=True)), labels)
+    if as_json:
+        answer = result.evaluation.to_json() | {
+            "classes": list(classifier.classes),
+            "verdicts": {
+                verdict: {"answers": result.verdicts[verdict], "wrong": result.wrong[verdict]} for verdict in VERDICTS
+            },
+            "quarantined": [{"path": item.path, "reason": item.reason} for item in result.quarantined],
+        }
+        typer.echo(json.dumps(answer))
+        return
+    typer.echo(f"Accuracy: {result.evaluation}")
+    typer.echo(f"Calibration error: {result.evaluation.calibration_error:.4f}")
+    for verdict in VERDICTS:
+        typer.echo(f"{verdict.capitalize()}: {result.verdicts[verdict]:,} answers, {result.wrong[verdict]:,} wrong")
+    for name, row in zip(classifier.classes, result.evaluation.confusion, strict=True):
+        answered = ", ".join(f"{count:,} {other}" for count, other in zip(row, classifier.classes, strict=True))
+        typer.echo(f"{name}: answered {answered}")
+    for item in result.quarantined:
+        typer.echo(f"Left out {item.path}: {item.reason}", err=True)

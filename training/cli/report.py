@@ -1,0 +1,40 @@
+"""`whisker report`. What is slow to import is imported when the command runs."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from whisker.training.cli.arguments import Device, Labels
+
+
+def report(
+    checkpoint: Annotated[Path, typer.Argument(help="File from `whisker train`.", metavar="CHECKPOINT")],
+    *,
+    photos: Annotated[
+        Path | None, typer.Option(help="Folder that holds one sub-folder of photos a class, to show in the report.")
+    ] = None,
+    labels: Labels = None,
+    out: Annotated[Path | None, typer.Option(help="Page to write (default: CHECKPOINT's name + .html, here).")] = None,
+    device: Device = "auto",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the page of that name.")] = False,
+) -> None:
+    """Write a checkpoint's report, one HTML file that works offline."""
+    from rich.console import Console  # noqa: PLC0415
+
+    from whisker.model import Classifier, load_checkpoint  # noqa: PLC0415
+    from whisker.model.engines.device import use_available_cores  # noqa: PLC0415
+    from whisker.training.progress import Progress  # noqa: PLC0415
+    from whisker.training.report.gallery import open_galleries  # noqa: PLC0415
+    from whisker.training.report.page import require_free, write_report  # noqa: PLC0415
+
+    target = out or Path(f"{checkpoint.stem}.html")
+    require_free(target, overwrite=overwrite)
+    if photos is None:
+        write_report(target, load_checkpoint(checkpoint), None)
+    else:
+        use_available_cores()
+        classifier = Classifier.load(checkpoint, device)
+        galleries = open_galleries(classifier, photos, Progress(Console(stderr=True, soft_wrap=True)), labels)
+        write_report(target, classifier.checkpoint, galleries)
+    typer.echo(f"Report: {target}")

@@ -1,0 +1,42 @@
+"""How the commands that make a checkpoint report: progress, the result, and the command that made it."""
+
+import json
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from whisker.training.calibration.metrics import Evaluation
+    from whisker.training.pipeline import Training
+    from whisker.training.progress import Progress
+
+
+def open_progress(*, as_json: bool) -> "Progress":
+    """Show progress on the terminal; where a program reads the result, on stderr."""
+    from rich.console import Console  # noqa: PLC0415
+
+    from whisker.training.progress import Progress  # noqa: PLC0415
+
+    return Progress(Console(stderr=True, soft_wrap=True)) if as_json else Progress()
+
+
+def print_result(training: "Training", evaluation: "Evaluation", progress: "Progress", *, as_json: bool) -> None:
+    if as_json:
+        files = {"checkpoint": str(training.out), "report": str(training.report_file), "caches": str(training.work)}
+        typer.echo(json.dumps(files | {"test": evaluation.to_json()}))
+        return
+    progress.say(f"Test accuracy: {evaluation}, on photos that nothing was chosen by.")
+    progress.say(f"Checkpoint: {training.out}; report: {training.report_file}; caches, free to delete: {training.work}")
+    progress.say(f"Serve it: whisker serve --checkpoint {shlex.quote(str(training.out))}")
+
+
+def command_line(words: Sequence[str]) -> str:
+    """Write the command for the checkpoint's provenance; of a path only the name, for others will read it."""
+    names = []
+    for word in words:
+        option, equals, value = word.partition("=") if word.startswith("--") else ("", "", word)
+        names.append(option + equals + (Path(value).name if "/" in value else value))
+    return "whisker " + shlex.join(names)

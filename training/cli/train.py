@@ -1,0 +1,120 @@
+"""`whisker train`. What is slow to import is imported when the command runs."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from whisker.training.cli.arguments import AsJson, Device, FalseAlarms, Labels, Outliers, Photos, Precision
+from whisker.training.cli.result import command_line, open_progress, print_result
+
+
+def train(
+    photos: Photos,
+    *,
+    out: Annotated[
+        Path | None, typer.Option(help="Checkpoint to write (default: DIR's name + .safetensors, here).")
+    ] = None,
+    preset: Annotated[
+        Literal["quick", "standard", "best"] | None,
+        typer.Option(help="quick (default): minutes; standard: an hour; best: hours, for the last points of accuracy."),
+    ] = None,
+    minutes: Annotated[
+        float | None,
+        typer.Option(min=0.1, help="Time to take: probes this machine, then chooses width, sizes and epochs."),
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(help="Passes over the photos, instead of the preset's.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Peak, at 128 photos a step (default: 0.12).")] = None,
+    pretrained: Annotated[
+        Path | None,
+        typer.Option(
+            help="Start from a Whisker checkpoint, or from a ResNet-18 or -34 as safetensors; fixes the network."
+        ),
+    ] = None,
+    family: Annotated[
+        Literal["mlp", "cnn", "resnet"] | None,
+        typer.Option(help="Fully connected, convolutional or residual (default: resnet)."),
+    ] = None,
+    activation: Annotated[
+        Literal["relu", "sigmoid"] | None, typer.Option(help="Non-linearity of the neurons (default: relu).")
+    ] = None,
+    width: Annotated[
+        int | None, typer.Option(help="Neurons of a hidden layer, or channels of the first stage (default: 32).")
+    ] = None,
+    depth: Annotated[int | None, typer.Option(help="Hidden layers, or layers or blocks a stage (default: 2).")] = None,
+    grey: Annotated[bool, typer.Option("--grey", help="Let the network see grey values only.")] = False,
+    size: Annotated[
+        int | None,
+        typer.Option(
+            help="Side in pixels of the pictures the network is served (default: 128, less for small photos)."
+        ),
+    ] = None,
+    dtype: Annotated[
+        Literal["auto", "float32", "bfloat16"],
+        typer.Option(help="Numbers to compute with; auto: what a probe finds faster and right here."),
+    ] = "auto",
+    labels: Labels = None,
+    outliers: Outliers = None,
+    precision: Precision = 0.99,
+    false_alarms: FalseAlarms = 0.05,
+    validation: Annotated[
+        float, typer.Option(min=0.01, max=0.4, help="Share of each class's photos to choose and calibrate by.")
+    ] = 0.1,
+    test: Annotated[
+        float, typer.Option(min=0.01, max=0.4, help="Share of each class's photos to measure the result on, once.")
+    ] = 0.1,
+    seed: Annotated[
+        int, typer.Option(min=0, max=2**63 - 1, help="Of the split, the weights and the augmentation.")
+    ] = 0,
+    device: Device = "auto",
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted training.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the checkpoint, drop an unfinished training.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Teach a network with a folder of photos: DIR/<class>/*.jpg.
+
+    Exit codes: 0 when done, 1 when that is impossible, 130 after Ctrl-C, with what was done saved for --resume.
+    """
+    from whisker.training.calibration.calibrate import Promises  # noqa: PLC0415
+    from whisker.training.cli.options import NetworkOptions, TrainingOptions  # noqa: PLC0415
+    from whisker.training.fit.distributed import joined_world  # noqa: PLC0415
+    from whisker.training.pipeline import Training, run_training, unfinished_state  # noqa: PLC0415
+    from whisker.training.progress import silent  # noqa: PLC0415
+
+    options = TrainingOptions(
+        photos=photos,
+        network=NetworkOptions(family, activation, width, depth, grey, size),
+        labels=labels,
+        pretrained=pretrained,
+        preset=preset,
+        epochs=epochs,
+        minutes=minutes,
+        learning_rate=learning_rate,
+        dtype=dtype,
+        seed=seed,
+        validation=validation,
+        test=test,
+        device=device,
+    )
+    with joined_world(device) as (world, place):
+        progress = open_progress(as_json=as_json) if world.leads else silent()
+        target = out or Path(f"{photos.resolve().name}.safetensors")
+        training = Training(
+            photos=photos,
+            out=target,
+            config=world.agree(lambda: options.choose_config(unfinished_state(target) if resume else None, progress)),
+            promises=Promises(precision, false_alarms),
+            device=place,
+            labels=labels,
+            outliers=outliers,
+            pretrained=pretrained,
+            resume=resume,
+            overwrite=overwrite,
+            command=command_line(sys.argv[1:]),
+        )
+        evaluation = run_training(training, progress, world)
+    if evaluation is not None:
+        print_result(training, evaluation, progress, as_json=as_json)

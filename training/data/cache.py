@@ -1,0 +1,129 @@
+"""Decoded photos in one memory-mapped file that survives an interruption.
+
+`decode_photos` decodes each file once with `whisker.model.preprocessing`. A file that does not decode is quarantined:
+listed and reported, never touched.
+"""
+
+import hashlib
+import json
+import math
+import os
+import shutil
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import PIL
+from numpy.typing import NDArray
+
+from whisker.model.cores import available_cores
+from whisker.model.errors import PictureError
+from whisker.model.photo_files import read_photo
+from whisker.model.preprocessing import Preprocessing
+from whisker.training.errors import TrainingError
+from whisker.training.progress import Progress
+
+_CHUNK = 256  # photos decoded between two entries in the cache's journal
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """One file's outcome: the SHA-256 of its bytes, or why it was quarantined."""
+
+    sha256: str = ""
+    error: str = ""
+
+
+def decode_photos(
+    root: Path, paths: Sequence[str], preprocessing: Preprocessing, cache: Path, progress: Progress
+) -> tuple[NDArray[np.uint8], list[Decoded]]:
+    """Decode files once into `cache`; return a memory map uint8 `[files, size, size, 3]` and each file's outcome.
+
+    Called again with unchanged files it only opens the cache; interrupted, it goes on where it was. The cache of
+    other files or another preprocessing is replaced. Rows of quarantined files are zero.
+    """
+    key = _cache_key(root, paths, preprocessing)
+    journal_file = cache / "journal.jsonl"
+    try:
+        pixels = _open_cache(cache, key, (len(paths), preprocessing.size, preprocessing.size, 3))
+        outcomes = _read_journal(journal_file)
+        with (
+            ThreadPoolExecutor(available_cores()) as pool,
+            journal_file.open("a") as journal,
+            progress.task(f"Decoding to {preprocessing.size} px", len(paths) - len(outcomes)) as task,
+        ):
+            for start in range(len(outcomes), len(paths), _CHUNK):
+                chunk = [root / path for path in paths[start : start + _CHUNK]]
+                for row, (outcome, picture) in enumerate(pool.map(lambda p: _decode(p, preprocessing), chunk), start):
+                    if picture is not None:
+                        pixels[row] = picture
+                    outcomes.append(outcome)
+                    journal.write(json.dumps(asdict(outcome)) + "\n")
+                journal.flush()
+                task.advance(len(chunk))
+    except OSError as exc:
+        raise TrainingError(f"The cache {cache} cannot be written: {exc.strerror}.") from exc
+    return pixels, outcomes
+
+
+def _open_cache(cache: Path, key: str, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """Open the cache's pixels if they are those of `key`, or else make room for them."""
+    pixels_file, key_file = cache / "pixels.npy", cache / "key"
+    if key_file.is_file() and key_file.read_text() == key and (cache / "journal.jsonl").is_file():
+        whole = math.prod(shape)
+        if pixels_file.is_file() and pixels_file.stat().st_size > whole:  # a file cut short would read as black
+            return np.lib.format.open_memmap(pixels_file, mode="r+")
+    shutil.rmtree(cache, ignore_errors=True)
+    cache.mkdir(parents=True)
+    pixels = np.lib.format.open_memmap(pixels_file, mode="w+", dtype=np.uint8, shape=shape)
+    if hasattr(os, "posix_fallocate"):  # on a full disk, an error now and not a bus error later
+        with pixels_file.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, pixels_file.stat().st_size)
+    (cache / "journal.jsonl").touch()
+    key_file.write_text(key)  # last: a cache without its key is begun anew
+    return pixels
+
+
+def _decode(path: Path, preprocessing: Preprocessing) -> tuple[Decoded, NDArray[np.uint8] | None]:
+    try:
+        data = read_photo(path)
+        return Decoded(sha256=hashlib.sha256(data).hexdigest()), preprocessing.decode(data)
+    except OSError as exc:
+        return Decoded(error=f"The file cannot be read: {exc.strerror}."), None
+    except PictureError as exc:
+        return Decoded(error=str(exc)), None
+
+
+def _cache_key(root: Path, paths: Sequence[str], preprocessing: Preprocessing) -> str:
+    # Another Pillow may decode to other pixels.
+    digest = hashlib.sha256(json.dumps([PIL.__version__, asdict(preprocessing)], sort_keys=True).encode())
+    for path in paths:
+        digest.update(f"{path}\0{_stamp(root / path)}\n".encode(errors="surrogateescape"))
+    return digest.hexdigest()
+
+
+def _stamp(path: Path) -> str:
+    """Give what changes when a file does; a link to nothing has nothing."""
+    try:
+        stat = path.stat()
+    except FileNotFoundError:
+        return ""
+    return f"{stat.st_size}\0{stat.st_mtime_ns}"
+
+
+def _read_journal(path: Path) -> list[Decoded]:
+    """Read the outcomes so far; what follows a damaged line, cut short by a kill, is dropped and decoded again."""
+    outcomes, whole = [], 0
+    with path.open("rb+") as journal:
+        for line in journal:
+            if not line.endswith(b"\n"):
+                break
+            try:
+                outcomes.append(Decoded(**json.loads(line)))
+            except (TypeError, ValueError):
+                break
+            whole += len(line)
+        journal.truncate(whole)
+    return outcomes

@@ -1,0 +1,109 @@
+"""From a folder of photos to pixels in one memory-mapped file.
+
+`find_photos` lists `root/<class>/**` and what a file of labels says of it, `decode_photos` decodes each file once with
+`whisker.model.preprocessing` into a cache that survives an interruption. A file that does not decode is quarantined: listed and
+reported, never touched.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from whisker.model.photo_files import is_utf8, list_files, printable
+from whisker.training.data.labels import read_labels
+from whisker.training.errors import DatasetError
+
+_CHUNK = 256  # photos decoded between two entries in the cache's journal
+
+
+@dataclass(frozen=True, slots=True)
+class PhotoFile:
+    """A labelled file; `path` is relative to the root, `label` an index into the sorted classes."""
+
+    path: str
+    label: int
+
+
+@dataclass(frozen=True, slots=True)
+class PhotoFolder:
+    """What `find_photos` found; `classes` are the sorted names of the classes, each of which has a file.
+
+    `note` says in one line what a file of labels changed; without one it is empty.
+    """
+
+    root: Path
+    classes: tuple[str, ...]
+    files: tuple[PhotoFile, ...]
+    note: str = ""
+
+
+def find_photos(root: Path, *, at_least: int = 2, labels_file: Path | None = None) -> PhotoFolder:
+    """List the photos in `root/<class>/`, at any depth, hidden files left out, and the photos that `labels_file` names.
+
+    The CSV file (`whisker.training.data.labels`) corrects the folders where one of its labels is the name of a folder in `root`, or
+    where all of them are empty: the photos that it does not name keep their folder's class. Otherwise it stands alone:
+    folders mean nothing, and a photo that it does not name is not used. An empty label leaves a photo out.
+
+    Raises `DatasetError` unless there are `at_least` so many classes and every class folder holds a file.
+    """
+    if not root.is_dir():
+        raise DatasetError(f"There is no folder {root}: give a folder that holds one sub-folder of photos a class.")
+    try:
+        if labels_file is None:
+            return _numbered(root, _list_class_folders(root, at_least))
+        return _find_labelled(root, labels_file, at_least)
+    except OSError as exc:
+        raise DatasetError(f"The folder {exc.filename or root} cannot be read: {exc.strerror}.") from exc
+
+
+def _find_labelled(root: Path, labels_file: Path, at_least: int) -> PhotoFolder:
+    named = read_labels(labels_file, root)
+    labels, names = set(named.values()) - {""}, {folder.name for folder in _class_folders(root)}
+    corrects = bool(labels & names) or (bool(names) and not labels)
+    folders = _list_class_folders(root, 1) if corrects else {}
+    label_of = {path: label for path, label in {**folders, **named}.items() if label}
+    classes = sorted(set(label_of.values()))
+    if len(classes) < at_least:
+        left = f"holds only one class, {classes[0]!r}" if classes else "holds no photo that has a label"
+        raise DatasetError(f"With {labels_file}, {root} {left}.")
+    left_out = sum(not label for label in named.values())
+    changed = sum(label not in ("", folders.get(path)) for path, label in named.items())
+    note = f"{labels_file.name} labels {len(named) - left_out:,} photos and leaves {left_out:,} out" + (
+        f"; {changed:,} labels differ from the folder's" if corrects else "; folders count for nothing"
+    )
+    return replace(_numbered(root, label_of), note=note + ".")
+
+
+def _list_class_folders(root: Path, at_least: int) -> dict[str, str]:
+    """Map the path of each photo in a class folder to the folder's name."""
+    folders = _class_folders(root)
+    if not folders:
+        raise DatasetError(
+            f"{root} holds no class folders: put the photos of each class into {root}/<class>/, "
+            "or name a CSV file with --labels."
+        )
+    if len(folders) < at_least:
+        raise DatasetError(
+            f"{root} holds only one class, {folders[0].name!r}: add a second folder of photos to tell it from."
+        )
+    label_of = {}
+    for folder in folders:
+        if not is_utf8(folder.name):
+            raise DatasetError(f"The name of the class folder {printable(str(folder))} is not UTF-8: rename it.")
+        paths = [f"{folder.name}/{path}" for path in list_files(folder)]
+        if not paths:
+            raise DatasetError(f"The class folder {folder} is empty: add photos to it or remove it.")
+        label_of.update(dict.fromkeys(paths, folder.name))
+    return label_of
+
+
+def _class_folders(root: Path) -> list[Path]:
+    return sorted((p for p in root.iterdir() if p.is_dir() and not p.name.startswith(".")), key=lambda p: p.name)
+
+
+def _numbered(root: Path, label_of: Mapping[str, str]) -> PhotoFolder:
+    """Give each class its number, by the sorted names, and order the files by class and path."""
+    classes = sorted(set(label_of.values()))
+    number = {name: index for index, name in enumerate(classes)}
+    files = [PhotoFile(path, number[label]) for path, label in label_of.items()]
+    return PhotoFolder(root, tuple(classes), tuple(sorted(files, key=lambda file: (file.label, Path(file.path)))))

@@ -1,0 +1,105 @@
+"""Labels from a CSV file, for photos that do not lie in class folders, or lie in the wrong one.
+
+    path,label
+    cat/0017.jpg,dog
+    cat/0021.jpg,
+
+UTF-8, with a header; further columns are ignored. `path` is relative to the folder of photos. An empty label leaves the
+photo out.
+"""
+
+import csv
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+
+from whisker.model.photo_files import is_hidden
+from whisker.training.errors import DatasetError
+
+
+@dataclass(frozen=True, slots=True)
+class NamedPhoto:
+    """A row of the file: a photo, its class ("" to leave it out), and the line it stands on."""
+
+    path: str
+    label: str
+    line: int
+
+
+def read_labels(file: Path, root: Path) -> dict[str, str]:
+    """Read each named photo's label, "" where it is to be left out; hidden files are passed over.
+
+    Raises `DatasetError`, with the line, for a row that cannot be followed or a photo that is not in `root`.
+    """
+    rows: dict[str, NamedPhoto] = {}
+    for row in _named_photos(file, _read_text(file)):
+        first = rows.setdefault(row.path, row)
+        if first.label != row.label:
+            raise DatasetError(
+                f"{file}, line {row.line}: {row.path} is labelled {_quoted(row.label)}, "
+                f"but {_quoted(first.label)} on line {first.line}."
+            )
+    if not rows:
+        raise DatasetError(f"{file} names no photo: below its header it needs one line of path and label a photo.")
+    _require_photos(file, root, list(rows.values()))
+    return {row.path: row.label for row in rows.values() if not is_hidden(row.path)}
+
+
+def _read_text(file: Path) -> str:
+    try:
+        data = file.read_bytes()
+    except OSError as exc:
+        raise DatasetError(f"The file of labels {file} cannot be read: {exc.strerror}.") from exc
+    try:
+        return data.decode("utf-8-sig")  # spreadsheets put a byte order mark before the header
+    except UnicodeDecodeError as exc:
+        line = data.count(b"\n", 0, exc.start) + 1
+        raise DatasetError(f"{file}, line {line}: the text is not UTF-8; save the file as CSV in UTF-8.") from exc
+
+
+def _named_photos(file: Path, text: str) -> Iterator[NamedPhoto]:
+    # strict: an unclosed quotation mark is an error, not a field that swallows the rest of the file
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    try:
+        header = [name.strip().lower() for name in next(reader, [])]
+        missing = [name for name in ("path", "label") if name not in header]
+        if missing:
+            raise DatasetError(
+                f"{file}, line 1: there is no column {missing[0]!r}; the header names the columns path and label, "
+                "separated by a comma."
+            )
+        columns = header.index("path"), header.index("label")
+        for cells in reader:
+            if any(cell.strip() for cell in cells):
+                yield _named_photo(f"{file}, line {reader.line_num}", reader.line_num, cells, *columns)
+    except csv.Error as exc:
+        raise DatasetError(f"{file}, line {reader.line_num}: the line is not CSV: {exc}.") from exc
+
+
+def _named_photo(place: str, line: int, cells: list[str], path_column: int, label_column: int) -> NamedPhoto:
+    if len(cells) <= max(path_column, label_column):
+        raise DatasetError(f"{place}: the line has no label; to leave a photo out, end its line with a comma.")
+    path, label = PurePath(cells[path_column]), cells[label_column].strip()
+    if not path.parts or "\0" in str(path):
+        raise DatasetError(f"{place}: the line has no path.")
+    if path.is_absolute() or ".." in path.parts:
+        raise DatasetError(f"{place}: {str(path)!r} leads out of the folder of photos; paths are relative to it.")
+    if not label.isprintable():
+        raise DatasetError(f"{place}: the label {label!r} holds characters that cannot be printed.")
+    return NamedPhoto(path.as_posix(), label, line)
+
+
+def _require_photos(file: Path, root: Path, rows: list[NamedPhoto]) -> None:
+    unknown = [row for row in rows if not (root / row.path).is_file()]
+    if len(unknown) == 1:
+        raise DatasetError(f"{file}, line {unknown[0].line}: there is no file {unknown[0].path!r} in {root}.")
+    if unknown:
+        raise DatasetError(
+            f"{file} names {len(unknown):,} files that are not in {root}, the first on line {unknown[0].line}: "
+            f"{unknown[0].path!r}."
+        )
+
+
+def _quoted(label: str) -> str:
+    return repr(label) if label else "to be left out"

@@ -1,0 +1,267 @@
+"""The training loop, visible from the first step to the last."""
+
+import copy
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from whisker.model.network import Network, build_network
+from whisker.training.config import TrainingConfig
+from whisker.training.data.dataset import Side, batched
+from whisker.training.errors import TrainingError, TrainingInterruptedError
+from whisker.training.fit.augmentation import Augmentation, mix_pairs
+from whisker.training.fit.averaging import reestimate_batch_norm, update_average
+from whisker.training.fit.distributed import ALONE, World
+from whisker.training.fit.precision import autocast, probe_bf16
+from whisker.training.fit.pretrained import Pretrained, apply_pretrained
+from whisker.training.fit.schedule import Schedule, plan
+from whisker.training.fit.state import EpochResult, TrainingState, stop_on_signal
+from whisker.training.progress import Progress, duration
+
+_SAVE_SECONDS = 30.0  # a kill loses at most this much, and the step or validation in hand
+_EVALUATION_BATCH = 64
+_IMBALANCE = 1.5  # times as many photos in the largest class as in the smallest
+_STATISTICS_BATCHES = 50  # that batch-norm is re-estimated on
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """The chosen network and how it came about."""
+
+    network: nn.Module
+    averaged: bool
+    bf16: bool
+    schedule: Schedule
+    history: tuple[EpochResult, ...]
+    seconds: float
+
+
+class Trainer:
+    """Train one network on one split; `fit` is the loop, the rest are its steps."""
+
+    def __init__(
+        self,
+        config: TrainingConfig,
+        train: Side,
+        validation: Side,
+        *,
+        classes: Sequence[str],
+        device: str,
+        progress: Progress,
+        pretrained: Pretrained | None = None,
+        world: World = ALONE,
+    ) -> None:
+        self.config = config
+        self.recipe = config.recipe
+        self.world = world
+        self.train = train
+        self.validation = validation
+        self.device = torch.device(device)
+        self.progress = progress
+        self.schedule = plan(config.recipe, len(train.rows), config.network.size, world.size)
+        torch.manual_seed(config.seed)  # for the initial weights; all later randomness is derived from seed and step
+        network = build_network(config.network, len(classes))
+        _measure_normalization(network, train)
+        if pretrained is not None:
+            apply_pretrained(network, pretrained, classes, progress)
+        network = network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.state = TrainingState(network, copy.deepcopy(network), self._optimizer(network), bf16=False)
+        self._parallel = world.parallel(network)
+        self._classes = len(classes)
+        self._mixed_epochs = round(self.schedule.epochs * (1 - config.recipe.unmixed))
+        self._odds = _odds(train.labels, config.recipe.balance)
+        self._augmentation = Augmentation(config.recipe)
+        self._parity = np.random.default_rng((config.seed, 1)).integers(0, 2, len(train.rows))
+
+    def fit(self, state_file: Path, run: Mapping[str, Any]) -> Fit:
+        """Train, from `state_file` on if it exists, and keep it up to date; `run` identifies this training in it.
+
+        On SIGINT or SIGTERM the state is saved and `TrainingInterruptedError` raised.
+        """
+        state, schedule, world = self.state, self.schedule, self.world
+        if world.agree(state_file.exists):
+            state.load(state_file)
+            self.progress.say(f"Resuming at step {state.step + 1:,} of {schedule.steps:,}.")
+        else:
+            state.bf16 = world.agree(self._choose_dtype)
+        work = sum(schedule.cost(step) for step in range(state.step, schedule.steps))
+        with stop_on_signal() as stopped, self.progress.task("Training", work) as task:
+            saved = time.monotonic()
+            while state.step < schedule.steps:
+                started = time.monotonic()
+                epoch, position = divmod(state.step, schedule.epoch_steps)
+                state.loss_sum += self._step(*self._batch(state.step, epoch, position))
+                task.advance(schedule.cost(state.step), schedule.batch_size)
+                state.step += 1
+                state.epoch_seconds += time.monotonic() - started
+                if position + 1 == schedule.epoch_steps:
+                    self._finish_epoch(epoch)
+                stop = world.any(stopped(), self.device)
+                due = stop or state.step == schedule.steps or time.monotonic() - saved >= _SAVE_SECONDS
+                if due and world.leads:
+                    state.save(state_file, run)
+                    saved = time.monotonic()
+                if stop:
+                    raise TrainingInterruptedError(
+                        f"Stopped and saved in epoch {epoch + 1} of {schedule.epochs}: "
+                        "give the same command with --resume to go on."
+                    )
+        network, averaged = self._choose()
+        seconds = sum(result.seconds for result in state.history)
+        return Fit(network, averaged, state.bf16, schedule, state.history, seconds)
+
+    def _choose_dtype(self) -> bool:
+        """Say whether to compute in bfloat16."""
+        if self.config.dtype != "auto":
+            return self.config.dtype == "bfloat16"
+        batch = self._batch(0, self.schedule.epochs - 1, 0)
+        return probe_bf16(self.state.network, *batch, self.progress)
+
+    def _batch(self, step: int, epoch: int, position: int) -> tuple[Tensor, Tensor]:
+        """Gather and augment one batch; equal arguments give equal batches, so that a resumed training is the same.
+
+        Returns the photos and their labels `[N]`, or where photos are mixed each class's share `[N, classes]`.
+        """
+        pass_, position = divmod(position, self.schedule.pass_steps)
+        pass_ += epoch * self.schedule.passes
+        whole = self._order(pass_)[position * self.schedule.batch_size :][: self.schedule.batch_size]
+        picked = self.world.share(whole)
+        seed = np.random.SeedSequence((self.config.seed, 3, step, self.world.rank)).generate_state(1)[0]
+        generator = torch.Generator().manual_seed(int(seed))
+        # Each photo is seen both ways round in any two passes (Jordan 2024).
+        flipped = (self._parity[picked] + pass_) % 2 == 1
+        size = self.schedule.sizes[min(epoch, self.schedule.epochs - 1)]
+        x = self._augmentation(self.train.pixels, self.train.rows[picked], flipped, size, generator)
+        targets = torch.from_numpy(self.train.labels[picked])
+        rng = np.random.default_rng((self.config.seed, 4, step, self.world.rank))
+        if epoch < self._mixed_epochs and rng.random() < self.recipe.mixing:
+            x, targets = mix_pairs(x, targets, self._classes, rng)
+        return x.to(self.device), targets.to(self.device)
+
+    def _step(self, x: Tensor, targets: Tensor) -> float:
+        """Take one optimisation step and return its loss."""
+        network, optimizer, step = self.state.network, self.state.optimizer, self.state.step
+        network.train()
+        loss = self._backward(x, targets)
+        norm = nn.utils.clip_grad_norm_(network.parameters(), self.recipe.gradient_norm)
+        if not torch.isfinite(norm) and self.state.bf16:
+            self.progress.say(f"Step {step + 1:,} gave no finite gradients in bfloat16: going on in float32.")
+            self.state.bf16 = False
+            loss = self._backward(x, targets)
+            norm = nn.utils.clip_grad_norm_(network.parameters(), self.recipe.gradient_norm)
+        if not torch.isfinite(norm):
+            raise TrainingError(f"The training diverged in step {step + 1:,}: its gradients are no longer finite.")
+        for group in optimizer.param_groups:
+            group["lr"] = self.schedule.learning_rate(step)
+        optimizer.step()
+        horizon = max(1.0, self.recipe.averaging_epochs * self.schedule.epoch_steps)
+        # At first over fewer steps, so that the random initial weights are soon forgotten.
+        update_average(self.state.averaged, network, min(1 - 1 / horizon, (1 + step) / (10 + step)))
+        return loss
+
+    def _backward(self, x: Tensor, targets: Tensor) -> float:
+        """Compute fresh gradients of the loss, and return it."""
+        self.state.optimizer.zero_grad()
+        with autocast(self.device.type, bf16=self.state.bf16):
+            logits = self._parallel(x)
+        loss = functional.cross_entropy(logits.float(), targets, label_smoothing=self.recipe.label_smoothing)
+        loss.backward()  # type: ignore[no-untyped-call]
+        return float(loss.detach())
+
+    def _finish_epoch(self, epoch: int) -> None:
+        """Report the epoch with the averaged weights' accuracy on the validation side."""
+        state, schedule, started = self.state, self.schedule, time.monotonic()
+        accuracy = self._accuracy(state.averaged, bf16=state.bf16) if self.world.leads else 0.0
+        state.epoch_seconds += time.monotonic() - started
+        loss = state.loss_sum / schedule.epoch_steps
+        result = EpochResult(epoch + 1, schedule.sizes[epoch], loss, accuracy, state.epoch_seconds)
+        state.history += (result,)
+        state.loss_sum = state.epoch_seconds = 0.0
+        self.progress.say(
+            f"Epoch {result.epoch}/{schedule.epochs} at {result.size} px: loss {loss:.3f}, "
+            f"validation accuracy {accuracy:.1%}, {duration(result.seconds)}"
+        )
+
+    def _choose(self) -> tuple[nn.Module, bool]:
+        """Choose between the last and the averaged weights, on the validation side; the leader's choice counts."""
+        state, schedule = self.state, self.schedule
+        batches = min(_STATISTICS_BATCHES, schedule.epoch_steps)
+        inputs = (self._batch(schedule.steps + i, schedule.epochs, i)[0] for i in range(batches))
+        reestimate_batch_norm(state.averaged, inputs)
+        last, mean = self._accuracy(state.network), self._accuracy(state.averaged)
+        self.progress.say(
+            f"Validation accuracy: last weights {last:.2%}, averaged weights {mean:.2%}; "
+            f"the {'averaged' if mean >= last else 'last'} are kept."
+        )
+        return (state.averaged, True) if mean >= last else (state.network, False)
+
+    def _accuracy(self, network: nn.Module, *, bf16: bool = False) -> float:
+        """Measure on the validation side; bfloat16 is close enough for a curve, and faster."""
+        with autocast(self.device.type, bf16=bf16):
+            logits = predict_logits(network, self.validation)
+        return float((logits.argmax(1).numpy() == self.validation.labels).mean())
+
+    def _order(self, pass_: int) -> NDArray[np.int64]:
+        """Shuffle the positions of the training side, differently in every pass.
+
+        Where classes are of different sizes, photos of small ones come several times, and some of large ones not at
+        all: systematic sampling, by which each comes as often as its odds say, rounded down or up.
+        """
+        rng = np.random.default_rng((self.config.seed, 2, pass_))
+        order = rng.permutation(len(self.train.rows))
+        if self._odds is None:
+            return order
+        edges = np.cumsum(self._odds[order])
+        picked = np.searchsorted(edges, (np.arange(len(order)) + rng.random()) / len(order) * edges[-1], side="right")
+        return rng.permutation(order[picked])
+
+    def _optimizer(self, network: nn.Module) -> torch.optim.Optimizer:
+        weights = [parameter for parameter in network.parameters() if parameter.ndim > 1]
+        others = [parameter for parameter in network.parameters() if parameter.ndim <= 1]
+        groups: list[dict[str, Any]] = [{"params": weights, "weight_decay": self.recipe.weight_decay}]
+        groups.append({"params": others})
+        return torch.optim.SGD(groups, lr=0.0, momentum=self.recipe.momentum, nesterov=True)
+
+
+@torch.no_grad()
+def predict_logits(network: nn.Module, side: Side) -> Tensor:
+    """Compute float32 logits `[N, classes]`, on the CPU, of a side's pictures as they are."""
+    device = next(network.parameters()).device
+    network.eval()
+    batches = (_inputs(side, rows).to(device) for rows in batched(side.rows, _EVALUATION_BATCH))
+    return torch.cat([network(x).float().cpu() for x in batches])
+
+
+def _odds(labels: NDArray[np.int64], balance: float) -> NDArray[np.float64] | None:
+    """Weigh each photo `[N]` by its class's size to the power `-balance`; `None` where classes are of alike size."""
+    counts = np.bincount(labels)
+    present = counts[counts > 0]
+    if present.max() <= _IMBALANCE * present.min():
+        return None
+    return counts[labels].astype(np.float64) ** -balance
+
+
+def _inputs(side: Side, rows: NDArray[np.int64]) -> Tensor:
+    """Give rows as float32 `[N, 3, H, W]` RGB in 0..1, channels last."""
+    return torch.from_numpy(side.pixels[rows]).permute(0, 3, 1, 2).float() / 255
+
+
+def _measure_normalization(network: Network, train: Side) -> None:
+    """Set the first layer's mean and deviation to those of up to 1,024 training photos."""
+    normalization = network.normalization
+    rows = train.rows[np.linspace(0, len(train.rows) - 1, min(len(train.rows), 1024)).astype(np.int64)]
+    moments = []  # of every photo by itself: all at once would take gigabytes for large pictures
+    for piece in batched(rows, _EVALUATION_BATCH):
+        x = normalization.select(_inputs(train, piece))
+        moments.append(torch.stack([x.mean((2, 3)), x.square().mean((2, 3))]))  # [2, N, channels]
+    mean, square = torch.cat(moments, dim=1).mean(1)
+    normalization.mean.copy_(mean)
+    normalization.std.copy_((square - mean**2).clamp(min=1e-6).sqrt())

@@ -1,0 +1,109 @@
+"""A network's first layer as a picture: the weights that meet the photo's pixels are small pictures themselves."""
+
+import base64
+import io
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+from torch.nn import functional
+
+from whisker.model.network import NetworkConfig
+
+_MOST_TILES = 64
+_COLUMNS = 8
+_GAP = 4  # pixels between tiles, transparent, so that the picture suits light and dark pages
+_TILE = 60  # pixels at least; small filters are enlarged
+# Training moves the weights of neighbouring pixels together: their mean shows what was learned, and less of the random
+# numbers that it began with. It also bounds the PNG, as noise does not compress.
+_FINEST = 16
+
+
+@dataclass(frozen=True, slots=True)
+class FirstLayer:
+    """A PNG with a tile for each of the `shown` strongest of a layer's `units`, which are neurons or filters."""
+
+    png: bytes
+    kind: str
+    shown: int
+    units: int
+    side: int  # weights along a side
+    drawn: int  # means along a side; `side` where each weight is drawn by itself
+
+    @property
+    def alt(self) -> str:
+        """Say in words what the picture shows."""
+        which = f"all {self.units}" if self.shown == self.units else f"the strongest {self.shown} of {self.units}"
+        return (
+            f"The weights of {which} {self.kind} of the first layer, a tile of {self.side} by {self.side} each: "
+            "middle grey is zero, brighter is above, darker below."
+        )
+
+    def data_uri(self) -> str:
+        """Encode the picture to stand in a page."""
+        return "data:image/png;base64," + base64.b64encode(self.png).decode("ascii")
+
+
+def draw_first_layer(network: NetworkConfig, state: Mapping[str, Tensor], most: int = _MOST_TILES) -> FirstLayer:
+    """Draw at most `most` tiles, those of the largest weights first; each is scaled symmetrically around zero.
+
+    A grey value or a colour is what the unit looks for there: a photo that looks like the tile excites it most.
+    """
+    weights = _first_weights(network, state)
+    side = weights.shape[-1]
+    means = functional.adaptive_avg_pool2d(weights, min(side, _FINEST))
+    strongest = means.flatten(1).norm(dim=1).argsort(descending=True, stable=True)[:most]
+    return FirstLayer(
+        png=_encode(_lay_out([_tile(unit) for unit in means[strongest]])),
+        kind="neurons" if network.family == "mlp" else "filters",
+        shown=len(strongest),
+        units=len(weights),
+        side=side,
+        drawn=means.shape[-1],
+    )
+
+
+def _first_weights(network: NetworkConfig, state: Mapping[str, Tensor]) -> Tensor:
+    """Take the weights float32 `[units, channels, side, side]` of the layer that sees the photo."""
+    match network.family:
+        case "mlp":
+            name = "hidden.0.weight"  # [width, channels * size²]
+        case "cnn":
+            name = "features.0.weight"
+        case "resnet":
+            name = "conv1.weight" if network.variant == "original" else "conv1.0.weight"
+    weights = state[name].detach().float().cpu()
+    return weights.view(-1, network.channels, network.size, network.size) if network.family == "mlp" else weights
+
+
+def _tile(weights: Tensor) -> NDArray[np.uint8]:
+    """Turn `[channels, side, side]` into pixels `[height, width, channels]`, 128 where the weight is 0."""
+    peak = weights.abs().max().clamp(min=torch.finfo(torch.float32).tiny)
+    pixels = (128 + 127 * weights / peak).round().to(torch.uint8).permute(1, 2, 0).numpy()
+    times = math.ceil(_TILE / weights.shape[-1])  # whole, so that every weight stays a square
+    return pixels.repeat(times, 0).repeat(times, 1)
+
+
+def _lay_out(tiles: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
+    """Set tiles of one shape in rows; the last channel of the result `[height, width, channels + 1]` is opacity."""
+    height, width, channels = tiles[0].shape
+    columns = min(_COLUMNS, len(tiles))
+    rows = math.ceil(len(tiles) / columns)
+    canvas = np.zeros((rows * (height + _GAP) - _GAP, columns * (width + _GAP) - _GAP, channels + 1), np.uint8)
+    for index, tile in enumerate(tiles):
+        top, left = index // columns * (height + _GAP), index % columns * (width + _GAP)
+        canvas[top : top + height, left : left + width, :channels] = tile
+        canvas[top : top + height, left : left + width, channels] = 255
+    return canvas
+
+
+def _encode(pixels: NDArray[np.uint8]) -> bytes:
+    """Encode grey or colour, each with opacity, as PNG."""
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()

@@ -1,0 +1,43 @@
+"""Write a finished checkpoint, prove that it can be used, and write its report."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from whisker.model import Classifier, save_checkpoint, with_golden_answers
+from whisker.training.calibration.calibrate import Finished
+from whisker.training.data.dataset import Dataset
+from whisker.training.report.gallery import Galleries, Shown, choose_galleries
+from whisker.training.report.page import write_report
+
+_GROUPS = 24  # of photos that look the same, in the report
+_COPIES = 6  # of one group
+
+
+def publish(finished: Finished, dataset: Dataset, out: Path, report: Path) -> None:
+    """Write both files; raise `CheckpointError` or `TrainingError` if that is impossible."""
+    save_checkpoint(with_golden_answers(finished.checkpoint), out)
+    classifier = Classifier.load(out)  # as every server will: a file that does not pass its own test is not a result
+    write_report(report, classifier.checkpoint, _galleries(finished, dataset))
+
+
+def _galleries(finished: Finished, dataset: Dataset) -> Galleries:
+    galleries = choose_galleries(
+        dataset.test.pixels,
+        dataset.test.rows,
+        dataset.test.paths,
+        dataset.test.labels,
+        finished.scores.probabilities,
+        dataset.classes,
+        unknown_scores=finished.scores.unknown,
+    )
+    differing_first = sorted(dataset.copies, key=lambda group: -len({photo.label for photo in group}))
+    duplicates = tuple(
+        tuple(
+            Shown(np.asarray(dataset.train.pixels[photo.row]), photo.path, dataset.classes[photo.label], "", 0.0)
+            for photo in group[:_COPIES]
+        )
+        for group in differing_first[:_GROUPS]
+    )
+    return replace(galleries, duplicates=duplicates)

@@ -1,0 +1,55 @@
+"""The command line: `whisker train | calibrate | evaluate | doctor | report | predict | serve`."""
+
+import sys
+from collections.abc import Callable
+
+import typer
+
+from whisker.app.commands import predict, serve
+from whisker.model.errors import WhiskerError
+from whisker.training.cli.calibrate import calibrate
+from whisker.training.cli.doctor import doctor
+from whisker.training.cli.evaluate import evaluate
+from whisker.training.cli.report import report
+from whisker.training.cli.train import train
+
+EXAMPLES: dict[Callable[..., None], tuple[str, ...]] = {  # that each command's --help ends with
+    train: (
+        "whisker train photos",
+        "whisker train photos --minutes 20 --outliers other-things",
+        "whisker train photos --resume",
+    ),
+    calibrate: ("whisker calibrate photos.safetensors photos --precision 0.995 --out stricter.safetensors",),
+    evaluate: ("whisker evaluate photos.safetensors other-photos",),
+    doctor: ("whisker doctor photos", "whisker doctor photos --checkpoint photos.safetensors"),
+    report: ("whisker report photos.safetensors --photos photos",),
+    predict: (
+        "whisker predict cat.jpg",
+        "whisker predict cat.jpg --explain where.png",
+        "whisker predict photos --out results.csv",
+        "whisker predict photos --out results.csv --server http://localhost:8000",
+    ),
+    serve: ("whisker serve", "whisker serve --checkpoint photos.safetensors --port 9000 --workers auto"),
+}
+
+cli = typer.Typer(
+    name="whisker",
+    help="Teach it with folders of photos, serve it over HTTP, trust its answers.",
+    epilog="Begin with: whisker train FOLDER, then: whisker serve --checkpoint FOLDER.safetensors",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+for command, examples in EXAMPLES.items():
+    cli.command(epilog="Examples:\n\n" + "\n\n".join(examples))(command)
+
+
+def main() -> None:
+    """Run the command line; what a user can mend ends in one sentence and exit code 1, without a traceback."""
+    try:
+        cli()
+    except WhiskerError as exc:
+        sys.exit(f"whisker: {exc}")
+
+
+if __name__ == "__main__":
+    main()
