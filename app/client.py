@@ -31,7 +31,7 @@ from whisker.app.schemas import ModelCard, PredictionAnswer, Problem
 Picture = str | Path | bytes | Image.Image
 
 _TYPE = {"Content-Type": "application/octet-stream"}
-_MOST_WAIT_SECONDS = 60.0  # that a server can make a client wait before it tries again
+_MAX_WAIT_SECONDS = 60.0  # that a server can make a client wait before it tries again
 _AT_ONCE = 8
 
 T = TypeVar("T", PredictionAnswer, ModelCard)
@@ -225,7 +225,7 @@ def _wait_after(response: httpx.Response, tried: int, tries: int) -> float | Non
     if response.status_code != HTTPStatus.SERVICE_UNAVAILABLE or tried == tries:
         return None
     asked = response.headers.get("Retry-After", "")
-    return min(float(asked) if asked.isdigit() else 1.0, _MOST_WAIT_SECONDS)
+    return min(float(asked) if asked.isdigit() else 1.0, _MAX_WAIT_SECONDS)
 
 
 def _wait_after_loss(exc: httpx.RequestError, tried: int, tries: int) -> float:

@@ -224,7 +224,7 @@ def flag(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
-def complain_of_unknown(variables: Iterable[str]) -> list[str]:
+def unknown_variable_warnings(variables: Iterable[str]) -> list[str]:
     """Write a sentence for each variable that looks like a setting and is none, so most likely a typing error."""
     known = [variable(name) for name in Settings.model_fields]
     complaints = []

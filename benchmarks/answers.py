@@ -53,7 +53,7 @@ def main(
     def both(pixels: list[NDArray[np.uint8]]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         return classifier.scores(pixels).probabilities, plain_probabilities(classifier, pixels)
 
-    run = run_folder(classifier, find_photos(photos, at_least=1), both, Progress())
+    run = run_folder(classifier, find_photos(photos, min_classes=1), both, Progress())
     fast, plain = (np.concatenate(parts) for parts in zip(*run.answers, strict=True))
     typer.echo(describe(compare(fast, plain, run.labels)))
     if run.quarantined:

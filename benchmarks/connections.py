@@ -8,7 +8,7 @@ from itertools import cycle
 
 from benchmarks.http import read_answer
 
-_MOST_CONNECTIONS = 512  # of an open loop; arrivals beyond wait for one, and their waiting counts
+_MAX_CONNECTIONS = 512  # of an open loop; arrivals beyond wait for one, and their waiting counts
 _RETRY_SECONDS = 0.05  # before a refused connection is tried again
 # Between two connections of a closed loop. Where workers share a listening socket, the first to wake up would take all
 # that come at once, and the others none; while it is busy, the others come to theirs.
@@ -61,7 +61,7 @@ class Pool:
         """Let an idle connection, or a new one, send what is due."""
         if self._idle:
             self.release(self._idle.pop())
-        elif len(self._connections) + len(self._opening) < _MOST_CONNECTIONS:
+        elif len(self._connections) + len(self._opening) < _MAX_CONNECTIONS:
             self.open(1)
 
     def join(self, connection: "_Connection") -> None:

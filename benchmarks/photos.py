@@ -8,13 +8,13 @@ from PIL import Image
 
 from whisker.model.errors import ConfigError
 
-MOST_PHOTOS = 64
+MAX_PHOTOS = 64
 LARGE_SIZE = (4000, 3000)  # pixels: 12 megapixels
 _LARGE_QUALITY = 85
 _ENDINGS = (".jpg", ".jpeg")
 
 
-def read_photos(folder: Path, most: int = MOST_PHOTOS) -> list[bytes]:
+def read_photos(folder: Path, most: int = MAX_PHOTOS) -> list[bytes]:
     """Read `most` JPEG files, evenly spread over all in `folder` and below; raise `ConfigError` if there are none."""
     if not folder.is_dir():
         raise ConfigError(f"There is no folder {folder}: give a folder of JPEG photos.")

@@ -22,7 +22,7 @@ from whisker.model.engines.device import use_available_cores
 from whisker.model.errors import ConfigError, WhiskerError
 from whisker.training.config import PRESETS, Recipe, Stage, TrainingConfig, cache_size, training_size
 from whisker.training.data.cache import decode_photos
-from whisker.training.data.dataset import Side
+from whisker.training.data.dataset import Split
 from whisker.training.data.folder import find_photos
 from whisker.training.fit.loop import Trainer
 from whisker.training.progress import Progress
@@ -107,7 +107,7 @@ def measure(root: Path, config: TrainingConfig, steps: int, work: Path) -> list[
     return stopwatch.steps
 
 
-def _read_side(root: Path, size: int, photos: int, cache: Path, progress: Progress) -> tuple[Side, tuple[str, ...]]:
+def _read_side(root: Path, size: int, photos: int, cache: Path, progress: Progress) -> tuple[Split, tuple[str, ...]]:
     """Decode photos that are evenly spread over the folder."""
     folder = find_photos(root)
     chosen = np.unique(np.linspace(0, len(folder.files) - 1, photos).astype(np.int64))
@@ -115,7 +115,7 @@ def _read_side(root: Path, size: int, photos: int, cache: Path, progress: Progre
     pixels, decoded = decode_photos(root, [file.path for file in files], Preprocessing(size=size), cache, progress)
     rows = np.flatnonzero([not outcome.error for outcome in decoded])
     labels = np.array([file.label for file in files], dtype=np.int64)
-    return Side(pixels, rows, labels[rows]), folder.classes
+    return Split(pixels, rows, labels[rows]), folder.classes
 
 
 def weights(recipe: Recipe, size: int) -> dict[int, int]:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from whisker.model.answers.decision_rule import Judge
+from whisker.model.answers.decision_rule import DecisionRule
 from whisker.model.checkpoint.contents import Checkpoint, Golden
 from whisker.model.checkpoint.file import load_checkpoint
 from whisker.model.checkpoint.golden import TOLERANCE, check_golden_answers, golden_pictures
@@ -18,7 +18,7 @@ from whisker.model.engines.choice import AUTO, PLAIN, choose_engine
 from whisker.model.engines.device import resolve_device
 from whisker.model.engines.torch_engine import TorchEngine
 from whisker.model.errors import CheckpointError, PictureError
-from whisker.model.exported import Portable
+from whisker.model.exported import ExportedClassifier
 from whisker.model.network import build_network
 from whisker.model.predictor import Predictor
 
@@ -34,8 +34,10 @@ class Classifier(Predictor):
         self.network.load_state_dict(dict(checkpoint.state))
         self.network.eval().requires_grad_(requires_grad=False).to(self.device)
         self._kind = PLAIN
-        judge = Judge(checkpoint.classes, checkpoint.temperature, checkpoint.thresholds.unsure, checkpoint.novelty)
-        super().__init__(TorchEngine(self.network, self.device), checkpoint.preprocessing, judge)
+        decision_rule = DecisionRule(
+            checkpoint.classes, checkpoint.temperature, checkpoint.thresholds.unsure, checkpoint.novelty
+        )
+        super().__init__(TorchEngine(self.network, self.device), checkpoint.preprocessing, decision_rule)
         self.batch_seconds: Mapping[int, float] = {}  # what a batch of each size took at warm-up
 
     @classmethod
@@ -76,15 +78,15 @@ class Classifier(Predictor):
             self._golden.probabilities.numpy(), answers, tolerance=TOLERANCE + self._kind.tolerance
         )
 
-    def portable(self) -> Portable | None:
+    def exported(self) -> ExportedClassifier | None:
         """Give what answers as this classifier does in a process without PyTorch; `None` if its engine needs it."""
-        if self._kind.program is None:
+        if self._kind.openvino_model is None:
             return None
-        return Portable(
-            program=self._kind.program(self.network, self.checkpoint),
+        return ExportedClassifier(
+            openvino_model=self._kind.openvino_model(self.network, self.checkpoint),
             head=self._engine.head,
             preprocessing=self.preprocessing,
-            judge=self._judge,
+            decision_rule=self._decision_rule,
             golden=(self._golden.pictures, self._golden.probabilities.numpy()),
             tolerance=TOLERANCE + self._kind.tolerance,
         )

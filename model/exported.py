@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from whisker.model.answers.decision_rule import Judge
+from whisker.model.answers.decision_rule import DecisionRule
 from whisker.model.answers.head import Head
 from whisker.model.checkpoint.golden import check_golden_answers
 from whisker.model.engines.base import OpenVinoModel
@@ -16,13 +16,13 @@ _COMMON_BATCH = 4  # compiled beside the largest, which fewer pictures cannot fi
 
 
 @dataclass(frozen=True, slots=True)
-class Portable:
+class ExportedClassifier:
     """All that answers for pictures, and the golden pictures, as encoded files, with the answers they must get."""
 
-    program: OpenVinoModel
+    openvino_model: OpenVinoModel
     head: Head
     preprocessing: Preprocessing
-    judge: Judge
+    decision_rule: DecisionRule
     golden: tuple[tuple[bytes, ...], NDArray[np.float32]]
     tolerance: float
 
@@ -34,8 +34,8 @@ class Portable:
         from whisker.model.engines.openvino_engine import OpenVinoEngine  # noqa: PLC0415 - an optional dependency
 
         sizes = {1, min(_COMMON_BATCH, largest), largest}
-        engine = OpenVinoEngine(self.program, self.head, threads=threads, batch_sizes=sorted(sizes))
-        predictor = Predictor(engine, self.preprocessing, self.judge)
+        engine = OpenVinoEngine(self.openvino_model, self.head, threads=threads, batch_sizes=sorted(sizes))
+        predictor = Predictor(engine, self.preprocessing, self.decision_rule)
         pictures, expected = self.golden
         answers = predictor.scores([self.preprocessing.decode(picture) for picture in pictures])
         check_golden_answers(expected, answers.probabilities, tolerance=self.tolerance)

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from whisker.model.answers.decision_rule import HeatMap, Judge, Prediction, Scores, Verdict
+from whisker.model.answers.decision_rule import DecisionRule, HeatMap, Prediction, Scores, Verdict
 from whisker.model.answers.heat_map import NOTHING, TOP, class_activation_map
 from whisker.model.engines.base import Engine
 from whisker.model.errors import NoHeatMapError
@@ -16,15 +16,15 @@ from whisker.model.preprocessing import Preprocessing
 class Predictor:
     """Answer for pictures. Not thread-safe: one thread owns a predictor."""
 
-    def __init__(self, engine: Engine, preprocessing: Preprocessing, judge: Judge) -> None:
+    def __init__(self, engine: Engine, preprocessing: Preprocessing, decision_rule: DecisionRule) -> None:
         self._engine = engine
-        self._judge = judge
+        self._decision_rule = decision_rule
         self.preprocessing = preprocessing  # the one way from a file's bytes to pixels
 
     @property
     def classes(self) -> tuple[str, ...]:
         """List the class names, sorted; column `i` of the logits is `classes[i]`."""
-        return self._judge.classes
+        return self._decision_rule.classes
 
     def predict(self, pictures: Sequence[bytes]) -> list[Prediction]:
         """Classify encoded pictures; raise a `PictureError` for the first that cannot be used."""
@@ -42,7 +42,7 @@ class Predictor:
             return []
         wants_maps = explain is not None and max(explain) > NOTHING
         outputs = self._engine.run(pixels, with_maps=wants_maps)
-        predictions = self._judge.predictions(self._judge.scores(outputs))
+        predictions = self._decision_rule.predictions(self._decision_rule.scores(outputs))
         if explain is None or not wants_maps:
             return predictions
         if outputs.maps is None:
@@ -51,11 +51,11 @@ class Predictor:
 
     def scores(self, pixels: Sequence[NDArray[np.uint8]]) -> Scores:
         """Compute probabilities, the softmax of the logits over the temperature, and unknown scores."""
-        return self._judge.scores(self._engine.run(pixels))
+        return self._decision_rule.scores(self._engine.run(pixels))
 
     def verdicts(self, scores: Scores) -> list[Verdict]:
         """Judge each answer: unknown by its unknown score, or else confident or unsure by its best probability."""
-        return self._judge.verdicts(scores)
+        return self._decision_rule.verdicts(scores)
 
     def predict_each(
         self, pixels: Sequence[NDArray[np.uint8]], explain: Sequence[int] | None = None

@@ -63,7 +63,7 @@ LEARNING_RATE_SCALE = {"mlp": 0.1, "cnn": 1.0, "resnet": 1.0}
 CACHE_SCALE = 1.25  # training photos are kept larger than they are served, so that crops stay sharp
 SIZE_STEP = 8  # pixels; training sizes are multiples of it
 # Below, a strided convolution sees 1 x 1 feature maps, where PyTorch 2.13's emulated bfloat16 has given NaN gradients.
-SMALLEST_SIZE = 32
+MIN_SIZE = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +110,7 @@ def training_size(stage: Stage, size: int) -> int:
 
 def round_size(size: float) -> int:
     """Give the nearest picture side in pixels that a network is trained at."""
-    return max(SMALLEST_SIZE, round(size / SIZE_STEP) * SIZE_STEP)
+    return max(MIN_SIZE, round(size / SIZE_STEP) * SIZE_STEP)
 
 
 def cache_size(size: int) -> int:

@@ -13,13 +13,13 @@ import torch
 from whisker.model import Checkpoint, Preprocessing
 from whisker.model.engines.device import resolve_device, use_available_cores
 from whisker.model.errors import ConfigError
-from whisker.training.calibration.calibrate import Promises, finish
+from whisker.training.calibration.calibrate import Targets, finish
 from whisker.training.calibration.metrics import Evaluation
 from whisker.training.config import PRESETS, TrainingConfig
 from whisker.training.data.dataset import Dataset, prepare_dataset
 from whisker.training.data.outliers import Outliers, read_outliers
 from whisker.training.errors import TrainingError, TrainingInterruptedError
-from whisker.training.fit.distributed import ALONE, World
+from whisker.training.fit.distributed import SINGLE_PROCESS, World
 from whisker.training.fit.loop import Fit, Trainer
 from whisker.training.fit.pretrained import read_pretrained
 from whisker.training.fit.state import saved_run
@@ -38,7 +38,7 @@ class Training:
     photos: Path
     out: Path
     config: TrainingConfig
-    promises: Promises = field(default_factory=Promises)
+    targets: Targets = field(default_factory=Targets)
     device: str = "auto"
     labels: Path | None = None
     outliers: Path | None = None
@@ -74,7 +74,7 @@ def unfinished_state(out: Path) -> Path | None:
     return file if file.exists() else None
 
 
-def run_training(training: Training, progress: Progress, world: World = ALONE) -> Evaluation | None:
+def run_training(training: Training, progress: Progress, world: World = SINGLE_PROCESS) -> Evaluation | None:
     """Train, calibrate, test once, and write the checkpoint and its report; return the test's evaluation.
 
     Of several processes, only the leader calibrates and writes, and the others return `None`. Raises `DatasetError`,
@@ -83,11 +83,11 @@ def run_training(training: Training, progress: Progress, world: World = ALONE) -
     device = resolve_device(training.device)
     use_available_cores(world.local_size)
     _check_places(training)
-    with world.leader_first():
+    with world.main_first():
         _require_free(training, world)
         dataset, outliers = _prepare(training, progress)
         run = _run_identity(training, dataset)
-        if training.overwrite and world.leads:
+        if training.overwrite and world.is_main:
             training.state_file.unlink(missing_ok=True)
         _check_resumable(training, run)
     _say_plan(training, dataset, device, progress)
@@ -101,14 +101,14 @@ def run_training(training: Training, progress: Progress, world: World = ALONE) -
         pretrained=None if training.pretrained is None else read_pretrained(training.pretrained),
         world=world,
     ).fit(training.state_file, run)
-    if not world.leads:
+    if not world.is_main:
         return None
     draft = _draft(training, dataset, fit)
     use_available_cores()
-    finished = finish(draft, dataset, outliers=outliers, promises=training.promises, device=device, progress=progress)
-    publish(finished, dataset, training.out, training.report_file)
+    calibrated = finish(draft, dataset, outliers=outliers, targets=training.targets, device=device, progress=progress)
+    publish(calibrated, dataset, training.out, training.report_file)
     training.state_file.unlink(missing_ok=True)
-    return finished.evaluation
+    return calibrated.evaluation
 
 
 def run_calibration(training: Training, checkpoint: Checkpoint, progress: Progress) -> Evaluation:
@@ -120,7 +120,7 @@ def run_calibration(training: Training, checkpoint: Checkpoint, progress: Progre
     device = resolve_device(training.device)
     use_available_cores()
     _check_places(training)
-    _require_free(training, ALONE)
+    _require_free(training, SINGLE_PROCESS)
     dataset, outliers = _prepare(training, progress)
     if dataset.split != checkpoint.provenance.get("data", {}).get("split"):
         raise TrainingError(
@@ -131,9 +131,9 @@ def run_calibration(training: Training, checkpoint: Checkpoint, progress: Progre
     draft = replace(
         checkpoint, name=training.out.stem, provenance={**checkpoint.provenance, "calibration": calibration}
     )
-    finished = finish(draft, dataset, outliers=outliers, promises=training.promises, device=device, progress=progress)
-    publish(finished, dataset, training.out, training.report_file)
-    return finished.evaluation
+    calibrated = finish(draft, dataset, outliers=outliers, targets=training.targets, device=device, progress=progress)
+    publish(calibrated, dataset, training.out, training.report_file)
+    return calibrated.evaluation
 
 
 def split_config(checkpoint: Checkpoint) -> TrainingConfig:
@@ -178,7 +178,7 @@ def _check_places(training: Training) -> None:
 
 def _require_free(training: Training, world: World) -> None:
     """Refuse to replace a result, or an unfinished training, that nobody asked to replace."""
-    if training.overwrite or not world.leads:
+    if training.overwrite or not world.is_main:
         return
     unfinished = training.state_file.exists()
     if unfinished and not training.resume:

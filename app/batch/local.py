@@ -37,11 +37,11 @@ def classify_to_lines(
     first = list(islice(source, _MANY))
     photos = chain(first, source)
     processes = settings.lanes or available_cores()
-    portable = classifier.portable() if len(first) == _MANY and processes > 1 else None
-    if portable is None:
+    exported = classifier.exported() if len(first) == _MANY and processes > 1 else None
+    if exported is None:
         yield from map(results.lines, classify(classifier, photos, settings))
     else:
-        yield from classify_in_processes(Order(portable, results, settings.max_pixels), photos, processes)
+        yield from classify_in_processes(Order(exported, results, settings.max_pixels), photos, processes)
 
 
 def classify(classifier: Classifier, photos: Iterable[Photo], settings: Settings) -> Iterator[list[Result]]:

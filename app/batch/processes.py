@@ -23,7 +23,7 @@ from whisker.app.batch.results import Failure, Lines, Result, ResultsFile
 from whisker.app.errors import InferenceFailedError, ResultsError
 from whisker.model.answers.decision_rule import Prediction
 from whisker.model.errors import InferenceError, PictureError
-from whisker.model.exported import Portable
+from whisker.model.exported import ExportedClassifier
 from whisker.model.photo_files import read_photo
 from whisker.model.predictor import Predictor
 from whisker.model.preprocessing import Preprocessing
@@ -35,7 +35,7 @@ _AHEAD = 3  # batches for each process that have been handed out: one in work, t
 class Order:
     """What the processes shall answer with, and the results they shall write."""
 
-    portable: Portable
+    exported: ExportedClassifier
     results: ResultsFile
     max_pixels: int
 
@@ -90,7 +90,7 @@ def _classify(file: Path, photos: list[Photo]) -> Lines:
 def _carry_out(file: Path) -> tuple[Order, Predictor]:
     """Read the order, once, and open what it answers with."""
     order: Order = pickle.loads(file.read_bytes())  # noqa: S301 - from the process that started this one
-    return order, order.portable.open(threads=1, largest=BATCH)[0]
+    return order, order.exported.open(threads=1, largest=BATCH)[0]
 
 
 BATCH = 32  # pictures; the engine takes no more at once

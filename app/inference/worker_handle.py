@@ -24,8 +24,8 @@ from whisker.model import errors
 from whisker.model.errors import WhiskerError
 
 _SOCKET_BYTES = 2_000_000  # a batch of photos goes through at once
-_MOST_ANSWER_BYTES = 10_000_000  # a thousand classes for 32 pictures are a quarter of it
-_MOST_RENDERING_BYTES = 3_500_000  # that each rendering adds: 800 x 800 pixels of noise as PNG, in Base64
+_MAX_ANSWER_BYTES = 10_000_000  # a thousand classes for 32 pictures are a quarter of it
+_MAX_RENDERING_BYTES = 3_500_000  # that each rendering adds: 800 x 800 pixels of noise as PNG, in Base64
 _POLL_SECONDS = 0.01
 _PROGRAM = "whisker.app.inference.worker"
 # What a large picture took goes back to the system at once, instead of staying in every lane (glibc, mallopt(3)).
@@ -138,7 +138,7 @@ class LaneProcess(asyncio.Protocol):
     def _frames(self) -> Iterator[bytes]:
         while len(self._received) >= LENGTH.size and not self._transport.is_closing():
             end = LENGTH.size + LENGTH.unpack_from(self._received)[0]
-            if self._ready.done() and end > self._most_bytes:
+            if self._ready.done() and end > self._max_bytes:
                 logger.error("A lane announces an answer that is too long", extra={"lane": self.pid, "bytes": end})
                 self.kill()
                 return
@@ -149,10 +149,10 @@ class LaneProcess(asyncio.Protocol):
             yield frame
 
     @property
-    def _most_bytes(self) -> int:
+    def _max_bytes(self) -> int:
         """Bound the answer to the oldest batch, by what was asked."""
         jobs = self.batches[0] if self.batches else []
-        return _MOST_ANSWER_BYTES + _MOST_RENDERING_BYTES * sum(job.ask.render != NO_RENDERING for job in jobs)
+        return _MAX_ANSWER_BYTES + _MAX_RENDERING_BYTES * sum(job.ask.render != NO_RENDERING for job in jobs)
 
     def _hear(self, frame: bytes) -> None:
         """Take in what the process says before it answers: first how it is, then what makes another like it."""

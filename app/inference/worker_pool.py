@@ -27,7 +27,7 @@ from whisker.app.settings import Settings
 from whisker.model.cores import available_cores
 from whisker.model.errors import CheckpointError, HeavyPictureError, PictureError, UndecodablePictureError, WhiskerError
 
-_MOST_ON_A_GPU = 4  # lanes; each has a context of its own there, and four give more than one service can pass on
+_MAX_ON_A_GPU = 4  # lanes; each has a context of its own there, and four give more than one service can pass on
 _AHEAD = 2  # batches that a lane is given: the next is there when one is done
 _LARGE_BYTES = 500_000  # a lane that has so many gets no more: large pictures go one by one to whoever is free
 _CLOSE_SECONDS = 5.0  # that lanes have to answer for what they have
@@ -83,7 +83,7 @@ class Lanes:
         self._sha256 = card["sha256"]
         self._order = replace(self._order, engine=card["engine"], portable=portable or None)
         if card["device"] != "cpu":
-            self.count = min(self.count, _MOST_ON_A_GPU)
+            self.count = min(self.count, _MAX_ON_A_GPU)
         if portable:  # the others need no PyTorch, and this one has had its use
             await first.end(0)
         else:

@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-_MOST_CLASSES_PICTURED = 30  # of a confusion matrix
-_MOST_CLASSES_LISTED = 200
+_MAX_CLASSES_PICTURED = 30  # of a confusion matrix
+_MAX_CLASSES_LISTED = 200
 _FEW = 100  # test photos
 
 Document = Mapping[str, Any]
@@ -19,7 +19,7 @@ def describe(card: Document) -> dict[str, Any]:
         "taught": _taught(classes, photos),
         "photos": photos,
         "per_class": bool(metrics.get("figures", {}).get("per_class")),
-        "rows": [*_rows(classes, photos, metrics.get("figures", {}).get("per_class", ()))][:_MOST_CLASSES_LISTED],
+        "rows": [*_rows(classes, photos, metrics.get("figures", {}).get("per_class", ()))][:_MAX_CLASSES_LISTED],
         "right": [*_right(metrics)],
         "limits": [*_limits(card)],
         "made": [*_made(card)],
@@ -32,7 +32,7 @@ def percent(share: float) -> str:
     return f"{100 * share:.1f} %"
 
 
-def put_score(score: float) -> str:
+def format_score(score: float) -> str:
     """Say a score as the page's script does: none that is not certain looks so."""
     if 0.999 < score < 1:
         return "> 99.9 %"
@@ -108,7 +108,7 @@ def _made(card: Document) -> Iterator[tuple[str, str]]:
 
 def _shades(classes: Sequence[str], confusion: Sequence[Sequence[int]]) -> dict[str, Any] | None:
     """Give each cell of a confusion matrix its place, its count and its share of the row: how dark it is."""
-    if len(classes) > _MOST_CLASSES_PICTURED:
+    if len(classes) > _MAX_CLASSES_PICTURED:
         return None
     cells = [
         {"row": row, "column": column, "count": count, "share": round(count / max(1, sum(counts)), 4)}

@@ -11,14 +11,14 @@ from starlette.staticfiles import StaticFiles
 
 from whisker.app.inference.requests import Outcome
 from whisker.app.page.card import describe as describe_card
-from whisker.app.page.card import put_score
+from whisker.app.page.card import format_score
 from whisker.app.routes.dependencies import ServiceDep, SettingsDep, require_service
 from whisker.app.settings import Settings
 from whisker.app.uploads.reader import read_uploads
 from whisker.app.web.problems import describe
 
 _SHOWN = 5  # classes of an answer
-_MOST_EXAMPLES = 24
+_MAX_EXAMPLES = 24
 _EXAMPLE_TYPES = {".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".png": "image/png", ".webp": "image/webp"}
 # Nothing comes from, or goes to, any other host.
 _POLICY = (
@@ -28,7 +28,7 @@ _POLICY = (
 
 router = APIRouter(include_in_schema=False)
 _templates = Environment(loader=PackageLoader("whisker.app.page"), autoescape=True, undefined=StrictUndefined)
-_templates.filters["score"] = put_score
+_templates.filters["score"] = format_score
 
 
 def add_page(app: FastAPI) -> None:
@@ -43,7 +43,7 @@ def find_examples(folder: Path | None) -> list[Path]:
     if folder is None:
         return []
     files = (path for path in folder.iterdir() if path.suffix.lower() in _EXAMPLE_TYPES and path.is_file())
-    return sorted(files)[:_MOST_EXAMPLES]
+    return sorted(files)[:_MAX_EXAMPLES]
 
 
 @router.get("/")
@@ -89,16 +89,16 @@ def _result(outcome: Outcome | Exception, request: Request) -> dict[str, Any]:
     if isinstance(outcome, Exception):
         return {"problem": describe(outcome, request.app.state.metrics).detail}
     prediction = outcome.prediction
-    return {"problem": None, "verdict": put_in_words(prediction), "predictions": prediction["predictions"]}
+    return {"problem": None, "verdict": describe_verdict(prediction), "predictions": prediction["predictions"]}
 
 
-def put_in_words(prediction: dict[str, Any]) -> str:
+def describe_verdict(prediction: dict[str, Any]) -> str:
     """Say an answer as the page's script does."""
     if prediction["verdict"] == "unknown":
         return "This does not look like anything I was taught"
     if prediction["verdict"] == "confident":
-        return f"{prediction['label']}: {put_score(prediction['score'])}"
-    best = ", ".join(f"{it['label']} {put_score(it['score'])}" for it in prediction["predictions"][:2])
+        return f"{prediction['label']}: {format_score(prediction['score'])}"
+    best = ", ".join(f"{it['label']} {format_score(it['score'])}" for it in prediction["predictions"][:2])
     return f"Not sure: {best}"
 
 

@@ -16,15 +16,15 @@ from whisker.app.routes.dependencies import require_service
 
 JSON = "application/json"
 _DATA_URL, _DATA_URL_LETTERS = ";base64,", 100  # where a data: address goes over to its content, and within how many
-_MOST_VALUES = 300_000  # of a JSON document: each takes up to 56 bytes, and all of them 40 ms of the event loop
+_MAX_VALUES = 300_000  # of a JSON document: each takes up to 56 bytes, and all of them 40 ms of the event loop
 _COSTLY = (b",", b"[", b"{", b"\\")  # what there is one of for each value, or for each letter that is not as it seems
 
 
 def parse_json(body: bytes) -> dict[str, Any]:
     """Read a JSON object; raise `InvalidUploadError` if it is none, or holds more values than are good for us."""
-    if sum(body.count(sign) for sign in _COSTLY) > _MOST_VALUES:
+    if sum(body.count(sign) for sign in _COSTLY) > _MAX_VALUES:
         raise InvalidUploadError(
-            f"The JSON holds more than {_MOST_VALUES:,} values: send pictures as files, or tensors in binary form."
+            f"The JSON holds more than {_MAX_VALUES:,} values: send pictures as files, or tensors in binary form."
         )
     try:
         document = json.loads(body)

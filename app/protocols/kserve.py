@@ -40,7 +40,7 @@ async def list_models(service: ServiceDep) -> dict[str, Any]:
 
 
 @router.get("/v1/models/{name}")
-async def tell_of_model(request: Request, name: str) -> dict[str, Any]:
+async def model_metadata(request: Request, name: str) -> dict[str, Any]:
     require_name(request, name)
     return {"name": name, "ready": True}
 

@@ -25,14 +25,14 @@ router = APIRouter(include_in_schema=False, prefix="/v2")
 
 _HEADER_LENGTH = "Inference-Header-Content-Length"
 _HEADER_DIGITS = 12
-_MOST_DIMENSIONS = 4
-_MOST_ID_LETTERS = 1_000
+_MAX_DIMENSIONS = 4
+_MAX_ID_LETTERS = 1_000
 _INPUT = "image"
 _PROBABILITIES, _LABEL, _VERDICT = _OUTPUTS = ("probabilities", "label", "verdict")
 
 
 @router.get("")
-async def tell_of_server() -> dict[str, Any]:
+async def server_metadata() -> dict[str, Any]:
     return {
         "name": "whisker",
         "version": version("whisker"),
@@ -61,7 +61,7 @@ async def model_ready(request: Request, name: str, _service: LastingServiceDep) 
 
 @router.get("/models/{name}")
 @router.get("/models/{name}/versions/{number}")
-async def tell_of_model(request: Request, name: str) -> dict[str, Any]:
+async def model_metadata(request: Request, name: str) -> dict[str, Any]:
     service = require_name(request, name)
     return {
         "name": name,
@@ -113,8 +113,8 @@ def _read_input(document: Mapping[str, Any], binary: bytes) -> Tensor:
     shape = given.get("shape")
     if given.get("name") != _INPUT:
         raise InvalidUploadError(f"The input is called {_INPUT}.")
-    if not isinstance(shape, list) or len(shape) > _MOST_DIMENSIONS or not all(map(_is_size, shape)):
-        raise InvalidUploadError(f"The input's shape must be a list of up to {_MOST_DIMENSIONS} whole numbers.")
+    if not isinstance(shape, list) or len(shape) > _MAX_DIMENSIONS or not all(map(_is_size, shape)):
+        raise InvalidUploadError(f"The input's shape must be a list of up to {_MAX_DIMENSIONS} whole numbers.")
     datatype = given.get("datatype")
     if datatype not in DATATYPES:
         raise InvalidUploadError(f"The input's datatype is {' or '.join(DATATYPES)}.")
@@ -150,8 +150,8 @@ def _read_wanted(document: Mapping[str, Any]) -> _Wanted:
     if len({it["name"] for it in given}) < len(given):
         raise InvalidUploadError("An output is asked for twice.")
     id_ = document.get("id")
-    if id_ is not None and not (isinstance(id_, str) and len(id_) <= _MOST_ID_LETTERS):
-        raise InvalidUploadError(f"The request's id must be a text of up to {_MOST_ID_LETTERS:,} letters.")
+    if id_ is not None and not (isinstance(id_, str) and len(id_) <= _MAX_ID_LETTERS):
+        raise InvalidUploadError(f"The request's id must be a text of up to {_MAX_ID_LETTERS:,} letters.")
     all_binary = bool(_parameter(document, "binary_data_output"))
     return _Wanted([_read_output(output, all_binary=all_binary) for output in given], id_)
 

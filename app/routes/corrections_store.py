@@ -17,7 +17,7 @@ _LINES = "corrections.jsonl"
 _UNFINISHED = ".unfinished"
 _BLOCK_BYTES = 4096  # that the smallest file takes
 _COUNT_SECONDS = 60.0  # between two looks at what is there: other workers, and the operator, change it, too
-_MOST_WAITING = 8  # photos to be stored; more are refused, rather than keeping others from being answered
+_MAX_WAITING = 8  # photos to be stored; more are refused, rather than keeping others from being answered
 
 logger = logging.getLogger(__name__)
 
@@ -25,9 +25,9 @@ logger = logging.getLogger(__name__)
 class CorrectionsFolder:
     """Store photos one at a time, in a thread of its own. Belongs to one event loop."""
 
-    def __init__(self, root: Path, most_bytes: int) -> None:
+    def __init__(self, root: Path, max_bytes: int) -> None:
         self._root = root
-        self._most_bytes = most_bytes
+        self._max_bytes = max_bytes
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="corrections")
         self._waiting = 0
         self._used_bytes = 0
@@ -35,7 +35,7 @@ class CorrectionsFolder:
 
     async def keep(self, photo: bytes, line: Mapping[str, Any]) -> str:
         """Store a JPEG as `store` does; raises `OverloadedError` if many wait for that."""
-        if self._waiting == _MOST_WAITING:
+        if self._waiting == _MAX_WAITING:
             raise OverloadedError("Too many corrections at once; try again.")
         self._waiting += 1
         try:
@@ -68,7 +68,7 @@ class CorrectionsFolder:
         if now - self._counted_at >= _COUNT_SECONDS:
             self._used_bytes = sum(_taken(photo.stat().st_size) for photo in self._root.glob("*/*.jpg"))
             self._counted_at = now
-        if self._used_bytes + more > self._most_bytes:
+        if self._used_bytes + more > self._max_bytes:
             raise CorrectionsFullError("The folder for corrections is full.")
         self._used_bytes += more
 

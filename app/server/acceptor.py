@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from ctypes import Array, c_int
 
 _PAUSE_SECONDS = 0.002  # for a worker with fewer connections to take the one that waits
-_MOST_PAUSES = 25  # then it is taken by whoever there is
+_MAX_PAUSES = 25  # then it is taken by whoever there is
 _EXHAUSTED_SECONDS = 1.0
 
 _CLOSED = 2**31 - 1  # more connections than anybody has
@@ -17,7 +17,7 @@ _context = multiprocessing.get_context("spawn")
 logger = logging.getLogger(__name__)
 
 
-class Turn:
+class ConnectionBalance:
     """One worker's line in a table, in memory that all workers share, of how many connections each has.
 
     A number that is a moment old costs evenness, never a connection, so that nothing is locked.
@@ -36,16 +36,16 @@ class Turn:
         self._table[self._place] = _CLOSED
 
     @property
-    def is_mine(self) -> bool:
+    def may_accept(self) -> bool:
         """Tell whether no other worker has fewer."""
         counts: Sequence[int] = self._table[:]
         return counts[self._place] <= min(counts)
 
 
-def share_turns(workers: int) -> list[Turn]:
+def shared_balances(workers: int) -> list[ConnectionBalance]:
     """Give each worker its turn; all are closed until they report."""
     table = _context.RawArray(c_int, [_CLOSED] * workers)
-    return [Turn(table, place) for place in range(workers)]
+    return [ConnectionBalance(table, place) for place in range(workers)]
 
 
 class Acceptor:
@@ -57,14 +57,14 @@ class Acceptor:
     def __init__(
         self,
         listener: socket.socket,
-        turn: Turn,
+        balance: ConnectionBalance,
         *,
         connect: Callable[[socket.socket], Awaitable[object]],
         count: Callable[[], int],
     ) -> None:
         """Begin; `connect` makes an accepted socket a connection, and `count` says how many there are."""
         self._listener = listener
-        self._turn = turn
+        self._balance = balance
         self._connect = connect
         self._count = count
         self._connecting: set[asyncio.Future[object]] = set()
@@ -77,11 +77,11 @@ class Acceptor:
 
     def report(self) -> None:
         """Tell the other workers how many connections there are."""
-        self._turn.report(self._count() + len(self._connecting))
+        self._balance.report(self._count() + len(self._connecting))
 
     async def close(self) -> None:
         """Take no more connections, and return when those that were taken are there to be counted."""
-        self._turn.close()
+        self._balance.close()
         self._loop.remove_reader(self._listener)
         if self._resumption is not None:
             self._resumption.cancel()
@@ -89,7 +89,7 @@ class Acceptor:
 
     def _accept(self) -> None:
         self.report()
-        if not self._turn.is_mine and self._pauses < _MOST_PAUSES:
+        if not self._balance.may_accept and self._pauses < _MAX_PAUSES:
             self._pauses += 1
             self._pause(_PAUSE_SECONDS)
             return

@@ -14,7 +14,7 @@ from threading import Thread
 
 from whisker.app.logs import configure_logging
 from whisker.app.metrics import share_metrics
-from whisker.app.server.acceptor import Turn
+from whisker.app.server.acceptor import ConnectionBalance
 from whisker.app.settings import Settings
 from whisker.model.cores import available_cores
 from whisker.model.errors import WhiskerError
@@ -30,13 +30,13 @@ logger = logging.getLogger(__name__)
 class Worker:
     """A process that serves, seen from the one that watches it."""
 
-    def __init__(self, settings: Settings, listener: socket.socket, turn: Turn, *, name: str) -> None:
+    def __init__(self, settings: Settings, listener: socket.socket, balance: ConnectionBalance, *, name: str) -> None:
         """Start the process. Its metrics are those of `name`, which no other may have while it lives."""
         self.ready_since: float | None = None
         self.failure: WhiskerError | None = None  # why it could not start, in its own words
         self._status, status = _context.Pipe(duplex=False)
         self._process = _context.Process(
-            target=_work, args=(settings, listener, turn, status, name), name=name, daemon=True
+            target=_work, args=(settings, listener, balance, status, name), name=name, daemon=True
         )
         # A terminal's Ctrl-C reaches every process; it is for the watching one alone, from the very start.
         handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -64,7 +64,7 @@ class Worker:
         """List what `multiprocessing.connection.wait` can wait for: something said, and the end."""
         return [self._process.sentinel, *([] if self._status.closed else [self._status])]
 
-    def hear(self) -> None:
+    def poll(self) -> None:
         """Take in what the process has said, if anything: that it is ready, or why it cannot be."""
         try:
             while not self._status.closed and self._status.poll():
@@ -76,7 +76,7 @@ class Worker:
 
     def stop(self) -> None:
         """Tell the process to answer what is in flight and end; one that is not ready yet is ended at once."""
-        self.hear()
+        self.poll()
         if self.ready_since is None:
             self._process.kill()
         else:
@@ -99,29 +99,31 @@ def share_of(settings: Settings, workers: int) -> Settings:
     )
 
 
-def _work(settings: Settings, listener: socket.socket, turn: Turn, status: Connection, name: str) -> None:
+def _work(
+    settings: Settings, listener: socket.socket, balance: ConnectionBalance, status: Connection, name: str
+) -> None:
     """Be a worker's process: serve, and tell by `status` when ready, or why never."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # where that is not inherited
     watch = partial(_end_with_parent, settings.drain_seconds + KILL_SECONDS)
     Thread(target=watch, name="supervised", daemon=True).start()
     configure_logging(settings, worker=os.getpid())
     share_metrics(name)
-    turns = None if sys.platform == "win32" else turn  # its event loop cannot watch a socket: the system chooses
+    balances = None if sys.platform == "win32" else balance  # its event loop cannot watch a socket: the system chooses
     from whisker.app.server.process import serve  # noqa: PLC0415 - PyTorch and FastAPI, which the watching process does without
 
     try:
-        serve(settings, listener, on_ready=lambda: status.send(None), turn=turns, signals=(signal.SIGTERM,))
+        serve(settings, listener, on_ready=lambda: status.send(None), balance=balances, signals=(signal.SIGTERM,))
     except WhiskerError as exc:
         status.send(exc)
         sys.exit(1)
 
 
-def _end_with_parent(most_seconds: float) -> None:
+def _end_with_parent(max_seconds: float) -> None:
     """Stop as on SIGTERM when the watching process is gone, however it went."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()
         logger.error("The supervisor is gone, so this worker stops")
         os.kill(os.getpid(), signal.SIGTERM)
-        time.sleep(most_seconds)
+        time.sleep(max_seconds)
         os._exit(1)

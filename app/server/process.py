@@ -21,7 +21,7 @@ from fastapi import FastAPI
 
 from whisker.app.errors import WorkerError
 from whisker.app.main import create_app
-from whisker.app.server.acceptor import Acceptor, Turn
+from whisker.app.server.acceptor import Acceptor, ConnectionBalance
 from whisker.app.server.connection import Connection
 from whisker.app.server.http_worker import GRACEFUL_SECONDS
 from whisker.app.settings import Settings
@@ -44,21 +44,23 @@ class _Connections(set[Any]):
 class _Server(uvicorn.Server):
     """Ends with exit code 0 when asked to stop; uvicorn would raise the signal again."""
 
-    def __init__(self, app: FastAPI, listener: socket.socket, turn: Turn | None) -> None:
+    def __init__(self, app: FastAPI, listener: socket.socket, balance: ConnectionBalance | None) -> None:
         super().__init__(_config(app))
         self._state = app.state
         self._drain_seconds: float = app.state.settings.drain_seconds
         self._drained_at: float | None = None
         self.has_failed = False
         self._listener = listener
-        self._turn = turn
+        self._balance = balance
         self._acceptor: Acceptor | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets if self._turn is None else [])
-        if self._turn is not None:
+        await super().startup(sockets if self._balance is None else [])
+        if self._balance is not None:
             connections = self.server_state.connections = _Connections()
-            self._acceptor = Acceptor(self._listener, self._turn, connect=self._connect, count=lambda: len(connections))
+            self._acceptor = Acceptor(
+                self._listener, self._balance, connect=self._connect, count=lambda: len(connections)
+            )
             connections.on_end = self._acceptor.report
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
@@ -104,7 +106,7 @@ def serve(
     listener: socket.socket,
     *,
     on_ready: Callable[[], None],
-    turn: Turn | None = None,
+    balance: ConnectionBalance | None = None,
     signals: Sequence[signal.Signals] = (signal.SIGTERM, signal.SIGINT),
 ) -> None:
     """Answer on `listener` until one of `signals` comes, then answer what is in flight.
@@ -113,7 +115,7 @@ def serve(
     `WorkerError` if there has been no process to compute for too long.
     """
     app = create_app(settings)
-    server = _Server(app, listener, turn)
+    server = _Server(app, listener, balance)
     previous = {name: signal.signal(name, server.handle_exit) for name in signals}
     try:
         with asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner:

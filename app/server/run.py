@@ -7,7 +7,7 @@ import socket
 
 from whisker.app.logs import configure_logging
 from whisker.app.server.supervisor import Supervisor, count_workers
-from whisker.app.settings import Settings, complain_of_unknown
+from whisker.app.settings import Settings, unknown_variable_warnings
 from whisker.model.errors import ConfigError
 
 _WILDCARDS = ("0.0.0.0", "::")
@@ -21,7 +21,7 @@ def run(settings: Settings) -> None:
     Raises `ConfigError` if the address cannot be listened on, what loading the classifier raises, and `WorkerError`.
     """
     configure_logging(settings)
-    for complaint in complain_of_unknown(os.environ):
+    for complaint in unknown_variable_warnings(os.environ):
         logger.warning(complaint)
     workers = count_workers(settings)
     with bind(settings.host, settings.port) as listener:

@@ -14,14 +14,14 @@ from types import FrameType
 
 from whisker.app.errors import WorkerError
 from whisker.app.metrics import count_restarts, forget_gauges, shared_metrics
-from whisker.app.server.acceptor import Turn, share_turns
+from whisker.app.server.acceptor import ConnectionBalance, shared_balances
 from whisker.app.server.http_worker import KILL_SECONDS, Worker, share_of
 from whisker.app.settings import Settings
 from whisker.model.cores import available_cores
 
 _CORES_A_WORKER = 4
 _STEADY_SECONDS = 60.0  # a worker that answered for so long is replaced at once when it dies
-_MOST_DELAY_SECONDS = 30.0
+_MAX_DELAY_SECONDS = 30.0
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ class _Place:
     """A place for a worker; the name stays when the worker is replaced, and with it what was counted."""
 
     name: str
-    turn: Turn
+    balance: ConnectionBalance
     worker: Worker | None = None
     starts: int = 0
     deaths: int = 0  # in a row, each soon after the start
@@ -44,7 +44,7 @@ class Supervisor:
     def __init__(self, settings: Settings, listener: socket.socket, workers: int) -> None:
         self._settings = share_of(settings, workers)
         self._listener = listener
-        self._places = [_Place(f"worker{number}", turn) for number, turn in enumerate(share_turns(workers))]
+        self._places = [_Place(f"worker{number}", balance) for number, balance in enumerate(shared_balances(workers))]
         self._wake, self._waker = multiprocessing.Pipe(duplex=False)
         self._stopping = False
         self._impatient = False
@@ -69,13 +69,13 @@ class Supervisor:
             for place in self._places:
                 if place.worker is not None:
                     has_ended = not place.worker.is_running
-                    place.worker.hear()  # after looking, so that no last word is missed
+                    place.worker.poll()  # after looking, so that no last word is missed
                     if has_ended:
                         self._vacate(place, place.worker)
                 if place.worker is None and place.start_at <= time.monotonic():
                     restarts.inc(1 if place.starts else 0)
                     place.starts += 1
-                    place.worker = Worker(self._settings, self._listener, place.turn, name=place.name)
+                    place.worker = Worker(self._settings, self._listener, place.balance, name=place.name)
             if not announced and all(self._is_ready(place) for place in self._places):
                 announced = True
                 on_ready()
@@ -88,7 +88,7 @@ class Supervisor:
         Raises why it died if it was the first and never answered, or if nobody else answers either.
         """
         place.worker = None
-        place.turn.close()
+        place.balance.close()
         forget_gauges(place.name)
         could_not_start = worker.ready_since is None
         if could_not_start and (place.starts == 1 or not any(map(self._is_ready, self._places))):
@@ -159,4 +159,4 @@ def count_workers(settings: Settings) -> int:
 
 def restart_delay(deaths: int) -> float:
     """Say how many seconds to wait after so many deaths in a row: 0, 1, 2, 4 and so on, up to 30."""
-    return 0.0 if deaths < 2 else min(_MOST_DELAY_SECONDS, 2.0 ** min(deaths - 2, 10))
+    return 0.0 if deaths < 2 else min(_MAX_DELAY_SECONDS, 2.0 ** min(deaths - 2, 10))

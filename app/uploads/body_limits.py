@@ -16,7 +16,7 @@ from whisker.app.errors import (
 T = TypeVar("T")
 _UNWATCHED_SECONDS = 0.02
 _FIRST_SECONDS = 10.0  # that a body may take, however short
-_LEAST_RATE = 16_000  # bytes a second
+_MIN_RATE = 16_000  # bytes a second
 
 
 class BodyLimitMiddleware:
@@ -46,7 +46,7 @@ class BodyLimitMiddleware:
             nonlocal received, is_complete
             if is_complete:
                 return await receive()  # of the client's leaving
-            seconds = min(self._max_seconds, _FIRST_SECONDS + received / _LEAST_RATE)
+            seconds = min(self._max_seconds, _FIRST_SECONDS + received / _MIN_RATE)
             try:
                 async with asyncio.timeout(since + seconds - time.monotonic()):
                     message = await receive()

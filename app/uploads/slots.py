@@ -14,8 +14,8 @@ from whisker.app.metrics import Metrics
 
 PLACE = "whisker.place"  # where an upload's scope has its place, if the connection has taken one for it
 _ENDS = 64  # uploads whose pace tells how soon there is room
-_MOST_RETRY_SECONDS = 60
-_MOST_LINES = 10  # of uploads refused, in this time; the others are counted in one
+_MAX_RETRY_SECONDS = 60
+_MAX_LINES = 10  # of uploads refused, in this time; the others are counted in one
 _SUM_SECONDS = 1.0
 
 logger = logging.getLogger(__name__)
@@ -90,7 +90,7 @@ class Admission:
         """Write a line of an upload that was refused, or count it where lines would be too many."""
         if not self._lines:
             asyncio.get_running_loop().call_later(_SUM_SECONDS, self._sum_up)
-        if self._lines < _MOST_LINES:
+        if self._lines < _MAX_LINES:
             self._lines += 1
             logger.info("An upload was refused", extra={"code": "overloaded", "request_id": request_id})
         else:
@@ -106,7 +106,7 @@ class Admission:
         if len(self._ends) < 2:
             return 1
         seconds_each = (time.monotonic() - self._ends[0]) / len(self._ends)
-        return min(_MOST_RETRY_SECONDS, math.ceil(seconds_each * self._taken))
+        return min(_MAX_RETRY_SECONDS, math.ceil(seconds_each * self._taken))
 
 
 class AdmissionMiddleware:

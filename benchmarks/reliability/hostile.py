@@ -32,7 +32,7 @@ def answer_hostile_files(server: RunningServer, trial: Trial) -> list[Finding]:
     good = [form_request("/predict", photo) for photo in trial.photos[:_GOOD]]
     expected = [ask(server.port, request).verdict() for request in good]
     before = process_ids(server)
-    files = [path.read_bytes() for path in sample(trial.pictures(), trial.plan.most_pictures)]
+    files = [path.read_bytes() for path in sample(trial.pictures(), trial.plan.max_pictures)]
     files += damaged(trial.photos, trial.plan.damaged_pictures, _SEED)
     hostile = [(form_request if index % 2 else raw_request)("/predict", data) for index, data in enumerate(files)]
     requests = list(_interleave(hostile, good))

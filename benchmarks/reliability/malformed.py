@@ -34,8 +34,8 @@ def survive_malformed_requests(server: RunningServer, trial: Trial) -> list[Find
     trial.warm_up(server)
     expected, before = ask(server.port, trial.requests[0]).verdict(), process_ids(server)
     requests = list(mutated_requests(trial.photos[0], trial.plan.mutated_requests, _SEED))
-    requests += [path.read_bytes() for path in sample(trial.corpus("httpreq"), trial.plan.most_requests)]
-    requests += [as_form(path.read_bytes()) for path in sample(trial.corpus("multipart"), trial.plan.most_requests)]
+    requests += [path.read_bytes() for path in sample(trial.corpus("httpreq"), trial.plan.max_requests)]
+    requests += [as_form(path.read_bytes()) for path in sample(trial.corpus("multipart"), trial.plan.max_requests)]
     with probing(server.port, get("/livez")) as probes:
         outcomes = asyncio.run(_send_all(server.port, requests))
     answers = [status for outcome in outcomes for status in outcome.statuses]

@@ -8,7 +8,7 @@ from benchmarks.reliability.client import chunked, get, post
 
 _PHOTO_BYTES = 1_500  # a truncated photo is enough: the head and the form are what is mutated
 _HEAD_BYTES = 500  # where most mutations go
-_MOST_MUTATIONS = 4
+_MAX_MUTATIONS = 4
 _TOKENS = (
     b"\0",
     b"\r\n",
@@ -62,7 +62,7 @@ def mutated_requests(photo: bytes, number: int, seed: int) -> Iterator[bytes]:
     whole = valid_requests(photo)
     for _ in range(number):
         request = rng.choice(whole)
-        for _ in range(rng.randrange(1, _MOST_MUTATIONS + 1)):
+        for _ in range(rng.randrange(1, _MAX_MUTATIONS + 1)):
             request = _mutate(rng, request, rng.choice(whole))
         yield request
 

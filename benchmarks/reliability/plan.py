@@ -22,10 +22,10 @@ class Plan:
     """Numbers and seconds; FULL is for a claim, QUICK for a look."""
 
     damaged_pictures: int  # made from the photos, beside the corpora
-    most_pictures: int  # of the corpora
+    max_pictures: int  # of the corpora
     bomb_rounds: int
     mutated_requests: int
-    most_requests: int  # of the corpora
+    max_requests: int  # of the corpora
     idle_seconds: float  # of an honest client alone, before it meets others
     slow_seconds: float  # that slow clients are watched
     load_seconds: float  # of each load
@@ -37,10 +37,10 @@ class Plan:
 
 FULL = Plan(
     damaged_pictures=2_000,
-    most_pictures=100_000,
+    max_pictures=100_000,
     bomb_rounds=50,
     mutated_requests=5_000,
-    most_requests=100_000,
+    max_requests=100_000,
     idle_seconds=20,
     slow_seconds=60,
     load_seconds=10,
@@ -51,10 +51,10 @@ FULL = Plan(
 )
 QUICK = Plan(
     damaged_pictures=300,
-    most_pictures=1_000,
+    max_pictures=1_000,
     bomb_rounds=10,
     mutated_requests=600,
-    most_requests=600,
+    max_requests=600,
     idle_seconds=5,
     slow_seconds=20,
     load_seconds=4,

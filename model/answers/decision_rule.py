@@ -74,7 +74,7 @@ class Scores:
 
 
 @dataclass(frozen=True, slots=True)
-class Judge:
+class DecisionRule:
     """How one checkpoint turns outputs into answers.
 
     `classes[i]` belongs to column `i` of the logits; a best probability below `unsure` gets that verdict.
@@ -104,8 +104,8 @@ class Judge:
         orders = np.argsort(-scores.probabilities, axis=1, kind="stable").tolist()
         rows = zip(orders, scores.probabilities.tolist(), self.verdicts(scores), unknown, strict=True)
         return [
-            Prediction(self._ranked(order, probabilities), verdict, strangeness)
-            for order, probabilities, verdict, strangeness in rows
+            Prediction(self._ranked(order, probabilities), verdict, ood_scores)
+            for order, probabilities, verdict, ood_scores in rows
         ]
 
     def _ranked(self, order: Sequence[int], probabilities: Sequence[float]) -> tuple[ClassScore, ...]:

@@ -41,16 +41,16 @@ class Novelty:
         """Give features `[N, F]` their unknown scores `[N]`, 0..1: 0.1 is typical of known photos, 0.5 the limit."""
         slope = math.log(1 / _TYPICAL_SCORE - 1) / max(self.threshold - self.typical, 1e-6)
         # The logistic function, by tanh: exp would overflow.
-        scores: _Floats = 0.5 + 0.5 * np.tanh(np.float32(slope / 2) * (self.strangeness(features) - self.threshold))
+        scores: _Floats = 0.5 + 0.5 * np.tanh(np.float32(slope / 2) * (self.ood_scores(features) - self.threshold))
         return scores
 
-    def strangeness(self, features: _Floats) -> _Floats:
+    def ood_scores(self, features: _Floats) -> _Floats:
         """Measure features `[N, F]` before any threshold: float32 `[N]`."""
         unit = normalize(features)
         with one_thread():
             far = distances(unit, self.prototypes, self.neighbours)
-            strangeness: _Floats = np.float32(self.distance_weight) * far + unit @ self.direction
-        return strangeness
+            ood_scores: _Floats = np.float32(self.distance_weight) * far + unit @ self.direction
+        return ood_scores
 
 
 def normalize(features: _Floats) -> _Floats:

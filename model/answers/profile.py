@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 SCORE_EDGES = (0.5, 0.7, 0.9, 0.95, 0.99)  # between the bins of the best class's score
-_LEAST_SHARE = 1e-3  # a class that was never the answer shall not decide alone
+_MIN_SHARE = 1e-3  # a class that was never the answer shall not decide alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,5 +49,5 @@ def stability_index(expected: Sequence[float], found: Sequence[float]) -> float:
 
     Up to 0.1 counts as the same, above 0.25 as another population (Siddiqi 2006, Credit Risk Scorecards).
     """
-    p, q = (np.maximum(shares, _LEAST_SHARE) for shares in (expected, found))
+    p, q = (np.maximum(shares, _MIN_SHARE) for shares in (expected, found))
     return float(((q - p) * np.log(q / p)).sum())

@@ -22,8 +22,8 @@ from whisker.model.errors import EngineError
 from whisker.model.network import Network
 
 AUTO = "auto"
-MOST_POINTS_LOST = 0.1  # percentage points of accuracy that int8 may cost
-MOST_MEAN_DIFFERENCE = 0.005  # of a probability, on average, that int8 may make
+MAX_POINTS_LOST = 0.1  # percentage points of accuracy that int8 may cost
+MAX_MEAN_DIFFERENCE = 0.005  # of a probability, on average, that int8 may make
 _TIMINGS = 3  # the fastest of them counts: the others were disturbed
 
 logger = logging.getLogger(__name__)
@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 class Candidate:
     """A way to compute, by name, the largest difference of a golden probability that it may make, and where to try it.
 
-    `build` raises `EngineError` where the machine or the checkpoint does not allow it. `program` writes down what the
+    `build` raises `EngineError` where the machine or the checkpoint does not allow it. `openvino_model` writes down what the
     engine runs, if that needs no PyTorch.
     """
 
@@ -41,7 +41,7 @@ class Candidate:
     build: Callable[[Network, Checkpoint, str], Engine]
     tolerance: float
     devices: tuple[str, ...]
-    program: Callable[[Network, Checkpoint], OpenVinoModel] | None = None
+    openvino_model: Callable[[Network, Checkpoint], OpenVinoModel] | None = None
 
 
 def _torch(network: Network, _checkpoint: Checkpoint, device: str) -> Engine:
@@ -56,10 +56,10 @@ def _torch_bf16(network: Network, _checkpoint: Checkpoint, device: str) -> Engin
     return FoldedEngine(network, device, torch.bfloat16)
 
 
-def _program(network: Network, checkpoint: Checkpoint, *, int8: bool = False) -> OpenVinoModel:
-    from whisker.model.engines.openvino_export import write_program  # noqa: PLC0415 - an optional dependency
+def _export(network: Network, checkpoint: Checkpoint, *, int8: bool = False) -> OpenVinoModel:
+    from whisker.model.engines.openvino_export import export_openvino_model  # noqa: PLC0415 - an optional dependency
 
-    return write_program(network, checkpoint.preprocessing.size, checkpoint.quantization if int8 else None)
+    return export_openvino_model(network, checkpoint.preprocessing.size, checkpoint.quantization if int8 else None)
 
 
 def _openvino(network: Network, checkpoint: Checkpoint, device: str, *, int8: bool = False) -> Engine:
@@ -69,8 +69,8 @@ def _openvino(network: Network, checkpoint: Checkpoint, device: str, *, int8: bo
         from whisker.model.engines.openvino_engine import OpenVinoEngine  # noqa: PLC0415 - an optional dependency
     except ImportError as exc:
         raise EngineError("the package openvino is not installed") from exc
-    program = _program(network, checkpoint, int8=int8)
-    return OpenVinoEngine(program, head_of(network), threads=torch.get_num_threads())
+    openvino_model = _export(network, checkpoint, int8=int8)
+    return OpenVinoEngine(openvino_model, head_of(network), threads=torch.get_num_threads())
 
 
 def _openvino_int8(network: Network, checkpoint: Checkpoint, device: str) -> Engine:
@@ -78,7 +78,7 @@ def _openvino_int8(network: Network, checkpoint: Checkpoint, device: str) -> Eng
     if cost is None:
         raise EngineError("the checkpoint was not calibrated for int8; `whisker calibrate` does it")
     _require(
-        cost.points_lost < MOST_POINTS_LOST and cost.mean_difference <= MOST_MEAN_DIFFERENCE,
+        cost.points_lost < MAX_POINTS_LOST and cost.mean_difference <= MAX_MEAN_DIFFERENCE,
         f"int8 lost {cost.points_lost:.2f} percentage points on the validation photos, and moved probabilities by "
         f"{cost.mean_difference:.4f} on average",
     )
@@ -96,8 +96,8 @@ def _cuda_graphs(network: Network, checkpoint: Checkpoint, device: str) -> Engin
 PLAIN = Candidate("torch", _torch, 0.001, ("cpu", "cuda"))
 _CANDIDATES = (  # fastest first, as measured in docs/adr/0011
     Candidate("cuda-graphs", _cuda_graphs, 0.01, ("cuda",)),
-    Candidate("openvino-int8", _openvino_int8, 0.05, ("cpu",), partial(_program, int8=True)),
-    Candidate("openvino", _openvino, 0.01, ("cpu",), _program),
+    Candidate("openvino-int8", _openvino_int8, 0.05, ("cpu",), partial(_export, int8=True)),
+    Candidate("openvino", _openvino, 0.01, ("cpu",), _export),
     Candidate("torch-bf16", _torch_bf16, 0.01, ("cpu", "cuda")),
     Candidate("torch-folded", _torch_folded, 0.001, ("cpu", "cuda")),
     PLAIN,

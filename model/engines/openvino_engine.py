@@ -18,7 +18,7 @@ class OpenVinoEngine(Engine):
     """Run a program on the CPU, with so many threads, for a few numbers of pictures at once."""
 
     def __init__(
-        self, program: OpenVinoModel, head: Head, *, threads: int, batch_sizes: Sequence[int] = (1, 8)
+        self, openvino_model: OpenVinoModel, head: Head, *, threads: int, batch_sizes: Sequence[int] = (1, 8)
     ) -> None:
         super().__init__(head, "cpu")
         self.batch_sizes = tuple(batch_sizes)  # few: each takes 0.1 s to compile, and a copy of the weights
@@ -29,7 +29,7 @@ class OpenVinoEngine(Engine):
             "ENABLE_CPU_PINNING": False,
         }
         self._requests = {
-            count: _core().compile_model(_sized(program, count), "CPU", options).create_infer_request()
+            count: _core().compile_model(_sized(openvino_model, count), "CPU", options).create_infer_request()
             for count in self.batch_sizes
         }
 
@@ -53,8 +53,10 @@ def _core() -> openvino.Core:
     return openvino.Core()
 
 
-def _sized(program: OpenVinoModel, count: int) -> openvino.Model:
+def _sized(openvino_model: OpenVinoModel, count: int) -> openvino.Model:
     """Read a program, and fix how many pictures it is given at once: what is known is computed faster."""
-    model = _core().read_model(program.structure, openvino.Tensor(np.frombuffer(program.weights, np.uint8)))
+    model = _core().read_model(
+        openvino_model.structure, openvino.Tensor(np.frombuffer(openvino_model.weights, np.uint8))
+    )
     model.reshape([count, *model.input(0).partial_shape[1:]])
     return model

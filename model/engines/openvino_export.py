@@ -20,7 +20,7 @@ from whisker.model.network import Network, Normalization
 _Node = Any  # openvino.Node: its stubs do not cover what operations take
 
 
-def write_program(network: Network, size: int, quantization: Quantization | None = None) -> OpenVinoModel:
+def export_openvino_model(network: Network, size: int, quantization: Quantization | None = None) -> OpenVinoModel:
     """Write down a forward pass: uint8 pictures `[N, size, size, 3]` in, features `[N, F]` and their maps out.
 
     A network without feature maps has the one output alone. With a `quantization` it computes in int8. Raises

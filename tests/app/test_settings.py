@@ -6,7 +6,7 @@ from typing import get_args
 import pytest
 from pydantic import ValidationError
 
-from whisker.app.settings import Engine, Settings, complain_of_unknown, load_settings
+from whisker.app.settings import Engine, Settings, load_settings, unknown_variable_warnings
 from whisker.model import BUNDLED_CHECKPOINT
 from whisker.model.engines.choice import AUTO, ENGINES
 from whisker.model.errors import ConfigError
@@ -85,7 +85,7 @@ def test_every_number_says_its_range() -> None:
 
 def test_misspelt_variable_is_complained_of() -> None:
     known = ["WHISKER_PORT", "WHISKER_TORCH_INDEX", "PATH"]
-    assert complain_of_unknown([*known, "WHISKER_PROT", "WHISKER_X"]) == [
+    assert unknown_variable_warnings([*known, "WHISKER_PROT", "WHISKER_X"]) == [
         "WHISKER_PROT is not a setting and has no effect; is it WHISKER_PORT?",
         "WHISKER_X is not a setting and has no effect.",
     ]

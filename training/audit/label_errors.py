@@ -35,11 +35,11 @@ class Doubts:
 
 
 def find_doubtful(
-    probabilities: NDArray[np.floating], labels: NDArray[np.int64], strangeness: NDArray[np.floating] | None = None
+    probabilities: NDArray[np.floating], labels: NDArray[np.int64], ood_scores: NDArray[np.floating] | None = None
 ) -> Doubts:
-    """Rank the labels `[N]` by how doubtful `probabilities` `[N, K]` and, where given, `strangeness` `[N]` make them.
+    """Rank the labels `[N]` by how doubtful `probabilities` `[N, K]` and, where given, `ood_scores` `[N]` make them.
 
-    `strangeness` is any measure that grows as a photo is less like those of its label. The first places are taken in
+    `ood_scores` is any measure that grows as a photo is less like those of its label. The first places are taken in
     turn from the photos of least margin and the strangest, so that neither measure has to be weighed against the other.
     The former are as many as `joint` estimates to be of another class; after them come only the strangest.
     """
@@ -50,11 +50,11 @@ def find_doubtful(
     suggested = _counted_as(probabilities, excess)
     joint = _estimate_joint(labels, suggested, excess)
     places = _places(own - others.max(1))
-    if strangeness is None:
+    if ood_scores is None:
         return Doubts(np.argsort(places), suggested, np.zeros(len(labels), np.bool_), joint)
     mistaken = round(float(joint.sum() - joint.trace()))
     places[places >= mistaken] += len(places)
-    strange_places = _places(-strangeness)
+    strange_places = _places(-ood_scores)
     order = np.lexsort((np.maximum(places, strange_places), np.minimum(places, strange_places)))
     return Doubts(order, suggested, strange_places < places, joint)
 

@@ -55,7 +55,7 @@ class DoubtfulFolder:
     estimated_wrong: int
 
 
-def doubt_folder(classifier: Classifier, folder: PhotoFolder, limit: int, progress: Progress) -> DoubtfulFolder:
+def find_doubtful_photos(classifier: Classifier, folder: PhotoFolder, limit: int, progress: Progress) -> DoubtfulFolder:
     """Find the `limit` most doubtful labels of `folder`; raise `DatasetError` where the checkpoint does not fit it."""
     result = run_folder(classifier, folder, _early_features(classifier), progress)
     logits = np.concatenate([outputs.logits for outputs in result.answers])

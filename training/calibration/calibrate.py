@@ -24,9 +24,9 @@ from whisker.model.engines.torch_engine import TorchEngine
 from whisker.model.network import Network, build_network, count_multiply_adds
 from whisker.training.calibration.figures import measure_figures
 from whisker.training.calibration.metrics import Evaluation, evaluate_probabilities, wilson_interval
-from whisker.training.calibration.novelty import FEWEST_OUTLIERS, NoveltyFit, fit_novelty
+from whisker.training.calibration.novelty import MIN_OUTLIERS, NoveltyFit, fit_novelty
 from whisker.training.calibration.thresholds import Choice, choose_unsure_threshold, fit_temperature, int8_cost
-from whisker.training.data.dataset import Dataset, Side, batched
+from whisker.training.data.dataset import Dataset, Split, batched
 from whisker.training.data.outliers import Outliers
 from whisker.training.progress import Progress, Task
 
@@ -36,7 +36,7 @@ _NOVELTY_PHOTOS = 4096  # training photos that the measure of novelty is fitted 
 
 
 @dataclass(frozen=True, slots=True)
-class Promises:
+class Targets:
     """What the verdicts shall keep, with 95 % confidence, on photos like those of the validation side."""
 
     precision: float = 0.99  # of the answers called confident, the share that is right
@@ -44,7 +44,7 @@ class Promises:
 
 
 @dataclass(frozen=True, slots=True)
-class Finished:
+class CalibratedCheckpoint:
     """A checkpoint with all its figures, and the test side's scores for a report's galleries."""
 
     checkpoint: Checkpoint
@@ -57,10 +57,10 @@ def finish(
     dataset: Dataset,
     *,
     outliers: Outliers | None,
-    promises: Promises,
+    targets: Targets,
     device: str,
     progress: Progress,
-) -> Finished:
+) -> CalibratedCheckpoint:
     """Fit temperature, novelty and thresholds on the validation side; measure the result on the test side."""
     network = build_network(draft.network, len(draft.classes))
     network.load_state_dict(dict(draft.state))
@@ -76,7 +76,7 @@ def finish(
         torch.from_numpy(known.features),
         train.labels,
         torch.from_numpy(validation.features),
-        false_alarms=promises.false_alarms,
+        false_alarms=targets.false_alarms,
         outliers=None if unlike is None else torch.from_numpy(unlike.features),
         folds=None if outliers is None else outliers.groups,
     )
@@ -84,8 +84,8 @@ def finish(
         network, device, dataset, validation=validation, temperature=temperature, progress=progress
     )
     draft = replace(draft, temperature=temperature, novelty=fit.novelty, quantization=quantization)
-    unsure = _choose_unsure(draft, validation, dataset.validation.labels, promises)
-    _warn(fit, unsure, others, promises, progress)
+    unsure = _choose_unsure(draft, validation, dataset.validation.labels, targets)
+    _warn(fit, unsure, others, targets, progress)
     checkpoint = replace(draft, thresholds=Thresholds(unsure=unsure.threshold))
     classifier = Classifier(checkpoint, device)
     scores, speed = _measure(classifier, dataset.test, progress)
@@ -95,22 +95,22 @@ def finish(
         "validation": on_validation.to_json(),
         "test": evaluation.to_json(),
         "confident": _confident(classifier.verdicts(scores), scores, dataset.test.labels)
-        | {"promised_precision": promises.precision, "promised": unsure.promised},
-        "unknown": _unknown(scores, fit) | {"promised_rate": promises.false_alarms, "promised": fit.promised},
+        | {"promised_precision": targets.precision, "promised": unsure.guaranteed},
+        "unknown": _unknown(scores, fit) | {"promised_rate": targets.false_alarms, "promised": fit.guaranteed},
         "figures": measure_figures(scores.probabilities, dataset.test.labels, scores.unknown, fit.outlier_scores),
         "profile": Profile.measure(scores.probabilities, draft.classes).to_json(),
         "speed": speed,
     }
-    return Finished(replace(checkpoint, metrics=metrics), evaluation, scores)
+    return CalibratedCheckpoint(replace(checkpoint, metrics=metrics), evaluation, scores)
 
 
-def _sample(side: Side, most: int) -> Side:
+def _sample(side: Split, most: int) -> Split:
     """Thin a side out evenly; its rows are sorted, so that every class and folder keeps its part."""
     picked = np.linspace(0, len(side.rows) - 1, min(most, len(side.rows))).round().astype(np.int64)
-    return Side(side.pixels, side.rows[picked], side.labels[picked])
+    return Split(side.pixels, side.rows[picked], side.labels[picked])
 
 
-def _run(engine: Engine, side: Side | Outliers, size: int, task: Task) -> Outputs:
+def _run(engine: Engine, side: Split | Outliers, size: int, task: Task) -> Outputs:
     """Run the network over a side, its pixels shrunk to the serving size where they are larger."""
     outputs = []
     for x in _pictures(side, size):
@@ -119,7 +119,7 @@ def _run(engine: Engine, side: Side | Outliers, size: int, task: Task) -> Output
     return Outputs(np.concatenate([o.logits for o in outputs]), np.concatenate([o.features for o in outputs]))
 
 
-def _pictures(side: Side | Outliers, size: int) -> Iterator[Tensor]:
+def _pictures(side: Split | Outliers, size: int) -> Iterator[Tensor]:
     """Give a side in batches, uint8 `[N, size, size, 3]`."""
     for batch in batched(side.rows, _BATCH):
         x = torch.from_numpy(side.pixels[batch])
@@ -147,34 +147,34 @@ def _quantize(
     return cost
 
 
-def _choose_unsure(draft: Checkpoint, validation: Outputs, labels: NDArray[np.int64], promises: Promises) -> Choice:
+def _choose_unsure(draft: Checkpoint, validation: Outputs, labels: NDArray[np.int64], targets: Targets) -> Choice:
     """Choose the threshold of "unsure" among the validation photos that are not called unknown."""
     probabilities = softmax(validation.logits, draft.temperature)
     if draft.novelty is not None:
         familiar = draft.novelty.scores(validation.features) <= UNKNOWN_SCORE
         probabilities, labels = probabilities[familiar], labels[familiar]
-    return choose_unsure_threshold(probabilities, labels, promises.precision)
+    return choose_unsure_threshold(probabilities, labels, targets.precision)
 
 
-def _warn(fit: NoveltyFit, unsure: Choice, outliers: int, promises: Promises, progress: Progress) -> None:
-    if not unsure.promised:
+def _warn(fit: NoveltyFit, unsure: Choice, outliers: int, targets: Targets, progress: Progress) -> None:
+    if not unsure.guaranteed:
         progress.say(
-            f"Warning: the validation photos do not show that {promises.precision:.1%} of confident answers are right; "
+            f"Warning: the validation photos do not show that {targets.precision:.1%} of confident answers are right; "
             f'"unsure" begins below a score of {unsure.threshold:.3f} without that promise. More photos would help.'
         )
-    if not fit.promised:
+    if not fit.guaranteed:
         progress.say(
-            f"Warning: there are too few validation photos to show that at most {promises.false_alarms:.1%} of known "
+            f"Warning: there are too few validation photos to show that at most {targets.false_alarms:.1%} of known "
             'photos are called unknown; "unknown" begins beyond all of them. More photos would help.'
         )
-    if 0 < outliers < FEWEST_OUTLIERS:
+    if 0 < outliers < MIN_OUTLIERS:
         progress.say(
-            f"Warning: {outliers} photos of other things are too few to learn from (at least {FEWEST_OUTLIERS}); "
+            f"Warning: {outliers} photos of other things are too few to learn from (at least {MIN_OUTLIERS}); "
             '"unknown" rests on the distance to the training photos alone.'
         )
 
 
-def _measure(classifier: Classifier, side: Side, progress: Progress) -> tuple[Scores, dict[str, Any]]:
+def _measure(classifier: Classifier, side: Split, progress: Progress) -> tuple[Scores, dict[str, Any]]:
     """Score a side through the code that serves, and time it."""
     parts: list[Scores] = []
     started = time.perf_counter()

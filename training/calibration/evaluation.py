@@ -63,7 +63,7 @@ def evaluate_folder(
 
     `labels_file` is as in `find_photos`. Raises `DatasetError` as `run_folder`.
     """
-    scored = score_folder(classifier, find_photos(root, at_least=1, labels_file=labels_file), progress)
+    scored = score_folder(classifier, find_photos(root, min_classes=1, labels_file=labels_file), progress)
     probabilities = scored.scores.probabilities
     verdicts = classifier.verdicts(scored.scores)
     errors = probabilities.argmax(1) != scored.labels

@@ -11,7 +11,7 @@ from torch.nn import functional
 from whisker.model.answers.novelty import Novelty, distances
 from whisker.training.calibration.thresholds import Choice, choose_unknown_threshold
 
-FEWEST_OUTLIERS = 50  # with fewer, a direction would fit these few photos and no others
+MIN_OUTLIERS = 50  # with fewer, a direction would fit these few photos and no others
 _PROTOTYPES = 256  # shared by the classes
 _PHOTOS_A_PROTOTYPE = 4  # at least, but for classes of fewer, so that none is one photo's
 _NEIGHBOURS = 3
@@ -25,7 +25,7 @@ class NoveltyFit:
     """The measure, whether its false alarm rate is promised, and what outliers score that no fit has seen `[M]`."""
 
     novelty: Novelty
-    promised: bool
+    guaranteed: bool
     outlier_scores: NDArray[np.float32] | None
 
 
@@ -41,14 +41,14 @@ def fit_novelty(
     """Fit on features `[N, F]` of training photos with their `labels` `[N]`; choose the threshold on validation's.
 
     At most `false_alarms` of known photos shall be called unknown. `outliers` `[M, F]` are features of photos of
-    anything else, from `FEWEST_OUTLIERS` on used to fit a direction; what they score is then measured by
+    anything else, from `MIN_OUTLIERS` on used to fit a direction; what they score is then measured by
     cross-validation over `folds` `[M]`, the numbers of the groups that must stay together.
     """
     unit = functional.normalize(train, dim=1)
     base = _distance_measure(unit, labels)
     if outliers is None:
         return _with_threshold(base, validation, false_alarms)
-    if len(outliers) < FEWEST_OUTLIERS or folds is None:
+    if len(outliers) < MIN_OUTLIERS or folds is None:
         fit = _with_threshold(base, validation, false_alarms)
         return replace(fit, outlier_scores=fit.novelty.scores(outliers.numpy()))
     held_out = np.empty(len(outliers), np.float32)
@@ -125,7 +125,7 @@ def _logistic_regression(inputs: Tensor, targets: Tensor, weights: Tensor) -> Te
 
 
 def _with_threshold(measure: Novelty, validation: Tensor, false_alarms: float) -> NoveltyFit:
-    strangeness = measure.strangeness(validation.numpy())
-    choice: Choice = choose_unknown_threshold(strangeness, false_alarms)
-    fitted = replace(measure, typical=float(np.median(strangeness)), threshold=choice.threshold)
-    return NoveltyFit(fitted, choice.promised, None)
+    ood_scores = measure.ood_scores(validation.numpy())
+    choice: Choice = choose_unknown_threshold(ood_scores, false_alarms)
+    fitted = replace(measure, typical=float(np.median(ood_scores)), threshold=choice.threshold)
+    return NoveltyFit(fitted, choice.guaranteed, None)

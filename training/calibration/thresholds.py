@@ -20,7 +20,7 @@ class Choice:
     """A threshold, and whether the photos it was chosen on show, with 95 % confidence, that it keeps its promise."""
 
     threshold: float
-    promised: bool
+    guaranteed: bool
 
 
 def fit_temperature(logits: Tensor, labels: Tensor) -> float:
@@ -72,20 +72,20 @@ def choose_unsure_threshold(probabilities: NDArray[np.float32], labels: NDArray[
     answers = np.arange(1, len(wrong) + 1)
     shown = np.flatnonzero((upper_bound(wrong, answers) <= 1 - precision) & ends_a_tie)
     if len(shown):
-        return Choice(float(scores[shown[-1]]), promised=True)
+        return Choice(float(scores[shown[-1]]), guaranteed=True)
     seen = np.flatnonzero((wrong / answers <= 1 - precision) & ends_a_tie)
-    return Choice(float(scores[seen[-1]]) if len(seen) else 1.0, promised=False)
+    return Choice(float(scores[seen[-1]]) if len(seen) else 1.0, guaranteed=False)
 
 
-def choose_unknown_threshold(strangeness: NDArray[np.float32], false_alarms: float) -> Choice:
+def choose_unknown_threshold(ood_scores: NDArray[np.float32], false_alarms: float) -> Choice:
     """Find the lowest threshold that at most `false_alarms` of known photos, of this strangeness `[N]`, exceed.
 
     Promised where the photos show it with 95 % confidence; failing that, it lies above all of them, by a tenth of
     their range.
     """
-    ordered = np.sort(strangeness)[::-1]
+    ordered = np.sort(ood_scores)[::-1]
     above = np.arange(len(ordered))  # photos that exceed a threshold which equals the i-th largest
     shown = np.flatnonzero(upper_bound(above, len(ordered)) <= false_alarms)
     if len(shown):
-        return Choice(float(ordered[shown[-1]]), promised=True)
-    return Choice(float(ordered[0] + 0.1 * (ordered[0] - ordered[-1])), promised=False)
+        return Choice(float(ordered[shown[-1]]), guaranteed=True)
+    return Choice(float(ordered[0] + 0.1 * (ordered[0] - ordered[-1])), guaranteed=False)

@@ -25,7 +25,7 @@ def calibrate(
 ) -> None:
     """Fit a checkpoint's verdicts anew, on the photos it was trained with; its weights stay."""
     from whisker.model import load_checkpoint  # noqa: PLC0415
-    from whisker.training.calibration.calibrate import Promises  # noqa: PLC0415
+    from whisker.training.calibration.calibrate import Targets  # noqa: PLC0415
     from whisker.training.pipeline import Training, run_calibration, split_config  # noqa: PLC0415
 
     source, progress = load_checkpoint(checkpoint), open_progress(as_json=as_json)
@@ -33,7 +33,7 @@ def calibrate(
         photos=photos,
         out=out,
         config=split_config(source),
-        promises=Promises(precision, false_alarms),
+        targets=Targets(precision, false_alarms),
         device=device,
         labels=labels,
         outliers=outliers,

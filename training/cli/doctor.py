@@ -41,7 +41,12 @@ def doctor(
     from whisker.model import Classifier  # noqa: PLC0415
     from whisker.model.engines.device import use_available_cores  # noqa: PLC0415
     from whisker.training.audit.doctor import diagnose, print_diagnosis  # noqa: PLC0415
-    from whisker.training.audit.label_review import doubt_folder, print_doubtful, require_new_file, write_doubtful  # noqa: PLC0415
+    from whisker.training.audit.label_review import (
+        find_doubtful_photos,
+        print_doubtful,
+        require_new_file,
+        write_doubtful,
+    )  # noqa: PLC0415
     from whisker.training.data.folder import find_photos  # noqa: PLC0415
     from whisker.training.data.labels import read_labels  # noqa: PLC0415
     from whisker.training.progress import Progress  # noqa: PLC0415
@@ -52,12 +57,12 @@ def doctor(
         require_new_file(out)
     use_available_cores()
     progress, console = Progress(Console(stderr=True, soft_wrap=True)), Console()
-    folder = find_photos(photos, at_least=1, labels_file=labels)
+    folder = find_photos(photos, min_classes=1, labels_file=labels)
     if folder.note:
         progress.say(folder.note)
     classifier = Classifier.load(checkpoint, device) if checkpoint else None
     diagnosis = diagnose(folder, against or [], progress)
-    doubtful = doubt_folder(classifier, folder, limit, progress) if classifier else None
+    doubtful = find_doubtful_photos(classifier, folder, limit, progress) if classifier else None
     if out is not None and doubtful is not None:
         write_doubtful(out, doubtful.photos, read_labels(labels, photos) if labels else {})
     if as_json:

@@ -78,7 +78,7 @@ def train(
 
     Exit codes: 0 when done, 1 when that is impossible, 130 after Ctrl-C, with what was done saved for --resume.
     """
-    from whisker.training.calibration.calibrate import Promises  # noqa: PLC0415
+    from whisker.training.calibration.calibrate import Targets  # noqa: PLC0415
     from whisker.training.cli.options import NetworkOptions, TrainingOptions  # noqa: PLC0415
     from whisker.training.fit.distributed import joined_world  # noqa: PLC0415
     from whisker.training.pipeline import Training, run_training, unfinished_state  # noqa: PLC0415
@@ -100,13 +100,15 @@ def train(
         device=device,
     )
     with joined_world(device) as (world, place):
-        progress = open_progress(as_json=as_json) if world.leads else silent()
+        progress = open_progress(as_json=as_json) if world.is_main else silent()
         target = out or Path(f"{photos.resolve().name}.safetensors")
         training = Training(
             photos=photos,
             out=target,
-            config=world.agree(lambda: options.choose_config(unfinished_state(target) if resume else None, progress)),
-            promises=Promises(precision, false_alarms),
+            config=world.broadcast(
+                lambda: options.choose_config(unfinished_state(target) if resume else None, progress)
+            ),
+            targets=Targets(precision, false_alarms),
             device=place,
             labels=labels,
             outliers=outliers,

@@ -23,7 +23,7 @@ _EXAMPLES = 5  # quarantined files named on the screen; all of them are in the r
 
 
 @dataclass(frozen=True, slots=True)
-class Side:
+class Split:
     """One side of the split: uint8 `[M, H, W, 3]` pixels, the rows in use `[N]`, their labels `[N]` and paths."""
 
     pixels: NDArray[np.uint8]
@@ -57,9 +57,9 @@ class Dataset:
     """
 
     classes: tuple[str, ...]
-    train: Side
-    validation: Side
-    test: Side
+    train: Split
+    validation: Split
+    test: Split
     counts: tuple[int, ...]  # readable photos a class
     copies: tuple[tuple[Photo, ...], ...]  # groups of photos that look the same
     quarantined: tuple[Quarantined, ...]
@@ -122,9 +122,11 @@ def prepare_dataset(
     printed = [printable(path) for path in paths]
     dataset = Dataset(
         classes=folder.classes,
-        train=Side(pixels, train_rows, labels[train_rows], tuple(printed[i] for i in train_rows)),
-        validation=Side(held_out_pixels, rows[:cut], labels[held_out[:cut]], tuple(printed[i] for i in held_out[:cut])),
-        test=Side(held_out_pixels, rows[cut:], labels[held_out[cut:]], tuple(printed[i] for i in held_out[cut:])),
+        train=Split(pixels, train_rows, labels[train_rows], tuple(printed[i] for i in train_rows)),
+        validation=Split(
+            held_out_pixels, rows[:cut], labels[held_out[:cut]], tuple(printed[i] for i in held_out[:cut])
+        ),
+        test=Split(held_out_pixels, rows[cut:], labels[held_out[cut:]], tuple(printed[i] for i in held_out[cut:])),
         counts=tuple(int(count) for count in counts),
         copies=copies,
         quarantined=quarantined,

@@ -37,33 +37,33 @@ class PhotoFolder:
     note: str = ""
 
 
-def find_photos(root: Path, *, at_least: int = 2, labels_file: Path | None = None) -> PhotoFolder:
+def find_photos(root: Path, *, min_classes: int = 2, labels_file: Path | None = None) -> PhotoFolder:
     """List the photos in `root/<class>/`, at any depth, hidden files left out, and the photos that `labels_file` names.
 
     The CSV file (`whisker.training.data.labels`) corrects the folders where one of its labels is the name of a folder in `root`, or
     where all of them are empty: the photos that it does not name keep their folder's class. Otherwise it stands alone:
     folders mean nothing, and a photo that it does not name is not used. An empty label leaves a photo out.
 
-    Raises `DatasetError` unless there are `at_least` so many classes and every class folder holds a file.
+    Raises `DatasetError` unless there are `min_classes` so many classes and every class folder holds a file.
     """
     if not root.is_dir():
         raise DatasetError(f"There is no folder {root}: give a folder that holds one sub-folder of photos a class.")
     try:
         if labels_file is None:
-            return _numbered(root, _list_class_folders(root, at_least))
-        return _find_labelled(root, labels_file, at_least)
+            return _numbered(root, _list_class_folders(root, min_classes))
+        return _find_labelled(root, labels_file, min_classes)
     except OSError as exc:
         raise DatasetError(f"The folder {exc.filename or root} cannot be read: {exc.strerror}.") from exc
 
 
-def _find_labelled(root: Path, labels_file: Path, at_least: int) -> PhotoFolder:
+def _find_labelled(root: Path, labels_file: Path, min_classes: int) -> PhotoFolder:
     named = read_labels(labels_file, root)
     labels, names = set(named.values()) - {""}, {folder.name for folder in _class_folders(root)}
     corrects = bool(labels & names) or (bool(names) and not labels)
     folders = _list_class_folders(root, 1) if corrects else {}
     label_of = {path: label for path, label in {**folders, **named}.items() if label}
     classes = sorted(set(label_of.values()))
-    if len(classes) < at_least:
+    if len(classes) < min_classes:
         left = f"holds only one class, {classes[0]!r}" if classes else "holds no photo that has a label"
         raise DatasetError(f"With {labels_file}, {root} {left}.")
     left_out = sum(not label for label in named.values())
@@ -74,7 +74,7 @@ def _find_labelled(root: Path, labels_file: Path, at_least: int) -> PhotoFolder:
     return replace(_numbered(root, label_of), note=note + ".")
 
 
-def _list_class_folders(root: Path, at_least: int) -> dict[str, str]:
+def _list_class_folders(root: Path, min_classes: int) -> dict[str, str]:
     """Map the path of each photo in a class folder to the folder's name."""
     folders = _class_folders(root)
     if not folders:
@@ -82,7 +82,7 @@ def _list_class_folders(root: Path, at_least: int) -> dict[str, str]:
             f"{root} holds no class folders: put the photos of each class into {root}/<class>/, "
             "or name a CSV file with --labels."
         )
-    if len(folders) < at_least:
+    if len(folders) < min_classes:
         raise DatasetError(
             f"{root} holds only one class, {folders[0].name!r}: add a second folder of photos to tell it from."
         )

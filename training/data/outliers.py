@@ -13,7 +13,7 @@ from whisker.training.data.cache import decode_photos
 from whisker.training.errors import DatasetError
 from whisker.training.progress import Progress
 
-_FEWEST_GROUPS = 5  # folders that make cross-validation by folder worthwhile
+_MIN_GROUPS = 5  # folders that make cross-validation by folder worthwhile
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +57,6 @@ def _groups(paths: list[str]) -> NDArray[np.int64]:
     """Give each photo the number of its top folder, or, where there are too few of those, one of its own."""
     tops = [parts[0] if len(parts := PurePosixPath(path).parts) > 1 else "" for path in paths]
     numbers = {name: index for index, name in enumerate(sorted(set(tops)))}
-    if len(numbers) < _FEWEST_GROUPS:
+    if len(numbers) < _MIN_GROUPS:
         return np.arange(len(paths))
     return np.array([numbers[name] for name in tops])

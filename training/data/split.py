@@ -10,7 +10,7 @@ from whisker.training.errors import DatasetError
 
 
 @dataclass(frozen=True, slots=True)
-class Split:
+class SplitIndices:
     """Sorted indices of the photos on each side; the test side is looked at once, after everything is chosen."""
 
     train: NDArray[np.int64]
@@ -26,7 +26,7 @@ def split_photos(
     seed: int,
     validation: float,
     test: float,
-) -> Split:
+) -> SplitIndices:
     """Divide photos so that every class has its fractions, as far as its groups allow, and no group is on two sides.
 
     Groups of more than a quarter of a side go to training. A group belongs to the class of most of its photos. Raises
@@ -53,4 +53,4 @@ def split_photos(
         sides = np.split(order, [first, second])
         parts.append(tuple(np.concatenate([members[group] for group in side]) for side in sides))
     test_side, validation_side, train_side = (np.sort(np.concatenate(side)) for side in zip(*parts, strict=True))
-    return Split(train_side, validation_side, test_side)
+    return SplitIndices(train_side, validation_side, test_side)

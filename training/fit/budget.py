@@ -15,8 +15,8 @@ from whisker.model.cores import available_cores
 from whisker.model.errors import ConfigError
 from whisker.model.network import NetworkConfig, build_network
 from whisker.training.config import (
+    MIN_SIZE,
     PRESETS,
-    SMALLEST_SIZE,
     Dtype,
     TrainingConfig,
     cache_size,
@@ -37,17 +37,17 @@ _START_SECONDS = 10.0  # to load libraries, write and verify the checkpoint, and
 _CALIBRATION_PHOTOS = 4096  # training photos that calibration runs through the network
 _STEPS = 3  # timed at each size; the fastest counts, and one more before them pays for set-up
 _DTYPE_SIZE = 128  # pixels, the side of the pictures that precisions are compared on
-_MOST_STEPS, _MOST_EPOCHS = 6_000, 250  # more than either of both no longer pays
+_MAX_STEPS, _MAX_EPOCHS = 6_000, 250  # more than either of both no longer pays
 
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """A way to spend the time; it is worth choosing from `fewest_epochs` on."""
+    """A way to spend the time; it is worth choosing from `min_epochs` on."""
 
     preset: str
     width: int
     scale: float  # of the serving size that the photos suggest
-    fewest_epochs: int
+    min_epochs: int
 
 
 # The dearest first. A wider network at few epochs is worse than a narrow one at more (docs/training.md).
@@ -89,8 +89,8 @@ def plan_within(
         photo_seconds = step_seconds(width)  # the first time, this takes a few seconds itself
         left = (deadline - time.monotonic()) * (1 - _RESERVE) - _fixed_seconds(config, survey, photo_seconds)
         epochs = _affordable_epochs(left, config, survey, photo_seconds)
-        if epochs >= way.fewest_epochs:
-            return _config(config, min(epochs, _most_epochs(survey.photos)), fixed, progress)
+        if epochs >= way.min_epochs:
+            return _config(config, min(epochs, _max_epochs(survey.photos)), fixed, progress)
     raise ConfigError(
         f"The time is too short for {survey.photos:,} photos on this machine: an epoch of the smallest network does "
         "not fit. Give more --minutes, or fewer photos."
@@ -107,8 +107,8 @@ def _config(config: TrainingConfig, epochs: int, fixed: Fixed, progress: Progres
     return replace(config, recipe=recipe)
 
 
-def _most_epochs(photos: int) -> int:
-    return max(_MOST_EPOCHS, _MOST_STEPS * PRESETS["best"].batch_size // max(1, photos))
+def _max_epochs(photos: int) -> int:
+    return max(_MAX_EPOCHS, _MAX_STEPS * PRESETS["best"].batch_size // max(1, photos))
 
 
 def _fixed_seconds(config: TrainingConfig, survey: Survey, photo_seconds: Callable[[int], float]) -> float:
@@ -137,7 +137,7 @@ def _line(network: NetworkConfig, batch: int, dtype: Dtype, device: str) -> Call
 
     They are measured at about half of the serving size, where trainings begin, and the whole of it.
     """
-    largest = max(network.size, 2 * SMALLEST_SIZE)
+    largest = max(network.size, 2 * MIN_SIZE)
     (low, low_seconds), (high, high_seconds) = (
         (size**2, _photo_seconds(network, size, batch, dtype, device)) for size in (round_size(largest / 2), largest)
     )

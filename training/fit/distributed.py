@@ -31,7 +31,7 @@ class World:
     local_size: int = 1  # processes on this machine, which share its cores
 
     @property
-    def leads(self) -> bool:
+    def is_main(self) -> bool:
         """Tell whether this process is the one that prints, saves and writes."""
         return self.rank == 0
 
@@ -43,11 +43,11 @@ class World:
         """Wrap a network so that a backward pass averages gradients over all processes."""
         return network if self.size == 1 else nn.parallel.DistributedDataParallel(network)
 
-    def agree(self, choose: Callable[[], Choice]) -> Choice:
+    def broadcast(self, choose: Callable[[], Choice]) -> Choice:
         """Let the leader choose, and give its choice to every process."""
         if self.size == 1:
             return choose()
-        choices = [choose() if self.leads else None]
+        choices = [choose() if self.is_main else None]
         distributed.broadcast_object_list(choices, src=0)
         return choices[0]  # type: ignore[return-value]  # the leader's
 
@@ -60,16 +60,16 @@ class World:
         return bool(flags.item())
 
     @contextmanager
-    def leader_first(self) -> Iterator[None]:
+    def main_first(self) -> Iterator[None]:
         """Let the leader through the block before all others."""
-        if self.size > 1 and not self.leads:
+        if self.size > 1 and not self.is_main:
             distributed.barrier()
         yield
-        if self.size > 1 and self.leads:
+        if self.size > 1 and self.is_main:
             distributed.barrier()
 
 
-ALONE = World()
+SINGLE_PROCESS = World()
 
 
 @contextmanager

@@ -15,11 +15,11 @@ from torch.nn import functional
 
 from whisker.model.network import Network, build_network
 from whisker.training.config import TrainingConfig
-from whisker.training.data.dataset import Side, batched
+from whisker.training.data.dataset import Split, batched
 from whisker.training.errors import TrainingError, TrainingInterruptedError
 from whisker.training.fit.augmentation import Augmentation, mix_pairs
 from whisker.training.fit.averaging import reestimate_batch_norm, update_average
-from whisker.training.fit.distributed import ALONE, World
+from whisker.training.fit.distributed import SINGLE_PROCESS, World
 from whisker.training.fit.precision import autocast, probe_bf16
 from whisker.training.fit.pretrained import Pretrained, apply_pretrained
 from whisker.training.fit.schedule import Schedule, plan
@@ -50,14 +50,14 @@ class Trainer:
     def __init__(
         self,
         config: TrainingConfig,
-        train: Side,
-        validation: Side,
+        train: Split,
+        validation: Split,
         *,
         classes: Sequence[str],
         device: str,
         progress: Progress,
         pretrained: Pretrained | None = None,
-        world: World = ALONE,
+        world: World = SINGLE_PROCESS,
     ) -> None:
         self.config = config
         self.recipe = config.recipe
@@ -87,11 +87,11 @@ class Trainer:
         On SIGINT or SIGTERM the state is saved and `TrainingInterruptedError` raised.
         """
         state, schedule, world = self.state, self.schedule, self.world
-        if world.agree(state_file.exists):
+        if world.broadcast(state_file.exists):
             state.load(state_file)
             self.progress.say(f"Resuming at step {state.step + 1:,} of {schedule.steps:,}.")
         else:
-            state.bf16 = world.agree(self._choose_dtype)
+            state.bf16 = world.broadcast(self._choose_dtype)
         work = sum(schedule.cost(step) for step in range(state.step, schedule.steps))
         with stop_on_signal() as stopped, self.progress.task("Training", work) as task:
             saved = time.monotonic()
@@ -106,7 +106,7 @@ class Trainer:
                     self._finish_epoch(epoch)
                 stop = world.any(stopped(), self.device)
                 due = stop or state.step == schedule.steps or time.monotonic() - saved >= _SAVE_SECONDS
-                if due and world.leads:
+                if due and world.is_main:
                     state.save(state_file, run)
                     saved = time.monotonic()
                 if stop:
@@ -179,7 +179,7 @@ class Trainer:
     def _finish_epoch(self, epoch: int) -> None:
         """Report the epoch with the averaged weights' accuracy on the validation side."""
         state, schedule, started = self.state, self.schedule, time.monotonic()
-        accuracy = self._accuracy(state.averaged, bf16=state.bf16) if self.world.leads else 0.0
+        accuracy = self._accuracy(state.averaged, bf16=state.bf16) if self.world.is_main else 0.0
         state.epoch_seconds += time.monotonic() - started
         loss = state.loss_sum / schedule.epoch_steps
         result = EpochResult(epoch + 1, schedule.sizes[epoch], loss, accuracy, state.epoch_seconds)
@@ -232,7 +232,7 @@ class Trainer:
 
 
 @torch.no_grad()
-def predict_logits(network: nn.Module, side: Side) -> Tensor:
+def predict_logits(network: nn.Module, side: Split) -> Tensor:
     """Compute float32 logits `[N, classes]`, on the CPU, of a side's pictures as they are."""
     device = next(network.parameters()).device
     network.eval()
@@ -249,12 +249,12 @@ def _odds(labels: NDArray[np.int64], balance: float) -> NDArray[np.float64] | No
     return counts[labels].astype(np.float64) ** -balance
 
 
-def _inputs(side: Side, rows: NDArray[np.int64]) -> Tensor:
+def _inputs(side: Split, rows: NDArray[np.int64]) -> Tensor:
     """Give rows as float32 `[N, 3, H, W]` RGB in 0..1, channels last."""
     return torch.from_numpy(side.pixels[rows]).permute(0, 3, 1, 2).float() / 255
 
 
-def _measure_normalization(network: Network, train: Side) -> None:
+def _measure_normalization(network: Network, train: Split) -> None:
     """Set the first layer's mean and deviation to those of up to 1,024 training photos."""
     normalization = network.normalization
     rows = train.rows[np.linspace(0, len(train.rows) - 1, min(len(train.rows), 1024)).astype(np.int64)]

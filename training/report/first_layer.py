@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from whisker.model.network import NetworkConfig
 
-_MOST_TILES = 64
+_MAX_TILES = 64
 _COLUMNS = 8
 _GAP = 4  # pixels between tiles, transparent, so that the picture suits light and dark pages
 _TILE = 60  # pixels at least; small filters are enlarged
@@ -49,7 +49,7 @@ class FirstLayer:
         return "data:image/png;base64," + base64.b64encode(self.png).decode("ascii")
 
 
-def draw_first_layer(network: NetworkConfig, state: Mapping[str, Tensor], most: int = _MOST_TILES) -> FirstLayer:
+def draw_first_layer(network: NetworkConfig, state: Mapping[str, Tensor], most: int = _MAX_TILES) -> FirstLayer:
     """Draw at most `most` tiles, those of the largest weights first; each is scaled symmetrically around zero.
 
     A grey value or a colour is what the unit looks for there: a photo that looks like the tile excites it most.

@@ -24,7 +24,7 @@ from whisker.training.progress import Progress
 
 _SIDE = 160  # pixels, the longest of a thumbnail
 _QUALITY = 80
-_MOST_COPIES = 6  # photos shown of one group of duplicates
+_MAX_COPIES = 6  # photos shown of one group of duplicates
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +116,7 @@ def open_galleries(
 
     `labels_file` is as in `find_photos`. Raises `DatasetError` as `find_photos` and `run_folder`.
     """
-    folder = find_photos(root, at_least=1, labels_file=labels_file)
+    folder = find_photos(root, min_classes=1, labels_file=labels_file)
     side = classifier.preprocessing.size
     with TemporaryFile() as file:  # memory may be too small for all photos
         pixels = np.memmap(file, np.uint8, "w+", shape=(len(folder.files), side, side, 3))
@@ -190,4 +190,4 @@ def _doubtful(answers: _Answers, unknown_scores: NDArray[np.float32] | None, lim
 
 def _duplicates(answers: _Answers, groups: Sequence[Sequence[int]], limit: int) -> tuple[tuple[Shown, ...], ...]:
     by_labels = sorted(groups, key=lambda group: -len(np.unique(answers.labels[list(group)])))
-    return tuple(tuple(answers.show(index) for index in group[:_MOST_COPIES]) for group in by_labels[:limit])
+    return tuple(tuple(answers.show(index) for index in group[:_MAX_COPIES]) for group in by_labels[:limit])

@@ -9,7 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, UndefinedError
 from markupsafe import Markup
 
 from whisker.model.checkpoint.contents import Checkpoint
-from whisker.model.engines.choice import MOST_POINTS_LOST
+from whisker.model.engines.choice import MAX_POINTS_LOST
 from whisker.model.errors import ConfigError
 from whisker.training.errors import TrainingError
 from whisker.training.report.card import (
@@ -26,7 +26,7 @@ from whisker.training.report.first_layer import draw_first_layer
 from whisker.training.report.gallery import Galleries, Shown
 from whisker.training.report.plots import (
     FEW_CLASSES,
-    MOST_NUMBERED,
+    MAX_NUMBERED,
     draw_confusion,
     draw_coverage,
     draw_loss,
@@ -36,10 +36,10 @@ from whisker.training.report.plots import (
     draw_validation,
 )
 
-_MOST_CLASSES = 50  # rows of the table of classes
-_MOST_PAIRS = 20  # rows of the table of confused pairs
+_MAX_CLASSES = 50  # rows of the table of classes
+_MAX_PAIRS = 20  # rows of the table of confused pairs
 _FEW_PAIRS = 8  # where the matrix shows them all
-_MOST_FILES = 200  # rows of a list of files
+_MAX_FILES = 200  # rows of a list of files
 
 _Figures = Mapping[str, Any]
 
@@ -111,7 +111,7 @@ def _sections(checkpoint: Checkpoint) -> dict[str, Any]:
         "confident": metrics.get("confident"),
         "unknown": metrics.get("unknown") or None,
         "speed": metrics.get("speed"),
-        "most_points_lost": MOST_POINTS_LOST,
+        "max_points_lost": MAX_POINTS_LOST,
         "baseline": max(map(sum, confusion)) / sum(map(sum, confusion)),
         "axis": _axis(metrics["test"]["accuracy_95_interval"][0]),
         "photos": provenance.get("data", {}).get("photos", {}),
@@ -131,8 +131,8 @@ def _sections(checkpoint: Checkpoint) -> dict[str, Any]:
         "verdicts": describe_confidence(checkpoint),
         "strangers": describe_unknown(checkpoint),
         "few_classes": FEW_CLASSES,
-        "numbered": MOST_NUMBERED,
-        "most_files": _MOST_FILES,
+        "numbered": MAX_NUMBERED,
+        "max_files_listed": _MAX_FILES,
     }
 
 
@@ -164,7 +164,7 @@ def _confused_pairs(confusion: Sequence[Sequence[int]], classes: Sequence[str]) 
             "photos": confusion[i][j],
             "share": confusion[i][j] / sum(confusion[i]),
         }
-        for i, j in wrong[: _MOST_PAIRS if len(classes) > MOST_NUMBERED else _FEW_PAIRS]
+        for i, j in wrong[: _MAX_PAIRS if len(classes) > MAX_NUMBERED else _FEW_PAIRS]
     ]
 
 
@@ -173,9 +173,9 @@ def _worst_classes(rows: Sequence[_Figures] | None, classes: Sequence[str]) -> d
     if rows is None:
         return None
     named = [{"name": name, **row} for name, row in zip(classes, rows, strict=True)]
-    if len(named) > _MOST_CLASSES:
+    if len(named) > _MAX_CLASSES:
         measured = [row for row in named if row["recall"] is not None]
-        named = sorted(measured, key=lambda row: row["recall"])[:_MOST_CLASSES]
+        named = sorted(measured, key=lambda row: row["recall"])[:_MAX_CLASSES]
     bounds = [row[key][0] for row in named for key in ("recall_95_interval", "precision_95_interval") if row[key]]
     return {"rows": named, "all": len(classes), "axis": _axis(min(bounds, default=0.0))}
 

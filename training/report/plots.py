@@ -27,7 +27,7 @@ from whisker.training.report.svg import (
     mark,
 )
 
-MOST_NUMBERED = 20  # classes; in the matrix of more, numbers would not be legible
+MAX_NUMBERED = 20  # classes; in the matrix of more, numbers would not be legible
 FEW_CLASSES = 6  # whose matrix is as small as the other plots, with shares beside the numbers
 _MARKED = 40  # epochs with a dot each
 _LONGEST_NAME = 14  # letters
@@ -73,7 +73,7 @@ def draw_confusion(confusion: Sequence[Sequence[int]], classes: Sequence[str]) -
         axes.set(xlabel="answered", ylabel="is")
         axes.grid(visible=False)
         axes.spines[:].set_visible(False)
-        if len(classes) <= MOST_NUMBERED:
+        if len(classes) <= MAX_NUMBERED:
             _draw_cells(axes, counts, shares)
             _name_cells(axes, classes)
         else:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from whisker.model import Classifier, save_checkpoint, with_golden_answers
-from whisker.training.calibration.calibrate import Finished
+from whisker.training.calibration.calibrate import CalibratedCheckpoint
 from whisker.training.data.dataset import Dataset
 from whisker.training.report.gallery import Galleries, Shown, choose_galleries
 from whisker.training.report.page import write_report
@@ -15,22 +15,22 @@ _GROUPS = 24  # of photos that look the same, in the report
 _COPIES = 6  # of one group
 
 
-def publish(finished: Finished, dataset: Dataset, out: Path, report: Path) -> None:
+def publish(calibrated: CalibratedCheckpoint, dataset: Dataset, out: Path, report: Path) -> None:
     """Write both files; raise `CheckpointError` or `TrainingError` if that is impossible."""
-    save_checkpoint(with_golden_answers(finished.checkpoint), out)
+    save_checkpoint(with_golden_answers(calibrated.checkpoint), out)
     classifier = Classifier.load(out)  # as every server will: a file that does not pass its own test is not a result
-    write_report(report, classifier.checkpoint, _galleries(finished, dataset))
+    write_report(report, classifier.checkpoint, _galleries(calibrated, dataset))
 
 
-def _galleries(finished: Finished, dataset: Dataset) -> Galleries:
+def _galleries(calibrated: CalibratedCheckpoint, dataset: Dataset) -> Galleries:
     galleries = choose_galleries(
         dataset.test.pixels,
         dataset.test.rows,
         dataset.test.paths,
         dataset.test.labels,
-        finished.scores.probabilities,
+        calibrated.scores.probabilities,
         dataset.classes,
-        unknown_scores=finished.scores.unknown,
+        unknown_scores=calibrated.scores.unknown,
     )
     differing_first = sorted(dataset.copies, key=lambda group: -len({photo.label for photo in group}))
     duplicates = tuple(

@@ -58,8 +58,8 @@ async def test_unsure_and_unknown_are_said_in_words(serving: Serving, strict: Pa
         answer = await client.post("/answer", files={"file": ("a.png", picture())})
         assert "This does not look like anything I was taught" in answer.text
     unsure = {"verdict": "unsure", "predictions": [{"label": "cat", "score": 0.54}, {"label": "dog", "score": 0.46}]}
-    assert routes.put_in_words(unsure) == "Not sure: cat 54.0 %, dog 46.0 %"
-    assert routes.put_in_words({"verdict": "confident", "label": "cat", "score": 0.983}) == "cat: 98.3 %"
+    assert routes.describe_verdict(unsure) == "Not sure: cat 54.0 %, dog 46.0 %"
+    assert routes.describe_verdict({"verdict": "confident", "label": "cat", "score": 0.983}) == "cat: 98.3 %"
 
 
 async def test_class_names_are_text_whatever_they_hold(serving: Serving, tiny: Path, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from whisker.app.server.acceptor import Acceptor, Turn, share_turns
+from whisker.app.server.acceptor import Acceptor, ConnectionBalance, shared_balances
 
 pytestmark = pytest.mark.anyio
 
@@ -16,11 +16,11 @@ pytestmark = pytest.mark.anyio
 class Taker:
     """A worker's end of the socket: it keeps what its acceptor takes."""
 
-    def __init__(self, listener: socket.socket, turn: Turn) -> None:
+    def __init__(self, listener: socket.socket, balance: ConnectionBalance) -> None:
         self.taken: list[socket.socket] = []
         self._news: asyncio.Queue[None] = asyncio.Queue()
         self._listener = listener.dup()
-        self.acceptor = Acceptor(self._listener, turn, connect=self._take, count=lambda: len(self.taken))
+        self.acceptor = Acceptor(self._listener, balance, connect=self._take, count=lambda: len(self.taken))
 
     async def has_taken(self, connections: int) -> None:
         while len(self.taken) < connections:
@@ -37,8 +37,8 @@ class Taker:
 
 
 @asynccontextmanager
-async def taking(listener: socket.socket, *turns: Turn) -> AsyncIterator[list[Taker]]:
-    takers = [Taker(listener, turn) for turn in turns]
+async def taking(listener: socket.socket, *balances: ConnectionBalance) -> AsyncIterator[list[Taker]]:
+    takers = [Taker(listener, balance) for balance in balances]
     try:
         yield takers
     finally:
@@ -53,14 +53,14 @@ def listener() -> socket.socket:
 
 async def test_connections_that_come_at_once_are_shared_evenly(listener: socket.socket) -> None:
     clients = [socket.create_connection(listener.getsockname()) for _ in range(12)]
-    async with taking(listener, *share_turns(3)) as takers:
+    async with taking(listener, *shared_balances(3)) as takers:
         for taker in takers:
             await taker.has_taken(4)
     _close(listener, *clients)
 
 
 async def test_connections_left_by_an_ended_worker_are_made_up_for(listener: socket.socket) -> None:
-    first, second = share_turns(2)
+    first, second = shared_balances(2)
     async with taking(listener, first) as (taker,):
         clients = [socket.create_connection(listener.getsockname()) for _ in range(4)]
         await taker.has_taken(4)
@@ -72,7 +72,7 @@ async def test_connections_left_by_an_ended_worker_are_made_up_for(listener: soc
 
 
 async def test_worker_that_does_not_take_its_turn_is_not_waited_for(listener: socket.socket) -> None:
-    mine, other = share_turns(2)
+    mine, other = shared_balances(2)
     other.report(0)  # and never comes
     async with taking(listener, mine) as (taker,):
         clients = [socket.create_connection(listener.getsockname()) for _ in range(2)]
@@ -90,7 +90,7 @@ async def test_lack_of_files_is_logged_and_not_tried_again_at_once(
         raise OSError(errno.EMFILE, "Too many open files")
 
     monkeypatch.setattr(socket.socket, "accept", refuse)
-    async with taking(listener, *share_turns(1)):
+    async with taking(listener, *shared_balances(1)):
         client = socket.create_connection(listener.getsockname())
         await refused.wait()
         for _ in range(10):

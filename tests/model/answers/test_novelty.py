@@ -58,13 +58,13 @@ def test_distance_is_the_mean_over_the_nearest_few() -> None:
 
 def test_direction_adds_to_the_distance_by_its_weight() -> None:
     measure = novelty(direction=np.array([0.0, 0.0, 2.0], np.float32), distance_weight=0.5)
-    strangeness = measure.strangeness(np.stack([EAST, 7 * UP]))
-    assert strangeness.tolist() == pytest.approx([0.0, 0.5 * 1 + 2])
+    ood_scores = measure.ood_scores(np.stack([EAST, 7 * UP]))
+    assert ood_scores.tolist() == pytest.approx([0.0, 0.5 * 1 + 2])
 
 
 def test_scores_rise_with_strangeness_and_stay_in_range() -> None:
     features = np.random.default_rng(0).standard_normal((200, 3), np.float32)
-    order = novelty().strangeness(features).argsort()
+    order = novelty().ood_scores(features).argsort()
     scores = novelty().scores(features[order])
     assert scores.dtype == np.float32
     assert (np.diff(scores) >= -1e-6).all()

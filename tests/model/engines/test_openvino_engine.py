@@ -15,7 +15,7 @@ from whisker.model.network import Network, NetworkConfig
 
 pytest.importorskip("openvino", reason="openvino is not installed: pip install 'whisker[openvino]'")
 from whisker.model.engines.openvino_engine import OpenVinoEngine
-from whisker.model.engines.openvino_export import write_program
+from whisker.model.engines.openvino_export import export_openvino_model
 
 
 @pytest.fixture(params=CONFIGS, ids=str)
@@ -30,7 +30,7 @@ def pixels() -> list[NDArray[np.uint8]]:
 
 
 def compiled(network: Network, quantization: Quantization | None = None) -> OpenVinoEngine:
-    return OpenVinoEngine(write_program(network, 32, quantization), head_of(network), threads=1)
+    return OpenVinoEngine(export_openvino_model(network, 32, quantization), head_of(network), threads=1)
 
 
 def largest_difference(answers: Outputs, expected: Outputs) -> float:

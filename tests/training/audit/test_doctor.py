@@ -109,7 +109,7 @@ def test_small_and_lopsided_classes_are_told_by_their_different_photos(sound: Pa
 
 def test_single_class_without_a_readable_photo_is_told(tmp_path: Path, quiet: Progress) -> None:
     root = write(tmp_path / "photos", {"cat/a.jpg": b"hello"})
-    diagnosis = diagnose(find_photos(root, at_least=1), [], quiet)
+    diagnosis = diagnose(find_photos(root, min_classes=1), [], quiet)
     assert list(cases(diagnosis)) == ["unreadable", "few"]
     assert diagnosis.counts == {"cat": 0}
 

@@ -18,7 +18,13 @@ from whisker.model import Checkpoint, Classifier, build_network
 from whisker.model.checkpoint.file import save_checkpoint
 from whisker.model.network import Family, ResidualNetwork
 from whisker.training.audit.label_errors import NEIGHBOURS, find_doubtful, label_distances
-from whisker.training.audit.label_review import TOO_KIND, DoubtfulPhoto, doubt_folder, print_doubtful, write_doubtful
+from whisker.training.audit.label_review import (
+    TOO_KIND,
+    DoubtfulPhoto,
+    find_doubtful_photos,
+    print_doubtful,
+    write_doubtful,
+)
 from whisker.training.data.folder import find_photos
 from whisker.training.errors import DatasetError, TrainingError
 from whisker.training.progress import Progress
@@ -65,10 +71,10 @@ def test_class_of_less_confident_answers_is_judged_by_its_own_measure() -> None:
 
 def test_strange_photos_and_flipped_labels_share_the_first_places() -> None:
     probabilities, labels, wrong = noisy(2, 4000, 50, seed=2)
-    strangeness = np.random.default_rng(3).uniform(0, 0.5, 4000)
+    ood_scores = np.random.default_rng(3).uniform(0, 0.5, 4000)
     strange = np.setdiff1d(np.arange(4000), wrong)[:50]
-    strangeness[strange] += 0.5
-    doubts = find_doubtful(probabilities, labels, strangeness)
+    ood_scores[strange] += 0.5
+    doubts = find_doubtful(probabilities, labels, ood_scores)
     assert share_found(doubts.order, strange, 100) == 1.0
     assert share_found(doubts.order, wrong, 120) >= 0.9
     assert doubts.strange[strange].mean() >= 0.95
@@ -77,10 +83,10 @@ def test_strange_photos_and_flipped_labels_share_the_first_places() -> None:
 
 def test_places_that_no_flipped_label_needs_go_to_strange_photos() -> None:
     probabilities, labels, _ = noisy(2, 4000, 0, seed=2)
-    strangeness = np.random.default_rng(3).uniform(0, 0.5, 4000)
+    ood_scores = np.random.default_rng(3).uniform(0, 0.5, 4000)
     strange = np.arange(100)
-    strangeness[strange] += 0.5
-    assert share_found(find_doubtful(probabilities, labels, strangeness).order, strange, 120) >= 0.9
+    ood_scores[strange] += 0.5
+    assert share_found(find_doubtful(probabilities, labels, ood_scores).order, strange, 120) >= 0.9
 
 
 def test_same_strangeness_everywhere_leaves_flipped_labels_in_front() -> None:
@@ -100,8 +106,8 @@ def test_same_strangeness_everywhere_leaves_flipped_labels_in_front() -> None:
     ],
 )
 def test_few_photos_and_classes_without_any_are_ranked(probabilities: list[list[float]], labels: list[int]) -> None:
-    for strangeness in (None, np.zeros(len(labels))):
-        doubts = find_doubtful(np.array(probabilities), np.array(labels), strangeness)
+    for ood_scores in (None, np.zeros(len(labels))):
+        doubts = find_doubtful(np.array(probabilities), np.array(labels), ood_scores)
         assert sorted(doubts.order) == list(range(len(labels)))
         assert doubts.joint.sum() == pytest.approx(len(labels))
 
@@ -148,7 +154,7 @@ def test_doubtful_photos_of_a_folder_carry_the_classifiers_scores(
     root = write_folder(tmp_path / "photos", 6)
     (root / "rings" / "note.txt").write_text("hello")
     classifier = Classifier(untrained)
-    doubtful = doubt_folder(classifier, find_photos(root), 8, quiet)
+    doubtful = find_doubtful_photos(classifier, find_photos(root), 8, quiet)
     assert len({photo.path for photo in doubtful.photos}) == 8
     for photo in doubtful.photos:
         assert photo.path.startswith(f"{photo.label}/")
@@ -171,7 +177,7 @@ def test_distances_are_measured_before_the_last_residual_block(
     state = untrained.state if family == "resnet" else build_network(config, 2).state_dict()
     classifier = Classifier(replace(untrained, network=config, state=state))
     root = write_folder(tmp_path / "photos", 20)  # more than one batch
-    doubtful = doubt_folder(classifier, find_photos(root), 40, quiet)
+    doubtful = find_doubtful_photos(classifier, find_photos(root), 40, quiet)
     early = copy.deepcopy(classifier.network)
     if isinstance(early, ResidualNetwork):
         early.layer4 = torch.nn.Sequential()  # of depth 1: its last block is its first
@@ -188,7 +194,7 @@ def test_class_that_the_checkpoint_does_not_know_is_refused(
     root = write_folder(tmp_path / "photos", 2)
     (root / "rings").rename(root / "wolves")
     with pytest.raises(DatasetError, match="'wolves' is not a class of this checkpoint, which knows rings, stripes"):
-        doubt_folder(Classifier(untrained), find_photos(root), 8, quiet)
+        find_doubtful_photos(Classifier(untrained), find_photos(root), 8, quiet)
 
 
 def test_written_file_is_taken_back_with_the_earlier_labels(tmp_path: Path) -> None:

@@ -18,13 +18,13 @@ from whisker.model import Classifier, load_checkpoint
 from whisker.model.answers.decision_rule import Scores
 from whisker.model.answers.novelty import UNKNOWN_SCORE
 from whisker.model.network import count_multiply_adds
-from whisker.training.calibration.calibrate import Promises
+from whisker.training.calibration.calibrate import Targets
 from whisker.training.config import TrainingConfig, recipe_for
 from whisker.training.data.dataset import batched, prepare_dataset
 from whisker.training.pipeline import Training, run_training, split_config
 from whisker.training.progress import Progress
 
-PROMISES = Promises(precision=0.9, false_alarms=0.1)  # what some ninety validation photos can show
+PROMISES = Targets(precision=0.9, false_alarms=0.1)  # what some ninety validation photos can show
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def write_outliers(root: Path, photos: int) -> Path:
     return root
 
 
-def train(root: Path, start: Path, *, photos: int, outliers: int, promises: Promises, held_out: float) -> Result:
+def train(root: Path, start: Path, *, photos: int, outliers: int, targets: Targets, held_out: float) -> Result:
     """Train next to nothing on top of a trained checkpoint, so that all that matters is what comes after."""
     config = TrainingConfig(
         recipe_for("quick", TINY, 1, learning_rate=1e-6), TINY, dtype="float32", validation=held_out, test=held_out
@@ -61,7 +61,7 @@ def train(root: Path, start: Path, *, photos: int, outliers: int, promises: Prom
         write_folder(root / "photos", photos),
         root / "shapes.safetensors",
         config,
-        promises=promises,
+        targets=targets,
         device="cpu",
         outliers=write_outliers(root / "outliers", outliers),
         pretrained=start,
@@ -74,13 +74,13 @@ def train(root: Path, start: Path, *, photos: int, outliers: int, promises: Prom
 @pytest.fixture(scope="module")
 def plenty(trained: Training, tmp_path_factory: pytest.TempPathFactory) -> Result:
     return train(
-        tmp_path_factory.mktemp("plenty"), trained.out, photos=150, outliers=90, promises=PROMISES, held_out=0.3
+        tmp_path_factory.mktemp("plenty"), trained.out, photos=150, outliers=90, targets=PROMISES, held_out=0.3
     )
 
 
 @pytest.fixture(scope="module")
 def few(trained: Training, tmp_path_factory: pytest.TempPathFactory) -> Result:
-    return train(tmp_path_factory.mktemp("few"), trained.out, photos=20, outliers=10, promises=Promises(), held_out=0.1)
+    return train(tmp_path_factory.mktemp("few"), trained.out, photos=20, outliers=10, targets=Targets(), held_out=0.1)
 
 
 def score_test_side(training: Training, quiet: Progress) -> tuple[Scores, NDArray[np.int64]]:

@@ -8,7 +8,7 @@ import torch
 
 from tests.pictures import draw
 from whisker.model import Classifier, load_checkpoint
-from whisker.training.calibration.calibrate import Promises
+from whisker.training.calibration.calibrate import Targets
 from whisker.training.errors import TrainingError
 from whisker.training.pipeline import Training, run_calibration, run_training, split_config
 from whisker.training.progress import Progress
@@ -21,7 +21,7 @@ def again(trained: Training, tmp_path: Path) -> Training:
         trained,
         out=tmp_path / "again.safetensors",
         config=split_config(load_checkpoint(trained.out)),
-        promises=Promises(precision=0.5, false_alarms=0.3),
+        targets=Targets(precision=0.5, false_alarms=0.3),
     )
 
 
@@ -39,10 +39,10 @@ def test_thresholds_change_and_weights_stay(trained: Training, again: Training, 
     assert after.novelty is not None
     assert before.novelty is not None
     assert after.novelty.threshold < before.novelty.threshold
-    for metrics, precision, rate, promised in ((before.metrics, 0.99, 0.05, False), (after.metrics, 0.5, 0.3, True)):
+    for metrics, precision, rate, guaranteed in ((before.metrics, 0.99, 0.05, False), (after.metrics, 0.5, 0.3, True)):
         confident, unknown = metrics["confident"], metrics["unknown"]
-        assert (confident["promised_precision"], confident["promised"]) == (precision, promised)
-        assert (unknown["promised_rate"], unknown["promised"]) == (rate, promised)
+        assert (confident["promised_precision"], confident["promised"]) == (precision, guaranteed)
+        assert (unknown["promised_rate"], unknown["promised"]) == (rate, guaranteed)
     assert again.report_file.exists()
 
 

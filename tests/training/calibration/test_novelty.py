@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from whisker.model.answers.novelty import UNKNOWN_SCORE
-from whisker.training.calibration.novelty import FEWEST_OUTLIERS, NoveltyFit, fit_novelty
+from whisker.training.calibration.novelty import MIN_OUTLIERS, NoveltyFit, fit_novelty
 
 FEATURES = 32
 CLASSES = 3
@@ -44,7 +44,7 @@ def share_unknown(fitted: NoveltyFit, features: Tensor) -> float:
 
 def test_noise_is_unknown_without_any_example_of_it() -> None:
     fitted = fit()
-    assert fitted.promised
+    assert fitted.guaranteed
     assert fitted.outlier_scores is None
     assert not fitted.novelty.direction.any()
     noise = torch.randn((500, FEATURES), generator=torch.Generator().manual_seed(3))
@@ -68,7 +68,7 @@ def test_false_alarm_rate_is_kept_on_fresh_photos(examples: int) -> None:
     rates = []
     for seed in range(20):
         fitted = fit_novelty(train, labels, known(400, 200 + seed)[0], false_alarms=0.05, outliers=outliers)
-        assert fitted.promised
+        assert fitted.guaranteed
         rates.append(share_unknown(fitted, fresh))
     assert sum(rate <= 0.05 for rate in rates) >= 17  # of 20, at 95 % each: fewer in one run of a hundred
     assert 0.02 < float(np.mean(rates)) < 0.05
@@ -80,11 +80,11 @@ def test_typical_score_is_that_of_the_middle_validation_photo() -> None:
 
 def test_too_few_validation_photos_are_no_promise() -> None:
     fitted = fit(validation=40)
-    assert not fitted.promised
+    assert not fitted.guaranteed
     assert share_unknown(fitted, known(40, 2)[0]) == 0.0
 
 
-@pytest.mark.parametrize(("examples", "learned"), [(FEWEST_OUTLIERS - 1, False), (FEWEST_OUTLIERS, True)])
+@pytest.mark.parametrize(("examples", "learned"), [(MIN_OUTLIERS - 1, False), (MIN_OUTLIERS, True)])
 def test_too_few_other_things_leave_the_distance_alone(examples: int, learned: bool) -> None:  # noqa: FBT001
     fitted = fit(others(examples, 10), np.arange(examples))
     assert bool(fitted.novelty.direction.any()) is learned

@@ -32,7 +32,7 @@ def test_promised_unsure_threshold_keeps_its_promise_on_fresh_photos() -> None:
     """Drawn 200 times: 95 % confidence means that about one draw in twenty breaks it, and that none is far off."""
     rng = np.random.default_rng(0)
     choices = [choose_unsure_threshold(*answers(rng, 5000), precision=0.95) for _ in range(200)]
-    assert all(choice.promised for choice in choices)
+    assert all(choice.guaranteed for choice in choices)
     thresholds = np.array([choice.threshold for choice in choices])
     right = (thresholds + 1) / 2  # of answers above: each is right as often as its score says
     assert float((right >= 0.95).mean()) >= 0.9
@@ -55,7 +55,7 @@ def test_lower_precision_gives_a_lower_threshold() -> None:
 def test_equal_scores_are_confident_together_or_not_at_all() -> None:
     probabilities = np.tile(np.array([[0.97, 0.03]], np.float32), (410, 1))
     labels = np.array([0] * 400 + [1] * 10)  # the first hundreds alone would look reliable
-    assert choose_unsure_threshold(probabilities, labels, 0.99) == Choice(1.0, promised=False)
+    assert choose_unsure_threshold(probabilities, labels, 0.99) == Choice(1.0, guaranteed=False)
 
 
 @pytest.mark.parametrize(
@@ -66,33 +66,33 @@ def test_few_photos_give_a_threshold_but_no_promise(labels: list[int], threshold
     probabilities = np.array([[0.9, 0.1], [0.8, 0.2], [0.6, 0.4]], np.float32)
     choice = choose_unsure_threshold(probabilities, np.array(labels), 0.99)
     assert choice.threshold == pytest.approx(threshold)
-    assert not choice.promised
+    assert not choice.guaranteed
 
 
 def test_no_photos_to_choose_by_make_next_to_everything_unsure() -> None:
     choice = choose_unsure_threshold(np.empty((0, 2), np.float32), np.empty(0, np.int64), 0.99)
-    assert choice == Choice(1.0, promised=False)
+    assert choice == Choice(1.0, guaranteed=False)
 
 
 @pytest.mark.parametrize(("photos", "promised"), [(260, False), (280, True)])
-def test_promise_needs_as_many_right_answers_as_statistics_ask_for(photos: int, promised: bool) -> None:  # noqa: FBT001
+def test_promise_needs_as_many_right_answers_as_statistics_ask_for(photos: int, guaranteed: bool) -> None:  # noqa: FBT001
     """Without a mistake, Wilson's bound at 95 % falls to 1 % at z² (1 - 0.01) / 0.01 = 268 answers."""
     probabilities = np.tile(np.array([[0.9, 0.1]], np.float32), (photos, 1))
-    assert choose_unsure_threshold(probabilities, np.zeros(photos, np.int64), 0.99).promised is promised
+    assert choose_unsure_threshold(probabilities, np.zeros(photos, np.int64), 0.99).guaranteed is guaranteed
 
 
 def test_promised_unknown_threshold_keeps_its_promise_on_fresh_photos() -> None:
     rng, rates = np.random.default_rng(0), []
     for _ in range(200):
         choice = choose_unknown_threshold(rng.uniform(size=500).astype(np.float32), 0.05)
-        assert choice.promised
+        assert choice.guaranteed
         rates.append(1 - choice.threshold)  # of photos as these, the share above it
     assert float(np.mean(np.array(rates) <= 0.05)) >= 0.9
     assert 0.02 < float(np.mean(rates)) < 0.05  # and none is given away
 
 
 def test_too_few_photos_put_the_unknown_threshold_above_all_of_them() -> None:
-    strangeness = np.linspace(0.1, 0.2, 20).astype(np.float32)
-    choice = choose_unknown_threshold(strangeness, 0.05)
+    ood_scores = np.linspace(0.1, 0.2, 20).astype(np.float32)
+    choice = choose_unknown_threshold(ood_scores, 0.05)
     assert choice.threshold == pytest.approx(0.21)
-    assert not choice.promised
+    assert not choice.guaranteed

@@ -147,5 +147,5 @@ def test_no_photo_left_is_refused(tmp_path: Path) -> None:
 
 
 def test_one_class_is_enough_where_one_is_asked_for(flat: Path) -> None:
-    folder = find_photos(flat, at_least=1, labels_file=labels(flat, "path,label\n1.jpg,cat\n"))
+    folder = find_photos(flat, min_classes=1, labels_file=labels(flat, "path,label\n1.jpg,cat\n"))
     assert folder.classes == ("cat",)

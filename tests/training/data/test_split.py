@@ -3,11 +3,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from whisker.training.data.split import Split, split_photos
+from whisker.training.data.split import SplitIndices, split_photos
 from whisker.training.errors import DatasetError
 
 
-def split(labels: list[int], groups: list[int], seed: int = 0, classes: int = 2) -> Split:
+def split(labels: list[int], groups: list[int], seed: int = 0, classes: int = 2) -> SplitIndices:
     names = [f"class {index}" for index in range(classes)]
     return split_photos(np.array(labels), np.array(groups), names, seed=seed, validation=0.1, test=0.1)
 

@@ -8,7 +8,7 @@ import pytest
 
 from whisker.model import NetworkConfig
 from whisker.training.config import TrainingConfig, recipe_for
-from whisker.training.data.dataset import Side
+from whisker.training.data.dataset import Split
 from whisker.training.fit.loop import Trainer
 from whisker.training.progress import Progress
 
@@ -21,7 +21,7 @@ def shown(
     """List the positions that a trainer shows in each pass over classes of so many photos."""
     labels = np.repeat(np.arange(len(counts)), counts)
     pixels = np.zeros((len(labels), 40, 40, 3), np.uint8)
-    side = Side(pixels, np.arange(len(labels)), labels)
+    side = Split(pixels, np.arange(len(labels)), labels)
     recipe = replace(recipe_for("quick", TINY, epochs=1), balance=balance)
     config = TrainingConfig(recipe, TINY, dtype="float32", seed=seed)
     names = [f"class {number}" for number in range(len(counts))]

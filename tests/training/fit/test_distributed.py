@@ -32,7 +32,7 @@ def start(*words: str, folder: Path) -> subprocess.Popen[str]:
 def test_process_by_itself_is_the_whole_world() -> None:
     with joined_world("cpu") as (world, device):
         assert (world, device) == (World(), "cpu")
-        assert world.agree(lambda: 7) == 7
+        assert world.broadcast(lambda: 7) == 7
         assert [world.any(flag, torch.device("cpu")) for flag in (True, False)] == [True, False]
 
 
