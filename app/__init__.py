@@ -1,1 +1,4 @@
-"""The HTTP service: uploads in, calibrated answers out; knows nothing of training."""
+"""The HTTP service, its client, and `whisker predict`.
+
+May import `whisker.model`, never `whisker.training`. Which room may import which is a contract in pyproject.toml.
+"""

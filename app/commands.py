@@ -13,13 +13,13 @@ from whisker.app.batch.job import Job, predict_to_file
 from whisker.app.batch.photos import find_photos
 from whisker.app.batch.results import Failure, Result, to_json
 from whisker.app.errors import ResultsError
-from whisker.app.settings import Settings, flag, load_settings, variable
+from whisker.app.settings import RENAMED, Settings, flag, load_settings, variable
 from whisker.model.errors import ConfigError
 
 if TYPE_CHECKING:
     from whisker.model.classifier import Classifier
 
-_DRAWN_SIDE = 1_200  # pixels of the longer side of what --explain draws, at most
+_DRAWING_SIDE = 1_200  # pixels of the longer side of what --explain draws, at most
 
 
 def serve(**flags: str | None) -> None:
@@ -30,7 +30,7 @@ def serve(**flags: str | None) -> None:
     settings = load_settings(**flags)
     from whisker.app.server.run import run  # noqa: PLC0415 - other commands need no metrics and no sockets
 
-    run(settings)
+    run(settings, [name for name, value in flags.items() if value is not None])
 
 
 def _serve_signature() -> inspect.Signature:
@@ -43,6 +43,13 @@ def _serve_signature() -> inspect.Signature:
         parameters.append(
             inspect.Parameter(
                 name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[str | None, option]
+            )
+        )
+    for old in RENAMED:
+        hidden = typer.Option(flag(old), hidden=True)
+        parameters.append(
+            inspect.Parameter(
+                old, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[str | None, hidden]
             )
         )
     return inspect.Signature(parameters)
@@ -124,7 +131,7 @@ def _write(job: Job) -> None:
 def _ask(server: str, photos: Sequence[Path], settings: Settings, *, top_k: int, as_json: bool) -> None:
     from whisker.app.batch.remote import classify_on_server, connect  # noqa: PLC0415 - an HTTP client takes a while to import
 
-    with connect(server, settings) as client:
+    with connect(server, settings.api_key) as client:
         batches = ([result] for result in classify_on_server(client, find_photos(photos), top_k=top_k))
         _print(photos, batches, top_k=top_k, as_json=as_json)
 
@@ -158,16 +165,16 @@ def _print(photos: Sequence[Path], batches: Iterable[list[Result]], *, top_k: in
 
 def _draw(classifier: "Classifier", photo: Path, out: Path, *, max_pixels: int) -> None:
     """Write a photo with the heat map for its best class, as a PNG."""
-    from whisker.model.answers.heat_map import TOP, overlay  # noqa: PLC0415 - NumPy and Pillow
+    from whisker.model.answers.heat_map import BEST_CLASS, overlay  # noqa: PLC0415 - NumPy and Pillow
     from whisker.model.photo_files import read_photo  # noqa: PLC0415
 
     data = read_photo(photo)
-    view = classifier.preprocessing.view(data, longest=_DRAWN_SIDE, max_pixels=max_pixels)
-    pixels = classifier.preprocessing.decode(data, max_pixels=max_pixels)
-    (prediction,) = classifier.predict_pixels([pixels], [TOP])
+    picture = classifier.preprocessing.read(data, max_pixels=max_pixels, view_side=_DRAWING_SIDE)
+    (prediction,) = classifier.predict_pixels([picture.pixels], [BEST_CLASS])
+    assert picture.view is not None  # noqa: S101 - it was asked for
     assert prediction.heat_map is not None  # noqa: S101 - it was asked for
     try:
-        overlay(view, prediction.heat_map.heat).save(out, "PNG")
+        overlay(picture.view, prediction.heat_map.heat).save(out, "PNG")
     except OSError as exc:
         raise ResultsError(f"{out} cannot be written: {exc.strerror}.") from exc
     typer.echo(f"{out}: orange speaks for {prediction.label}, blue against it.", err=True)

@@ -1,9 +1,9 @@
-"""What the service and `whisker predict` raise on purpose, beside `whisker.model.errors`.
+"""What the service, its client and `whisker predict` raise on purpose, besides `whisker.model.errors`.
 
     WhiskerError
-    ├── WorkerError                      a worker ended in a way that the others cannot make up for
-    ├── ResultsError                     the results of many photos cannot be written, or not now
-    ├── ServerError                      a server that a client asks cannot be reached, or answers otherwise
+    ├── WorkerError                      a process that the service needs has ended or cannot be started
+    ├── ResultsError                     the results of `whisker predict --out` cannot be written
+    ├── ServerError                      a server cannot be reached, or is no Whisker service
     └── ServiceError
         ├── UploadError                  the request's body is not one picture's bytes
         │   ├── MalformedFormError       multipart that cannot be parsed
@@ -13,25 +13,27 @@
         ├── UnknownClassError            a class that the checkpoint does not have
         ├── CorrectionsOffError          there is no folder for corrections
         ├── CorrectionsFullError         there is no room for a correction
-        ├── MalformedRequestError        what was sent is not HTTP
-        ├── RequestTimeoutError          the request takes too long to come in
-        ├── UnauthorizedError            without the API key that is asked for
-        ├── CrossSiteError               a browser sends it for a page of some other site
-        ├── OverloadedError              as many uploads as allowed are being answered
-        ├── NotReadyError                starting, stopping, or no process that computes is left
+        ├── MalformedRequestError        the bytes received are not HTTP
+        ├── RequestTimeoutError          the request comes in too slowly
+        ├── UnauthorizedError            the API key is missing or wrong
+        ├── CrossSiteError               sent by a browser for a page of another site
+        ├── OverloadedError              no upload slot, or no memory, is left
+        ├── NotReadyError                starting, stopping, or without inference workers
         ├── DeadlineExceededError        no answer in the time allowed
         ├── ClientGoneError              the client left before its answer was there
         └── InferenceFailedError         the network could not answer for this picture
 
-Each message is one sentence, a `ServiceError`'s for the client. Which status and code it becomes is decided in
-`whisker.app.web.problems` alone.
+Each message is one sentence; that of a `ServiceError` is for the client. `code` is the stable name that clients see;
+`whisker.app.web.problems` decides which status it has.
 """
+
+from typing import ClassVar
 
 from whisker.model.errors import WhiskerError
 
 
 class WorkerError(WhiskerError):
-    """A worker ended in a way that the others cannot make up for."""
+    """A process that the service needs has ended, or cannot be started."""
 
 
 class ResultsError(WhiskerError):
@@ -39,7 +41,7 @@ class ResultsError(WhiskerError):
 
 
 class ServerError(WhiskerError):
-    """A server that a client asks cannot be reached, or does not answer as a Whisker service does."""
+    """A server cannot be reached, or does not answer as a Whisker service does."""
 
 
 class ServiceError(WhiskerError):
@@ -53,49 +55,73 @@ class UploadError(ServiceError):
 class MalformedFormError(UploadError):
     """The multipart form cannot be parsed."""
 
+    code: ClassVar[str] = "malformed_form"
+
 
 class InvalidUploadError(UploadError):
     """The form does not hold exactly one file in its field `file`."""
+
+    code: ClassVar[str] = "invalid_upload"
 
 
 class UnsupportedMediaTypeError(UploadError):
     """The content type is neither a form nor a raw picture."""
 
+    code: ClassVar[str] = "unsupported_media_type"
+
 
 class BodyTooLargeError(UploadError):
     """The body has more bytes than allowed."""
 
+    code: ClassVar[str] = "body_too_large"
+
 
 class UnknownClassError(ServiceError):
-    """A class is named that the checkpoint does not have."""
+    """The request names a class that the checkpoint does not have."""
+
+    code: ClassVar[str] = "unknown_class"
 
 
 class CorrectionsOffError(ServiceError):
-    """The operator has named no folder for corrections."""
+    """The operator has not set a folder for corrections."""
+
+    code: ClassVar[str] = "corrections_off"
 
 
 class CorrectionsFullError(ServiceError):
     """A correction cannot be kept: its folder is full, or cannot be written."""
 
+    code: ClassVar[str] = "corrections_full"
+
 
 class MalformedRequestError(ServiceError):
-    """What was sent is not HTTP."""
+    """The bytes received are not HTTP."""
+
+    code: ClassVar[str] = "malformed_request"
 
 
 class RequestTimeoutError(ServiceError):
-    """The request takes too long to come in."""
+    """The request comes in too slowly."""
+
+    code: ClassVar[str] = "request_timeout"
 
 
 class UnauthorizedError(ServiceError):
-    """The request has not the API key that is asked for."""
+    """The API key is missing or wrong."""
+
+    code: ClassVar[str] = "unauthorized"
 
 
 class CrossSiteError(ServiceError):
-    """A browser sends this on behalf of a page of some other site."""
+    """A browser sends the request on behalf of a page of another site."""
+
+    code: ClassVar[str] = "cross_site"
 
 
 class OverloadedError(ServiceError):
-    """As many uploads as allowed are being answered, or held, already; there may be room in `retry_seconds`."""
+    """No upload slot, or no memory for uploads, is left; there may be one in `retry_seconds`."""
+
+    code: ClassVar[str] = "overloaded"
 
     def __init__(self, sentence: str, *, retry_seconds: int = 1) -> None:
         super().__init__(sentence)
@@ -105,14 +131,22 @@ class OverloadedError(ServiceError):
 class NotReadyError(ServiceError):
     """The classifier is not there yet, or no longer."""
 
+    code: ClassVar[str] = "not_ready"
+
 
 class DeadlineExceededError(ServiceError):
     """There was no answer in the time allowed."""
+
+    code: ClassVar[str] = "deadline_exceeded"
 
 
 class ClientGoneError(ServiceError):
     """The client closed the connection before its answer was there."""
 
+    code: ClassVar[str] = "client_gone"
+
 
 class InferenceFailedError(ServiceError):
     """The network could not answer for this picture."""
+
+    code: ClassVar[str] = "inference_failed"

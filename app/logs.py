@@ -3,14 +3,15 @@
 import json
 import logging
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, Protocol, TextIO
-
-from whisker.app.web.request_id import current_request_id
+from typing import Protocol, TextIO
 
 _STANDARD = {*vars(logging.makeLogRecord({})), "message", "asctime", "color_message"}  # the last is uvicorn's
+_request_id: ContextVar[str] = ContextVar("request_id", default="")
 
 
 class LogStyle(Protocol):
@@ -23,16 +24,31 @@ class LogStyle(Protocol):
     def log_level(self) -> str: ...
 
 
-def configure_logging(settings: LogStyle, stream: TextIO | None = None, *, worker: int | None = None) -> None:
+def current_request_id() -> str:
+    """Return the id of the request being answered, or "" outside of one."""
+    return _request_id.get()
+
+
+@contextmanager
+def request_id_context(request_id: str) -> Iterator[None]:
+    """Name the request that everything logged within this context belongs to."""
+    token = _request_id.set(request_id)
+    try:
+        yield
+    finally:
+        _request_id.reset(token)
+
+
+def configure_logging(settings: LogStyle, stream: TextIO | None = None, *, http_worker: int | None = None) -> None:
     """Send every logger's lines, uvicorn's too, through one handler to `stream` (by default stderr).
 
-    Each line names the `worker` that wrote it, if there are several.
+    Each line names the `http_worker` that wrote it, if there are several.
     """
     handler = logging.StreamHandler(stream or sys.stderr)
     readable = settings.log_format == "text" or (settings.log_format == "auto" and handler.stream.isatty())
     handler.setFormatter(TextFormatter() if readable else JsonFormatter())
-    if worker is not None:
-        handler.addFilter(partial(_name_worker, worker))
+    if http_worker is not None:
+        handler.addFilter(partial(_name_worker, http_worker))
     logging.basicConfig(level=settings.log_level.upper(), handlers=[handler], force=True)
 
 
@@ -70,7 +86,7 @@ def _time(record: logging.LogRecord) -> datetime:
     return datetime.fromtimestamp(record.created, UTC)
 
 
-def _fields(record: logging.LogRecord) -> Mapping[str, Any]:
+def _fields(record: logging.LogRecord) -> Mapping[str, object]:
     fields = {name: value for name, value in vars(record).items() if name not in _STANDARD}
     if request_id := current_request_id():
         fields["request_id"] = request_id

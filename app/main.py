@@ -11,19 +11,20 @@ from starlette.middleware import Middleware
 
 from whisker.app.inference.service import running_service
 from whisker.app.metrics import Metrics
-from whisker.app.page.routes import add_page
+from whisker.app.page.routes import add_page, find_examples
 from whisker.app.protocols import add_protocols
 from whisker.app.protocols.kserve import vertex_health
 from whisker.app.routes.corrections import router as corrections_router
-from whisker.app.routes.corrections_store import CorrectionsFolder
+from whisker.app.routes.corrections_store import CorrectionsStore
 from whisker.app.routes.docs import add_docs, ask_for_key
 from whisker.app.routes.operations import router
 from whisker.app.routes.predict import router as predict_router
+from whisker.app.routes.state import AppState, set_state, state_of
 from whisker.app.settings import Settings, load_settings
 from whisker.app.uploads.body_limits import BodyLimitMiddleware
-from whisker.app.uploads.slots import Admission, AdmissionMiddleware
+from whisker.app.uploads.slots import UploadSlotMiddleware, UploadSlots
 from whisker.app.web.access_log import AccessMiddleware
-from whisker.app.web.problems import ProblemMiddleware, answer_problem
+from whisker.app.web.problems import ProblemMiddleware, problem_handler
 from whisker.app.web.request_id import RequestIdMiddleware
 from whisker.app.web.security import ApiKeyMiddleware, CrossSiteMiddleware, SecurityHeadersMiddleware
 
@@ -35,7 +36,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     """Assemble the application; its lifespan loads the classifier. Without `settings`, the environment is read."""
     settings = settings or load_settings()
     metrics = Metrics()
-    admission = Admission(settings.max_in_flight, metrics)
+    slots = UploadSlots(settings.max_in_flight, metrics)
+    handler = problem_handler(metrics)
     app = FastAPI(
         title="Whisker",
         version=API_VERSION,
@@ -58,20 +60,14 @@ def create_app(settings: Settings | None = None) -> FastAPI:
                 max_held_bytes=settings.max_held_bytes,
                 max_seconds=settings.receive_seconds,
             ),
-            Middleware(AdmissionMiddleware, admission=admission),
+            Middleware(UploadSlotMiddleware, slots=slots),
         ],
-        exception_handlers={HTTPException: answer_problem, RequestValidationError: answer_problem},
+        exception_handlers={HTTPException: handler, RequestValidationError: handler},
     )
-    app.state.settings = settings
-    app.state.metrics = metrics
-    app.state.admission = admission
-    app.state.corrections = (
-        None
-        if settings.corrections is None
-        else CorrectionsFolder(settings.corrections, settings.max_corrections_bytes)
-    )
-    app.state.service = None
-    app.state.draining = False
+    corrections = None
+    if settings.corrections is not None:
+        corrections = CorrectionsStore(settings.corrections, settings.max_corrections_bytes)
+    set_state(app, AppState(settings, metrics, slots, corrections, find_examples(settings.examples)))
     add_protocols(app, settings)  # first: a platform may name a path that is one of ours
     app.include_router(predict_router)
     app.include_router(corrections_router)
@@ -85,7 +81,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    async with running_service(app.state.settings, app.state.metrics) as app.state.service:
+    state = state_of(app)
+    async with running_service(state.settings, state.metrics) as state.service:
         yield
 
 

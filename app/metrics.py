@@ -43,7 +43,7 @@ class Metrics:
         )
         self.batches = Histogram(
             "whisker_batch_size",
-            "Pictures that a lane was given at once.",
+            "Pictures in a batch.",
             buckets=(1, 2, 4, 8, 16, 32),
             registry=registry,
         )
@@ -53,9 +53,21 @@ class Metrics:
         self.receiving = Gauge(
             "whisker_receiving", "Uploads that are not complete yet.", registry=registry, multiprocess_mode="livesum"
         )
+        self.inference_workers = Gauge(
+            "whisker_inference_workers",
+            "Inference workers that are ready.",
+            registry=registry,
+            multiprocess_mode="livesum",
+        )
+        self.wanted_inference_workers = Gauge(
+            "whisker_inference_workers_wanted",
+            "Inference workers that there should be.",
+            registry=registry,
+            multiprocess_mode="livesum",
+        )
         self.queue_depth = Gauge(
             "whisker_queue_depth",
-            "Uploads waiting for a process that decodes and computes.",
+            "Uploads waiting for an inference worker.",
             registry=registry,
             multiprocess_mode="livesum",
         )

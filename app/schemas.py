@@ -1,10 +1,13 @@
 """The service's answers, as they stand in the OpenAPI document."""
 
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from whisker.model.answers.decision_rule import Verdict
+
+DEFAULT_TOP_K = 5  # classes that are listed
 
 Score = Annotated[float, Field(ge=0, le=1, description="Calibrated probability of the class.", examples=[0.9871])]
 Milliseconds = Annotated[float, Field(ge=0, examples=[1.1])]
@@ -136,7 +139,7 @@ class InputCard(Answer):
     max_body_bytes: int
     max_pixels: int
     max_webp_pixels: int
-    preprocessing: dict[str, Any] = Field(examples=[{"size": 128, "resize": "squash", "resample": "bilinear"}])
+    preprocessing: Mapping[str, object] = Field(examples=[{"size": 128, "resize": "squash", "resample": "bilinear"}])
 
 
 class ModelCard(Answer):
@@ -149,14 +152,14 @@ class ModelCard(Answer):
     engine: str = Field(description="What runs the network there.", examples=["openvino-int8"])
     classes: list[str] = Field(examples=[["cat", "dog"]])
     input: InputCard
-    network: dict[str, Any] = Field(examples=[{"family": "resnet", "width": 32, "depth": 2}])
+    network: Mapping[str, object] = Field(examples=[{"family": "resnet", "width": 32, "depth": 2}])
     temperature: float = Field(description="Divides the logits; fitted so that scores are calibrated.")
     thresholds: dict[str, float | None] = Field(
         description="A best score below `unsure`, or an unknown score above `unknown`, gets that verdict.",
         examples=[{"unsure": 0.9, "unknown": 0.5}],
     )
-    metrics: dict[str, Any] = Field(description="Measured at training, with intervals.")
-    provenance: dict[str, Any] = Field(description="Data fingerprint, seed, counts, recipe, versions, date.")
+    metrics: Mapping[str, object] = Field(description="Measured at training, with intervals.")
+    provenance: Mapping[str, object] = Field(description="Data fingerprint, seed, counts, recipe, versions, date.")
 
 
 class Problem(Answer):

@@ -8,13 +8,13 @@ import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Literal, get_args
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from whisker.model import BUNDLED_CHECKPOINT
+from whisker.model import BUNDLED_CHECKPOINT, MAX_PIXELS
 from whisker.model.errors import ConfigError
 
 Engine = Literal["auto", "cuda-graphs", "openvino-int8", "openvino", "torch-bf16", "torch-folded", "torch"]
@@ -22,6 +22,7 @@ Engine = Literal["auto", "cuda-graphs", "openvino-int8", "openvino", "torch-bf16
 PROTOCOLS = ("huggingface", "oip", "kserve", "vertex", "sagemaker")
 PREFIX = "WHISKER_"
 _PLATFORM_PORTS = ("AIP_HTTP_PORT", "SAGEMAKER_BIND_TO_PORT")  # Vertex AI's, and SageMaker's
+RENAMED = {"lanes": "inference_workers"}  # old names of settings, which work until the next release
 _SET_UP = "WHISKER_TORCH"  # variables that begin so belong to the installation, not to the service
 _VALIDATOR_SAYS = "Value error, "  # what pydantic puts before the message of a validator of ours
 
@@ -52,7 +53,7 @@ def _writable_folder(value: Path) -> Path:
 
 def _key(value: SecretStr) -> SecretStr:
     if not re.fullmatch(r"[\x21-\x7e]{8,}", value.get_secret_value()):
-        raise ValueError("8 or more letters, digits and signs of ASCII, without spaces or line ends")
+        raise ValueError("8 or more ASCII letters, digits and punctuation characters, without spaces or line breaks")
     return value
 
 
@@ -93,16 +94,16 @@ class Settings(BaseSettings):
     workers: Annotated[int | Literal["auto"], BeforeValidator(_workers)] = Field(
         default=1, description="Processes that answer; auto takes one for every four cores."
     )
-    lanes: int = Field(
+    inference_workers: int = Field(
         default=0,
         ge=0,
         le=1024,
-        description="Processes that decode and compute, for each worker; 0 takes one for each of its cores.",
+        description="Inference workers, which decode and predict, for each HTTP worker; 0 starts one per core.",
     )
     threads: int = Field(
-        default=0, ge=0, le=1024, description="CPU threads for inference in each lane; 0 takes its share of the cores."
+        default=0, ge=0, le=1024, description="CPU threads of each inference worker; 0 takes its share of the cores."
     )
-    max_batch: int = Field(default=4, ge=1, le=32, description="Most pictures a lane is given at once.")
+    max_batch: int = Field(default=4, ge=1, le=32, description="Maximum number of pictures in a batch.")
     max_batch_seconds: float = Field(
         default=0.05,
         ge=0.001,
@@ -134,7 +135,7 @@ class Settings(BaseSettings):
         description="Most pictures of one request to /predict/batch; more are refused with 422.",
     )
     max_pixels: int = Field(
-        default=50_000_000,
+        default=MAX_PIXELS,
         ge=1,
         le=89_478_485,
         description="Most pixels of a picture, or twice those of a WebP; more is refused with 413, undecoded.",
@@ -177,7 +178,7 @@ class Settings(BaseSettings):
         description="Most bytes of photos in that folder; further ones are refused with 507.",
     )
     stall_seconds: float = Field(
-        default=2.0, ge=0.001, le=3600, description="Longest time a lane may take for a batch before it is replaced."
+        default=2.0, ge=0.001, le=3600, description="Longest time for a batch before its inference worker is replaced."
     )
     log_format: Literal["auto", "json", "text"] = Field(
         default="auto", description="Log lines as json or text; auto is text on a terminal and json elsewhere."
@@ -195,16 +196,22 @@ def chosen_protocols(settings: Settings) -> frozenset[str]:
     return frozenset({"all": PROTOCOLS, "none": ()}.get(settings.protocols, settings.protocols.split(",")))
 
 
-def load_settings(**overrides: Any) -> Settings:
+def load_settings(**overrides: str | None) -> Settings:
     """Read the environment; an override that is not `None` wins over it, and it over a port that a platform names.
 
-    Raises `ConfigError` with one sentence that names the variable, its value and what is allowed.
+    Overrides and variables may have an old name (`RENAMED`). Raises `ConfigError` with one sentence that names the
+    variable, its value and what is allowed.
     """
+    given = {name: value for name, value in overrides.items() if value is not None}
     platform = next((value for name in _PLATFORM_PORTS if (value := os.environ.get(name))), None)
-    if overrides.get("port") is None and platform is not None and not os.environ.get(variable("port")):
-        overrides["port"] = platform
+    if platform is not None and not os.environ.get(variable("port")):
+        given.setdefault("port", platform)
+    for old, new in RENAMED.items():
+        value = given.pop(old, None) or (os.environ.get(variable(old)) if not os.environ.get(variable(new)) else None)
+        if value:
+            given.setdefault(new, value)
     try:
-        return Settings(**{name: value for name, value in overrides.items() if value is not None})
+        return Settings.model_validate(given)
     except ValidationError as exc:
         error = exc.errors()[0]
         name = str(error["loc"][0])
@@ -224,15 +231,26 @@ def flag(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
-def unknown_variable_warnings(variables: Iterable[str]) -> list[str]:
-    """Write a sentence for each variable that looks like a setting and is none, so most likely a typing error."""
+def name_warnings(variables: Iterable[str], flags: Iterable[str] = ()) -> list[str]:
+    """Write a sentence for each variable or flag under an old name, and for each variable that is no setting.
+
+    Variables are environment variables, of which those are looked at that begin as settings do; `flags` are the names
+    of settings that were given on the command line.
+    """
     known = [variable(name) for name in Settings.model_fields]
-    complaints = []
+    renamed = {variable(old): variable(new) for old, new in RENAMED.items()}
+    warnings = [
+        f"{flag(name)} is now {flag(RENAMED[name])}; the old name works until the next release."
+        for name in flags
+        if name in RENAMED
+    ]
     for name in sorted(variables):
-        if name.startswith(PREFIX) and not name.startswith(_SET_UP) and name not in known:
+        if name in renamed:
+            warnings.append(f"{name} is now {renamed[name]}; the old name works until the next release.")
+        elif name.startswith(PREFIX) and not name.startswith(_SET_UP) and name not in known:
             close = difflib.get_close_matches(name, known, n=1, cutoff=0.8)
-            complaints.append(f"{name} is not a setting and has no effect" + (f"; is it {close[0]}?" if close else "."))
-    return complaints
+            warnings.append(f"{name} is not a setting and has no effect" + (f"; is it {close[0]}?" if close else "."))
+    return warnings
 
 
 def _allowed(field: FieldInfo, message: str) -> str:
@@ -241,8 +259,8 @@ def _allowed(field: FieldInfo, message: str) -> str:
         return message.removeprefix(_VALIDATOR_SAYS)
     if choices := get_args(field.annotation):
         return ", ".join(choices[:-1]) + f" or {choices[-1]}"
-    least = next((bound.ge for bound in field.metadata if hasattr(bound, "ge")), None)
-    most = next((bound.le for bound in field.metadata if hasattr(bound, "le")), None)
-    if least is None or most is None:
-        return "a text that is not empty"
-    return f"a {'whole ' if field.annotation is int else ''}number from {least} to {most}"
+    minimum = next((bound.ge for bound in field.metadata if hasattr(bound, "ge")), None)
+    maximum = next((bound.le for bound in field.metadata if hasattr(bound, "le")), None)
+    if minimum is None or maximum is None:
+        return "a string that is not empty"
+    return f"a {'whole ' if field.annotation is int else ''}number from {minimum} to {maximum}"

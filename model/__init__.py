@@ -15,10 +15,12 @@ if TYPE_CHECKING:
     from whisker.model.network import NetworkConfig, build_network
     from whisker.model.preprocessing import Picture, Preprocessing
 
+MAX_PIXELS = 50_000_000  # of an accepted picture: a 50-megapixel photo decodes to 150 MB of RGB
 BUNDLED_CHECKPOINT = Path(__file__).parent / "checkpoints" / "cats-dogs.safetensors"
 
 __all__ = [
     "BUNDLED_CHECKPOINT",
+    "MAX_PIXELS",
     "Checkpoint",
     "ClassScore",
     "Classifier",

@@ -80,10 +80,10 @@ class Classifier(Predictor):
 
     def exported(self) -> ExportedClassifier | None:
         """Give what answers as this classifier does in a process without PyTorch; `None` if its engine needs it."""
-        if self._kind.openvino_model is None:
+        if self._kind.export is None:
             return None
         return ExportedClassifier(
-            openvino_model=self._kind.openvino_model(self.network, self.checkpoint),
+            openvino_model=self._kind.export(self.network, self.checkpoint),
             head=self._engine.head,
             preprocessing=self.preprocessing,
             decision_rule=self._decision_rule,

@@ -1,26 +1,33 @@
-"""Everything that Whisker raises on purpose.
+"""Every error that Whisker raises on purpose.
 
     WhiskerError
     ├── ConfigError                    a setting has a value that cannot work
     ├── CheckpointError                a checkpoint file cannot be used
-    ├── DeviceError                    the device asked for is not there
-    ├── EngineError                    the engine asked for cannot be used here
-    ├── InferenceError                 the network gave an answer that is not a number
-    ├── NoHeatMapError                 the network looks at no place in particular
+    ├── DeviceError                    the requested device is not available
+    ├── EngineError                    the requested engine cannot be used here
+    ├── InferenceError                 the network's output is not a number
+    ├── NoHeatMapError                 the network has no feature map
     ├── PictureError                   one picture cannot be used
     │   ├── UnsupportedFormatError     not JPEG, PNG, WebP, GIF or BMP
     │   ├── PictureTooLargeError       more pixels, or a longer side, than allowed
-    │   │   └── HeavyPictureError      takes more memory than it may beside others
+    │   │   └── HeavyPictureError      decoding takes too much memory beside others
     │   └── UndecodablePictureError    a known format that does not decode
-    └── whisker.training.errors                what only training can raise
+    └── whisker.training.errors        raised by training alone
 
-Each message is one sentence for the person who has to act on it. It never names a file of an upload's
-server, and never holds a traceback.
+Each message is one sentence for the person who has to act on it. It
+never names a file of the server to a client, and never holds a traceback.
 """
+
+from typing import ClassVar
 
 
 class WhiskerError(Exception):
-    """The root: `except WhiskerError` catches what a user can mend, and nothing else."""
+    """The root: `except WhiskerError` catches everything that a user can correct, and nothing else.
+
+    `code` is the error's stable name in answers and result files.
+    """
+
+    code: ClassVar[str] = "internal_error"
 
 
 class ConfigError(WhiskerError):
@@ -32,7 +39,7 @@ class CheckpointError(WhiskerError):
 
 
 class DeviceError(WhiskerError):
-    """The device asked for is not available on this machine."""
+    """The requested device is not available on this machine."""
 
 
 class EngineError(WhiskerError):
@@ -40,11 +47,13 @@ class EngineError(WhiskerError):
 
 
 class InferenceError(WhiskerError):
-    """The network's answer holds NaN or infinity."""
+    """The network's output holds NaN or infinity."""
 
 
 class NoHeatMapError(WhiskerError):
-    """The network has no feature map, so that no place of a picture can be told to speak for a class."""
+    """The network has no feature map, so heat maps are impossible."""
+
+    code: ClassVar[str] = "no_heat_map"
 
 
 class PictureError(WhiskerError):
@@ -54,14 +63,20 @@ class PictureError(WhiskerError):
 class UnsupportedFormatError(PictureError):
     """The bytes are not a picture of an accepted format."""
 
+    code: ClassVar[str] = "unsupported_picture_format"
+
 
 class PictureTooLargeError(PictureError):
     """The picture's header announces more pixels, or a longer side, than is allowed."""
 
+    code: ClassVar[str] = "picture_too_large"
+
 
 class HeavyPictureError(PictureTooLargeError):
-    """Decoding takes more memory than it shall beside others: the picture's turn comes when no other is as heavy."""
+    """Decoding takes too much memory beside other pictures: it has to wait until no other such picture is decoded."""
 
 
 class UndecodablePictureError(PictureError):
     """The bytes start like an accepted format but do not decode."""
+
+    code: ClassVar[str] = "undecodable_picture"

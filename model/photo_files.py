@@ -73,7 +73,7 @@ def is_hidden(path: str) -> bool:
 
 
 def printable(path: str) -> str:
-    r"""Escape what cannot be printed, such as a line break or bytes that are not UTF-8, as Python does: `\n`, `\udcff`."""
+    r"""Escape line breaks, bytes that are not UTF-8, and whatever else cannot be printed: `\n`, `\udcff`."""
     if path.isprintable():
         return path
     return "".join(c if c.isprintable() or c in _JOINERS else c.encode("unicode_escape").decode() for c in path)

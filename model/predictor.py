@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from whisker.model.answers.decision_rule import DecisionRule, HeatMap, Prediction, Scores, Verdict
-from whisker.model.answers.heat_map import NOTHING, TOP, class_activation_map
+from whisker.model.answers.heat_map import BEST_CLASS, NO_CLASS, class_activation_map
 from whisker.model.engines.base import Engine
 from whisker.model.errors import NoHeatMapError
 from whisker.model.preprocessing import Preprocessing
@@ -35,12 +35,12 @@ class Predictor:
     ) -> list[Prediction]:
         """Classify pictures that `preprocessing` has decoded, each uint8 `[size, size, 3]` RGB.
 
-        `explain` names for each picture the class, by its number, that it gets a heat map for: `TOP` is for its best
-        class, `NOTHING` for no map. Raises `NoHeatMapError` if one is asked for and the network has none.
+        `explain` has for each picture the index of the class to draw a heat map for, `BEST_CLASS` or `NO_CLASS`. Raises
+        `NoHeatMapError` if there is to be one and the network has no feature map.
         """
         if not pixels:
             return []
-        wants_maps = explain is not None and max(explain) > NOTHING
+        wants_maps = explain is not None and max(explain) > NO_CLASS
         outputs = self._engine.run(pixels, with_maps=wants_maps)
         predictions = self._decision_rule.predictions(self._decision_rule.scores(outputs))
         if explain is None or not wants_maps:
@@ -66,13 +66,13 @@ class Predictor:
         except Exception as exc:  # noqa: BLE001 - whatever it is, the caller gets it for the picture that it belongs to
             if len(pixels) == 1:
                 return [exc]
-            each = [NOTHING] * len(pixels) if explain is None else explain
+            each = [NO_CLASS] * len(pixels) if explain is None else explain
             alone = zip(pixels, each, strict=True)
             return [outcome for picture, one in alone for outcome in self.predict_each([picture], [one])]
 
     def _explain(self, prediction: Prediction, maps: NDArray[np.float32], explain: int) -> Prediction:
-        if explain == NOTHING:
+        if explain == NO_CLASS:
             return prediction
-        index = self.classes.index(prediction.label) if explain == TOP else explain
+        index = self.classes.index(prediction.label) if explain == BEST_CLASS else explain
         heat = class_activation_map(maps, self._engine.head, index)
         return replace(prediction, heat_map=HeatMap(self.classes[index], heat))

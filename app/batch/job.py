@@ -1,20 +1,20 @@
 """`whisker predict --out`: however many photos, into one file of results, going on where a stopped run ended."""
 
 import importlib.util
-import os
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from threading import Thread
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from whisker.app.batch.journal import Journal
 from whisker.app.batch.photos import Photo, count_photos, find_photos
 from whisker.app.batch.results import Lines, ResultsFile, check_format, results_file
 from whisker.app.errors import ResultsError
 from whisker.app.settings import Settings
+from whisker.model.atomic_write import atomic_write
 from whisker.model.photo_files import printable
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class Job:
         """List the photos; those in a folder that is given alone are named relative to it."""
         return find_photos(self.photos, relative=len(self.photos) == 1, leave_out=(self.out, self.journal))
 
-    def heading(self, checkpoint: "Checkpoint | ModelCard") -> dict[str, Any]:
+    def heading(self, checkpoint: "Checkpoint | ModelCard") -> dict[str, object]:
         """Say what must be the same for one run to go on with the results of another."""
         return {
             "journal": _JOURNAL_VERSION,
@@ -116,7 +116,7 @@ def _on_server(job: Job, server: str) -> tuple["ModelCard", _Classify]:
     """Ask a service which checkpoint it has."""
     from whisker.app.batch.remote import classify_on_server, connect  # noqa: PLC0415 - an HTTP client takes a while to import
 
-    client = connect(server, job.settings)
+    client = connect(server, job.settings.api_key)
     card = client.model()
 
     def classify_there(photos: Iterator[Photo], results: ResultsFile) -> Generator[Lines]:
@@ -137,17 +137,11 @@ def _on_ray(job: Job) -> tuple["Checkpoint", _Classify]:
 
 
 def _publish(journal: Journal, results: ResultsFile, out: Path) -> None:
-    """Make the file beside its place, and put it there when it is whole."""
-    unfinished = out.with_name(f".{out.name}.unfinished")
+    """Write the file from the journal, which stays until the file is on the disk."""
     try:
-        with unfinished.open("wb") as file:
+        with atomic_write(out) as temporary, temporary.open("wb") as file:
             results.write(journal.lines(), file)
-            file.flush()
-            os.fsync(file.fileno())  # before the journal goes
-        unfinished.replace(out)
     except OSError as exc:
-        with suppress(OSError):
-            unfinished.unlink()  # it may be what fills the disk
         raise ResultsError(
             f"{out} cannot be written: {exc.strerror}; when that is mended, run the same command again."
         ) from exc

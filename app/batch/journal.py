@@ -3,27 +3,24 @@
 Its first line says what the run is. A run that was stopped, in whatever way, goes on behind the last whole line.
 """
 
+import fcntl
 import json
 import os
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from whisker.app.batch.photos import Photo
 from whisker.app.batch.results import Lines
 from whisker.app.errors import ResultsError
 
-if sys.platform != "win32":
-    import fcntl
-
 
 class Journal:
     """An open journal, locked against other runs; `done` photos are in it, `failed` ones among them."""
 
-    def __init__(self, path: Path, heading: Mapping[str, Any], *, overwrite: bool) -> None:
+    def __init__(self, path: Path, heading: Mapping[str, object], *, overwrite: bool) -> None:
         """Begin a journal at `path`, or open the one that is there; `heading` says which run's it must be.
 
         Raises `ResultsError` if it is another run's, unless it may be overwritten.
@@ -90,7 +87,7 @@ class Journal:
         with _written_to(self._path):
             self._path.unlink()
 
-    def _begin(self, heading: Mapping[str, Any], *, overwrite: bool) -> None:
+    def _begin(self, heading: Mapping[str, object], *, overwrite: bool) -> None:
         self._lock()
         if overwrite:
             self._file.truncate(0)
@@ -105,16 +102,15 @@ class Journal:
         self._file.flush()
 
     def _lock(self) -> None:
-        if sys.platform != "win32":
-            try:
-                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as exc:
-                raise ResultsError(
-                    f"Another run is writing {self._path}: let it end, or give another file with --out."
-                ) from exc
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as exc:
+            raise ResultsError(
+                f"Another run is writing {self._path}: let it end, or give another file with --out."
+            ) from exc
 
 
-def _parse(line: bytes) -> dict[str, Any] | None:
+def _parse(line: bytes) -> dict[str, object] | None:
     try:
         row = json.loads(line) if line.endswith(b"\n") else None
     except ValueError:
@@ -122,7 +118,7 @@ def _parse(line: bytes) -> dict[str, Any] | None:
     return row if isinstance(row, dict) and "photo" in row else None
 
 
-def _refusal(path: Path, first: bytes, heading: Mapping[str, Any]) -> str:
+def _refusal(path: Path, first: bytes, heading: Mapping[str, object]) -> str:
     """Say in what the run that a journal belongs to differs from this one."""
     try:
         found = json.loads(first)

@@ -12,15 +12,17 @@ from itertools import chain, islice
 import torch
 
 from whisker.app.batch.photos import Photo
-from whisker.app.batch.processes import BATCH, Decoded, Order, answer, classify_in_processes, decode
+from whisker.app.batch.processes import BATCH, Decoded, ProcessConfig, answer, classify_in_processes, decode
 from whisker.app.batch.results import Failure, Lines, Result, ResultsFile
 from whisker.app.settings import Settings
 from whisker.model.classifier import Classifier
 from whisker.model.cores import available_cores
 
-_MOST = 256  # photos in a batch, counting those that cannot be used: a folder of them must show progress, too
-_CHUNK = 8  # photos a thread decodes at a time: handing over one costs as much as a tenth of decoding it
-_MANY = 512  # photos: half a second in threads, which is about what it takes to start processes
+_MAX_BATCH_PHOTOS = (
+    256  # photos in a batch, counting those that cannot be used: a folder of them must show progress, too
+)
+_PHOTOS_A_TASK = 8  # photos a thread decodes at a time: handing over one costs as much as a tenth of decoding it
+MIN_PHOTOS_FOR_PROCESSES = 512  # photos: half a second in threads, which is about what it takes to start processes
 
 
 def load_classifier(settings: Settings) -> Classifier:
@@ -34,14 +36,14 @@ def classify_to_lines(
 ) -> Generator[Lines]:
     """Yield the lines of `classify`'s results; from processes, if photos, cores and the engine are made for them."""
     source = iter(photos)
-    first = list(islice(source, _MANY))
+    first = list(islice(source, MIN_PHOTOS_FOR_PROCESSES))
     photos = chain(first, source)
-    processes = settings.lanes or available_cores()
-    exported = classifier.exported() if len(first) == _MANY and processes > 1 else None
+    processes = settings.inference_workers or available_cores()
+    exported = classifier.exported() if len(first) == MIN_PHOTOS_FOR_PROCESSES and processes > 1 else None
     if exported is None:
         yield from map(results.lines, classify(classifier, photos, settings))
     else:
-        yield from classify_in_processes(Order(exported, results, settings.max_pixels), photos, processes)
+        yield from classify_in_processes(ProcessConfig(exported, results, settings.max_pixels), photos, processes)
 
 
 def classify(classifier: Classifier, photos: Iterable[Photo], settings: Settings) -> Iterator[list[Result]]:
@@ -49,7 +51,7 @@ def classify(classifier: Classifier, photos: Iterable[Photo], settings: Settings
 
     Photos are taken, and decoded, only a little ahead of what has been yielded.
     """
-    threads = settings.lanes or available_cores()
+    threads = settings.inference_workers or available_cores()
     decode_one = partial(decode, classifier.preprocessing, settings.max_pixels)
     for batch in _batches(_decode_ahead(decode_one, photos, threads)):
         yield answer(classifier, batch)
@@ -58,13 +60,13 @@ def classify(classifier: Classifier, photos: Iterable[Photo], settings: Settings
 def _decode_ahead(decode_one: "partial[Decoded]", photos: Iterable[Photo], threads: int) -> Iterator[Decoded]:
     """Decode in order; chunks for two batches, and two for each thread, are under way."""
     source = iter(photos)
-    chunks = iter(lambda: list(islice(source, _CHUNK)), [])
+    chunks = iter(lambda: list(islice(source, _PHOTOS_A_TASK)), [])
     pool = ThreadPoolExecutor(threads, thread_name_prefix="decode")
     try:
         ahead: deque[Future[list[Decoded]]] = deque()
         for chunk in chunks:
             ahead.append(pool.submit(lambda photos: [*map(decode_one, photos)], chunk))
-            if len(ahead) == 2 * BATCH // _CHUNK + 2 * threads:
+            if len(ahead) == 2 * BATCH // _PHOTOS_A_TASK + 2 * threads:
                 yield from ahead.popleft().result()
         while ahead:
             yield from ahead.popleft().result()
@@ -79,7 +81,7 @@ def _batches(decoded: Iterable[Decoded]) -> Iterator[list[Decoded]]:
     for item in decoded:
         batch.append(item)
         pictures += not isinstance(item[1], Failure)
-        if pictures == BATCH or len(batch) == _MOST:
+        if pictures == BATCH or len(batch) == _MAX_BATCH_PHOTOS:
             yield batch
             batch, pictures = [], 0
     if batch:

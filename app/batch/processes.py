@@ -1,4 +1,4 @@
-"""Many photos at once in one process a core: threads of one process wait for Python's lock."""
+"""Many photos at once in one process per core: threads of one process wait for Python's lock. Needs no PyTorch."""
 
 import os
 import pickle
@@ -28,19 +28,22 @@ from whisker.model.photo_files import read_photo
 from whisker.model.predictor import Predictor
 from whisker.model.preprocessing import Preprocessing
 
-_AHEAD = 3  # batches for each process that have been handed out: one in work, the others so that it need not wait
+BATCH = 32  # pictures; the engine takes no more at once
+_BATCHES_A_PROCESS = 3  # in flight: one in work, the others so that the process need not wait
+
+Decoded = tuple[Photo, NDArray[np.uint8] | Failure]
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
-    """What the processes shall answer with, and the results they shall write."""
+class ProcessConfig:
+    """The classifier that processes predict with, and the file format that they write results in."""
 
     exported: ExportedClassifier
     results: ResultsFile
     max_pixels: int
 
 
-def classify_in_processes(order: Order, photos: Iterable[Photo], processes: int) -> Generator[Lines]:
+def classify_in_processes(config: ProcessConfig, photos: Iterable[Photo], processes: int) -> Generator[Lines]:
     """Yield the results for `photos`, in their order, a batch at a time; they are taken a little ahead of that.
 
     Raises `ResultsError` if a process ends in the middle.
@@ -50,12 +53,12 @@ def classify_in_processes(order: Order, photos: Iterable[Photo], processes: int)
     context = get_context("spawn")  # OpenVINO's threads do not survive a fork
     with TemporaryDirectory(prefix="whisker-") as folder, ProcessPoolExecutor(processes, context, _begin) as pool:
         # Through a file: the executor's own way, a pipe, blocks for ever if a process ends before it has read it.
-        file = Path(folder) / "order"
-        file.write_bytes(pickle.dumps(order))
+        file = Path(folder) / "config"
+        file.write_bytes(pickle.dumps(config))
         try:
             while batch := list(islice(source, BATCH)):
                 ahead.append(pool.submit(_classify, file, batch))
-                if len(ahead) == _AHEAD * processes:
+                if len(ahead) == _BATCHES_A_PROCESS * processes:
                     yield ahead.popleft().result()
             while ahead:
                 yield ahead.popleft().result()
@@ -81,21 +84,16 @@ def _end_with_parent() -> None:
 
 
 def _classify(file: Path, photos: list[Photo]) -> Lines:
-    order, predictor = _carry_out(file)
-    decoded = map(partial(decode, predictor.preprocessing, order.max_pixels), photos)
-    return order.results.lines(answer(predictor, [*decoded]))
+    config, predictor = _open_once(file)
+    decoded = map(partial(decode, predictor.preprocessing, config.max_pixels), photos)
+    return config.results.lines(answer(predictor, [*decoded]))
 
 
 @cache
-def _carry_out(file: Path) -> tuple[Order, Predictor]:
-    """Read the order, once, and open what it answers with."""
-    order: Order = pickle.loads(file.read_bytes())  # noqa: S301 - from the process that started this one
-    return order, order.exported.open(threads=1, largest=BATCH)[0]
-
-
-BATCH = 32  # pictures; the engine takes no more at once
-
-Decoded = tuple[Photo, NDArray[np.uint8] | Failure]
+def _open_once(file: Path) -> tuple[ProcessConfig, Predictor]:
+    """Read the configuration and open its classifier, once in each process."""
+    config: ProcessConfig = pickle.loads(file.read_bytes())  # noqa: S301 - from the process that started this one
+    return config, config.exported.open(threads=1, largest=BATCH)[0]
 
 
 def decode(preprocessing: Preprocessing, max_pixels: int, photo: Photo) -> Decoded:
@@ -103,7 +101,7 @@ def decode(preprocessing: Preprocessing, max_pixels: int, photo: Photo) -> Decod
     try:
         return photo, preprocessing.decode(read_photo(photo.path), max_pixels=max_pixels)
     except (OSError, PictureError) as exc:
-        return photo, failure_of(exc)
+        return photo, Failure.of(exc)
 
 
 def answer(predictor: Predictor, decoded: Sequence[Decoded]) -> list[Result]:
@@ -117,16 +115,7 @@ def answer(predictor: Predictor, decoded: Sequence[Decoded]) -> list[Result]:
 
 def _prediction_or_failure(outcome: Prediction | Exception) -> Prediction | Failure:
     if isinstance(outcome, InferenceError):
-        return failure_of(InferenceFailedError("The network could not answer for this picture."))
+        return Failure.of(InferenceFailedError("The network could not answer for this picture."))
     if isinstance(outcome, Exception):
         raise outcome  # not the picture's doing
     return outcome
-
-
-def failure_of(exc: Exception) -> Failure:
-    """Say why a photo has no prediction."""
-    if isinstance(exc, OSError):
-        return Failure("unreadable_file", f"The file cannot be read: {exc.strerror}.")
-    from whisker.app.web.problems import kind_of  # noqa: PLC0415 - FastAPI is slow to import, and most photos need no code
-
-    return Failure(kind_of(exc).code, str(exc))

@@ -3,13 +3,13 @@
 from collections import deque
 from collections.abc import Iterable, Iterator
 
+from pydantic import SecretStr
+
 from whisker.app.batch.photos import Photo
-from whisker.app.batch.processes import failure_of
 from whisker.app.batch.results import Failure, Result
 from whisker.app.client import Client, ProblemError
 from whisker.app.errors import ServerError
 from whisker.app.schemas import PredictionAnswer
-from whisker.app.settings import Settings
 from whisker.model.answers.decision_rule import ClassScore, Prediction
 from whisker.model.errors import PictureError
 from whisker.model.photo_files import read_photo
@@ -17,10 +17,9 @@ from whisker.model.photo_files import read_photo
 _OF_THE_PICTURE = {413, 415, 422, 500}  # statuses that say something of one picture; others end the run
 
 
-def connect(server: str, settings: Settings) -> Client:
-    """Make a client for a service, with the API key of the settings; raises as `Client`."""
-    key = settings.api_key
-    return Client(server, api_key=None if key is None else key.get_secret_value())
+def connect(server: str, api_key: SecretStr | None) -> Client:
+    """Make a client for a service; raise as `Client` does."""
+    return Client(server, api_key=None if api_key is None else api_key.get_secret_value())
 
 
 def classify_on_server(
@@ -38,7 +37,7 @@ def classify_on_server(
             try:
                 content = read_photo(photo.path)  # of a film among them only the start
             except (OSError, PictureError) as exc:
-                asked.append((photo, failure_of(exc)))
+                asked.append((photo, Failure.of(exc)))
             else:
                 asked.append((photo, None))
                 yield content

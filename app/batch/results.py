@@ -1,7 +1,7 @@
 """What became of photos: as JSON, and as a file of CSV, JSON lines or Parquet.
 
-A file's results are lines of JSON first, which a journal keeps (`whisker.app.batch.journal`); at the end the file is made of them.
-Importing this must stay cheap: what a run will fail for is found out before PyTorch is imported.
+Results are first kept as lines of JSON in a journal (`whisker.app.batch.journal`), and in the end become the file.
+Importing this must stay cheap: errors that end a run are found before PyTorch is imported.
 """
 
 import csv
@@ -13,10 +13,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, NamedTuple
+from typing import IO, TYPE_CHECKING, NamedTuple, Self
 
 from whisker.app.batch.photos import Photo
 from whisker.app.errors import ResultsError
+from whisker.model.errors import WhiskerError
 
 if TYPE_CHECKING:
     from whisker.model.answers.decision_rule import Prediction
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 _DECIMALS = 6  # of a score; with more, the same photo could differ in the last ones from batch to batch
 _CELLS_AT_ONCE = 1_000_000  # that a Parquet file's rows are gathered to
 
-_TEXTS = ("photo", "label", "verdict", "error", "message")  # columns; the others are scores
+_TEXT_COLUMNS = ("photo", "label", "verdict", "error", "message")  # columns; the others are scores
 
 _encode = json.JSONEncoder(ensure_ascii=False).encode
 
@@ -35,6 +36,13 @@ class Failure:
 
     code: str
     message: str
+
+    @classmethod
+    def of(cls, exc: WhiskerError | OSError) -> Self:
+        """Describe an error of one photo."""
+        if isinstance(exc, OSError):
+            return cls("unreadable_file", f"The file cannot be read: {exc.strerror}.")
+        return cls(exc.code, str(exc))
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +61,7 @@ class Lines(NamedTuple):
     failures: int
 
 
-def to_json(result: Result, top_k: int) -> dict[str, Any]:
+def to_json(result: Result, top_k: int) -> dict[str, object]:
     """Give a result as `--json` prints it, with the best `top_k` classes."""
     outcome = result.outcome
     if isinstance(outcome, Failure):
@@ -119,7 +127,7 @@ class TableFile(ResultsFile):
         cells = [*answer, *(scores[name] for name in self._classes)]
         return _encode({"photo": result.photo.name, "cells": cells}) + "\n"
 
-    def _rows(self, lines: Iterable[bytes]) -> Iterator[list[Any]]:
+    def _rows(self, lines: Iterable[bytes]) -> Iterator[list[object]]:
         for row in map(json.loads, lines):
             error = row.get("error")
             if error is None:
@@ -146,7 +154,7 @@ class ParquetFile(TableFile):
         import pyarrow as pa  # noqa: PLC0415 - an optional extra
         from pyarrow import parquet  # noqa: PLC0415
 
-        schema = pa.schema([(name, pa.string() if name in _TEXTS else pa.float32()) for name in self._columns])
+        schema = pa.schema([(name, pa.string() if name in _TEXT_COLUMNS else pa.float32()) for name in self._columns])
         rows = self._rows(lines)
         with parquet.ParquetWriter(file, schema, compression="zstd") as writer:
             while some := list(islice(rows, max(1, _CELLS_AT_ONCE // len(self._columns)))):

@@ -1,129 +1,107 @@
-"""What a lane makes of a batch: decoded pictures, answers as JSON can hold them, heat maps and renderings."""
+"""What an inference worker does with a batch: decode, predict, and draw heat maps."""
 
-import base64
 import time
 import traceback
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from io import BytesIO
-from typing import Any
 
 from PIL import Image
 
+from whisker.app.inference.wire import (
+    AnswerDocument,
+    BatchDocument,
+    PredictionDocument,
+    PredictionOptions,
+    WorkItem,
+)
 from whisker.model.answers.decision_rule import HeatMap, Prediction
-from whisker.model.answers.heat_map import NOTHING, overlay
+from whisker.model.answers.heat_map import overlay
 from whisker.model.errors import PictureError
 from whisker.model.predictor import Predictor
 from whisker.model.preprocessing import Picture, Preprocessing
 
-NO_RENDERING = -1.0
-_RENDERED_SIDE = 800  # pixels of a rendering's longer side, at most
-_LIGHT_BYTES = 64_000_000  # that decoding may take while other lanes decode, too
+_DRAWING_SIDE = 800  # pixels of a drawing's longer side, at most
+_LIGHT_BYTES = 64_000_000  # that decoding may take while other workers decode, too
 _HEAT_DECIMALS = 4
-_COMPRESSION = 1  # of 9: photos under colours hardly get smaller with more
-_QUALITY = 92  # of a JPEG, in percent
-
-Document = dict[str, Any]
+_PNG_COMPRESSION = 1  # of 9: photos under colours hardly get smaller with more
+_JPEG_QUALITY = 92  # percent
 
 
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """What is wanted of a picture: how many classes, a heat map for a class, and a rendering.
+def answer_batch(predictor: Predictor, batch: Sequence[WorkItem], max_pixels: int) -> tuple[BatchDocument, list[bytes]]:
+    """Decode a batch and answer for every picture that can be decoded.
 
-    `explain` is a class's number, `TOP` or `NOTHING`. A rendering is the picture upright, as JPEG, or with the heat map
-    over it, at an opacity `render` of 0 to 1, as PNG.
+    Returns the answers, and the drawings that were asked for: empty where there is none.
     """
-
-    top_k: int
-    explain: int = NOTHING
-    render: float = NO_RENDERING
-
-
-@dataclass(frozen=True, slots=True)
-class Task:
-    """A picture to answer for."""
-
-    data: bytes
-    may_be_heavy: bool
-    ask: Ask
-
-
-@dataclass(frozen=True, slots=True)
-class _Decoded:
-    """A picture as the network sees it and, if it is wanted, as people do."""
-
-    picture: Picture
-    view: Image.Image | None
-
-
-def answer(predictor: Predictor, batch: Sequence[Task], max_pixels: int) -> Document:
-    """Decode a batch, and compute answers for what could be decoded."""
-    read = [_decode(predictor.preprocessing, task, max_pixels) for task in batch]
-    usable = [(found, task) for (found, _), task in zip(read, batch, strict=True) if isinstance(found, _Decoded)]
+    decoded = [_decode(predictor.preprocessing, item, max_pixels) for item in batch]
+    usable = [(found, item) for (found, _), item in zip(decoded, batch, strict=True) if isinstance(found, Picture)]
     started = time.perf_counter()
-    outcomes: Iterator[Prediction | Exception] = iter(
-        predictor.predict_each([found.picture.pixels for found, _ in usable], [task.ask.explain for _, task in usable])
+    results: Iterator[Prediction | Exception] = iter(
+        predictor.predict_each([found.pixels for found, _ in usable], [item.options.explain for _, item in usable])
     )
     seconds = time.perf_counter() - started
-    answers = []
-    for task, (found, decode_seconds) in zip(batch, read, strict=True):
-        document = _finish(next(outcomes), found, task.ask) if isinstance(found, _Decoded) else found
-        answers.append(document | {"decode_seconds": decode_seconds})
-    return {"answers": answers, "inference_seconds": seconds}
+    answers, drawings = list[AnswerDocument](), list[bytes]()
+    for item, (found, decode_seconds) in zip(batch, decoded, strict=True):
+        answer, drawing = _finish(next(results), found, item.options) if isinstance(found, Picture) else (found, b"")
+        answers.append({**answer, "decode_seconds": decode_seconds})
+        if item.options.wants_drawing:
+            drawings.append(drawing)
+    return {"answers": answers, "inference_seconds": seconds}, drawings
 
 
-def _decode(preprocessing: Preprocessing, task: Task, max_pixels: int) -> tuple[_Decoded | Document, float]:
+def _decode(preprocessing: Preprocessing, item: WorkItem, max_pixels: int) -> tuple[Picture | AnswerDocument, float]:
     started = time.perf_counter()
-    light_bytes = None if task.may_be_heavy else _LIGHT_BYTES
     try:
-        picture = preprocessing.read(task.data, max_pixels=max_pixels, light_bytes=light_bytes)
-        view = None
-        if task.ask.render != NO_RENDERING:
-            view = preprocessing.view(task.data, longest=_RENDERED_SIDE, max_pixels=max_pixels, light_bytes=light_bytes)
-        found: _Decoded | Document = _Decoded(picture, view)
+        found: Picture | AnswerDocument = preprocessing.read(
+            item.data,
+            max_pixels=max_pixels,
+            light_bytes=None if item.may_be_heavy else _LIGHT_BYTES,
+            view_side=_DRAWING_SIDE if item.options.wants_drawing else None,
+        )
     except Exception as exc:  # noqa: BLE001 - whatever it is, it is this picture's alone
-        found = _describe(exc)  # and not kept itself: it holds on to what was decoded
+        found = _describe(exc)  # the error itself would hold on to what was decoded
     return found, time.perf_counter() - started
 
 
-def _describe(exc: Exception) -> Document:
-    """Write down what went wrong: for errors of our own their name and sentence."""
+def _finish(
+    result: Prediction | Exception, picture: Picture, options: PredictionOptions
+) -> tuple[AnswerDocument, bytes]:
+    """Write the answer for a picture, and draw what was asked for; any error is this picture's alone."""
+    try:
+        if isinstance(result, Exception):
+            return _describe(result), b""
+        drawing = b"" if picture.view is None else _draw(picture.view, result.heat_map, options.opacity)
+        return {"prediction": _document(result, picture, options.top_k)}, drawing
+    except Exception as exc:  # noqa: BLE001 - as above
+        return _describe(exc), b""
+
+
+def _describe(exc: Exception) -> AnswerDocument:
+    """Write down an error: one of ours by its name and sentence, any other with its traceback."""
     if isinstance(exc, PictureError):
-        return {"refused": [type(exc).__name__, str(exc)]}
+        return {"refused": (type(exc).__name__, str(exc))}
     return {"failure": "".join(traceback.format_exception(exc))}
 
 
-def _finish(outcome: Prediction | Exception, found: _Decoded, ask: Ask) -> Document:
-    """Write an answer, or what went wrong with it."""
-    try:
-        return _describe(outcome) if isinstance(outcome, Exception) else _document(outcome, found, ask)
-    except Exception as exc:  # noqa: BLE001 - a rendering that fails is this picture's alone, too
-        return _describe(exc)
-
-
-def _document(outcome: Prediction, found: _Decoded, ask: Ask) -> Document:
-    """Write an answer as it goes to the client, and the rendering beside it."""
-    picture, heat_map = found.picture, outcome.heat_map
-    prediction = {
-        "label": outcome.label,
-        "score": outcome.score,
-        "verdict": outcome.verdict,
-        "unknown_score": outcome.unknown_score,
-        "predictions": [{"label": it.label, "score": it.score} for it in outcome.predictions[: ask.top_k]],
+def _document(result: Prediction, picture: Picture, top_k: int) -> PredictionDocument:
+    document: PredictionDocument = {
+        "label": result.label,
+        "score": result.score,
+        "verdict": result.verdict,
+        "unknown_score": result.unknown_score,
+        "predictions": [{"label": it.label, "score": it.score} for it in result.predictions[:top_k]],
         "image": {"width": picture.width, "height": picture.height, "format": picture.format},
     }
-    if heat_map is not None:
-        prediction["heat_map"] = {"label": heat_map.label, "rows": heat_map.heat.round(_HEAT_DECIMALS).tolist()}
-    if found.view is None:
-        return {"prediction": prediction}
-    return {"prediction": prediction, "rendering": _render(found.view, heat_map, ask.render)}
+    if result.heat_map is not None:
+        rows = result.heat_map.heat.round(_HEAT_DECIMALS).tolist()
+        document["heat_map"] = {"label": result.heat_map.label, "rows": rows}
+    return document
 
 
-def _render(view: Image.Image, heat_map: HeatMap | None, opacity: float) -> str:
-    """Encode a picture, with a heat map over it if there is one; give the file in Base64."""
+def _draw(view: Image.Image, heat_map: HeatMap | None, opacity: float) -> bytes:
+    """Encode a picture, with a heat map over it if there is one."""
     buffer = BytesIO()
     if heat_map is None:
-        view.save(buffer, "JPEG", quality=_QUALITY)
+        view.save(buffer, "JPEG", quality=_JPEG_QUALITY)
     else:
-        overlay(view, heat_map.heat, opacity=opacity).save(buffer, "PNG", compress_level=_COMPRESSION)
-    return base64.b64encode(buffer.getvalue()).decode()
+        overlay(view, heat_map.heat, opacity=opacity).save(buffer, "PNG", compress_level=_PNG_COMPRESSION)
+    return buffer.getvalue()

@@ -3,7 +3,6 @@
 from bisect import bisect_right
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from whisker.app.metrics import Metrics
 from whisker.model.answers.profile import SCORE_EDGES, Profile, stability_index
@@ -16,7 +15,7 @@ _EVERY = 100  # answers between two comparisons
 class Drift:
     """Compare the latest answers with a checkpoint's profile, and report two stability indices; none without one."""
 
-    def __init__(self, metrics: Metrics, classes: Sequence[str], profile: Mapping[str, Any] | None) -> None:
+    def __init__(self, metrics: Metrics, classes: Sequence[str], profile: Mapping[str, object] | None) -> None:
         self._profile = Profile.from_json(profile)
         self._metrics = metrics
         self._latest: deque[tuple[str, int]] = deque(maxlen=max(_ANSWERS, _ANSWERS_A_CLASS * len(classes)))

@@ -1,51 +1,51 @@
-"""An upload on its way to the process that decodes and computes, and its answer on the way back."""
+"""An upload on its way to an inference worker, and its result on the way back."""
 
 import asyncio
 import time
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from whisker.app.inference.batch_handler import Ask
+from whisker.app.inference.wire import PredictionDocument, PredictionOptions
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """An upload's answer, as it goes to the client, and the seconds each stage took; `queue_seconds` is the rest.
+class PredictionResult:
+    """An upload's prediction, as it goes to the client, and the seconds that each stage took.
 
-    `rendering` is a picture file, empty unless it was asked for.
+    `queue_seconds` is all that is not decoding or inference. `drawing` is a picture file, empty unless asked for.
     """
 
-    prediction: dict[str, Any]
+    prediction: PredictionDocument
     decode_seconds: float
     queue_seconds: float
     inference_seconds: float
-    rendering: bytes = b""
+    drawing: bytes = b""
 
 
 @dataclass(slots=True, eq=False)
-class Job:
-    """One upload, and what is asked of it; whoever waits for its `answer` may cancel it."""
+class PendingPrediction:
+    """One upload and its options; cancelling its `result` drops it."""
 
     data: bytes
-    ask: Ask
-    answer: asyncio.Future[Outcome]
+    options: PredictionOptions
+    result: asyncio.Future[PredictionResult]
     since: float = field(default_factory=time.perf_counter)
-    is_suspect: bool = False  # a lane ended while it had this
-    is_heavy: bool = False  # decoded when no other such picture is
+    is_suspect: bool = False  # a worker ended while it had this
+    is_heavy: bool = False  # decoded while no other such picture is
 
     @property
     def is_dropped(self) -> bool:
-        """Tell whether nobody waits any more: the client left, or the deadline has passed."""
-        return self.answer.cancelled()
+        """Tell whether nobody waits for the result: the client has left, or the deadline has passed."""
+        return self.result.cancelled()
 
 
-def settle(future: asyncio.Future[T], outcome: T | Exception) -> None:
-    """Resolve `future` unless whoever waited for it has left."""
+def set_result_if_waiting(future: asyncio.Future[T], result: T | Exception) -> None:
+    """Resolve `future`, unless it was cancelled."""
     if future.done():
         return
-    if isinstance(outcome, Exception):
-        future.set_exception(outcome)
+    if isinstance(result, Exception):
+        future.set_exception(result)
     else:
-        future.set_result(outcome)
+        future.set_result(result)

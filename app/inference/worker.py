@@ -1,8 +1,7 @@
-"""A lane: a process that decodes pictures and computes their answers, one batch after the other. Knows no HTTP.
+"""An inference worker: a process that decodes pictures and predicts, one batch after the other.
 
-`python -m whisker.app.inference.worker FD` talks over the socket FD with the service that started it (`whisker.app.inference.worker_pool`). Down come an `Order`,
-pickled, and then batches; up come JSON documents, which cannot harm the service even if a hostile picture has taken
-this process over. Every message but a batch is a frame: its length, then its bytes.
+`python -m whisker.app.inference.worker FD` talks over the socket FD with the service that started it, as
+`whisker.app.inference.wire` describes. Most workers need no PyTorch, and so none is imported at the top.
 """
 
 import contextlib
@@ -13,87 +12,84 @@ import pickle
 import resource
 import signal
 import socket
-import struct
 import sys
 from dataclasses import asdict, dataclass
 from io import BufferedReader
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
-from whisker.app.inference.batch_handler import Ask, Document, Task, answer
+from whisker.app.inference.batch_handler import answer_batch
+from whisker.app.inference.wire import LENGTH, PICTURE, Greeting, PredictionOptions, WorkerConfig, WorkItem
+from whisker.model.card.document import CheckpointCard, JsonValue
 from whisker.model.errors import WhiskerError
-from whisker.model.exported import Portable
+from whisker.model.exported import ExportedClassifier
 from whisker.model.predictor import Predictor
 
 if TYPE_CHECKING:
     from whisker.model.classifier import Classifier
 
-LENGTH = struct.Struct("<I")  # of a frame in bytes, or of a batch in pictures
-PICTURE = struct.Struct("<I?Iif")  # the file's length in bytes, whether it may be heavy, and what is asked
-_BYTES_A_PIXEL = 24  # that decoding may take, three times what it does
+_BYTES_A_PIXEL = 24  # allowed for decoding: three times what it takes
 _SPARE_BYTES = 256_000_000
-_NICENESS = 5  # the service itself goes first: it keeps all lanes busy
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """What a lane shall do: be what is `portable`, or, without it, load the checkpoint."""
-
-    checkpoint: Path
-    device: str
-    engine: str
-    threads: int
-    max_batch: int
-    max_pixels: int
-    log_format: str
-    log_level: str
-    worker: int | None = None  # the process id of the service, where there are several
-    portable: bytes | None = None
+_NICENESS = 5  # the HTTP process goes first: it keeps all workers busy
 
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A predictor that is ready, the seconds a batch of each size takes, and what the service wants to know of it."""
+    """A predictor that is ready, the seconds that a batch of each size takes and, if it was loaded, its card.
+
+    `exported` is what another worker needs to be like this one without PyTorch; empty if that is impossible.
+    """
 
     predictor: Predictor
     batch_seconds: dict[int, float]
-    card: Document | None = None
-    portable: bytes = b""
+    card: CheckpointCard | None = None
+    exported: bytes = b""
 
 
 def main() -> None:
     """Serve the socket whose number is the only argument until it is closed."""
-    for name in (signal.SIGINT, signal.SIGTERM):  # both are for the service, which closes the socket in its time
+    for name in (signal.SIGINT, signal.SIGTERM):  # both are for the service, which closes the socket when it is time
         signal.signal(name, signal.SIG_IGN)
     with socket.socket(fileno=int(sys.argv[1])) as connection, contextlib.suppress(ConnectionError):
         serve(connection)
 
 
 def serve(connection: socket.socket) -> None:
-    """Open what the order asks for, say so or why not, and answer batches until the other side hangs up."""
+    """Open what the configuration asks for, greet, and answer batches until the other side hangs up."""
     requests = connection.makefile("rb")
-    order: Order = pickle.loads(_read_frame(requests))  # noqa: S301 - from the process that started this one
+    config: WorkerConfig = pickle.loads(_read_frame(requests))  # noqa: S301 - from the process that started this one
     try:
-        opened = _load(order) if order.portable is None else _unpack(order, order.portable)
+        opened = _load(config) if config.exported is None else _unpack(config, config.exported)
     except WhiskerError as exc:
-        send_frame(connection, json.dumps({"failed": [type(exc).__name__, str(exc)]}).encode())
+        _greet(connection, {"failed": (type(exc).__name__, str(exc))})
         return
-    ready = {"batch_seconds": opened.batch_seconds, "card": opened.card}
-    send_frame(connection, json.dumps({"ready": ready}).encode())
-    send_frame(connection, opened.portable)
-    predictor, max_pixels = opened.predictor, order.max_pixels
-    if order.portable is not None:
+    seconds = {str(size): taken for size, taken in opened.batch_seconds.items()}
+    _greet(connection, {"ready": {"batch_seconds": seconds, "card": opened.card}})
+    send_frame(connection, opened.exported)
+    predictor, max_pixels = opened.predictor, config.max_pixels
+    if config.exported is not None:
         _limit_memory(max_pixels)
-    del order, opened  # they hold the network once more
+    del config, opened  # they hold the network once more
     gc.collect()
     gc.freeze()
     os.nice(_NICENESS)
     while batch := _read_batch(requests):
-        send_frame(connection, json.dumps(answer(predictor, batch, max_pixels)).encode())
+        document, drawings = answer_batch(predictor, batch, max_pixels)
+        send_frame(connection, json.dumps(document).encode())
+        for drawing in drawings:
+            send_frame(connection, drawing)
+
+
+def send_frame(connection: socket.socket, content: bytes) -> None:
+    connection.sendall(LENGTH.pack(len(content)) + content)
+
+
+def _greet(connection: socket.socket, greeting: Greeting) -> None:
+    send_frame(connection, json.dumps(greeting).encode())
 
 
 def _limit_memory(max_pixels: int) -> None:
-    """Let no picture take more memory than the largest that is accepted may need."""
+    """Let no picture take more memory than the largest accepted one may need. Only Linux counts what this limits."""
     if sys.platform != "linux":
         return
     status = Path("/proc/self/status").read_text()
@@ -102,47 +98,43 @@ def _limit_memory(max_pixels: int) -> None:
     resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
 
 
-def send_frame(connection: socket.socket, content: bytes) -> None:
-    connection.sendall(LENGTH.pack(len(content)) + content)
-
-
-def _load(order: Order) -> Opened:
-    """Load the checkpoint with PyTorch, choosing its engine."""
+def _load(config: WorkerConfig) -> Opened:
+    """Load the checkpoint with PyTorch, and choose its engine."""
     import torch  # noqa: PLC0415 - most lanes do without
 
     from whisker.app.logs import configure_logging  # noqa: PLC0415
     from whisker.model.classifier import Classifier  # noqa: PLC0415
 
-    configure_logging(order, worker=order.worker)
-    torch.set_num_threads(order.threads)
-    classifier = Classifier.load(order.checkpoint, order.device, engine=order.engine)
-    portable = classifier.portable()
-    packed = b"" if portable is None else pickle.dumps(portable)
+    configure_logging(config, http_worker=config.http_worker)
+    torch.set_num_threads(config.threads)
+    classifier = Classifier.load(config.checkpoint, config.device, engine=config.engine)
+    exported = classifier.exported()
+    packed = b"" if exported is None else pickle.dumps(exported)
     return Opened(classifier, dict(classifier.batch_seconds), _card(classifier), packed)
 
 
-def _unpack(order: Order, packed: bytes) -> Opened:
-    portable: Portable = pickle.loads(packed)  # noqa: S301 - from a lane that has seen no upload
-    return Opened(*portable.open(threads=order.threads, largest=order.max_batch))
+def _unpack(config: WorkerConfig, packed: bytes) -> Opened:
+    exported: ExportedClassifier = pickle.loads(packed)  # noqa: S301 - from a worker that has seen no upload
+    return Opened(*exported.open(threads=config.threads, largest=config.max_batch))
 
 
-def _card(classifier: "Classifier") -> Document:
-    """Describe the checkpoint, as JSON can."""
+def _card(classifier: "Classifier") -> CheckpointCard:
+    """Describe the checkpoint."""
     checkpoint = classifier.checkpoint
     return {
         "name": checkpoint.name,
         "sha256": checkpoint.sha256,
         "device": classifier.device,
         "engine": classifier.engine,
-        "classes": checkpoint.classes,
+        "classes": list(checkpoint.classes),
         "preprocessing": asdict(checkpoint.preprocessing),
         "network": asdict(checkpoint.network),
         "temperature": checkpoint.temperature,
         "unsure": checkpoint.thresholds.unsure,
         "knows_novelty": checkpoint.novelty is not None,
         "has_heat_maps": checkpoint.network.has_feature_map,
-        "metrics": checkpoint.metrics,
-        "provenance": checkpoint.provenance,
+        "metrics": cast("dict[str, JsonValue]", dict(checkpoint.metrics)),
+        "provenance": cast("dict[str, JsonValue]", dict(checkpoint.provenance)),
     }
 
 
@@ -150,13 +142,16 @@ def _read_frame(requests: BufferedReader) -> bytes:
     return _read(requests, LENGTH.unpack(_read(requests, LENGTH.size))[0])
 
 
-def _read_batch(requests: BufferedReader) -> list[Task]:
+def _read_batch(requests: BufferedReader) -> list[WorkItem]:
     """Read a batch; it is empty when the other side has hung up."""
     start = requests.read(LENGTH.size)
     if len(start) < LENGTH.size:
         return []
-    heads = PICTURE.iter_unpack(_read(requests, LENGTH.unpack(start)[0] * PICTURE.size))
-    return [Task(_read(requests, length), may_be_heavy, Ask(*asked)) for length, may_be_heavy, *asked in [*heads]]
+    headers = [*PICTURE.iter_unpack(_read(requests, LENGTH.unpack(start)[0] * PICTURE.size))]
+    return [
+        WorkItem(_read(requests, length), may_be_heavy, PredictionOptions(*options))
+        for length, may_be_heavy, *options in headers
+    ]
 
 
 def _read(requests: BufferedReader, length: int) -> bytes:

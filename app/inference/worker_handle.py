@@ -1,4 +1,4 @@
-"""One lane's process, and the connection to it."""
+"""An inference worker, seen from the service: its process, and the connection to it."""
 
 import asyncio
 import logging
@@ -9,69 +9,87 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import astuple
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from pydantic_core import from_json
 
 from whisker.app.errors import WorkerError
-from whisker.app.inference.batch_handler import NO_RENDERING
-from whisker.app.inference.requests import Job
-from whisker.app.inference.worker import LENGTH, PICTURE, Order
+from whisker.app.inference.requests import PendingPrediction
+from whisker.app.inference.wire import LENGTH, PICTURE, Greeting, ReadyDocument, WorkerConfig
 from whisker.model import errors
 from whisker.model.errors import WhiskerError
 
+PROGRAM = "whisker.app.inference.worker"
 _SOCKET_BYTES = 2_000_000  # a batch of photos goes through at once
 _MAX_ANSWER_BYTES = 10_000_000  # a thousand classes for 32 pictures are a quarter of it
-_MAX_RENDERING_BYTES = 3_500_000  # that each rendering adds: 800 x 800 pixels of noise as PNG, in Base64
+_MAX_DRAWING_BYTES = 2_500_000  # 800 x 800 pixels of noise as PNG are 2 MB
 _POLL_SECONDS = 0.01
-_PROGRAM = "whisker.app.inference.worker"
-# What a large picture took goes back to the system at once, instead of staying in every lane (glibc, mallopt(3)).
+# The memory that a large picture took goes back to the system at once, instead of staying in every worker (glibc,
+# mallopt(3)).
 _MEMORY = {"MALLOC_MMAP_THRESHOLD_": "4000000", "MALLOC_TRIM_THRESHOLD_": "8000000", "MALLOC_ARENA_MAX": "2"}
 
 E = TypeVar("E", bound=WhiskerError)
+OnAnswer = Callable[["WorkerHandle", bytes, Sequence[bytes]], None]
+OnEnd = Callable[["WorkerHandle"], None]
 
 logger = logging.getLogger(__name__)
 
 
-class LaneProcess(asyncio.Protocol):
-    """Talk to one `whisker.app.inference.worker`; `on_answer` is given the answer to its oldest batch, `on_end` is told of its end."""
+class WorkerHandle(asyncio.Protocol):
+    """Talk to one worker.
+
+    `on_answer` is given the document and the drawings that answer the oldest batch; `on_end` is told when the process
+    has ended. `program` is the module that the process runs.
+    """
 
     _transport: asyncio.Transport
     _process: "subprocess.Popen[bytes]"
 
-    def __init__(
-        self, on_answer: Callable[["LaneProcess", bytes], None], on_end: Callable[["LaneProcess"], None]
-    ) -> None:
+    def __init__(self, on_answer: OnAnswer, on_end: OnEnd, *, program: str = PROGRAM) -> None:
         self._on_answer, self._on_end = on_answer, on_end
-        self.batches: deque[list[Job]] = deque()
+        self._program = program
+        self.batches: deque[list[PendingPrediction]] = deque()
         self.bytes = 0  # of the pictures in the batches
         self.was_stalled = False
         self._busy_since = 0.0
         self._received = bytearray()
-        self._ready: asyncio.Future[tuple[dict[str, Any], bytes]] = asyncio.get_running_loop().create_future()
-        self._documents: list[dict[str, Any]] = []
+        self._answer: list[bytes] = []  # the frames so far of the answer to the oldest batch
+        self._greeting: ReadyDocument | None = None
+        self._ready: asyncio.Future[tuple[ReadyDocument, bytes]] = asyncio.get_running_loop().create_future()
 
-    async def open(self, order: Order) -> tuple[dict[str, Any], bytes]:
-        """Start the process; return what it says once it can answer, and what another needs to be like it, if it can.
+    async def open(self, config: WorkerConfig) -> tuple[ReadyDocument, bytes]:
+        """Start the process; return its greeting and, if there can be one, the exported classifier.
 
-        Raises the `WhiskerError` that it fails with.
+        Raises the `WhiskerError` that the worker fails with, and `WorkerError` if no process can be started.
         """
-        ours, theirs = socket.socketpair()
-        with theirs:
-            for end in (ours, theirs):
-                end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SOCKET_BYTES)
-            self._process = await asyncio.to_thread(_start, theirs)
+        try:
+            ours = await self._start()
+        except (OSError, RuntimeError) as exc:  # no memory, descriptors, processes or, the latter, threads are left
+            raise WorkerError(f"An inference worker cannot be started: {exc}.") from exc
         try:
             await asyncio.get_running_loop().create_connection(lambda: self, sock=ours)
-            packed = pickle.dumps(order)
+            packed = pickle.dumps(config)
             self._transport.write(LENGTH.pack(len(packed)) + packed)
             return await self._ready
-        except BaseException:  # raised again: also when this is cancelled, no process may be left behind
+        except BaseException:  # raised again: even when this is cancelled, no process may be left behind
             await self.end(0)
             raise
+
+    async def _start(self) -> socket.socket:
+        """Start the process with one end of a pair of sockets; return the other."""
+        ours, theirs = socket.socketpair()
+        try:
+            with theirs:
+                for end in (ours, theirs):
+                    end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SOCKET_BYTES)
+                self._process = await asyncio.to_thread(_run, self._program, theirs)
+        except BaseException:
+            ours.close()
+            raise
+        return ours
 
     @property
     def pid(self) -> int:
@@ -81,27 +99,27 @@ class LaneProcess(asyncio.Protocol):
         """Tell whether one batch has taken more than `seconds`."""
         return bool(self.batches) and time.perf_counter() - self._busy_since > seconds
 
-    def send(self, jobs: list[Job]) -> None:
-        """Let the process answer for a batch, after those it has."""
-        heads = [PICTURE.pack(len(job.data), job.is_heavy, *astuple(job.ask)) for job in jobs]
-        message = b"".join([LENGTH.pack(len(jobs)), *heads, *(job.data for job in jobs)])
+    def send(self, batch: list[PendingPrediction]) -> None:
+        """Send a batch, to be answered after those that were sent before."""
+        headers = [PICTURE.pack(len(one.data), one.is_heavy, *astuple(one.options)) for one in batch]
+        message = b"".join([LENGTH.pack(len(batch)), *headers, *(one.data for one in batch)])
         if not self.batches:
             self._busy_since = time.perf_counter()
-        self.batches.append(jobs)
-        self.bytes += sum(len(job.data) for job in jobs)
+        self.batches.append(batch)
+        self.bytes += sum(len(one.data) for one in batch)
         self._transport.write(message)
 
-    def finish(self) -> list[Job]:
-        """Take away the oldest batch: it has been answered."""
-        jobs = self.batches.popleft()
-        self.bytes -= sum(len(job.data) for job in jobs)
+    def pop_answered(self) -> list[PendingPrediction]:
+        """Remove and return the oldest batch, since it was answered."""
+        batch = self.batches.popleft()
+        self.bytes -= sum(len(one.data) for one in batch)
         self._busy_since = time.perf_counter()
-        return jobs
+        return batch
 
     @property
     def has_heavy(self) -> bool:
-        """Tell whether it decodes, or will next, a picture that is alone for its size."""
-        return any(jobs[0].is_heavy for jobs in self.batches)
+        """Tell whether the worker decodes, or will decode next, a picture that is alone because of its size."""
+        return any(batch[0].is_heavy for batch in self.batches)
 
     def kill(self) -> None:
         """End the process, whatever it is doing, and listen to it no more."""
@@ -109,7 +127,7 @@ class LaneProcess(asyncio.Protocol):
         self._transport.abort()
 
     async def end(self, seconds: float) -> int:
-        """Hang up, see to it that the process ends, within `seconds` by itself, and return its exit code."""
+        """Hang up, wait up to `seconds` for the process to end by itself, or kill it; return its exit code."""
         self._transport.close()
         deadline = time.perf_counter() + seconds
         while (code := self._process.poll()) is None:
@@ -125,21 +143,24 @@ class LaneProcess(asyncio.Protocol):
         self._received += data
         for frame in self._frames():
             if self._ready.done():
-                self._on_answer(self, frame)
+                self._take_answer(frame)
             else:
-                self._hear(frame)
+                self._take_greeting(frame)
 
     def connection_lost(self, exc: Exception | None) -> None:
         del exc
         if not self._ready.done():
-            self._ready.set_exception(WorkerError("A process that computes has ended while it was starting."))
+            self._ready.set_exception(WorkerError("An inference worker ended while it was starting."))
         self._on_end(self)
 
     def _frames(self) -> Iterator[bytes]:
         while len(self._received) >= LENGTH.size and not self._transport.is_closing():
             end = LENGTH.size + LENGTH.unpack_from(self._received)[0]
-            if self._ready.done() and end > self._max_bytes:
-                logger.error("A lane announces an answer that is too long", extra={"lane": self.pid, "bytes": end})
+            if self._ready.done() and end > (_MAX_DRAWING_BYTES if self._answer else _MAX_ANSWER_BYTES):
+                logger.error(
+                    "An inference worker announces an answer that is too long",
+                    extra={"inference_worker": self.pid, "bytes": end},
+                )
                 self.kill()
                 return
             if len(self._received) < end:
@@ -148,37 +169,39 @@ class LaneProcess(asyncio.Protocol):
             del self._received[:end]
             yield frame
 
-    @property
-    def _max_bytes(self) -> int:
-        """Bound the answer to the oldest batch, by what was asked."""
-        jobs = self.batches[0] if self.batches else []
-        return _MAX_ANSWER_BYTES + _MAX_RENDERING_BYTES * sum(job.ask.render != NO_RENDERING for job in jobs)
+    def _take_answer(self, frame: bytes) -> None:
+        """Gather the document that answers the oldest batch, and then each drawing that was asked for."""
+        self._answer.append(frame)
+        batch = self.batches[0] if self.batches else []
+        if len(self._answer) > sum(one.options.wants_drawing for one in batch):
+            (document, *drawings), self._answer = self._answer, []
+            self._on_answer(self, document, drawings)
 
-    def _hear(self, frame: bytes) -> None:
-        """Take in what the process says before it answers: first how it is, then what makes another like it."""
-        if self._documents:
-            self._ready.set_result((self._documents[0], frame))
+    def _take_greeting(self, frame: bytes) -> None:
+        """Take the greeting and, after it, the exported classifier."""
+        if self._greeting is not None:
+            self._ready.set_result((self._greeting, frame))
             return
-        said = from_json(frame)
-        if "failed" in said:
-            name, sentence = said["failed"]
-            self._ready.set_exception(revive(name, sentence, otherwise=WhiskerError))
+        greeting: Greeting = from_json(frame)
+        if "failed" in greeting:
+            name, sentence = greeting["failed"]
+            self._ready.set_exception(error_from_name(name, sentence, base=WhiskerError))
         else:
-            self._documents.append(said["ready"])
+            self._greeting = greeting["ready"]
 
 
-def _start(connection: socket.socket) -> "subprocess.Popen[bytes]":
+def _run(program: str, connection: socket.socket) -> "subprocess.Popen[bytes]":
     descriptor = connection.fileno()
     paths = os.pathsep.join(path or str(Path.cwd()) for path in sys.path)
     return subprocess.Popen(  # noqa: S603 - our own program
-        [sys.executable, "-P", "-m", _PROGRAM, str(descriptor)],
+        [sys.executable, "-P", "-m", program, str(descriptor)],
         pass_fds=(descriptor,),
         stdin=subprocess.DEVNULL,
         env={**_MEMORY, **os.environ, "PYTHONPATH": paths},
     )
 
 
-def revive(name: str, sentence: str, *, otherwise: type[E]) -> E:
-    """Make the error again that a lane tells of; `otherwise` is its kind where the name is not that of one of these."""
+def error_from_name(name: str, sentence: str, *, base: type[E]) -> E:
+    """Make the error that a worker has named; it is a `base` if none of that kind has the name."""
     kind = vars(errors).get(name)
-    return kind(sentence) if isinstance(kind, type) and issubclass(kind, otherwise) else otherwise(sentence)
+    return kind(sentence) if isinstance(kind, type) and issubclass(kind, base) else base(sentence)

@@ -1,7 +1,7 @@
-"""Lanes, seen from the service: uploads go to whichever process is free, a few at a time.
+"""The worker pool: hands waiting uploads to whichever inference worker is free, a few at a time.
 
-A lane decodes a batch and computes its answers on one core while the others do the same on theirs; the service itself
-only speaks HTTP. A lone upload never waits for company: a batch is whatever waits when a lane is free.
+A worker decodes and predicts on one core while the others do the same on theirs; the HTTP process only speaks HTTP. A
+lone upload never waits for company: a batch is whatever waits when a worker is free.
 """
 
 import asyncio
@@ -10,46 +10,45 @@ import math
 import multiprocessing
 import os
 import time
-from base64 import b64decode
 from collections import deque
+from collections.abc import Coroutine, Sequence
 from dataclasses import replace
 from itertools import chain
-from typing import Any
 
 from pydantic_core import from_json
 
+from whisker.app import time_limits
 from whisker.app.errors import InferenceFailedError
-from whisker.app.inference.requests import Job, Outcome, settle
-from whisker.app.inference.worker import Order
-from whisker.app.inference.worker_handle import LaneProcess, revive
+from whisker.app.inference.requests import PendingPrediction, PredictionResult, set_result_if_waiting
+from whisker.app.inference.wire import AnswerDocument, BatchDocument, ReadyDocument, WorkerConfig
+from whisker.app.inference.worker_handle import PROGRAM, WorkerHandle, error_from_name
 from whisker.app.metrics import Metrics
 from whisker.app.settings import Settings
+from whisker.model.card.document import CheckpointCard
 from whisker.model.cores import available_cores
-from whisker.model.errors import CheckpointError, HeavyPictureError, PictureError, UndecodablePictureError, WhiskerError
+from whisker.model.errors import CheckpointError, HeavyPictureError, PictureError, UndecodablePictureError
 
-_MAX_ON_A_GPU = 4  # lanes; each has a context of its own there, and four give more than one service can pass on
-_AHEAD = 2  # batches that a lane is given: the next is there when one is done
-_LARGE_BYTES = 500_000  # a lane that has so many gets no more: large pictures go one by one to whoever is free
-_CLOSE_SECONDS = 5.0  # that lanes have to answer for what they have
-_RETRY_SECONDS = 0.5  # before a lane that could not start is started again
-_WATCHES = 10  # looks at the lanes in the time after which one counts as stalled
+_MAX_WORKERS_ON_A_GPU = 4  # each has a context of its own there, and four answer more than one service can pass on
+_MAX_BATCHES = 2  # that a worker holds: the next one is there when one is done
+_LARGE_BYTES = 500_000  # a worker that holds this much gets no more: large pictures go one by one to any free worker
 
 logger = logging.getLogger(__name__)
 
 
-class Lanes:
-    """Own the processes, hand them uploads, and replace those that end. Belongs to one event loop.
+class WorkerPool:
+    """Own the inference workers, hand them uploads, and replace those that end. Belongs to one event loop.
 
-    The queue needs no bound of its own: only admitted uploads come to it.
+    The queue needs no bound of its own: only admitted uploads come to it. `program` is the module that workers run.
     """
 
-    def __init__(self, settings: Settings, metrics: Metrics) -> None:
+    def __init__(self, settings: Settings, metrics: Metrics, *, program: str = PROGRAM) -> None:
         self._metrics = metrics
+        self._program = program
         self._stall_seconds = settings.stall_seconds
         self._max_batch_seconds = settings.max_batch_seconds
-        self.count = settings.lanes or available_cores()
+        self.count = settings.inference_workers or available_cores()
         self.max_batch = settings.max_batch
-        self._order = Order(
+        self._config = WorkerConfig(
             checkpoint=settings.checkpoint,
             device=settings.device,
             engine=settings.engine,
@@ -58,37 +57,39 @@ class Lanes:
             max_pixels=settings.max_pixels,
             log_format=settings.log_format,
             log_level=settings.log_level,
-            worker=None if multiprocessing.parent_process() is None else os.getpid(),
+            http_worker=None if multiprocessing.parent_process() is None else os.getpid(),
         )
-        self._sha256 = ""  # of the checkpoint that the first lane has loaded
-        self._lanes: list[LaneProcess] = []
-        self._waiting: deque[Job] = deque()
-        self._heavy: deque[Job] = (
-            deque()
-        )  # waiting, too: pictures that need so much memory that one is decoded at a time
-        self._empty_since: float | None = None  # when the last lane ended
-        self._dispatches = False
+        self._sha256 = ""  # of the checkpoint that the first worker has loaded
+        self._workers: list[WorkerHandle] = []
+        self._waiting: deque[PendingPrediction] = deque()
+        # Waiting, too: pictures that need so much memory that one is decoded at a time.
+        self._heavy: deque[PendingPrediction] = deque()
+        self._empty_since: float | None = None  # when the last worker ended
+        self._failing_since: dict[WorkerHandle, float] = {}  # when a worker that ended could first not be replaced
+        self._will_dispatch = False
         self._started = False
         self._closing = False
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def start(self) -> dict[str, Any]:
-        """Load the checkpoint, start all lanes, and return what `whisker.app.inference.worker` tells of the checkpoint.
+    async def start(self) -> CheckpointCard:
+        """Load the checkpoint, start all workers, and return the checkpoint's card.
 
-        Raises what loading raises.
+        Raises what loading raises, and `WorkerError` if a worker cannot be started.
         """
-        first = LaneProcess(self._answered, self._lost)
-        ready, portable = await first.open(self._order)
-        card: dict[str, Any] = ready["card"]
+        first = self._new_worker()
+        ready, exported = await first.open(self._config)
+        card = ready["card"]
+        assert card is not None  # noqa: S101 - this worker has loaded the checkpoint
         self._sha256 = card["sha256"]
-        self._order = replace(self._order, engine=card["engine"], portable=portable or None)
+        self._config = replace(self._config, engine=card["engine"], exported=exported or None)
         if card["device"] != "cpu":
-            self.count = min(self.count, _MAX_ON_A_GPU)
-        if portable:  # the others need no PyTorch, and this one has had its use
+            self.count = min(self.count, _MAX_WORKERS_ON_A_GPU)
+        self._metrics.wanted_inference_workers.set(self.count)
+        if exported:  # the others need no PyTorch, and this one is no longer needed
             await first.end(0)
         else:
             self._add(first, ready)
-        opened = [self._open() for _ in range(self.count - len(self._lanes))]
+        opened = [self._open() for _ in range(self.count - len(self._workers))]
         for failure in await asyncio.gather(*opened, return_exceptions=True):
             if failure is not None:
                 raise failure
@@ -97,186 +98,225 @@ class Lanes:
         return card
 
     async def close(self) -> None:
-        """Answer for what is queued, take no more, and end the processes."""
+        """Answer what is queued, take no more, and end the processes."""
         self._closing = True
-        deadline = time.perf_counter() + _CLOSE_SECONDS
+        deadline = time.perf_counter() + time_limits.CLOSE_SECONDS
         while self._is_busy and time.perf_counter() < deadline:  # noqa: ASYNC110
             await asyncio.sleep(0.005)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        ended, self._lanes = self._lanes, []
-        await asyncio.gather(*(lane.end(_CLOSE_SECONDS) for lane in ended))
+        ended, self._workers = self._workers, []
+        await asyncio.gather(*(worker.end(time_limits.CLOSE_SECONDS) for worker in ended))
 
     @property
     def is_running(self) -> bool:
-        """Tell whether an upload put in the queue will be answered for: also if all lanes have just ended."""
-        return self._started and not self._closing and not self.are_gone(self._stall_seconds)
+        """Tell whether a new upload will be answered: also if all workers have just ended."""
+        return self._started and not self._closing and not self.is_empty(self._stall_seconds)
 
     @property
     def pids(self) -> list[int]:
-        """List the processes that are ready to answer."""
-        return [lane.pid for lane in self._lanes]
+        """List the process ids of the workers that are ready to answer."""
+        return [worker.pid for worker in self._workers]
 
     @property
     def _is_busy(self) -> bool:
-        return bool(self._waiting or self._heavy or any(lane.batches for lane in self._lanes))
+        return bool(self._waiting or self._heavy or any(worker.batches for worker in self._workers))
 
-    def are_gone(self, seconds: float) -> bool:
-        """Tell whether for more than `seconds` there has been no lane, and none could be started."""
+    def is_empty(self, seconds: float) -> bool:
+        """Tell whether, for more than `seconds`, there has been no worker and none could be started."""
         return self._empty_since is not None and time.perf_counter() - self._empty_since > seconds
 
-    def put(self, job: Job) -> None:
-        """Answer for an upload when a lane is free; cancelling its answer before drops it."""
-        self._waiting.append(job)
+    def lacks_workers(self, seconds: float) -> bool:
+        """Tell whether, for more than `seconds`, a worker that ended could not be replaced."""
+        now = time.perf_counter()
+        return any(now - since > seconds for since in self._failing_since.values())
+
+    def put(self, pending: PendingPrediction) -> None:
+        """Queue an upload for the next free worker; cancelling its result before then drops it."""
+        self._waiting.append(pending)
         self._metrics.queue_depth.inc()
-        if not self._dispatches:  # once for all uploads that came together
-            self._dispatches = True
+        if not self._will_dispatch:  # once for all uploads that came together
+            self._will_dispatch = True
             asyncio.get_running_loop().call_soon(self._dispatch)
 
     def _dispatch(self) -> None:
-        self._dispatches = False
-        while free := [lane for lane in self._lanes if _has_room(lane)]:
-            if self._heavy and not any(lane.has_heavy for lane in self._lanes):
-                job = self._heavy.popleft()
+        self._will_dispatch = False
+        while free := [worker for worker in self._workers if _has_room(worker)]:
+            if self._heavy and not any(worker.has_heavy for worker in self._workers):
+                pending = self._heavy.popleft()
                 self._metrics.queue_depth.dec()
-                if not job.is_dropped:
-                    self._send(min(free, key=lambda lane: len(lane.batches)), [job])
+                if not pending.is_dropped:
+                    self._send(min(free, key=_batch_count), [pending])
                 continue
             if not self._waiting:
                 return
-            lane = min(free, key=lambda lane: len(lane.batches))
-            idle = sum(not lane.batches for lane in free)
-            if jobs := self._take(math.ceil(len(self._waiting) / max(1, idle))):
-                self._send(lane, jobs)
+            worker = min(free, key=_batch_count)
+            idle = sum(not worker.batches for worker in free)
+            if batch := self._take(math.ceil(len(self._waiting) / max(1, idle))):
+                self._send(worker, batch)
 
-    def _send(self, lane: LaneProcess, jobs: list[Job]) -> None:
-        self._metrics.batches.observe(len(jobs))
-        lane.send(jobs)
+    def _send(self, worker: WorkerHandle, batch: list[PendingPrediction]) -> None:
+        self._metrics.batches.observe(len(batch))
+        worker.send(batch)
 
-    def _take(self, share: int) -> list[Job]:
-        """Take the next batch from the queue: not the large pictures with others, nor what may have ended a lane."""
-        jobs: list[Job] = []
+    def _take(self, share: int) -> list[PendingPrediction]:
+        """Take the next batch from the queue; large pictures, and those that may have ended a worker, go alone."""
+        batch: list[PendingPrediction] = []
         size = 0
-        while self._waiting and len(jobs) < min(share, self.max_batch) and size < _LARGE_BYTES:
-            job = self._waiting[0]
-            if jobs and (job.is_suspect or jobs[0].is_suspect):
+        while self._waiting and len(batch) < min(share, self.max_batch) and size < _LARGE_BYTES:
+            pending = self._waiting[0]
+            if batch and (pending.is_suspect or batch[0].is_suspect):
                 break
             self._waiting.popleft()
             self._metrics.queue_depth.dec()
-            if not job.is_dropped:
-                jobs.append(job)
-                size += len(job.data)
-        return jobs
+            if not pending.is_dropped:
+                batch.append(pending)
+                size += len(pending.data)
+        return batch
 
-    def _answered(self, lane: LaneProcess, frame: bytes) -> None:
-        """Give each upload of a lane's oldest batch its answer, after the lane has got its next one."""
+    def _answered(self, worker: WorkerHandle, document: bytes, drawings: Sequence[bytes]) -> None:
+        """Give each upload of a worker's oldest batch its result, after the worker has got its next batch."""
         try:
-            outcomes = _outcomes(lane.batches[0], from_json(frame))
+            results = _results(worker.batches[0], from_json(document), drawings)
         except (LookupError, TypeError, ValueError):
-            logger.exception("A lane has answered what it was not asked", extra={"lane": lane.pid})
-            lane.kill()
+            logger.exception(
+                "An inference worker has answered what it was not asked", extra={"inference_worker": worker.pid}
+            )
+            worker.kill()
             return
-        jobs = lane.finish()
-        heavy = [job for job, outcome in zip(jobs, outcomes, strict=True) if isinstance(outcome, HeavyPictureError)]
-        for job in heavy:
-            job.is_heavy = True
-            self._heavy.append(job)
+        batch = worker.pop_answered()
+        heavy = [one for one, result in zip(batch, results, strict=True) if isinstance(result, HeavyPictureError)]
+        for pending in heavy:
+            pending.is_heavy = True
+            self._heavy.append(pending)
             self._metrics.queue_depth.inc()
         self._dispatch()
-        for job, outcome in zip(jobs, outcomes, strict=True):
-            if job not in heavy:
-                settle(job.answer, outcome)
+        for pending, result in zip(batch, results, strict=True):
+            if pending not in heavy:
+                set_result_if_waiting(pending.result, result)
 
-    def _lost(self, lane: LaneProcess) -> None:
-        """Replace a lane that has ended; what it was busy with is tried once more, each picture alone."""
-        if lane not in self._lanes:
+    def _lost(self, worker: WorkerHandle) -> None:
+        """Replace a worker that has ended; what it was working on is tried once more, each picture alone."""
+        if worker not in self._workers:
             return
-        self._lanes.remove(lane)
-        if not self._lanes:
+        self._workers.remove(worker)
+        self._metrics.inference_workers.set(len(self._workers))
+        if not self._workers:
             self._empty_since = time.perf_counter()
-        self._keep(self._replace(lane, sum(map(len, lane.batches))))
-        busy_with = lane.batches.popleft() if lane.batches else []
-        for job in reversed([*busy_with, *chain.from_iterable(lane.batches)]):
-            if lane.was_stalled and busy_with == [job]:
+        self._keep(self._replace(worker, sum(map(len, worker.batches))))
+        current = worker.batches.popleft() if worker.batches else []
+        for pending in reversed([*current, *chain.from_iterable(worker.batches)]):
+            if worker.was_stalled and current == [pending]:
                 reason = f"The picture cannot be decoded within {self._stall_seconds:g} seconds."
-                settle(job.answer, UndecodablePictureError(reason))
-            elif job.is_suspect and job in busy_with:
+                set_result_if_waiting(pending.result, UndecodablePictureError(reason))
+            elif pending.is_suspect and pending in current:
                 reason = "The picture cannot be decoded: the process that tried has ended, twice."
-                settle(job.answer, UndecodablePictureError(reason))
+                set_result_if_waiting(pending.result, UndecodablePictureError(reason))
             else:
-                job.is_suspect = job.is_suspect or job in busy_with
-                (self._heavy if job.is_heavy else self._waiting).appendleft(job)
+                pending.is_suspect = pending.is_suspect or pending in current
+                (self._heavy if pending.is_heavy else self._waiting).appendleft(pending)
                 self._metrics.queue_depth.inc()
         self._dispatch()
 
-    async def _open(self) -> None:
-        lane = LaneProcess(self._answered, self._lost)
-        ready, _ = await lane.open(self._order)
-        if self._order.portable is None and ready["card"]["sha256"] != self._sha256:
-            await lane.end(0)
-            raise CheckpointError(f"{self._order.checkpoint} is another file than when the service was started.")
-        self._add(lane, ready)
+    def _new_worker(self) -> WorkerHandle:
+        return WorkerHandle(self._answered, self._lost, program=self._program)
 
-    def _add(self, lane: LaneProcess, ready: dict[str, Any]) -> None:
-        """Use a lane that is ready, for batches small enough for the latency wanted as its warm-up tells."""
+    async def _open(self) -> None:
+        worker = self._new_worker()
+        ready, _ = await worker.open(self._config)
+        card = ready["card"]
+        if card is not None and card["sha256"] != self._sha256:
+            await worker.end(0)
+            raise CheckpointError(f"{self._config.checkpoint} is another file than when the service was started.")
+        self._add(worker, ready)
+
+    def _add(self, worker: WorkerHandle, ready: ReadyDocument) -> None:
+        """Use a worker that is ready, and limit batches to sizes that are fast enough by its warm-up."""
         seconds = {int(size): taken for size, taken in ready["batch_seconds"].items()}
         fast = [size for size in seconds if seconds[size] <= self._max_batch_seconds]
         if len(fast) < len(seconds):
             self.max_batch = min(self.max_batch, max(fast, default=1))
-        self._lanes.append(lane)
+        self._workers.append(worker)
+        self._metrics.inference_workers.set(len(self._workers))
         self._empty_since = None
         self._dispatch()
 
-    async def _replace(self, lane: LaneProcess, uploads: int) -> None:
-        code = await lane.end(0)
-        logger.error("A lane has ended", extra={"lane": lane.pid, "exit_code": code, "uploads": uploads})
+    async def _replace(self, lost: WorkerHandle, uploads: int) -> None:
+        """Start a worker in place of one that has ended, however often that has to be tried."""
+        code = await lost.end(0)
+        about = {"inference_worker": lost.pid}
+        logger.error("An inference worker has ended", extra={**about, "exit_code": code, "uploads": uploads})
+        delay = time_limits.RETRY_SECONDS
         while True:
             try:
                 await self._open()
-            except WhiskerError:
-                logger.exception("A lane could not be started")
-                await asyncio.sleep(_RETRY_SECONDS)
+            except Exception as exc:  # whatever it is: without another attempt, the capacity would be lost for good
+                is_first = lost not in self._failing_since
+                self._failing_since.setdefault(lost, time.perf_counter())
+                logger.error(  # noqa: TRY400 - the traceback once is enough
+                    "An inference worker could not be started",
+                    exc_info=exc if is_first else None,
+                    extra={**about, "reason": str(exc), "retry_in_seconds": delay},
+                )
+                await asyncio.sleep(delay)
+                delay = min(time_limits.MAX_RETRY_SECONDS, 2 * delay)
             else:
-                logger.info("A lane was replaced", extra={"lane": lane.pid})
+                self._failing_since.pop(lost, None)
+                logger.info("An inference worker was replaced", extra=about)
                 return
 
     async def _watch(self) -> None:
-        """End lanes that are stalled: there is no other way to stop what they do."""
+        """End workers that are stalled: there is no other way to stop what they do."""
         while True:
-            await asyncio.sleep(self._stall_seconds / _WATCHES)
-            for lane in self._lanes:
-                if lane.is_stalled(self._stall_seconds):
-                    logger.error("A lane is stalled", extra={"lane": lane.pid})
-                    lane.was_stalled = True
-                    lane.kill()
+            await asyncio.sleep(self._stall_seconds / time_limits.STALL_CHECKS)
+            for worker in self._workers:
+                if worker.is_stalled(self._stall_seconds):
+                    logger.error("An inference worker is stalled", extra={"inference_worker": worker.pid})
+                    worker.was_stalled = True
+                    worker.kill()
 
-    def _keep(self, work: Any) -> None:
+    def _keep(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (exc := task.exception()) is not None:
+            logger.error("The worker pool has a defect", exc_info=exc)
 
 
-def _has_room(lane: LaneProcess) -> bool:
-    return len(lane.batches) < _AHEAD and lane.bytes < _LARGE_BYTES and not lane.has_heavy
+def _has_room(worker: WorkerHandle) -> bool:
+    return len(worker.batches) < _MAX_BATCHES and worker.bytes < _LARGE_BYTES and not worker.has_heavy
 
 
-def _outcomes(jobs: list[Job], document: dict[str, Any]) -> list[Outcome | Exception]:
-    """Read a lane's answers to a batch; raise a `LookupError`, `TypeError` or `ValueError` if they are none."""
-    seconds, now = document["inference_seconds"], time.perf_counter()
-    return [_outcome(job, answer, seconds, now) for job, answer in zip(jobs, document["answers"], strict=True)]
+def _batch_count(worker: WorkerHandle) -> int:
+    return len(worker.batches)
 
 
-def _outcome(job: Job, answer: dict[str, Any], inference_seconds: float, now: float) -> Outcome | Exception:
+def _results(
+    batch: Sequence[PendingPrediction], document: BatchDocument, drawings: Sequence[bytes]
+) -> list[PredictionResult | Exception]:
+    """Read a worker's answer to a batch; raise `LookupError`, `TypeError` or `ValueError` if it is none."""
+    seconds, now, remaining = document["inference_seconds"], time.perf_counter(), iter(drawings)
+    return [
+        _result(pending, answer, seconds, now, next(remaining) if pending.options.wants_drawing else b"")
+        for pending, answer in zip(batch, document["answers"], strict=True)
+    ]
+
+
+def _result(
+    pending: PendingPrediction, answer: AnswerDocument, inference_seconds: float, now: float, drawing: bytes
+) -> PredictionResult | Exception:
     if "prediction" in answer:
         decode_seconds = answer["decode_seconds"]
-        queue_seconds = max(0.0, now - job.since - decode_seconds - inference_seconds)
-        rendering = b64decode(answer.get("rendering", ""))
-        return Outcome(answer["prediction"], decode_seconds, queue_seconds, inference_seconds, rendering)
+        queue_seconds = max(0.0, now - pending.since - decode_seconds - inference_seconds)
+        return PredictionResult(answer["prediction"], decode_seconds, queue_seconds, inference_seconds, drawing)
     if "refused" in answer:
         name, sentence = answer["refused"]
-        refusal = revive(name, sentence, otherwise=PictureError)
-        if job.is_heavy and isinstance(refusal, HeavyPictureError):
+        refusal = error_from_name(name, sentence, base=PictureError)
+        if pending.is_heavy and isinstance(refusal, HeavyPictureError):
             raise ValueError("A picture that may be heavy was refused for that.")
         return refusal
     logger.error("Inference failed", extra={"failure": answer["failure"]})

@@ -2,18 +2,19 @@
 
 import asyncio
 from pathlib import Path
-from typing import Any
 
 from fastapi import APIRouter, FastAPI, HTTPException, Request
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.responses import FileResponse, HTMLResponse, Response
 from starlette.staticfiles import StaticFiles
 
-from whisker.app.inference.requests import Outcome
+from whisker.app.inference.requests import PredictionResult
+from whisker.app.inference.wire import PredictionDocument
 from whisker.app.page.card import describe as describe_card
 from whisker.app.page.card import format_score
+from whisker.app.routes.answering import predict_many
 from whisker.app.routes.dependencies import ServiceDep, SettingsDep, require_service
-from whisker.app.settings import Settings
+from whisker.app.routes.state import state_of
 from whisker.app.uploads.reader import read_uploads
 from whisker.app.web.problems import describe
 
@@ -33,7 +34,6 @@ _templates.filters["score"] = format_score
 
 def add_page(app: FastAPI) -> None:
     """Serve the pages at `/` and `/card`, and what they are made of below `/page`."""
-    app.state.examples = find_examples(app.state.settings.examples)
     app.include_router(router)
     app.mount("/page", StaticFiles(directory=Path(__file__).parent / "static"), name="page")
 
@@ -56,7 +56,7 @@ async def page(request: Request, service: ServiceDep, settings: SettingsDep) -> 
         background=service.card["preprocessing"]["background"],
         size=service.card["network"]["size"],
         grey=service.card["network"]["channels"] == 1,
-        examples=request.app.state.examples,
+        examples=state_of(request.app).examples,
         corrections=settings.corrections is not None,
     )
 
@@ -68,7 +68,7 @@ async def card(service: ServiceDep) -> Response:
 
 @router.get("/examples/{number}")
 async def example(request: Request, number: int) -> Response:
-    examples: list[Path] = request.app.state.examples
+    examples = state_of(request.app).examples
     if not 0 <= number < len(examples) or not await asyncio.to_thread(examples[number].is_file):
         raise HTTPException(404)
     return FileResponse(examples[number], media_type=_EXAMPLE_TYPES[examples[number].suffix.lower()])
@@ -78,21 +78,21 @@ async def example(request: Request, number: int) -> Response:
 async def answer(request: Request) -> Response:
     """Answer a form as a page, for browsers in which the page's script does not run."""
     service = require_service(request.app)
-    settings: Settings = request.app.state.settings
-    files = await read_uploads(request, most=settings.max_files)
-    outcomes = await service.predict_many(files, ask=service.ask(_SHOWN), receive=request.receive)
-    results = [_result(outcome, request) for outcome in outcomes]
-    return _page("answer.html", here="answer", name=service.card["name"], results=results)
+    files = await read_uploads(request, max_files=state_of(request.app).settings.max_files)
+    results = await predict_many(request, service, files, service.options(_SHOWN))
+    return _page(
+        "answer.html", here="answer", name=service.card["name"], results=[_shown(result, request) for result in results]
+    )
 
 
-def _result(outcome: Outcome | Exception, request: Request) -> dict[str, Any]:
-    if isinstance(outcome, Exception):
-        return {"problem": describe(outcome, request.app.state.metrics).detail}
-    prediction = outcome.prediction
+def _shown(result: PredictionResult | Exception, request: Request) -> dict[str, object]:
+    if isinstance(result, Exception):
+        return {"problem": describe(result, state_of(request.app).metrics).detail}
+    prediction = result.prediction
     return {"problem": None, "verdict": describe_verdict(prediction), "predictions": prediction["predictions"]}
 
 
-def describe_verdict(prediction: dict[str, Any]) -> str:
+def describe_verdict(prediction: PredictionDocument) -> str:
     """Say an answer as the page's script does."""
     if prediction["verdict"] == "unknown":
         return "This does not look like anything I was taught"
@@ -102,6 +102,6 @@ def describe_verdict(prediction: dict[str, Any]) -> str:
     return f"Not sure: {best}"
 
 
-def _page(template: str, **values: Any) -> Response:
+def _page(template: str, **values: object) -> Response:
     page = _templates.get_template(template).render(values)
     return HTMLResponse(page, headers={"Content-Security-Policy": _POLICY})

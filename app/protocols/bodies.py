@@ -4,15 +4,16 @@ import base64
 import binascii
 import json
 from collections.abc import Sequence
-from typing import Any
 
 from fastapi import HTTPException, Request
 
 from whisker.app.errors import InvalidUploadError
-from whisker.app.inference.batch_handler import Ask
-from whisker.app.inference.requests import Outcome
+from whisker.app.inference.requests import PredictionResult
 from whisker.app.inference.service import Service
+from whisker.app.inference.wire import PredictionOptions
+from whisker.app.routes.answering import predict_many
 from whisker.app.routes.dependencies import require_service
+from whisker.app.routes.state import state_of
 
 JSON = "application/json"
 _DATA_URL, _DATA_URL_LETTERS = ";base64,", 100  # where a data: address goes over to its content, and within how many
@@ -20,7 +21,7 @@ _MAX_VALUES = 300_000  # of a JSON document: each takes up to 56 bytes, and all 
 _COSTLY = (b",", b"[", b"{", b"\\")  # what there is one of for each value, or for each letter that is not as it seems
 
 
-def parse_json(body: bytes) -> dict[str, Any]:
+def parse_json(body: bytes) -> dict[str, object]:
     """Read a JSON object; raise `InvalidUploadError` if it is none, or holds more values than are good for us."""
     if sum(body.count(sign) for sign in _COSTLY) > _MAX_VALUES:
         raise InvalidUploadError(
@@ -48,18 +49,21 @@ def decode_base64(text: object) -> bytes:
 
 def require_count(request: Request, pictures: int) -> None:
     """Raise `InvalidUploadError` unless a request may hold so many pictures; to be asked before they are decoded."""
-    most = request.app.state.settings.max_files
-    if not 1 <= pictures <= most:
-        raise InvalidUploadError(f"The request must hold 1 to {most} pictures, not {pictures}.")
+    max_files = state_of(request.app).settings.max_files
+    if not 1 <= pictures <= max_files:
+        raise InvalidUploadError(f"The request must hold 1 to {max_files} pictures, not {pictures}.")
 
 
-async def predict_all(service: Service, request: Request, pictures: Sequence[bytes], ask: Ask) -> list[Outcome]:
-    """Answer for all pictures; raise the error of the first that cannot be used."""
-    outcomes = await service.predict_many(pictures, ask=ask, receive=request.receive)
-    for outcome in outcomes:
-        if isinstance(outcome, Exception):
-            raise outcome
-    return [outcome for outcome in outcomes if isinstance(outcome, Outcome)]
+async def predict_all(
+    request: Request, service: Service, pictures: Sequence[bytes], options: PredictionOptions
+) -> list[PredictionResult]:
+    """Predict for all pictures; raise the error of the first that cannot be used."""
+    results = []
+    for result in await predict_many(request, service, pictures, options):
+        if isinstance(result, Exception):
+            raise result
+        results.append(result)
+    return results
 
 
 def require_name(request: Request, name: str) -> Service:

@@ -1,33 +1,33 @@
 """Hugging Face's image classification: a picture in, `[{"label", "score"}]` out. Client: `huggingface_hub`."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Request
 from pydantic import Field, TypeAdapter, ValidationError
 
 from whisker.app.errors import InvalidUploadError
+from whisker.app.inference.wire import ClassScoreDocument
 from whisker.app.protocols.bodies import JSON, decode_base64, parse_json, predict_all, require_name
 from whisker.app.routes.dependencies import require_service
+from whisker.app.schemas import DEFAULT_TOP_K
 from whisker.app.uploads.reader import media_type, read_body
 
 router = APIRouter(include_in_schema=False)
 
-_DEFAULT_TOP_K = 5
 _TOP_K = TypeAdapter(Annotated[int, Field(ge=1)])
 
 
-@router.post("/")
-async def classify(request: Request) -> list[dict[str, Any]]:
+@router.post("/", response_model=None)
+async def classify(request: Request) -> list[ClassScoreDocument]:
     """Take a picture's bytes, or JSON with it in Base64 as `inputs`, and `parameters`."""
     service = require_service(request.app)
     picture, top_k = _read(await read_body(request), is_json=media_type(request) == JSON)
-    (outcome,) = await predict_all(service, request, [picture], service.ask(top_k))
-    scores: list[dict[str, Any]] = outcome.prediction["predictions"]
-    return scores
+    (result,) = await predict_all(request, service, [picture], service.options(top_k))
+    return result.prediction["predictions"]
 
 
-@router.post("/models/{name:path}")
-async def classify_with(request: Request, name: str) -> list[dict[str, Any]]:
+@router.post("/models/{name:path}", response_model=None)
+async def classify_with(request: Request, name: str) -> list[ClassScoreDocument]:
     require_name(request, name)
     return await classify(request)
 
@@ -35,7 +35,7 @@ async def classify_with(request: Request, name: str) -> list[dict[str, Any]]:
 def _read(body: bytes, *, is_json: bool) -> tuple[bytes, int]:
     """Take the picture out of a body; nothing else of it has to wait for the answer."""
     if not is_json:
-        return body, _DEFAULT_TOP_K
+        return body, DEFAULT_TOP_K
     document = parse_json(body)
     return decode_base64(document.get("inputs")), _read_top_k(document.get("parameters"))
 
@@ -43,6 +43,6 @@ def _read(body: bytes, *, is_json: bool) -> tuple[bytes, int]:
 def _read_top_k(parameters: object) -> int:
     given = parameters.get("top_k") if isinstance(parameters, dict) else None
     try:
-        return _DEFAULT_TOP_K if given is None else _TOP_K.validate_python(given)
+        return DEFAULT_TOP_K if given is None else _TOP_K.validate_python(given)
     except ValidationError as exc:
         raise InvalidUploadError("The parameter `top_k` must be a whole number of 1 or more.") from exc

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Mapping
-from typing import Any
 
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
@@ -11,11 +10,11 @@ from whisker.app.errors import InvalidUploadError
 from whisker.app.protocols.bodies import JSON, decode_base64, parse_json, predict_all, require_count, require_name
 from whisker.app.routes.dependencies import LastingServiceDep, ServiceDep, require_service
 from whisker.app.routes.predict import predict as predict_picture
+from whisker.app.schemas import DEFAULT_TOP_K
 from whisker.app.uploads.reader import media_type, read_body
 
 router = APIRouter(include_in_schema=False)
 
-_TOP_K = 5
 _HEALTH_ROUTE, _PREDICT_ROUTE = "AIP_HEALTH_ROUTE", "AIP_PREDICT_ROUTE"
 
 
@@ -35,12 +34,12 @@ def vertex_router(variables: Mapping[str, str] = os.environ) -> APIRouter:
 
 
 @router.get("/v1/models")
-async def list_models(service: ServiceDep) -> dict[str, Any]:
+async def list_models(service: ServiceDep) -> dict[str, object]:
     return {"models": [service.card["name"]]}
 
 
 @router.get("/v1/models/{name}")
-async def model_metadata(request: Request, name: str) -> dict[str, Any]:
+async def model_metadata(request: Request, name: str) -> dict[str, object]:
     require_name(request, name)
     return {"name": name, "ready": True}
 
@@ -60,8 +59,8 @@ async def predict_instances(request: Request) -> Response:
     """Answer `{"instances": [{"b64": ...}]}`, in their order; one that cannot be used fails the request."""
     service = require_service(request.app)
     pictures = _read(request, await read_body(request))
-    outcomes = await predict_all(service, request, pictures, service.ask(_TOP_K))
-    return JSONResponse({"predictions": [outcome.prediction for outcome in outcomes]})
+    results = await predict_all(request, service, pictures, service.options(DEFAULT_TOP_K))
+    return JSONResponse({"predictions": [result.prediction for result in results]})
 
 
 def _read(request: Request, body: bytes) -> list[bytes]:
@@ -73,7 +72,7 @@ def _read(request: Request, body: bytes) -> list[bytes]:
     return [*map(_picture, instances)]
 
 
-def _picture(instance: Any) -> bytes:
+def _picture(instance: object) -> bytes:
     """Find the Base64 in `{"b64": ...}`, which may be under a name of its own: `{"image_bytes": {"b64": ...}}`."""
     if isinstance(instance, dict) and len(instance) == 1 and "b64" not in instance:
         (instance,) = instance.values()
@@ -82,5 +81,5 @@ def _picture(instance: Any) -> bytes:
     return decode_base64(instance["b64"])
 
 
-async def _health(_service: LastingServiceDep) -> dict[str, Any]:
+async def _health(_service: LastingServiceDep) -> dict[str, object]:
     return {"status": "ready"}

@@ -8,7 +8,7 @@ import io
 import math
 import struct
 from dataclasses import dataclass
-from typing import Any
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +30,7 @@ class Tensor:
 
     shape: tuple[int, ...]
     datatype: str
-    data: Any
+    data: object
     binary: bytes | None
 
     @property
@@ -64,7 +64,7 @@ class Tensor:
         content = self.binary
         if content is None:
             try:
-                content = bytes(_flatten(self.data))
+                content = bytes(cast("list[int]", _flatten(self.data)))  # other values raise
             except (TypeError, ValueError) as exc:
                 raise InvalidUploadError("Pixels are whole numbers of 0 to 255.") from exc
         if len(content) != math.prod(shape):
@@ -72,20 +72,20 @@ class Tensor:
         return np.frombuffer(content, np.uint8).reshape(shape)
 
 
-def to_bytes_elements(texts: list[str]) -> bytes:
-    """Write texts as BYTES of the binary extension."""
-    return b"".join(_LENGTH.pack(len(text)) + text for text in (text.encode() for text in texts))
+def to_bytes_elements(strings: list[str]) -> bytes:
+    """Write strings as BYTES of the binary extension."""
+    return b"".join(_LENGTH.pack(len(text)) + text for text in (string.encode() for string in strings))
 
 
 def _to_file(pixels: NDArray[np.uint8]) -> bytes:
-    """Wrap pixels, which lanes then treat as any picture: BMP holds them as they are."""
+    """Wrap pixels as BMP, which keeps them as they are, so that workers treat them like any picture."""
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "BMP")
     return buffer.getvalue()
 
 
 def _split(binary: bytes, count: int) -> list[bytes]:
-    """Take so many elements apart, each its length and its bytes."""
+    """Split `count` elements, each a length and its bytes."""
     elements, at = [], 0
     for _ in range(count):
         start = at + _LENGTH.size
@@ -98,13 +98,14 @@ def _split(binary: bytes, count: int) -> list[bytes]:
     return elements
 
 
-def _flatten(data: Any) -> list[Any]:
+def _flatten(data: object) -> list[object]:
     """Flatten nested lists, however deep, without recursion."""
     if not isinstance(data, list):
         raise InvalidUploadError("The input's `data` must be a list.")
-    values: list[Any] = data
+    values: list[object] = data
     while any(isinstance(item, list) for item in values):
-        if not all(isinstance(item, list) for item in values):
+        lists = [item for item in values if isinstance(item, list)]
+        if len(lists) < len(values):
             raise InvalidUploadError("The input's `data` mixes lists and values.")
-        values = [value for item in values for value in item]
+        values = [value for item in lists for value in item]
     return values

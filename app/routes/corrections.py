@@ -7,9 +7,10 @@ where it was taken, nothing hostile), and a line in `FOLDER/corrections.jsonl`. 
 from fastapi import APIRouter, Request, status
 
 from whisker.app import errors
-from whisker.app.routes.corrections_store import CorrectionsFolder
+from whisker.app.routes.answering import predict_one
 from whisker.app.routes.dependencies import require_service
 from whisker.app.routes.predict import PICTURE_ERRORS, REQUEST_ERRORS
+from whisker.app.routes.state import state_of
 from whisker.app.schemas import CorrectionAnswer
 from whisker.app.uploads.reader import FIELD, FORM, read_correction
 from whisker.app.web.problems import problem_responses
@@ -43,8 +44,8 @@ async def correct(request: Request) -> CorrectionAnswer:
 
     Without a folder (`WHISKER_CORRECTIONS`) nothing is ever kept, and this is 404.
     """
-    folder: CorrectionsFolder | None = request.app.state.corrections
-    if folder is None:
+    store = state_of(request.app).corrections
+    if store is None:
         raise errors.CorrectionsOffError("This service keeps no photos: its operator has named no folder for them.")
     service = require_service(request.app)
     data, fields = await read_correction(request)
@@ -53,7 +54,8 @@ async def correct(request: Request) -> CorrectionAnswer:
         raise errors.UnknownClassError("There is no such class: give one that /model lists.")
     if fields.get("consent") != _AGREED:
         raise errors.InvalidUploadError("A photo is kept only with the field `consent=yes`.")
-    outcome = await service.predict(data, ask=service.ask(1, render=0), receive=request.receive)
-    answered = {name: outcome.prediction[name] for name in ("label", "score", "verdict")}
+    result = await predict_one(request, service, data, service.options(1, opacity=0))
+    prediction = result.prediction
+    answered = {"label": prediction["label"], "score": prediction["score"], "verdict": prediction["verdict"]}
     line = {"label": label, "answered": answered, "model": service.version}
-    return CorrectionAnswer(label=label, photo=await folder.keep(outcome.rendering, line))
+    return CorrectionAnswer(label=label, photo=await store.keep(result.drawing, line))

@@ -9,12 +9,11 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from whisker.app.errors import CorrectionsFullError, OverloadedError
+from whisker.model.atomic_write import atomic_write
 
 _LINES = "corrections.jsonl"
-_UNFINISHED = ".unfinished"
 _BLOCK_BYTES = 4096  # that the smallest file takes
 _COUNT_SECONDS = 60.0  # between two looks at what is there: other workers, and the operator, change it, too
 _MAX_WAITING = 8  # photos to be stored; more are refused, rather than keeping others from being answered
@@ -22,7 +21,7 @@ _MAX_WAITING = 8  # photos to be stored; more are refused, rather than keeping o
 logger = logging.getLogger(__name__)
 
 
-class CorrectionsFolder:
+class CorrectionsStore:
     """Store photos one at a time, in a thread of its own. Belongs to one event loop."""
 
     def __init__(self, root: Path, max_bytes: int) -> None:
@@ -33,7 +32,7 @@ class CorrectionsFolder:
         self._used_bytes = 0
         self._counted_at = -_COUNT_SECONDS
 
-    async def keep(self, photo: bytes, line: Mapping[str, Any]) -> str:
+    async def keep(self, photo: bytes, line: Mapping[str, object]) -> str:
         """Store a JPEG as `store` does; raises `OverloadedError` if many wait for that."""
         if self._waiting == _MAX_WAITING:
             raise OverloadedError("Too many corrections at once; try again.")
@@ -43,7 +42,7 @@ class CorrectionsFolder:
         finally:
             self._waiting -= 1
 
-    def store(self, photo: bytes, line: Mapping[str, Any]) -> str:
+    def store(self, photo: bytes, line: Mapping[str, object]) -> str:
         """Store a JPEG under the `label` of its line, with the line, and return its name; what fails leaves neither.
 
         Raises `CorrectionsFullError` if the folder has no room for it, by its limit or its disk.
@@ -55,7 +54,9 @@ class CorrectionsFolder:
         try:
             if not path.exists():
                 self._make_room(_taken(len(photo)))
-                _write(path, photo)
+                path.parent.mkdir(exist_ok=True)
+                with atomic_write(path) as temporary:
+                    temporary.write_bytes(photo)
                 self._note(path, line)
         except OSError as exc:
             logger.error("A correction cannot be kept", extra={"reason": exc.strerror})  # noqa: TRY400 - the traceback says nothing
@@ -72,7 +73,7 @@ class CorrectionsFolder:
             raise CorrectionsFullError("The folder for corrections is full.")
         self._used_bytes += more
 
-    def _note(self, photo: Path, line: Mapping[str, Any]) -> None:
+    def _note(self, photo: Path, line: Mapping[str, object]) -> None:
         """Add a photo's line, or take both away again."""
         said = {
             "time": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -90,17 +91,6 @@ class CorrectionsFolder:
         except OSError:
             photo.unlink()
             raise
-
-
-def _write(path: Path, photo: bytes) -> None:
-    """Write a file whole or not at all."""
-    path.parent.mkdir(exist_ok=True)
-    unfinished = path.with_name(f".{path.name}{_UNFINISHED}")
-    try:
-        unfinished.write_bytes(photo)
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def _taken(size: int) -> int:

@@ -7,22 +7,21 @@ from fastapi import Depends, FastAPI, Request
 from whisker.app.errors import NotReadyError
 from whisker.app.inference.service import Service
 from whisker.app.metrics import Metrics
+from whisker.app.routes.state import state_of
 from whisker.app.settings import Settings
 
 
 async def _settings(request: Request) -> Settings:
-    settings: Settings = request.app.state.settings
-    return settings
+    return state_of(request.app).settings
 
 
 async def _metrics(request: Request) -> Metrics:
-    metrics: Metrics = request.app.state.metrics
-    return metrics
+    return state_of(request.app).metrics
 
 
 def require_service(app: FastAPI) -> Service:
-    """Give the service of an application; raise `NotReadyError` if it cannot answer."""
-    service: Service | None = app.state.service
+    """Return the service of an application; raise `NotReadyError` if it cannot answer."""
+    service = state_of(app).service
     if service is None or not service.is_ready:
         raise NotReadyError("The service is starting or stopping; try again soon.")
     return service
@@ -33,8 +32,8 @@ async def _service(request: Request) -> Service:
 
 
 async def _lasting_service(request: Request) -> Service:
-    """Give the service to who asks whether to send more; one that is draining answers, but wants no more."""
-    if request.app.state.draining:
+    """Return the service to clients that ask whether to send more; a draining one still answers, but wants no more."""
+    if state_of(request.app).draining:
         raise NotReadyError("The service is stopping.")
     return require_service(request.app)
 

@@ -4,7 +4,6 @@ from fastapi import APIRouter, Request, Response, status
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from whisker.app import errors
-from whisker.app.inference.service import Service
 from whisker.app.routes.dependencies import (
     LastingServiceDep,
     MaybeLastingServiceDep,
@@ -12,6 +11,7 @@ from whisker.app.routes.dependencies import (
     ServiceDep,
     SettingsDep,
 )
+from whisker.app.routes.state import state_of
 from whisker.app.schemas import AliveAnswer, HealthAnswer, InputCard, ModelCard, ReadyAnswer
 from whisker.app.web.problems import problem_responses
 from whisker.model.answers.novelty import UNKNOWN_SCORE
@@ -45,8 +45,8 @@ async def health(response: Response, service: MaybeLastingServiceDep) -> HealthA
     responses={status.HTTP_503_SERVICE_UNAVAILABLE: {"model": AliveAnswer, "description": "Restart the process."}},
 )
 async def livez(request: Request, response: Response, settings: SettingsDep) -> AliveAnswer:
-    """Not alive: for `WHISKER_STALL_SECONDS` there has been no lane, and none could be started."""
-    service: Service | None = request.app.state.service
+    """Not alive: no inference worker for `WHISKER_STALL_SECONDS`, or one that could not be replaced for 10 seconds."""
+    service = state_of(request.app).service
     if service is None or service.is_alive(settings.stall_seconds):
         return AliveAnswer(status="alive")
     response.status_code = status.HTTP_503_SERVICE_UNAVAILABLE

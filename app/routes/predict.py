@@ -8,7 +8,7 @@ against the schemas instead.
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, TypeVar
 
 from fastapi import APIRouter, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -16,12 +16,13 @@ from pydantic import Field, TypeAdapter, ValidationError
 from pydantic_core import to_json
 
 from whisker.app import errors
-from whisker.app.inference.requests import Outcome
+from whisker.app.inference.requests import PredictionResult
 from whisker.app.inference.service import TOP_CLASS
 from whisker.app.metrics import Metrics
+from whisker.app.routes.answering import predict_many, predict_one
 from whisker.app.routes.dependencies import require_service
-from whisker.app.schemas import BatchAnswer, PredictionAnswer
-from whisker.app.settings import Settings
+from whisker.app.routes.state import state_of
+from whisker.app.schemas import DEFAULT_TOP_K, BatchAnswer, PredictionAnswer
 from whisker.app.uploads.reader import FIELD, FORM, RAW, read_upload, read_uploads
 from whisker.app.web.problems import describe, problem_responses
 from whisker.model.answers.heat_map import OPACITY
@@ -33,7 +34,6 @@ N = TypeVar("N", int, float)
 
 # Both notations for bytes are given: `format` is what OpenAPI 3.0 tools look for, `contentMediaType` is OpenAPI 3.1's.
 _BYTES = {"type": "string", "format": "binary", "contentMediaType": RAW}
-_DEFAULT_TOP_K = 5
 _TOP_K = TypeAdapter(Annotated[int, Field(ge=1)])
 _OPACITY = TypeAdapter(Annotated[float, Field(ge=0, le=1)])
 _CLASS = "A class, or `top` for the best one"
@@ -42,7 +42,7 @@ _PARAMETERS = [
         "name": "top_k",
         "in": "query",
         "description": "How many classes to list; more than there are lists all.",
-        "schema": {**_TOP_K.json_schema(), "default": _DEFAULT_TOP_K},
+        "schema": {**_TOP_K.json_schema(), "default": DEFAULT_TOP_K},
     },
     {
         "name": "explain",
@@ -81,15 +81,15 @@ REQUEST_ERRORS = (
 )
 
 
-def _body(content: Mapping[str, Any], parameters: Sequence[Mapping[str, Any]] = _PARAMETERS) -> dict[str, Any]:
+def _body(content: Mapping[str, object], parameters: Sequence[Mapping[str, object]] = _PARAMETERS) -> dict[str, object]:
     return {"parameters": parameters, "requestBody": {"required": True, "content": content}}
 
 
-def _form(schema: Mapping[str, Any]) -> dict[str, Any]:
+def _form(schema: Mapping[str, object]) -> dict[str, object]:
     return {"schema": {"type": "object", "required": [FIELD], "properties": {FIELD: schema}}}
 
 
-_PNG: dict[int | str, dict[str, Any]] = {200: {"content": {"image/png": {"schema": _BYTES}}}}
+_PNG: dict[int | str, dict[str, object]] = {200: {"content": {"image/png": {"schema": _BYTES}}}}
 _ONE_PICTURE = {FORM: _form(_BYTES), "image/*": {"schema": _BYTES}, RAW: {"schema": _BYTES}}
 
 
@@ -104,11 +104,11 @@ async def predict(request: Request) -> Response:
     """Send the picture in the form field `file`, or its bytes as the body. JPEG, PNG, WebP, GIF or BMP."""
     started = time.perf_counter()
     service = require_service(request.app)
-    ask = service.ask(*_read_query(request))
+    options = service.options(*_read_query(request))
     data = await read_upload(request)
-    outcome = await service.predict(data, ask=ask, receive=request.receive)
-    timing = {**_stages(outcome), "total": _milliseconds(time.perf_counter() - started)}
-    answer = {**outcome.prediction, "model": service.checkpoint_id, "timing_ms": timing}
+    result = await predict_one(request, service, data, options)
+    timing = {**_stages(result), "total": _milliseconds(time.perf_counter() - started)}
+    answer = {**result.prediction, "model": service.checkpoint_id, "timing_ms": timing}
     return _answer(answer, timing)
 
 
@@ -123,13 +123,13 @@ async def predict_batch(request: Request) -> Response:
     """Send each picture in a form field `file` of its own. A picture that cannot be used fails alone."""
     started = time.perf_counter()
     service = require_service(request.app)
-    settings: Settings = request.app.state.settings
-    ask = service.ask(*_read_query(request))
-    files = await read_uploads(request, most=settings.max_files)
-    outcomes = await service.predict_many(files, ask=ask, receive=request.receive)
-    results = [_result(outcome, request.app.state.metrics) for outcome in outcomes]
+    state = state_of(request.app)
+    options = service.options(*_read_query(request))
+    files = await read_uploads(request, max_files=state.settings.max_files)
+    results = await predict_many(request, service, files, options)
+    documents = [_result_document(result, state.metrics) for result in results]
     timing = {"total": _milliseconds(time.perf_counter() - started)}
-    return _answer({"results": results, "model": service.checkpoint_id, "timing_ms": timing}, timing)
+    return _answer({"results": documents, "model": service.checkpoint_id, "timing_ms": timing}, timing)
 
 
 @router.post(
@@ -147,17 +147,17 @@ async def explain(request: Request) -> Response:
     started = time.perf_counter()
     service = require_service(request.app)
     opacity = _read(_OPACITY, request, "opacity", OPACITY)
-    ask = service.ask(1, request.query_params.get("label", TOP_CLASS), render=opacity)
-    outcome = await service.predict(await read_upload(request), ask=ask, receive=request.receive)
-    timing = {**_stages(outcome), "total": _milliseconds(time.perf_counter() - started)}
-    return Response(outcome.rendering, headers=_server_timing(timing), media_type="image/png")
+    options = service.options(1, request.query_params.get("label", TOP_CLASS), opacity=opacity)
+    result = await predict_one(request, service, await read_upload(request), options)
+    timing = {**_stages(result), "total": _milliseconds(time.perf_counter() - started)}
+    return Response(result.drawing, headers=_server_timing(timing), media_type="image/png")
 
 
 def _read_query(request: Request) -> tuple[int, str | None]:
     """Read how many classes are wanted, and for which a heat map."""
     if not request.scope["query_string"]:
-        return _DEFAULT_TOP_K, None
-    return _read(_TOP_K, request, "top_k", _DEFAULT_TOP_K), request.query_params.get("explain")
+        return DEFAULT_TOP_K, None
+    return _read(_TOP_K, request, "top_k", DEFAULT_TOP_K), request.query_params.get("explain")
 
 
 def _read(kind: TypeAdapter[N], request: Request, name: str, default: N) -> N:
@@ -167,19 +167,19 @@ def _read(kind: TypeAdapter[N], request: Request, name: str, default: N) -> N:
         raise RequestValidationError([{**error, "loc": ("query", name)} for error in exc.errors()]) from exc
 
 
-def _result(outcome: Outcome | Exception, metrics: Metrics) -> dict[str, Any]:
-    if isinstance(outcome, Exception):
-        problem = describe(outcome, metrics)
+def _result_document(result: PredictionResult | Exception, metrics: Metrics) -> dict[str, object]:
+    if isinstance(result, Exception):
+        problem = describe(result, metrics)
         logger.info("A picture of several was refused", extra={"code": problem.code})
         return {"prediction": None, "problem": problem}
-    return {"prediction": {**outcome.prediction, "timing_ms": _stages(outcome)}, "problem": None}
+    return {"prediction": {**result.prediction, "timing_ms": _stages(result)}, "problem": None}
 
 
-def _stages(outcome: Outcome) -> dict[str, float]:
+def _stages(result: PredictionResult) -> dict[str, float]:
     return {
-        "decode": _milliseconds(outcome.decode_seconds),
-        "queue": _milliseconds(outcome.queue_seconds),
-        "inference": _milliseconds(outcome.inference_seconds),
+        "decode": _milliseconds(result.decode_seconds),
+        "queue": _milliseconds(result.queue_seconds),
+        "inference": _milliseconds(result.inference_seconds),
     }
 
 
@@ -187,7 +187,7 @@ def _milliseconds(seconds: float) -> float:
     return round(seconds * 1000, 2)
 
 
-def _answer(content: Mapping[str, Any], timing: Mapping[str, float]) -> Response:
+def _answer(content: Mapping[str, object], timing: Mapping[str, float]) -> Response:
     return Response(to_json(content), headers=_server_timing(timing), media_type="application/json")
 
 

@@ -1,4 +1,4 @@
-"""A worker: one of several processes that answer on one socket. Importing this must stay cheap."""
+"""An HTTP worker: one of several processes that answer on one socket. Importing this must stay cheap."""
 
 import logging
 import math
@@ -16,22 +16,23 @@ from whisker.app.logs import configure_logging
 from whisker.app.metrics import share_metrics
 from whisker.app.server.acceptor import ConnectionBalance
 from whisker.app.settings import Settings
+from whisker.app.time_limits import KILL_SECONDS
 from whisker.model.cores import available_cores
 from whisker.model.errors import WhiskerError
-
-GRACEFUL_SECONDS = 20  # that a process has for what is in flight, once it takes nothing more
-KILL_SECONDS = GRACEFUL_SECONDS + 3  # and for its end; Kubernetes kills after 30, and before all this comes draining
 
 _context = multiprocessing.get_context("spawn")  # works on every system, and inherits no locks or threads
 
 logger = logging.getLogger(__name__)
 
 
-class Worker:
+class HttpWorker:
     """A process that serves, seen from the one that watches it."""
 
     def __init__(self, settings: Settings, listener: socket.socket, balance: ConnectionBalance, *, name: str) -> None:
-        """Start the process. Its metrics are those of `name`, which no other may have while it lives."""
+        """Start the process. Its metrics are those of `name`, which no other may have while it lives.
+
+        Raises `OSError` if no process can be started.
+        """
         self.ready_since: float | None = None
         self.failure: WhiskerError | None = None  # why it could not start, in its own words
         self._status, status = _context.Pipe(duplex=False)
@@ -42,9 +43,12 @@ class Worker:
         handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
         try:
             self._process.start()
+        except OSError:
+            self._status.close()
+            raise
         finally:
             signal.signal(signal.SIGINT, handler)
-        status.close()  # the process' own is the only one left
+            status.close()  # the process' own is the only one left
 
     @property
     def pid(self) -> int | None:
@@ -89,10 +93,10 @@ class Worker:
 
 
 def share_of(settings: Settings, workers: int) -> Settings:
-    """Divide cores and uploads among workers; a number of lanes that was set stays as it is."""
+    """Divide cores and upload slots among HTTP workers; a number of inference workers that was set stays."""
     return settings.model_copy(
         update={
-            "lanes": settings.lanes or max(1, available_cores() // workers),
+            "inference_workers": settings.inference_workers or max(1, available_cores() // workers),
             "threads": settings.threads or 1,
             "max_in_flight": math.ceil(settings.max_in_flight / workers),
         }
@@ -102,24 +106,23 @@ def share_of(settings: Settings, workers: int) -> Settings:
 def _work(
     settings: Settings, listener: socket.socket, balance: ConnectionBalance, status: Connection, name: str
 ) -> None:
-    """Be a worker's process: serve, and tell by `status` when ready, or why never."""
+    """Run in the worker's process: serve, and report through `status` that it is ready, or why it cannot start."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # where that is not inherited
     watch = partial(_end_with_parent, settings.drain_seconds + KILL_SECONDS)
     Thread(target=watch, name="supervised", daemon=True).start()
-    configure_logging(settings, worker=os.getpid())
+    configure_logging(settings, http_worker=os.getpid())
     share_metrics(name)
-    balances = None if sys.platform == "win32" else balance  # its event loop cannot watch a socket: the system chooses
-    from whisker.app.server.process import serve  # noqa: PLC0415 - PyTorch and FastAPI, which the watching process does without
+    from whisker.app.server.process import serve  # noqa: PLC0415 - PyTorch and FastAPI take seconds to import
 
     try:
-        serve(settings, listener, on_ready=lambda: status.send(None), balance=balances, signals=(signal.SIGTERM,))
+        serve(settings, listener, on_ready=lambda: status.send(None), balance=balance, signals=(signal.SIGTERM,))
     except WhiskerError as exc:
         status.send(exc)
         sys.exit(1)
 
 
 def _end_with_parent(max_seconds: float) -> None:
-    """Stop as on SIGTERM when the watching process is gone, however it went."""
+    """Stop as on SIGTERM when the supervisor is gone, for whatever reason."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()

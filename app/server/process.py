@@ -14,40 +14,27 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from types import FrameType
-from typing import Any, cast
 
-import uvicorn
 from fastapi import FastAPI
 
 from whisker.app.errors import WorkerError
 from whisker.app.main import create_app
+from whisker.app.routes.state import state_of
 from whisker.app.server.acceptor import Acceptor, ConnectionBalance
 from whisker.app.server.connection import Connection
-from whisker.app.server.http_worker import GRACEFUL_SECONDS
+from whisker.app.server.uvicorn_internals import Server, server_config
 from whisker.app.settings import Settings
-
-_FAILED_SECONDS = 30.0  # that /livez has to be red before the process ends by itself
+from whisker.app.time_limits import DEAD_SECONDS
 
 logger = logging.getLogger(__name__)
 
 
-class _Connections(set[Any]):
-    """uvicorn's connections; calls `on_end` when one has ended."""
-
-    on_end: Callable[[], None]
-
-    def discard(self, connection: object) -> None:
-        super().discard(connection)
-        self.on_end()
-
-
-class _Server(uvicorn.Server):
+class _Server(Server):
     """Ends with exit code 0 when asked to stop; uvicorn would raise the signal again."""
 
     def __init__(self, app: FastAPI, listener: socket.socket, balance: ConnectionBalance | None) -> None:
-        super().__init__(_config(app))
-        self._state = app.state
-        self._drain_seconds: float = app.state.settings.drain_seconds
+        super().__init__(server_config(app, partial(Connection, state=state_of(app))))
+        self._state = state_of(app)
         self._drained_at: float | None = None
         self.has_failed = False
         self._listener = listener
@@ -57,32 +44,32 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets if self._balance is None else [])
         if self._balance is not None:
-            connections = self.server_state.connections = _Connections()
-            self._acceptor = Acceptor(
-                self._listener, self._balance, connect=self._connect, count=lambda: len(connections)
+            acceptor = Acceptor(
+                self._listener, self._balance, connect=self._connect, count=lambda: len(self.open_connections)
             )
-            connections.on_end = self._acceptor.report
+            self.watch_connections(acceptor.report)
+            self._acceptor = acceptor
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begin to drain, or stop at once."""
         if sig == signal.SIGTERM and not self._state.draining:
             self._state.draining = True
-            self._drained_at = time.monotonic() + self._drain_seconds
+            self._drained_at = time.monotonic() + self._state.settings.drain_seconds
         else:
             super().handle_exit(sig, frame)
 
     async def on_tick(self, counter: int) -> bool:
         """Look, ten times a second, for clients that are too slow, and for a reason to stop."""
         now = time.monotonic()
-        connections = cast("set[Connection]", self.server_state.connections)
-        for connection in [it for it in connections if it.is_too_slow(now)]:
-            connection.give_up()
-        is_alive = self._state.service.is_alive(self._state.settings.stall_seconds + _FAILED_SECONDS)
-        if not is_alive:
-            logger.error("No lane could be started for too long: the process ends")
+        slow = [it for it in self.open_connections if isinstance(it, Connection) and it.is_too_slow(now)]
+        for connection in slow:
+            connection.close_slow()
+        service, settings = self._state.service, self._state.settings
+        if service is not None and service.is_dead(settings.stall_seconds + DEAD_SECONDS):
+            logger.error("No inference worker could be started for too long: the process ends")
             self.has_failed = True
         is_drained = self._drained_at is not None and now >= self._drained_at
-        return await super().on_tick(counter) or is_drained or not is_alive
+        return await super().on_tick(counter) or is_drained or self.has_failed
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         if self._acceptor is not None:
@@ -90,11 +77,7 @@ class _Server(uvicorn.Server):
         await super().shutdown(sockets)
 
     async def _connect(self, connection: socket.socket) -> None:
-        await asyncio.get_running_loop().connect_accepted_socket(self._protocol, connection)
-
-    def _protocol(self) -> asyncio.Protocol:
-        protocol: Callable[..., asyncio.Protocol] = self.config.http_protocol_class
-        return protocol(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
+        await asyncio.get_running_loop().connect_accepted_socket(self.new_connection, connection)
 
     @contextmanager
     def capture_signals(self) -> Generator[None]:
@@ -127,24 +110,8 @@ def serve(
             signal.signal(name, handler)
 
 
-async def _serve(app: FastAPI, server: uvicorn.Server, listener: socket.socket, on_ready: Callable[[], None]) -> None:
+async def _serve(app: FastAPI, server: Server, listener: socket.socket, on_ready: Callable[[], None]) -> None:
     # The lifespan runs here and not in uvicorn, which would print a traceback of a checkpoint that cannot be used.
     async with app.router.lifespan_context(app):
         on_ready()
         await server.serve(sockets=[listener])
-
-
-def _config(app: FastAPI) -> uvicorn.Config:
-    return uvicorn.Config(
-        app,
-        http=partial(Connection, state=app.state),  # type: ignore[arg-type]  # called like the class
-        lifespan="off",
-        ws="none",  # whatever is installed beside it
-        log_config=None,
-        log_level="warning",  # start, stop and requests are logged by the service itself
-        access_log=False,
-        proxy_headers=False,
-        server_header=False,
-        timeout_keep_alive=5,
-        timeout_graceful_shutdown=GRACEFUL_SECONDS,
-    )

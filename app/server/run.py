@@ -4,10 +4,11 @@ import errno
 import logging
 import os
 import socket
+from collections.abc import Iterable
 
 from whisker.app.logs import configure_logging
 from whisker.app.server.supervisor import Supervisor, count_workers
-from whisker.app.settings import Settings, unknown_variable_warnings
+from whisker.app.settings import Settings, name_warnings
 from whisker.model.errors import ConfigError
 
 _WILDCARDS = ("0.0.0.0", "::")
@@ -15,14 +16,14 @@ _WILDCARDS = ("0.0.0.0", "::")
 logger = logging.getLogger(__name__)
 
 
-def run(settings: Settings) -> None:
+def run(settings: Settings, flags: Iterable[str] = ()) -> None:
     """Serve until SIGTERM or Ctrl-C, then answer what is in flight.
 
     Raises `ConfigError` if the address cannot be listened on, what loading the classifier raises, and `WorkerError`.
     """
     configure_logging(settings)
-    for complaint in unknown_variable_warnings(os.environ):
-        logger.warning(complaint)
+    for warning in name_warnings(os.environ, flags):
+        logger.warning(warning)
     workers = count_workers(settings)
     with bind(settings.host, settings.port) as listener:
         if workers > 1:

@@ -15,8 +15,9 @@ from types import FrameType
 from whisker.app.errors import WorkerError
 from whisker.app.metrics import count_restarts, forget_gauges, shared_metrics
 from whisker.app.server.acceptor import ConnectionBalance, shared_balances
-from whisker.app.server.http_worker import KILL_SECONDS, Worker, share_of
+from whisker.app.server.http_worker import HttpWorker, share_of
 from whisker.app.settings import Settings
+from whisker.app.time_limits import KILL_SECONDS
 from whisker.model.cores import available_cores
 
 _CORES_A_WORKER = 4
@@ -27,12 +28,12 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
-class _Place:
-    """A place for a worker; the name stays when the worker is replaced, and with it what was counted."""
+class _Position:
+    """A position for a worker; the name stays when the worker is replaced, and with it what was counted."""
 
     name: str
     balance: ConnectionBalance
-    worker: Worker | None = None
+    worker: HttpWorker | None = None
     starts: int = 0
     deaths: int = 0  # in a row, each soon after the start
     start_at: float = 0.0
@@ -44,7 +45,9 @@ class Supervisor:
     def __init__(self, settings: Settings, listener: socket.socket, workers: int) -> None:
         self._settings = share_of(settings, workers)
         self._listener = listener
-        self._places = [_Place(f"worker{number}", balance) for number, balance in enumerate(shared_balances(workers))]
+        self._positions = [
+            _Position(f"worker{number}", balance) for number, balance in enumerate(shared_balances(workers))
+        ]
         self._wake, self._waker = multiprocessing.Pipe(duplex=False)
         self._stopping = False
         self._impatient = False
@@ -60,52 +63,77 @@ class Supervisor:
             finally:
                 lost = self._drain()
         if lost:
-            raise WorkerError(f"{lost} of {len(self._places)} workers did not stop as told: answers may be lost.")
+            raise WorkerError(f"{lost} of {len(self._positions)} workers did not stop as told: answers may be lost.")
 
     def _watch(self, on_ready: Callable[[], None]) -> None:
         restarts = count_restarts()
         announced = False
         while not self._stopping:
-            for place in self._places:
-                if place.worker is not None:
-                    has_ended = not place.worker.is_running
-                    place.worker.poll()  # after looking, so that no last word is missed
+            for position in self._positions:
+                if position.worker is not None:
+                    has_ended = not position.worker.is_running
+                    position.worker.poll()  # after looking, so that no last word is missed
                     if has_ended:
-                        self._vacate(place, place.worker)
-                if place.worker is None and place.start_at <= time.monotonic():
-                    restarts.inc(1 if place.starts else 0)
-                    place.starts += 1
-                    place.worker = Worker(self._settings, self._listener, place.balance, name=place.name)
-            if not announced and all(self._is_ready(place) for place in self._places):
+                        self._free(position, position.worker)
+                if position.worker is None and position.start_at <= time.monotonic():
+                    restarts.inc(1 if position.starts else 0)
+                    self._start(position)
+            if not announced and all(self._is_ready(position) for position in self._positions):
                 announced = True
                 on_ready()
-            workers = [place.worker for place in self._places if place.worker is not None]
-            self._wait(workers, min((place.start_at for place in self._places if place.worker is None), default=None))
+            workers = [position.worker for position in self._positions if position.worker is not None]
+            self._wait(
+                workers,
+                min((position.start_at for position in self._positions if position.worker is None), default=None),
+            )
 
-    def _vacate(self, place: _Place, worker: Worker) -> None:
-        """Plan another process for the place of a dead one.
+    def _start(self, position: _Position) -> None:
+        """Start a worker, or plan another attempt if the system has no memory, process or descriptor for it.
+
+        Raises `WorkerError` if it would be the first in its position.
+        """
+        position.starts += 1
+        try:
+            position.worker = HttpWorker(self._settings, self._listener, position.balance, name=position.name)
+        except OSError as exc:
+            if position.starts == 1:
+                raise WorkerError(f"An HTTP worker cannot be started: {exc}.") from exc
+            delay = self._postpone(position)
+            logger.error(  # noqa: TRY400 - the traceback says nothing
+                "HTTP worker could not be started", extra={"reason": str(exc), "restart_in_seconds": delay}
+            )
+
+    @staticmethod
+    def _postpone(position: _Position) -> float:
+        """Plan the next start after one more failure in a row; return the seconds until then."""
+        position.deaths += 1
+        delay = restart_delay(position.deaths)
+        position.start_at = time.monotonic() + delay
+        return delay
+
+    def _free(self, position: _Position, worker: HttpWorker) -> None:
+        """Plan another process in place of a dead one.
 
         Raises why it died if it was the first and never answered, or if nobody else answers either.
         """
-        place.worker = None
-        place.balance.close()
-        forget_gauges(place.name)
+        position.worker = None
+        position.balance.close()
+        forget_gauges(position.name)
         could_not_start = worker.ready_since is None
-        if could_not_start and (place.starts == 1 or not any(map(self._is_ready, self._places))):
+        if could_not_start and (position.starts == 1 or not any(map(self._is_ready, self._positions))):
             raise worker.failure or WorkerError(f"A worker ended with exit code {worker.exit_code} while starting.")
         steady = worker.ready_since is not None and time.monotonic() - worker.ready_since > _STEADY_SECONDS
-        place.deaths = 1 if steady else place.deaths + 1
-        delay = restart_delay(place.deaths)
-        place.start_at = time.monotonic() + delay
+        position.deaths = 0 if steady else position.deaths
+        delay = self._postpone(position)
         logger.error(
-            f"Worker could not start: {worker.failure}" if worker.failure else "Worker died",
+            f"HTTP worker could not start: {worker.failure}" if worker.failure else "HTTP worker died",
             extra={"worker": worker.pid, "exit_code": worker.exit_code, "restart_in_seconds": delay},
         )
 
     def _drain(self) -> int:
         """Stop all workers; return how many did not end by themselves with exit code 0."""
         self._listener.close()  # so that clients are refused when no worker takes them any more
-        running = [place.worker for place in self._places if place.worker is not None]
+        running = [position.worker for position in self._positions if position.worker is not None]
         for worker in running:
             worker.stop()
         deadline = time.monotonic() + self._settings.drain_seconds + KILL_SECONDS
@@ -113,7 +141,7 @@ class Supervisor:
         while running:
             if self._impatient or time.monotonic() > deadline:
                 for worker in running:
-                    logger.error("Worker killed, since it did not stop", extra={"worker": worker.pid})
+                    logger.error("HTTP worker killed, since it did not stop", extra={"worker": worker.pid})
                     worker.kill()
             else:
                 self._wait(running, deadline)
@@ -121,11 +149,11 @@ class Supervisor:
             running = [worker for worker in running if worker not in ended]
             for worker in ended:
                 if worker.ready_since is not None:  # another had nothing to lose
-                    logger.info("Worker stopped", extra={"worker": worker.pid, "exit_code": worker.exit_code})
+                    logger.info("HTTP worker stopped", extra={"worker": worker.pid, "exit_code": worker.exit_code})
                     lost += worker.exit_code != 0
         return lost
 
-    def _wait(self, workers: Sequence[Worker], until: float | None) -> None:
+    def _wait(self, workers: Sequence[HttpWorker], until: float | None) -> None:
         """Sleep until a worker says something or ends, a signal comes, or the clock has reached `until`."""
         handles = [handle for worker in workers for handle in worker.handles]
         wait([self._wake, *handles], None if until is None else max(0.0, until - time.monotonic()))
@@ -133,8 +161,8 @@ class Supervisor:
             self._wake.recv_bytes()
 
     @staticmethod
-    def _is_ready(place: _Place) -> bool:
-        return place.worker is not None and place.worker.ready_since is not None
+    def _is_ready(position: _Position) -> bool:
+        return position.worker is not None and position.worker.ready_since is not None
 
     @contextmanager
     def _handled_signals(self) -> Iterator[None]:

@@ -1,29 +1,19 @@
-"""What one client, or many, may ask of the service: bytes, uploads at once, and time."""
+"""How many bytes a body may have, how many all bodies together, and how slowly they may come."""
 
 import asyncio
 import time
-from typing import TypeVar
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from whisker.app.errors import (
-    BodyTooLargeError,
-    OverloadedError,
-    RequestTimeoutError,
-)
-
-T = TypeVar("T")
-_UNWATCHED_SECONDS = 0.02
-_FIRST_SECONDS = 10.0  # that a body may take, however short
-_MIN_RATE = 16_000  # bytes a second
+from whisker.app.errors import BodyTooLargeError, OverloadedError, RequestTimeoutError
+from whisker.app.time_limits import body_seconds
 
 
 class BodyLimitMiddleware:
-    """Refuse a body of too many bytes, from its declared length before any is read, or one that comes too slowly.
+    """Refuse a body with too many bytes, if possible by its declared length, and one that comes too slowly.
 
-    All bodies that are held at once have a limit, too. A body may take 10 s and what its bytes take at 16 kB/s, a
-    phone's upload on a bad day, but no longer than `max_seconds`.
+    All bodies in memory have a limit together, too. `max_seconds` is the longest time for a body, see `body_seconds`.
     """
 
     def __init__(self, app: ASGIApp, *, max_bytes: int, max_held_bytes: int, max_seconds: float) -> None:
@@ -45,22 +35,15 @@ class BodyLimitMiddleware:
         async def receive_counted() -> Message:
             nonlocal received, is_complete
             if is_complete:
-                return await receive()  # of the client's leaving
-            seconds = min(self._max_seconds, _FIRST_SECONDS + received / _MIN_RATE)
-            try:
-                async with asyncio.timeout(since + seconds - time.monotonic()):
-                    message = await receive()
-            except TimeoutError as exc:
-                raise RequestTimeoutError(
-                    f"The body was not complete after {time.monotonic() - since:.0f} seconds."
-                ) from exc
+                return await receive()  # that the client has left
+            message = await self._receive_in_time(receive, received, since)
             size = len(message.get("body", b""))
             received += size
             self._held += size
             if received > self._max_bytes:
                 raise self._too_large()
             if self._held > self._max_held_bytes:
-                raise OverloadedError("The service holds as many uploads as its memory is for; try again soon.")
+                raise OverloadedError("The service holds as many uploads as its memory allows; try again soon.")
             is_complete = not message.get("more_body", False)
             return message
 
@@ -68,6 +51,14 @@ class BodyLimitMiddleware:
             await self.app(scope, receive_counted, send)
         finally:
             self._held -= received
+
+    async def _receive_in_time(self, receive: Receive, received: int, since: float) -> Message:
+        try:
+            async with asyncio.timeout(since + body_seconds(received, self._max_seconds) - time.monotonic()):
+                return await receive()
+        except TimeoutError as exc:
+            seconds = time.monotonic() - since
+            raise RequestTimeoutError(f"The body was not complete after {seconds:.0f} seconds.") from exc
 
     def _too_large(self) -> BodyTooLargeError:
         return BodyTooLargeError(f"The request's body is larger than the {self._max_bytes:,} bytes that are accepted.")

@@ -87,18 +87,18 @@ class _Form:
 
 
 async def read_form(
-    body: AsyncIterator[bytes], content_type: str, name: str, *, most: int
+    body: AsyncIterator[bytes], content_type: str, name: str, *, max_files: int
 ) -> tuple[list[bytes], dict[str, str]]:
     """Read the files of the field `name`, in order, and the fields that are text; other files are left out.
 
     Raises `MalformedFormError` if the form cannot be parsed, ends before its closing boundary, or has many more parts
-    than `most` files.
+    than `max_files` files.
     """
     try:
         _, options = parse_options_header(content_type)
         if b"boundary" not in options:
             raise MalformedFormError("The multipart form's content type names no boundary.")
-        form = _Form(most + _OTHER_PARTS)
+        form = _Form(max_files + _OTHER_PARTS)
         parser = form.parser(options[b"boundary"])
         async for chunk in body:
             parser.write(chunk)

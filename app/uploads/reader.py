@@ -23,7 +23,7 @@ async def read_upload(request: Request) -> bytes:
             f"Send the picture as {FORM} in the field `{FIELD}`, or its bytes as the body with the content type "
             f"image/* or {RAW}."
         )
-    files, _ = await _read_form(request, most=1)
+    files, _ = await _read_form(request, max_files=1)
     return _only(files)
 
 
@@ -35,13 +35,15 @@ async def read_body(request: Request) -> bytes:
         raise _gone() from exc
 
 
-async def read_uploads(request: Request, *, most: int) -> list[bytes]:
+async def read_uploads(request: Request, *, max_files: int) -> list[bytes]:
     """Read the pictures of a form that may hold several; raises as `read_upload`."""
     if media_type(request) != FORM:
         raise UnsupportedMediaTypeError(f"Send the pictures as {FORM}, each in a field `{FIELD}`.")
-    files, _ = await _read_form(request, most=most)
-    if not 1 <= len(files) <= most:
-        raise InvalidUploadError(f"The form must hold 1 to {most} files, each in a field `{FIELD}`, not {len(files)}.")
+    files, _ = await _read_form(request, max_files=max_files)
+    if not 1 <= len(files) <= max_files:
+        raise InvalidUploadError(
+            f"The form must hold 1 to {max_files} files, each in a field `{FIELD}`, not {len(files)}."
+        )
     return files
 
 
@@ -49,7 +51,7 @@ async def read_correction(request: Request) -> tuple[bytes, dict[str, str]]:
     """Read a form of one picture and some texts; raises as `read_upload`."""
     if media_type(request) != FORM:
         raise UnsupportedMediaTypeError(f"Send the picture as {FORM} in the field `{FIELD}`.")
-    files, texts = await _read_form(request, most=1)
+    files, texts = await _read_form(request, max_files=1)
     return _only(files), texts
 
 
@@ -59,9 +61,9 @@ def _only(files: list[bytes]) -> bytes:
     return files[0]
 
 
-async def _read_form(request: Request, *, most: int) -> tuple[list[bytes], dict[str, str]]:
+async def _read_form(request: Request, *, max_files: int) -> tuple[list[bytes], dict[str, str]]:
     try:
-        return await read_form(request.stream(), request.headers["content-type"], FIELD, most=most)
+        return await read_form(request.stream(), request.headers["content-type"], FIELD, max_files=max_files)
     except ClientDisconnect as exc:
         raise _gone() from exc
 

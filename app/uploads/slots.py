@@ -1,142 +1,159 @@
-"""Admission: how many uploads are being answered, and what those are told for which there is no room."""
+"""Upload slots: how many uploads may be answered at once, and what becomes of the others."""
 
 import asyncio
 import logging
 import math
 import time
 from collections import deque
-from dataclasses import dataclass
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from whisker.app.errors import OverloadedError
 from whisker.app.metrics import Metrics
 
-PLACE = "whisker.place"  # where an upload's scope has its place, if the connection has taken one for it
-_ENDS = 64  # uploads whose pace tells how soon there is room
+SLOT = "whisker.slot"  # where the scope of an upload's request has its slot, if the connection has taken one
+_PACE_ANSWERS = 64  # latest answers, whose pace tells how soon there is a free slot
 _MAX_RETRY_SECONDS = 60
-_MAX_LINES = 10  # of uploads refused, in this time; the others are counted in one
-_SUM_SECONDS = 1.0
+_MAX_LINES = 10  # about refused uploads in `_SUMMARY_SECONDS`; the others are counted in one line
+_SUMMARY_SECONDS = 1.0
 
 logger = logging.getLogger(__name__)
 
 
-@dataclass(slots=True, eq=False)
-class Place:
-    """One upload's: `counts` if it takes one of those that there are, `is_complete` once it is being answered."""
+class UploadSlots:
+    """Give out a fixed number of slots, one for each upload that is being answered."""
 
-    counts: bool = True
-    is_complete: bool = False
-
-
-class Admission:
-    """Give places to uploads, from the head of the request to the answer.
-
-    One that is not complete at once gives its place up until it is, so that slow clients keep nobody out.
-    """
-
-    def __init__(self, places: int, metrics: Metrics) -> None:
-        self._places = places
-        self._metrics = metrics
+    def __init__(self, capacity: int, metrics: Metrics, *, summary_seconds: float = _SUMMARY_SECONDS) -> None:
+        self.metrics = metrics
+        self._capacity = capacity
+        self._summary_seconds = summary_seconds
         self._taken = 0
-        self._ends: deque[float] = deque(maxlen=_ENDS)  # when the last uploads had been answered
+        self._answered_at: deque[float] = deque(maxlen=_PACE_ANSWERS)
         self._lines = self._unlogged = 0
 
     @property
-    def is_full(self) -> bool:
-        return self._taken >= self._places
+    def are_full(self) -> bool:
+        return self._taken >= self._capacity
 
-    def begin(self) -> Place:
-        """Give a place to an upload whose head has come; raise `OverloadedError` if there is none."""
-        if self.is_full:
+    def acquire(self) -> "UploadSlot":
+        """Give a slot to an upload whose head has come; raise `OverloadedError` if there is none."""
+        return UploadSlot(self)
+
+    def take(self) -> None:
+        """Count one slot as taken; raise `OverloadedError` if there is none. For `UploadSlot` alone."""
+        if self.are_full:
             raise self.refusal()
         self._taken += 1
-        self._metrics.receiving.inc()
-        return Place()
 
-    def lend(self, place: Place) -> None:
-        """Let others have the place of an upload that is not complete."""
-        if not place.is_complete:
-            self._taken -= place.counts
-            place.counts = False
+    def give_back(self) -> None:
+        """Count one slot as free. For `UploadSlot` alone."""
+        self._taken -= 1
 
-    def complete(self, place: Place) -> None:
-        """Let an upload be answered; raise `OverloadedError` if it was slow and there is no place any more."""
-        if not place.counts:
-            if self.is_full:
-                raise self.refusal()
-            place.counts = True
-            self._taken += 1
-        place.is_complete = True
-        self._metrics.receiving.dec()
-        self._metrics.in_flight.inc()
-
-    def end(self, place: Place) -> None:
-        """Take back the place of an upload that was answered, in whatever way."""
-        self._taken -= place.counts
-        place.counts = False
-        if place.is_complete:
-            self._metrics.in_flight.dec()
-            self._ends.append(time.monotonic())
-        else:
-            self._metrics.receiving.dec()
+    def note_answer(self) -> None:
+        """Remember when an upload was answered."""
+        self._answered_at.append(time.monotonic())
 
     def refusal(self) -> OverloadedError:
-        """Make the error of an upload that is refused."""
+        """Make the error for an upload that gets no slot."""
         sentence = "The service is answering as many uploads as it can; try again soon."
         return OverloadedError(sentence, retry_seconds=self._seconds_to_drain())
 
     def log_refusal(self, request_id: str) -> None:
-        """Write a line of an upload that was refused, or count it where lines would be too many."""
+        """Log that an upload was refused, or only count it if there are many such lines."""
         if not self._lines:
-            asyncio.get_running_loop().call_later(_SUM_SECONDS, self._sum_up)
+            asyncio.get_running_loop().call_later(self._summary_seconds, self._log_summary)
         if self._lines < _MAX_LINES:
             self._lines += 1
-            logger.info("An upload was refused", extra={"code": "overloaded", "request_id": request_id})
+            logger.info("An upload was refused", extra={"code": OverloadedError.code, "request_id": request_id})
         else:
             self._unlogged += 1
 
-    def _sum_up(self) -> None:
+    def _log_summary(self) -> None:
         if self._unlogged:
-            logger.info("More uploads were refused", extra={"code": "overloaded", "uploads": self._unlogged})
+            extra = {"code": OverloadedError.code, "uploads": self._unlogged}
+            logger.info("More uploads were refused", extra=extra)
         self._lines = self._unlogged = 0
 
     def _seconds_to_drain(self) -> int:
-        """Estimate, from how fast the last uploads were answered, when those in flight will have been."""
-        if len(self._ends) < 2:
+        """Estimate, from the pace of the latest answers, when all uploads in flight will have been answered."""
+        if len(self._answered_at) < 2:
             return 1
-        seconds_each = (time.monotonic() - self._ends[0]) / len(self._ends)
+        seconds_each = (time.monotonic() - self._answered_at[0]) / len(self._answered_at)
         return min(_MAX_RETRY_SECONDS, math.ceil(seconds_each * self._taken))
 
 
-class AdmissionMiddleware:
-    """Refuse an upload, before its body is read, while as many as allowed are being answered.
+class UploadSlot:
+    """One upload's slot, owned by its connection from the head of the request to the answer.
 
-    The connection has taken a place for it already (`whisker.app.server.connection`), or this does. Only a POST carries a picture;
-    health, readiness and metrics always pass.
+    An upload that is not complete at once gives its slot to others until it is, so that slow clients keep nobody out.
     """
 
-    def __init__(self, app: ASGIApp, *, admission: Admission) -> None:
+    def __init__(self, slots: UploadSlots) -> None:
+        """Take a slot; raise `OverloadedError` if there is none."""
+        slots.take()
+        self._slots = slots
+        self._is_held = True  # one of the slots is this upload's
+        self._is_complete = False  # and is being answered
+        self._is_closed = False
+        slots.metrics.receiving.inc()
+
+    def release_until_complete(self) -> None:
+        """Let others have the slot of an upload that is not complete."""
+        if self._is_held and not self._is_complete:
+            self._is_held = False
+            self._slots.give_back()
+
+    def complete(self) -> None:
+        """Begin to answer; raise `OverloadedError` if the upload was slow and no slot is left."""
+        if self._is_complete:
+            return
+        if not self._is_held:
+            self._slots.take()
+            self._is_held = True
+        self._is_complete = True
+        self._slots.metrics.receiving.dec()
+        self._slots.metrics.in_flight.inc()
+
+    def close(self) -> None:
+        """Give the slot back, however the upload was answered; closing twice does nothing."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        if self._is_held:
+            self._slots.give_back()
+        if self._is_complete:
+            self._slots.metrics.in_flight.dec()
+            self._slots.note_answer()
+        else:
+            self._slots.metrics.receiving.dec()
+
+
+class UploadSlotMiddleware:
+    """Tell an upload's slot how far its body has come.
+
+    The slot is that of the connection (app/server/connection.py), or, where an application is called without one, taken
+    here. Only a POST is an upload; health, readiness and metrics always pass.
+    """
+
+    def __init__(self, app: ASGIApp, *, slots: UploadSlots) -> None:
         self.app = app
-        self._admission = admission
+        self._slots = slots
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["method"] != "POST":
             await self.app(scope, receive, send)
             return
-        given: Place | None = scope.get(PLACE)
-        place = given or self._admission.begin()
+        slot: UploadSlot = scope.get(SLOT) or self._slots.acquire()
 
-        async def receive_then_complete() -> Message:
+        async def receive_noticed() -> Message:
             message = await receive()
             if message.get("more_body", False):
-                self._admission.lend(place)
-            elif not place.is_complete and message["type"] == "http.request":
-                self._admission.complete(place)
+                slot.release_until_complete()
+            elif message["type"] == "http.request":
+                slot.complete()
             return message
 
         try:
-            await self.app(scope, receive_then_complete, send)
+            await self.app(scope, receive_noticed, send)
         finally:
-            if given is None:
-                self._admission.end(place)
+            slot.close()

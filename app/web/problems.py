@@ -4,10 +4,9 @@ This is the only place that knows which error becomes which status.
 """
 
 import logging
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Any
 
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
@@ -16,10 +15,16 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from whisker.app import errors
+from whisker.app.logs import current_request_id
 from whisker.app.metrics import Metrics
 from whisker.app.schemas import Problem
-from whisker.app.web.request_id import current_request_id
-from whisker.model.errors import NoHeatMapError, PictureTooLargeError, UndecodablePictureError, UnsupportedFormatError
+from whisker.model.errors import (
+    NoHeatMapError,
+    PictureTooLargeError,
+    UndecodablePictureError,
+    UnsupportedFormatError,
+    WhiskerError,
+)
 
 MEDIA_TYPE = "application/problem+json"
 CODE = "whisker.code"  # where a request's scope has the code of what it was answered with
@@ -37,42 +42,36 @@ class Kind:
     code: str
     status: int
     meaning: str
-    headers: Mapping[str, str] | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
+_Row = tuple[type[WhiskerError], int, str, Mapping[str, str]]
+_ROWS: tuple[_Row, ...] = (
+    (errors.MalformedRequestError, 400, "The bytes received are not HTTP.", _CLOSE),
+    (errors.MalformedFormError, 400, "The multipart form cannot be parsed.", {}),
+    (errors.UnauthorizedError, 401, "The API key is missing or wrong.", {"WWW-Authenticate": "Bearer"}),
+    (errors.CrossSiteError, 403, "A page of another site may not send pictures here.", {}),
+    (errors.CorrectionsOffError, 404, "The service keeps no photos, so it takes no corrections.", {}),
+    (errors.RequestTimeoutError, 408, "The request came in too slowly.", _CLOSE),
+    (errors.BodyTooLargeError, 413, "The body has more bytes than accepted.", _CLOSE),
+    (PictureTooLargeError, 413, "The picture has more pixels, or a longer side, than accepted.", {}),
+    (errors.UnsupportedMediaTypeError, 415, "The content type is neither a form nor a raw picture.", {}),
+    (UnsupportedFormatError, 415, "The file is not JPEG, PNG, WebP, GIF or BMP.", {}),
+    (UndecodablePictureError, 422, "The picture is damaged, incomplete or empty.", {}),
+    (errors.InvalidUploadError, 422, "The form does not hold exactly one file named `file`.", {}),
+    (errors.UnknownClassError, 422, "The checkpoint does not have the class that the request names.", {}),
+    (NoHeatMapError, 422, "The network has no feature map, so there are no heat maps.", {}),
+    (errors.ClientGoneError, _CLIENT_CLOSED_REQUEST, "The client left; seen in logs and metrics only.", {}),
+    (errors.InferenceFailedError, 500, "The network could not answer for this picture.", {}),
+    (errors.OverloadedError, 503, "Too many uploads at once; try again.", _RETRY_AFTER),
+    (errors.NotReadyError, 503, "The service is starting or stopping; try again.", _RETRY_AFTER),
+    (errors.DeadlineExceededError, 504, "There was no answer in the time allowed.", {}),
+    (errors.CorrectionsFullError, 507, "There is no room for a correction at the moment.", {}),
+)
 KINDS: Mapping[type[Exception], Kind] = {
-    errors.MalformedRequestError: Kind("malformed_request", 400, "What was sent is not HTTP.", _CLOSE),
-    errors.MalformedFormError: Kind("malformed_form", 400, "The multipart form cannot be parsed."),
-    errors.UnauthorizedError: Kind(
-        "unauthorized", 401, "The API key is missing or wrong.", {"WWW-Authenticate": "Bearer"}
-    ),
-    errors.CrossSiteError: Kind("cross_site", 403, "A page of another site may not send pictures here."),
-    errors.CorrectionsOffError: Kind(
-        "corrections_off", 404, "The service keeps no photos, so it takes no corrections."
-    ),
-    errors.RequestTimeoutError: Kind("request_timeout", 408, "The request came in too slowly.", _CLOSE),
-    errors.BodyTooLargeError: Kind("body_too_large", 413, "The body has more bytes than accepted.", _CLOSE),
-    PictureTooLargeError: Kind(
-        "picture_too_large", 413, "The picture has more pixels, or a longer side, than accepted."
-    ),
-    errors.UnsupportedMediaTypeError: Kind(
-        "unsupported_media_type", 415, "The content type is neither a form nor a raw picture."
-    ),
-    UnsupportedFormatError: Kind("unsupported_picture_format", 415, "The file is not JPEG, PNG, WebP, GIF or BMP."),
-    UndecodablePictureError: Kind("undecodable_picture", 422, "The picture is damaged, incomplete or empty."),
-    errors.InvalidUploadError: Kind("invalid_upload", 422, "The form does not hold exactly one file named `file`."),
+    **{error: Kind(error.code, status, meaning, headers) for error, status, meaning, headers in _ROWS},
     RequestValidationError: Kind("invalid_request", 422, "A parameter has a value that is not allowed."),
-    errors.UnknownClassError: Kind("unknown_class", 422, "A class is named that the checkpoint does not have."),
-    NoHeatMapError: Kind("no_heat_map", 422, "The network looks at no place in particular, so it has no heat maps."),
-    errors.ClientGoneError: Kind(
-        "client_gone", _CLIENT_CLOSED_REQUEST, "The client left; seen in logs and metrics only."
-    ),
-    errors.InferenceFailedError: Kind("inference_failed", 500, "The network could not answer for this picture."),
-    Exception: Kind("internal_error", 500, "The service has a defect; its log has the details."),
-    errors.OverloadedError: Kind("overloaded", 503, "Too many uploads at once; try again.", _RETRY_AFTER),
-    errors.NotReadyError: Kind("not_ready", 503, "The service is starting or stopping; try again.", _RETRY_AFTER),
-    errors.DeadlineExceededError: Kind("deadline_exceeded", 504, "There was no answer in the time allowed."),
-    errors.CorrectionsFullError: Kind("corrections_full", 507, "There is no room for a correction at the moment."),
+    Exception: Kind(WhiskerError.code, 500, "The service has a defect; its log has the details."),
 }
 _NOT_FOUND = Kind("not_found", 404, "There is nothing at this path.")
 _METHOD_NOT_ALLOWED = Kind("method_not_allowed", 405, "The path does not answer to this method; see `Allow`.")
@@ -86,19 +85,23 @@ def kind_of(exc: Exception) -> Kind:
     return next(KINDS[ancestor] for ancestor in type(exc).__mro__ if ancestor in KINDS)
 
 
-def problem_responses(*kinds: type[Exception]) -> dict[int | str, dict[str, Any]]:
+def problem_responses(*kinds: type[Exception]) -> dict[int | str, dict[str, object]]:
     """Describe, for an operation of the OpenAPI document, the problems it may answer with."""
     schema = Problem.model_json_schema()
-    responses: dict[int | str, dict[str, Any]] = {}
+    responses: dict[int | str, dict[str, object]] = {}
     for kind in (KINDS[error] for error in kinds):
         response = responses.setdefault(kind.status, {"description": "", "content": {MEDIA_TYPE: {"schema": schema}}})
         response["description"] = f"{response['description']}\n\n`{kind.code}`: {kind.meaning}".strip()
     return responses
 
 
-async def answer_problem(request: Request, exc: Exception) -> Response:
-    """Answer for what FastAPI and its router raise, which they would otherwise answer for in their own way."""
-    return _response(exc, request.app.state.metrics, request.scope)
+def problem_handler(metrics: Metrics) -> Callable[[Request, Exception], Coroutine[None, None, Response]]:
+    """Make the handler for what FastAPI and its router raise, which they would otherwise answer in their own way."""
+
+    async def answer_problem(request: Request, exc: Exception) -> Response:
+        return _response(exc, metrics, request.scope)
+
+    return answer_problem
 
 
 class ProblemMiddleware:
@@ -145,7 +148,7 @@ def describe(exc: Exception, metrics: Metrics, *, request_id: str | None = None)
 
 def problem_headers(exc: Exception) -> dict[str, str]:
     """Give the headers that a problem is answered with, beside those of every answer."""
-    headers = {**(kind_of(exc).headers or {}), **((exc.headers or {}) if isinstance(exc, HTTPException) else {})}
+    headers = {**kind_of(exc).headers, **((exc.headers or {}) if isinstance(exc, HTTPException) else {})}
     if isinstance(exc, errors.OverloadedError):
         headers["Retry-After"] = str(exc.retry_seconds)
     return headers

@@ -14,7 +14,7 @@ from whisker.model.answers.head import Head
 # Blue and orange of Okabe and Ito's palette (2008), which people tell apart however they see colours.
 AGAINST, FOR = (0, 114, 178), (230, 159, 0)
 OPACITY = 0.6
-NOTHING, TOP = -2, -1  # in place of a class's number: no heat map, and one for the best class
+NO_CLASS, BEST_CLASS = -2, -1  # in place of a class's number: no heat map, and one for the best class
 
 
 def class_activation_map(maps: NDArray[np.float32], head: Head, index: int) -> NDArray[np.float32]:

@@ -13,7 +13,6 @@ import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import Any, cast
 
 import torch
@@ -22,6 +21,7 @@ from safetensors.torch import load, save_file
 from torch import Tensor
 
 from whisker.model.answers.novelty import Novelty
+from whisker.model.atomic_write import atomic_write
 from whisker.model.checkpoint.contents import Checkpoint, Golden, Quantization, Thresholds
 from whisker.model.checkpoint.integrity import check_tensors, content_digest, refuse
 from whisker.model.errors import CheckpointError, ConfigError
@@ -60,14 +60,8 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
     metadata = {_HEADER: json.dumps(header, sort_keys=True, ensure_ascii=False)}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as temporary:
-            temporary_path = Path(temporary.name)
-        try:
-            save_file(tensors, temporary_path, metadata=metadata)
-            temporary_path.chmod(0o644)
-            temporary_path.replace(path)
-        finally:
-            temporary_path.unlink(missing_ok=True)
+        with atomic_write(path) as temporary:
+            save_file(tensors, temporary, metadata=metadata)
     except (OSError, SafetensorError) as exc:
         raise CheckpointError(f"The checkpoint {path} cannot be written: {_reason(exc)}.") from exc
 

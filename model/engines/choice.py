@@ -33,15 +33,15 @@ logger = logging.getLogger(__name__)
 class Candidate:
     """A way to compute, by name, the largest difference of a golden probability that it may make, and where to try it.
 
-    `build` raises `EngineError` where the machine or the checkpoint does not allow it. `openvino_model` writes down what the
-    engine runs, if that needs no PyTorch.
+    `build` raises `EngineError` where the machine or the checkpoint does not allow it. `export` writes the model that
+    the engine runs, if the engine needs no PyTorch.
     """
 
     name: str
     build: Callable[[Network, Checkpoint, str], Engine]
     tolerance: float
     devices: tuple[str, ...]
-    openvino_model: Callable[[Network, Checkpoint], OpenVinoModel] | None = None
+    export: Callable[[Network, Checkpoint], OpenVinoModel] | None = None
 
 
 def _torch(network: Network, _checkpoint: Checkpoint, device: str) -> Engine:
@@ -69,8 +69,8 @@ def _openvino(network: Network, checkpoint: Checkpoint, device: str, *, int8: bo
         from whisker.model.engines.openvino_engine import OpenVinoEngine  # noqa: PLC0415 - an optional dependency
     except ImportError as exc:
         raise EngineError("the package openvino is not installed") from exc
-    openvino_model = _export(network, checkpoint, int8=int8)
-    return OpenVinoEngine(openvino_model, head_of(network), threads=torch.get_num_threads())
+    exported = _export(network, checkpoint, int8=int8)
+    return OpenVinoEngine(exported, head_of(network), threads=torch.get_num_threads())
 
 
 def _openvino_int8(network: Network, checkpoint: Checkpoint, device: str) -> Engine:

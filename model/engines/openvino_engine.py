@@ -1,6 +1,7 @@
-"""The forward pass compiled by OpenVINO: several times faster than PyTorch on a CPU, and without a compiler at hand.
+"""The forward pass compiled by OpenVINO: several times faster than PyTorch on a CPU, and without a compiler.
 
-An optional dependency: only `whisker.model.exported` and `whisker.model.engines.choice` import this module. It needs no PyTorch.
+OpenVINO is optional: only `whisker.model.exported` and `whisker.model.engines.choice` import this module, when they
+need it. It needs no PyTorch.
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""A network written down for OpenVINO; an optional dependency: only `whisker.model.engines.choice` imports this module."""
+"""A network exported for OpenVINO, which is optional: only `whisker.model.engines.choice` imports this module."""
 
 import operator
 from pathlib import Path

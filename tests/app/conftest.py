@@ -95,7 +95,7 @@ def fragile(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def settings(tiny: Path) -> Settings:
-    return Settings(checkpoint=tiny, device="cpu", threads=1, lanes=1)
+    return Settings(checkpoint=tiny, device="cpu", threads=1, inference_workers=1)
 
 
 @pytest.fixture(scope="session")

@@ -32,7 +32,7 @@ Answer = tuple[int, dict[str, str], bytes]
 
 @pytest.fixture(scope="module")
 def server(tiny: Path) -> Iterator[Server]:
-    server = Server(tiny, "--lanes=1", WHISKER_API_KEY=_KEY)
+    server = Server(tiny, "--inference-workers=1", WHISKER_API_KEY=_KEY)
     yield server
     server.clean_up()
 

@@ -57,7 +57,7 @@ async def test_start_tells_what_serves(serving: Serving, settings: Settings) -> 
     async with serving():
         pass
     (line,) = [line for line in _records(stream) if line["logger"] == "whisker.app.inference.service"]
-    assert (line["checkpoint"], line["device"], line["lanes"], line["max_batch"]) == ("tiny", "cpu", 1, 4)
+    assert (line["checkpoint"], line["device"], line["inference_workers"], line["max_batch"]) == ("tiny", "cpu", 1, 4)
 
 
 def test_an_exception_stays_on_its_json_line() -> None:
@@ -94,7 +94,7 @@ def test_format_follows_setting_and_stream(
 
 def test_every_line_of_a_worker_names_it(settings: Settings) -> None:
     stream = io.StringIO()
-    configure_logging(settings, stream, worker=17)
+    configure_logging(settings, stream, http_worker=17)
     logging.getLogger("uvicorn.error").warning("hello")
     assert [line["worker"] for line in _records(stream)] == [17]
 

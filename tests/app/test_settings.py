@@ -6,11 +6,10 @@ from typing import get_args
 import pytest
 from pydantic import ValidationError
 
-from whisker.app.settings import Engine, Settings, load_settings, unknown_variable_warnings
-from whisker.model import BUNDLED_CHECKPOINT
+from whisker.app.settings import Engine, Settings, load_settings, name_warnings
+from whisker.model import BUNDLED_CHECKPOINT, MAX_PIXELS
 from whisker.model.engines.choice import AUTO, ENGINES
 from whisker.model.errors import ConfigError
-from whisker.model.preprocessing import MAX_PIXELS
 
 
 def test_defaults_serve_the_bundled_checkpoint() -> None:
@@ -64,7 +63,9 @@ def test_wrong_value_is_one_sentence(name: str, value: str, sentence: str, monke
 
 
 def test_empty_host_is_one_sentence() -> None:
-    with pytest.raises(ConfigError, match=r"WHISKER_HOST \(or --host\) is '', but must be a text that is not empty\."):
+    with pytest.raises(
+        ConfigError, match=r"WHISKER_HOST \(or --host\) is '', but must be a string that is not empty\."
+    ):
         load_settings(host="")
 
 
@@ -85,9 +86,22 @@ def test_every_number_says_its_range() -> None:
 
 def test_misspelt_variable_is_complained_of() -> None:
     known = ["WHISKER_PORT", "WHISKER_TORCH_INDEX", "PATH"]
-    assert unknown_variable_warnings([*known, "WHISKER_PROT", "WHISKER_X"]) == [
+    assert name_warnings([*known, "WHISKER_PROT", "WHISKER_X"]) == [
         "WHISKER_PROT is not a setting and has no effect; is it WHISKER_PORT?",
         "WHISKER_X is not a setting and has no effect.",
+    ]
+
+
+def test_old_names_work_and_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WHISKER_LANES", "3")
+    assert load_settings().inference_workers == 3
+    assert load_settings(lanes="5").inference_workers == 5
+    assert load_settings(inference_workers="6", lanes="5").inference_workers == 6
+    monkeypatch.setenv("WHISKER_INFERENCE_WORKERS", "4")
+    assert load_settings().inference_workers == 4
+    assert name_warnings(["WHISKER_LANES"], ["lanes", "port"]) == [
+        "--lanes is now --inference-workers; the old name works until the next release.",
+        "WHISKER_LANES is now WHISKER_INFERENCE_WORKERS; the old name works until the next release.",
     ]
 
 

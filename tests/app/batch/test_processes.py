@@ -23,7 +23,7 @@ def test_processes_answer_as_threads_do(
 ) -> None:
     assert predict_to_file(job) == (82, 2)
     monkeypatch.setattr("whisker.app.batch.local._MANY", 82)
-    both = settings.model_copy(update={"lanes": 2, "engine": "openvino"})
+    both = settings.model_copy(update={"inference_workers": 2, "engine": "openvino"})
     other = Job(job.photos, tmp_path / "processes.jsonl", both)
     assert predict_to_file(other) == (82, 2)
     for row, expected in zip(rows(other.out), rows(job.out), strict=True):
@@ -38,7 +38,7 @@ def test_processes_answer_as_threads_do(
 def test_process_that_ends_stops_the_run_with_a_sentence(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("whisker.app.batch.local._MANY", 82)
     monkeypatch.setattr("whisker.app.batch.processes._classify", _crash)
-    settings = job.settings.model_copy(update={"lanes": 2, "engine": "openvino"})
+    settings = job.settings.model_copy(update={"inference_workers": 2, "engine": "openvino"})
     with pytest.raises(ResultsError, match="goes on from here"):
         predict_to_file(Job(job.photos, job.out, settings))
 
@@ -52,7 +52,7 @@ def test_processes_of_a_killed_run_end(job: Job, folder: Path) -> None:
     with (
         subprocess.Popen(  # noqa: S603
             [sys.executable, "-c", start, *map(str, words)],
-            env={**os.environ, "PYTHONPATH": str(ROOT), "WHISKER_LANES": "2", "WHISKER_ENGINE": "openvino"},
+            env={**os.environ, "PYTHONPATH": str(ROOT), "WHISKER_INFERENCE_WORKERS": "2", "WHISKER_ENGINE": "openvino"},
         ) as run,
         pipe.open("wb") as file,  # opens when a process opens its end, which then waits for a picture
     ):

@@ -20,7 +20,7 @@ from whisker.model.errors import ConfigError
 
 @pytest.fixture(scope="module")
 def server(tiny: Path) -> Iterator[Server]:
-    server = Server(tiny, "--lanes=1")
+    server = Server(tiny, "--inference-workers=1")
     yield server
     server.clean_up()
 

@@ -1,4 +1,4 @@
-"""A lane in which some pictures do what hostile ones may do to a decoder, or to the network."""
+"""An inference worker in which some pictures do what hostile ones may do to a decoder, or to the network."""
 
 import os
 import sys
@@ -10,7 +10,8 @@ from unittest.mock import patch
 import numpy as np
 from numpy.typing import NDArray
 
-from whisker.app.inference import worker as lane
+from whisker.app.inference.wire import LENGTH
+from whisker.app.inference.worker import main
 from whisker.model.answers.decision_rule import Prediction
 from whisker.model.predictor import Predictor
 from whisker.model.preprocessing import Picture, Preprocessing
@@ -28,9 +29,9 @@ def _read_frailly(preprocessing: Preprocessing, data: bytes, **limits: Any) -> P
     if data == GLUTTON:
         bytearray(8_000_000_000)
     if data == BABBLER:
-        os.write(int(sys.argv[1]), lane.LENGTH.pack(2) + b"{}")
+        os.write(int(sys.argv[1]), LENGTH.pack(2) + b"{}")
     if data == BOASTER:
-        os.write(int(sys.argv[1]), lane.LENGTH.pack(2**32 - 1))
+        os.write(int(sys.argv[1]), LENGTH.pack(2**32 - 1))
     while data in (SLEEPER, BABBLER, BOASTER):
         time.sleep(1)
     return _read(preprocessing, data, **limits)
@@ -52,4 +53,4 @@ if __name__ == "__main__":
         patch.object(Preprocessing, "read", _read_frailly),
         patch.object(Predictor, "predict_pixels", _predict_frailly),
     ):
-        lane.main()
+        main()

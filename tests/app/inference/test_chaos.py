@@ -23,7 +23,7 @@ _YEAR = 365 * 24 * 3600
 
 @pytest.fixture
 def server(tiny: Path) -> Iterator[Server]:
-    server = Server(tiny, "--lanes=1")
+    server = Server(tiny, "--inference-workers=1")
     yield server
     server.clean_up()
 
@@ -50,7 +50,15 @@ def test_clients_take_all_descriptors_and_service_is_normal_when_they_leave(serv
 def test_log_on_a_full_disk_stops_nothing(tiny: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    command = [sys.executable, "-m", "whisker", "serve", f"--port={port}", "--lanes=1", f"--checkpoint={tiny}"]
+    command = [
+        sys.executable,
+        "-m",
+        "whisker",
+        "serve",
+        f"--port={port}",
+        "--inference-workers=1",
+        f"--checkpoint={tiny}",
+    ]
     with (
         Path("/dev/full").open("wb") as full,
         subprocess.Popen(command, cwd=ROOT, env={**os.environ, "WHISKER_LOG_REQUESTS": "all"}, stderr=full) as service,  # noqa: S603 - ours

@@ -1,13 +1,17 @@
-"""Lanes: what waits is answered together, nobody pays for a neighbour, and a process that ends is replaced."""
+"""The worker pool: waiting uploads share batches, nobody pays for a neighbour, and a worker that ends is replaced."""
 
 import asyncio
+import errno
 import os
 import shutil
 import signal
+import socket
+import subprocess
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import Any, NoReturn
 
 import psutil
 import pytest
@@ -16,33 +20,41 @@ from PIL import Image
 from tests.app.conftest import picture
 from tests.app.inference.frail_worker import BABBLER, BOASTER, GLUTTON, HANGER, KILLER, RAISER, SLEEPER
 from tests.pictures import encode
-from whisker.app.errors import InferenceFailedError
-from whisker.app.inference.batch_handler import Ask
-from whisker.app.inference.requests import Job, Outcome
-from whisker.app.inference.worker_handle import LaneProcess
-from whisker.app.inference.worker_pool import Lanes
+from whisker.app import time_limits
+from whisker.app.errors import InferenceFailedError, WorkerError
+from whisker.app.inference.requests import PendingPrediction, PredictionResult
+from whisker.app.inference.wire import PredictionOptions
+from whisker.app.inference.worker_handle import PROGRAM, WorkerHandle
+from whisker.app.inference.worker_pool import WorkerPool
 from whisker.app.metrics import Metrics
 from whisker.app.settings import Settings
 from whisker.model import Classifier
+from whisker.model.card.document import CheckpointCard
 from whisker.model.errors import CheckpointError, DeviceError, UndecodablePictureError, UnsupportedFormatError
 
 pytestmark = pytest.mark.anyio
 
+FRAIL = "tests.app.inference.frail_worker"
 COLOURS = ("red", "green", "blue", "white")
 
 
 class Bench:
-    """Lanes at work, and what one needs to look at them."""
+    """A worker pool at work, and its metrics."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, program: str) -> None:
         self.metrics = Metrics()
-        self.lanes = Lanes(settings, self.metrics)
-        self.card: dict[str, Any] = {}
+        self.pool = WorkerPool(settings, self.metrics, program=program)
+        self.card: CheckpointCard | None = None
 
-    def submit(self, data: bytes, top_k: int = 5) -> asyncio.Future[Outcome]:
-        job = Job(data, Ask(top_k), asyncio.get_running_loop().create_future())
-        self.lanes.put(job)
-        return job.answer
+    @property
+    def engine(self) -> str:
+        assert self.card is not None
+        return self.card["engine"]
+
+    def submit(self, data: bytes, top_k: int = 5) -> asyncio.Future[PredictionResult]:
+        pending = PendingPrediction(data, PredictionOptions(top_k), asyncio.get_running_loop().create_future())
+        self.pool.put(pending)
+        return pending.result
 
     def batch_sizes(self) -> tuple[int, int]:
         """Count batches and the pictures in them."""
@@ -56,35 +68,36 @@ async def until(condition: Callable[[], bool]) -> None:
         await asyncio.sleep(0.005)
 
 
+def refuse_with(number: int) -> Callable[..., NoReturn]:
+    def refuse(*_: object, **__: object) -> NoReturn:
+        raise OSError(number, os.strerror(number))
+
+    return refuse
+
+
 @asynccontextmanager
-async def at_work(settings: Settings, **changes: Any) -> AsyncIterator[Bench]:
-    bench = Bench(settings.model_copy(update=changes))
+async def at_work(settings: Settings, *, program: str = PROGRAM, **changes: Any) -> AsyncIterator[Bench]:
+    bench = Bench(settings.model_copy(update=changes), program)
     try:
-        bench.card = await bench.lanes.start()
+        bench.card = await bench.pool.start()
         yield bench
     finally:
-        await bench.lanes.close()
-
-
-@pytest.fixture
-def _frail(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the lanes fall for some pictures."""
-    monkeypatch.setattr("whisker.app.inference.worker_handle._PROGRAM", "tests.app.inference.frail_worker")
+        await bench.pool.close()
 
 
 @pytest.mark.parametrize("engine", ["auto", "torch"])
 async def test_answers_are_those_of_the_classifier(settings: Settings, tiny: Path, engine: str) -> None:
     pictures = [picture(colour=colour) for colour in COLOURS]
-    async with at_work(settings, engine=engine, lanes=2) as bench:
-        outcomes = await asyncio.gather(*map(bench.submit, pictures))
+    async with at_work(settings, engine=engine, inference_workers=2) as bench:
+        results = await asyncio.gather(*map(bench.submit, pictures))
         short = await bench.submit(pictures[0], top_k=1)
-    classifier = Classifier.load(tiny, engine=bench.card["engine"])
-    for outcome, expected in zip(outcomes, classifier.predict(pictures), strict=True):
-        assert outcome.prediction["label"] == expected.label
-        assert outcome.prediction["verdict"] == expected.verdict
-        scores = {entry["label"]: entry["score"] for entry in outcome.prediction["predictions"]}
+    classifier = Classifier.load(tiny, engine=bench.engine)
+    for result, expected in zip(results, classifier.predict(pictures), strict=True):
+        assert result.prediction["label"] == expected.label
+        assert result.prediction["verdict"] == expected.verdict
+        scores = {entry["label"]: entry["score"] for entry in result.prediction["predictions"]}
         assert scores == pytest.approx({entry.label: entry.score for entry in expected.predictions}, abs=1e-3)
-        assert min(outcome.decode_seconds, outcome.inference_seconds) > 0
+        assert min(result.decode_seconds, result.inference_seconds) > 0
     assert [entry["label"] for entry in short.prediction["predictions"]] == [short.prediction["label"]]
 
 
@@ -107,20 +120,20 @@ async def test_large_pictures_have_no_company(settings: Settings) -> None:
 async def test_heavy_pictures_are_decoded_one_at_a_time_and_hold_nobody_up(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of what lanes are sent, the numbers of heavy pictures that are being decoded, and of pictures, are kept."""
+    """What is kept of each batch sent: how many heavy pictures are being decoded, and how many pictures it has."""
     sent: list[tuple[int, int]] = []
-    send = LaneProcess.send
+    send = WorkerHandle.send
     heavy = picture(4000, 3000)
-    async with at_work(settings, lanes=2) as bench:
+    async with at_work(settings, inference_workers=2) as bench:
 
-        def watch(lane: LaneProcess, jobs: list[Job]) -> None:
-            if jobs[0].is_heavy:
-                sent.append((sum(each.has_heavy for each in bench.lanes._lanes), len(jobs)))  # noqa: SLF001 - seen by no answer
-            send(lane, jobs)
+        def watch(worker: WorkerHandle, batch: list[PendingPrediction]) -> None:
+            if batch[0].is_heavy:
+                sent.append((sum(each.has_heavy for each in bench.pool._workers), len(batch)))  # noqa: SLF001 - seen by no answer
+            send(worker, batch)
 
-        monkeypatch.setattr(LaneProcess, "send", watch)
-        outcomes = await asyncio.gather(*[bench.submit(data) for data in (heavy, heavy, heavy, picture())])
-    assert [outcome.prediction["image"]["width"] for outcome in outcomes] == [4000, 4000, 4000, 40]
+        monkeypatch.setattr(WorkerHandle, "send", watch)
+        results = await asyncio.gather(*[bench.submit(data) for data in (heavy, heavy, heavy, picture())])
+    assert [result.prediction["image"]["width"] for result in results] == [4000, 4000, 4000, 40]
     assert sent == [(0, 1)] * 3
 
 
@@ -162,31 +175,30 @@ async def test_picture_that_the_network_fails_for_fails_alone(
     assert "is not a finite number" in vars(record)["failure"]
 
 
-async def test_killed_lane_loses_no_upload_and_is_replaced(
+async def test_killed_worker_loses_no_upload_and_is_replaced(
     settings: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with at_work(settings, lanes=2) as bench:
+    async with at_work(settings, inference_workers=2) as bench:
         waiting = [bench.submit(picture()) for _ in range(20)]
         await asyncio.sleep(0)
-        first, _ = bench.lanes.pids
+        first, _ = bench.pool.pids
         os.kill(first, signal.SIGKILL)
-        for outcome in await asyncio.gather(*waiting):
-            assert outcome.prediction["label"]
-        await until(lambda: len(bench.lanes.pids) == 2)
-        assert first not in bench.lanes.pids
+        for result in await asyncio.gather(*waiting):
+            assert result.prediction["label"]
+        await until(lambda: len(bench.pool.pids) == 2)
+        assert first not in bench.pool.pids
         assert (await bench.submit(picture())).prediction["label"]
-    (record,) = [record for record in caplog.records if record.message == "A lane has ended"]
-    assert (vars(record)["lane"], vars(record)["exit_code"]) == (first, -signal.SIGKILL)
+    (record,) = [record for record in caplog.records if record.message == "An inference worker has ended"]
+    assert (vars(record)["inference_worker"], vars(record)["exit_code"]) == (first, -signal.SIGKILL)
 
 
-@pytest.mark.usefixtures("_frail")
 @pytest.mark.parametrize(
     ("hostile", "stall_seconds"), [(KILLER, 60), (SLEEPER, 0.5), (BABBLER, 60), (BOASTER, 60)], ids=str
 )
-async def test_picture_that_ends_stalls_or_takes_over_lanes_is_refused_alone(
+async def test_picture_that_ends_stalls_or_takes_over_workers_is_refused_alone(
     settings: Settings, hostile: bytes, stall_seconds: float
 ) -> None:
-    async with at_work(settings, stall_seconds=stall_seconds) as bench:
+    async with at_work(settings, stall_seconds=stall_seconds, program=FRAIL) as bench:
         before, bad, after = bench.submit(picture()), bench.submit(hostile), bench.submit(picture())
         reason = "within 0.5 seconds" if hostile == SLEEPER else "the process that tried has ended, twice"
         with pytest.raises(UndecodablePictureError, match=reason):
@@ -195,12 +207,11 @@ async def test_picture_that_ends_stalls_or_takes_over_lanes_is_refused_alone(
         assert (await after).prediction["label"]
 
 
-@pytest.mark.usefixtures("_frail")
 async def test_picture_that_the_network_raises_or_hangs_for_fails_alone(
     settings: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
     raiser, hanger = (encode(Image.new("RGB", (40, 30), colour)) for colour in (RAISER, HANGER))
-    async with at_work(settings, stall_seconds=0.5) as bench:
+    async with at_work(settings, stall_seconds=0.5, program=FRAIL) as bench:
         before, bad, after = bench.submit(picture()), bench.submit(raiser), bench.submit(picture())
         with pytest.raises(InferenceFailedError):
             await bad
@@ -212,56 +223,93 @@ async def test_picture_that_the_network_raises_or_hangs_for_fails_alone(
     assert "RuntimeError: out of memory" in vars(record)["failure"]
 
 
-@pytest.mark.usefixtures("_frail")
 async def test_picture_that_wants_more_memory_than_any_needs_fails_alone(
     settings: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
     pytest.importorskip("openvino")
-    async with at_work(settings, engine="openvino") as bench:
-        (pid,) = bench.lanes.pids
+    async with at_work(settings, engine="openvino", program=FRAIL) as bench:
+        (pid,) = bench.pool.pids
         before, bad, after = bench.submit(picture()), bench.submit(GLUTTON), bench.submit(picture())
         with pytest.raises(InferenceFailedError):
             await bad
         assert (await before).prediction == (await after).prediction
-        assert bench.lanes.pids == [pid]
+        assert bench.pool.pids == [pid]
     assert "MemoryError" in vars(next(it for it in caplog.records if it.message == "Inference failed"))["failure"]
 
 
-async def test_upload_that_comes_when_all_lanes_have_ended_waits_for_the_next(settings: Settings) -> None:
-    async with at_work(settings, lanes=2) as bench:
-        for pid in bench.lanes.pids:
+async def test_upload_that_comes_when_all_workers_have_ended_waits_for_the_next(settings: Settings) -> None:
+    async with at_work(settings, inference_workers=2) as bench:
+        for pid in bench.pool.pids:
             os.kill(pid, signal.SIGKILL)
-        await until(lambda: bench.lanes.pids == [])
-        assert bench.lanes.is_running
+        await until(lambda: bench.pool.pids == [])
+        assert bench.pool.is_running
         assert (await bench.submit(picture())).prediction["label"]
-        assert not bench.lanes.are_gone(0)
+        assert not bench.pool.is_empty(0)
 
 
-async def test_lanes_that_cannot_be_replaced_are_gone_until_they_can(
+async def test_lanes_that_cannot_be_replaced_is_empty_until_they_can(
     settings: Settings, tiny: Path, strict: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     checkpoint = tmp_path / "moved.safetensors"
     shutil.copy(tiny, checkpoint)
     async with at_work(settings, checkpoint=checkpoint, engine="torch") as bench:
-        (pid,) = bench.lanes.pids
+        (pid,) = bench.pool.pids
         checkpoint.unlink()
         os.kill(pid, signal.SIGKILL)
-        await until(lambda: bench.lanes.are_gone(0.1))
+        await until(lambda: bench.pool.is_empty(0.1))
         shutil.copy(strict, checkpoint)
         await until(lambda: "is another file than when the service was started" in caplog.text)
-        assert bench.lanes.pids == []
+        assert bench.pool.pids == []
         waiting = bench.submit(picture())
         shutil.copy(tiny, checkpoint)
         assert (await waiting).prediction["label"]
-        assert len(bench.lanes.pids) == 1
+        assert len(bench.pool.pids) == 1
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.EAGAIN, errno.ENOMEM], ids=errno.errorcode.get)
+@pytest.mark.parametrize("call", [(socket, "socketpair"), (subprocess, "Popen")], ids=["socket", "process"])
+async def test_worker_that_the_system_cannot_start_is_tried_again(
+    settings: Settings,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    call: tuple[ModuleType, str],
+    number: int,
+) -> None:
+    """The other worker answers meanwhile, and the pool says that one is missing."""
+    monkeypatch.setattr(time_limits, "RETRY_SECONDS", 0.02)
+    async with at_work(settings, inference_workers=2) as bench:
+        with monkeypatch.context() as patch:
+            patch.setattr(*call, refuse_with(number))
+            os.kill(bench.pool.pids[0], signal.SIGKILL)
+            await until(lambda: caplog.text.count("An inference worker could not be started") >= 3)
+            assert (await bench.submit(picture())).prediction["label"]
+            assert bench.pool.lacks_workers(0.01)
+            assert not bench.pool.is_empty(0)
+            assert "whisker_inference_workers 1.0" in bench.metrics.render().decode()
+        await until(lambda: len(bench.pool.pids) == 2)
+        assert not bench.pool.lacks_workers(0)
+    tried = [record for record in caplog.records if record.message == "An inference worker could not be started"]
+    assert os.strerror(number) in vars(tried[0])["reason"]
+    waits = [vars(record)["retry_in_seconds"] for record in tried]
+    assert waits[:3] == [0.02, 0.04, 0.08]
+    assert "whisker_inference_workers_wanted 2.0" in bench.metrics.render().decode()
+
+
+async def test_worker_that_the_system_cannot_start_at_first_is_one_sentence(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(socket, "socketpair", refuse_with(errno.EMFILE))
+    with pytest.raises(WorkerError, match=r"cannot be started: .*Too many open files"):
+        async with at_work(settings):
+            pass
 
 
 async def test_closing_answers_what_is_queued_and_takes_no_more(settings: Settings) -> None:
     async with at_work(settings) as bench:
         waiting = [bench.submit(picture()) for _ in range(10)]
-        closing = asyncio.create_task(bench.lanes.close())
+        closing = asyncio.create_task(bench.pool.close())
         await asyncio.sleep(0)
-        assert not bench.lanes.is_running
+        assert not bench.pool.is_running
         await closing
         assert all(answer.result().prediction["label"] for answer in waiting)
 
@@ -287,10 +335,10 @@ async def test_batches_stay_below_the_time_wanted(settings: Settings) -> None:
         assert bench.batch_sizes() == (3, 3)
 
 
-async def test_lane_of_a_portable_engine_does_without_pytorch(settings: Settings) -> None:
+async def test_worker_with_an_exported_classifier_needs_no_pytorch(settings: Settings) -> None:
     pytest.importorskip("openvino")
     async with at_work(settings, engine="openvino") as bench:
-        (pid,) = bench.lanes.pids
+        (pid,) = bench.pool.pids
         libraries = {Path(entry.path).name for entry in psutil.Process(pid).memory_maps()}
     assert any(name.startswith("libopenvino") for name in libraries)
     assert not any(name.startswith("libtorch") for name in libraries)

@@ -25,7 +25,7 @@ _VERTEX = {"AIP_HEALTH_ROUTE": "/healthy", "AIP_PREDICT_ROUTE": "/predict", "AIP
 
 @pytest.fixture(scope="module")
 def server(tiny: Path) -> Iterator[Server]:
-    server = Server(tiny, "--lanes=1", **_VERTEX)
+    server = Server(tiny, "--inference-workers=1", **_VERTEX)
     yield server
     server.clean_up()
 

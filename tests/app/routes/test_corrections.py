@@ -14,7 +14,7 @@ from PIL import Image, PngImagePlugin
 from tests.app.conftest import Serving, picture
 from tests.pictures import encode, exif
 from whisker.app.errors import CorrectionsFullError, OverloadedError
-from whisker.app.routes.corrections_store import CorrectionsFolder
+from whisker.app.routes.corrections_store import CorrectionsStore
 from whisker.training.data.folder import find_photos
 
 pytestmark = pytest.mark.anyio
@@ -93,7 +93,7 @@ def test_full_disk_is_told_and_logged_and_leaves_nothing(
     def fail(*_: Any, **__: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    folder = CorrectionsFolder(tmp_path, 10_000)
+    folder = CorrectionsStore(tmp_path, 10_000)
     with monkeypatch.context() as patch:
         patch.setattr(Path, fails, fail)
         with pytest.raises(CorrectionsFullError):
@@ -119,7 +119,7 @@ async def test_comments_are_not_kept_and_cost_nothing(serving: Serving, tmp_path
 
 
 def test_training_can_take_the_folder(tmp_path: Path) -> None:
-    folder = CorrectionsFolder(tmp_path, 1_000_000)
+    folder = CorrectionsStore(tmp_path, 1_000_000)
     for number, label in enumerate(("cat", "dog", "dog")):
         folder.store(picture(colour=f"#{number}08040", format_="JPEG"), {"label": label})
     found = find_photos(tmp_path)
@@ -127,7 +127,7 @@ def test_training_can_take_the_folder(tmp_path: Path) -> None:
 
 
 async def test_corrections_that_come_all_at_once_keep_nobody_out(tmp_path: Path) -> None:
-    folder = CorrectionsFolder(tmp_path, 1_000_000)
+    folder = CorrectionsStore(tmp_path, 1_000_000)
     photos = [str(number).encode() for number in range(20)]
     outcomes = await asyncio.gather(*(folder.keep(it, {"label": "dog"}) for it in photos), return_exceptions=True)
     kept = [it for it in outcomes if isinstance(it, str)]
@@ -136,11 +136,11 @@ async def test_corrections_that_come_all_at_once_keep_nobody_out(tmp_path: Path)
 
 
 def test_photos_count_by_the_blocks_that_they_take(tmp_path: Path) -> None:
-    folder = CorrectionsFolder(tmp_path, 3 * 4096)
+    folder = CorrectionsStore(tmp_path, 3 * 4096)
     for number in range(3):
         folder.store(str(number).encode(), {"label": "dog"})
     with pytest.raises(CorrectionsFullError, match="is full"):
-        CorrectionsFolder(tmp_path, 3 * 4096).store(b"3", {"label": "dog"})
+        CorrectionsStore(tmp_path, 3 * 4096).store(b"3", {"label": "dog"})
     with pytest.raises(CorrectionsFullError, match="is full"):
         folder.store(b"3", {"label": "dog"})
 
@@ -148,7 +148,7 @@ def test_photos_count_by_the_blocks_that_they_take(tmp_path: Path) -> None:
 def test_class_of_a_made_up_checkpoint_is_no_path(tmp_path: Path) -> None:
     for label in ("..", "../x", "/etc", ".hidden"):
         with pytest.raises(CorrectionsFullError):
-            CorrectionsFolder(tmp_path / "folder", 10_000).store(b"photo", {"label": label})
+            CorrectionsStore(tmp_path / "folder", 10_000).store(b"photo", {"label": label})
     assert _files(tmp_path) == []
 
 

@@ -20,7 +20,7 @@ from whisker.model import (
     save_checkpoint,
     with_golden_answers,
 )
-from whisker.model.answers.heat_map import NOTHING, TOP
+from whisker.model.answers.heat_map import BEST_CLASS, NO_CLASS
 
 pytestmark = pytest.mark.anyio
 
@@ -38,7 +38,7 @@ async def test_heat_map_comes_only_when_asked_for(client: httpx.AsyncClient, tin
     }
     PredictionAnswer.model_validate(answer)
     classifier = Classifier.load(tiny)
-    (expected,) = classifier.predict_pixels([classifier.preprocessing.decode(picture())], [TOP])
+    (expected,) = classifier.predict_pixels([classifier.preprocessing.decode(picture())], [BEST_CLASS])
     assert expected.heat_map is not None
     assert answer["heat_map"]["label"] == answer["label"]
     for row, wanted in zip(answer["heat_map"]["rows"], expected.heat_map.heat.tolist(), strict=True):
@@ -120,4 +120,4 @@ async def test_network_without_feature_maps_says_so(serving: Serving, tmp_path: 
 
 
 def test_nothing_is_not_a_class() -> None:
-    assert NOTHING < TOP < 0
+    assert NO_CLASS < BEST_CLASS < 0

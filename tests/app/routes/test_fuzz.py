@@ -22,7 +22,7 @@ _GOOD = {"file": ("good.jpg", _PICTURES["JPEG"])}
 
 @pytest.fixture(scope="module")
 def server(tiny: Path) -> Iterator[Server]:
-    server = Server(tiny, "--lanes=1")
+    server = Server(tiny, "--inference-workers=1")
     assert server.process.stderr is not None
     threading.Thread(target=deque, args=(server.process.stderr, 0), daemon=True).start()  # a full pipe would stop it
     yield server

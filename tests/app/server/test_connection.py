@@ -85,7 +85,7 @@ def test_rest_of_a_refused_body_is_not_awaited_for_ever(server: Server) -> None:
 
 
 def test_upload_for_which_there_is_no_room_is_refused_and_its_connection_kept(tiny: Path) -> None:
-    server = Server(tiny, "--max-in-flight=1", "--lanes=1")
+    server = Server(tiny, "--max-in-flight=1", "--inference-workers=1")
     large = picture(7000, 7000)
     stop = Event()
 

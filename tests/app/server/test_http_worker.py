@@ -12,9 +12,9 @@ def test_cores_and_uploads_are_divided(
 ) -> None:
     monkeypatch.setattr("whisker.app.server.http_worker.available_cores", lambda: cores)
     share = share_of(Settings(max_in_flight=64), workers)
-    assert (share.lanes, share.threads, share.max_in_flight) == (lanes, 1, in_flight)
+    assert (share.inference_workers, share.threads, share.max_in_flight) == (lanes, 1, in_flight)
 
 
 def test_numbers_that_were_set_stay() -> None:
-    share = share_of(Settings(threads=3, lanes=5), 2)
-    assert (share.threads, share.lanes) == (3, 5)
+    share = share_of(Settings(threads=3, inference_workers=5), 2)
+    assert (share.threads, share.inference_workers) == (3, 5)

@@ -54,7 +54,7 @@ def test_service_without_lanes_that_can_start_none_ends_with_exit_code_1(tiny: P
     start = (
         "from whisker.app.server import process; process._FAILED_SECONDS = 0.5; from whisker.cli import main; main()"
     )
-    options = ["--host=127.0.0.1", "--port=0", "--engine=torch", "--lanes=1", f"--checkpoint={checkpoint}"]
+    options = ["--host=127.0.0.1", "--port=0", "--engine=torch", "--inference-workers=1", f"--checkpoint={checkpoint}"]
     with subprocess.Popen(  # noqa: S603 - as above
         [sys.executable, "-c", start, "serve", *options], cwd=ROOT, stderr=subprocess.PIPE, text=True
     ) as service:

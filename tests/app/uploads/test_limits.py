@@ -12,8 +12,9 @@ from tests.app.web.test_problems import assert_problem
 from whisker.app.errors import OverloadedError
 from whisker.app.main import create_app
 from whisker.app.metrics import Metrics
+from whisker.app.routes.state import state_of
 from whisker.app.settings import Settings
-from whisker.app.uploads.slots import Admission
+from whisker.app.uploads.slots import UploadSlots
 
 pytestmark = pytest.mark.anyio
 
@@ -133,54 +134,51 @@ async def test_retry_after_is_told_from_how_fast_uploads_are_answered(monkeypatc
     """Four uploads took 0.6 s each: two in flight are through in the second after the next."""
     now = 100.0
     monkeypatch.setattr("whisker.app.uploads.slots.time.monotonic", lambda: now)
-    admission = Admission(2, Metrics())
-    assert admission.refusal().retry_seconds == 1
+    slots = UploadSlots(2, Metrics())
+    assert slots.refusal().retry_seconds == 1
     for _ in range(4):
-        place = admission.begin()
-        admission.complete(place)
-        admission.end(place)
+        slot = slots.acquire()
+        slot.complete()
+        slot.close()
         now += 0.6
-    admission.begin()
-    admission.begin()
+    slots.acquire()
+    slots.acquire()
     with pytest.raises(OverloadedError) as refusal:
-        admission.begin()
+        slots.acquire()
     assert refusal.value.retry_seconds == 2
 
 
-async def test_many_refusals_have_a_line_together(
-    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("whisker.app.uploads.slots._SUM_SECONDS", 0.01)
+async def test_many_refusals_have_a_line_together(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
-    admission = Admission(1, Metrics())
+    slots = UploadSlots(1, Metrics(), summary_seconds=0.01)
     for number in range(15):
-        admission.log_refusal(f"request {number}")
+        slots.log_refusal(f"request {number}")
     while "More uploads were refused" not in caplog.text:  # noqa: ASYNC110 - a line of the log is no event
         await asyncio.sleep(0.01)
     assert caplog.text.count("An upload was refused") == 10
     assert vars(caplog.records[-1])["uploads"] == 5
-    admission.log_refusal("another")
+    slots.log_refusal("another")
     assert caplog.text.count("An upload was refused") == 11
 
 
-def test_upload_that_was_slow_needs_a_place_again() -> None:
-    admission = Admission(1, Metrics())
-    slow = admission.begin()
+def test_upload_that_was_slow_needs_a_slot_again() -> None:
+    slots = UploadSlots(1, Metrics())
+    slow = slots.acquire()
     with pytest.raises(OverloadedError):
-        admission.begin()
-    admission.lend(slow)
-    quick = admission.begin()
+        slots.acquire()
+    slow.release_until_complete()
+    quick = slots.acquire()
     with pytest.raises(OverloadedError):
-        admission.complete(slow)
-    admission.end(slow)
-    admission.complete(quick)
-    admission.lend(quick)
-    assert admission.is_full
-    admission.end(quick)
-    assert not admission.is_full
+        slow.complete()
+    slow.close()
+    quick.complete()
+    quick.release_until_complete()
+    assert slots.are_full
+    quick.close()
+    assert not slots.are_full
 
 
-async def test_refused_uploads_leave_their_places(serving: Serving) -> None:
+async def test_refused_uploads_give_their_slots_back(serving: Serving) -> None:
     async with serving(max_in_flight=1, max_body_bytes=1000) as client:
         for content in (b"x", b"x" * 2000, picture()[:60]):
             response = await client.post("/predict", content=content, headers=_RAW)
@@ -207,7 +205,7 @@ async def test_client_who_leaves_is_no_failure(settings: Settings, *, complete: 
 
     async with app.router.lifespan_context(app):
         await app(_scope(), receive, send)
-        text = app.state.metrics.render().decode()
+        text = state_of(app).metrics.render().decode()
     assert sent[0]["status"] == 499
     assert 'whisker_problems_total{code="client_gone"} 1.0' in text
     assert "whisker_in_flight 0.0" in text

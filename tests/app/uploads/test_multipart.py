@@ -24,7 +24,7 @@ async def in_crumbs(body: bytes) -> AsyncIterator[bytes]:
 
 
 async def test_files_of_a_field_and_all_texts_are_read() -> None:
-    assert await forms.read_form(in_crumbs(_BODY), _TYPE, "file", most=1) == ([b"picture"], {"label": "cat"})
+    assert await forms.read_form(in_crumbs(_BODY), _TYPE, "file", max_files=1) == ([b"picture"], {"label": "cat"})
 
 
 @pytest.mark.parametrize("body", [_BODY, _BODY[:-10]])
@@ -34,7 +34,7 @@ async def test_form_is_gone_when_it_is_read(body: bytes) -> None:
     gc.disable()
     try:
         try:
-            await forms.read_form(in_crumbs(body), _TYPE, "file", most=1)
+            await forms.read_form(in_crumbs(body), _TYPE, "file", max_files=1)
         except MalformedFormError as exc:
             exc.__traceback__ = None
         assert not [it for it in gc.get_objects() if type(it) is forms._Form]  # noqa: SLF001 - what must not be seen

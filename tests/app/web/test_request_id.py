@@ -3,7 +3,7 @@
 import httpx
 import pytest
 
-from whisker.app.web.request_id import current_request_id
+from whisker.app.logs import current_request_id
 
 pytestmark = pytest.mark.anyio
 

@@ -9,9 +9,9 @@ from PIL import Image
 from benchmarks.reliability.bombs import LARGEST, bombs, huge_gif, largest
 from benchmarks.reliability.pictures import black_png, zeros
 from tests.pictures import draw, encode
-from whisker.model import Preprocessing
+from whisker.model import MAX_PIXELS, Preprocessing
 from whisker.model.errors import PictureError
-from whisker.model.preprocessing import MAX_PIXELS, MAX_SIDE
+from whisker.model.preprocessing import MAX_SIDE
 
 PHOTO = encode(draw("rings", 0), "JPEG")
 BOMBS = bombs()

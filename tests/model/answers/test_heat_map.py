@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from PIL import Image, ImageOps
 from benchmarks.explain import find_telling
 from tests.pictures import CLASSES, draw, encode, exif
 from whisker.model import Checkpoint, Classifier, NetworkConfig, Preprocessing, build_network, with_golden_answers
-from whisker.model.answers.heat_map import AGAINST, FOR, NOTHING, TOP, overlay
+from whisker.model.answers.heat_map import AGAINST, BEST_CLASS, FOR, NO_CLASS, overlay
 from whisker.model.engines.choice import ENGINES
 from whisker.model.errors import EngineError, NoHeatMapError, UndecodablePictureError
 from whisker.training.pipeline import Training
@@ -37,12 +38,12 @@ def test_heat_is_exactly_what_the_logit_is_made_of(trained: Training, engine: st
 def test_maps_are_made_only_for_who_asks(classifier: Classifier) -> None:
     pixels = [classifier.preprocessing.decode(encode(draw(label, 3))) for label in CLASSES]
     plain = classifier.predict_pixels(pixels)
-    one, other = classifier.predict_pixels(pixels, [NOTHING, TOP])
+    one, other = classifier.predict_pixels(pixels, [NO_CLASS, BEST_CLASS])
     assert one == plain[0]
     assert other.heat_map is not None
     assert other.heat_map.label == other.label
     assert dataclasses.replace(other, heat_map=None) == plain[1]
-    assert classifier.predict_pixels([], [TOP]) == []
+    assert classifier.predict_pixels([], [BEST_CLASS]) == []
 
 
 def test_heat_maps_tell_what_the_answer_depends_on(classifier: Classifier) -> None:
@@ -59,10 +60,10 @@ def test_network_that_looks_at_no_place_has_no_heat_map() -> None:
     assert not config.has_feature_map
     classifier = Classifier(checkpoint)
     pixels = [np.zeros((32, 32, 3), np.uint8)]
-    assert classifier.predict_pixels(pixels, [NOTHING])[0].heat_map is None
+    assert classifier.predict_pixels(pixels, [NO_CLASS])[0].heat_map is None
     with pytest.raises(NoHeatMapError):
-        classifier.predict_pixels(pixels, [TOP])
-    (outcome,) = classifier.predict_each(pixels, [TOP])
+        classifier.predict_pixels(pixels, [BEST_CLASS])
+    (outcome,) = classifier.predict_each(pixels, [BEST_CLASS])
     assert isinstance(outcome, NoHeatMapError)
 
 
@@ -73,16 +74,19 @@ def test_view_is_upright_and_keeps_its_shape(orientation: int) -> None:
     data = encode(corner, "PNG", exif=exif(orientation))
     with Image.open(io.BytesIO(data)) as stored:
         upright = ImageOps.exif_transpose(stored)
-    view = Preprocessing(32).view(data, longest=800)
+    view = Preprocessing(32).read(data, view_side=800).view
+    assert view is not None
     assert view.size == upright.size
     assert view.tobytes() == upright.tobytes()
 
 
 def test_view_of_a_large_picture_is_small() -> None:
     large = encode(Image.new("RGB", (2000, 500), "teal"), "JPEG")
-    assert Preprocessing(32).view(large, longest=400).size == (400, 100)
+    small = Preprocessing(32).read(large, view_side=400).view
+    assert small is not None
+    assert small.size == (400, 100)
     with pytest.raises(UndecodablePictureError):
-        Preprocessing(32).view(large[:300], longest=400)
+        Preprocessing(32).read(large[:300], view_side=400)
 
 
 def test_overlay_is_orange_for_and_blue_against_the_class() -> None:
@@ -93,3 +97,31 @@ def test_overlay_is_orange_for_and_blue_against_the_class() -> None:
     np.testing.assert_allclose(drawn.getpixel((37, 10)), AGAINST, atol=2)  # type: ignore[arg-type]  # as above
     assert overlay(grey, np.array([[4.0, -4.0]], np.float32), opacity=0.0).tobytes() == grey.tobytes()
     assert overlay(grey, np.zeros((2, 2), np.float32)).tobytes() == grey.tobytes()
+
+
+@pytest.mark.parametrize("side", [100, 800])
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_picture_with_a_view_is_decoded_once_to_nearly_the_same_pixels(
+    side: int, orientation: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A JPEG is decoded at another scale for its view; other formats give equal pixels."""
+    photo = Image.effect_noise((64, 48), 60).resize((1300, 900), Image.Resampling.BICUBIC).convert("RGB")
+    opened: list[Image.Image] = []
+    open_ = Image.open
+
+    def open_noticed(*arguments: Any, **options: Any) -> Image.Image:
+        opened.append(open_(*arguments, **options))
+        return opened[-1]
+
+    monkeypatch.setattr(Image, "open", open_noticed)
+    for format_, tolerance in (("JPEG", 2), ("PNG", 0)):
+        data = encode(photo, format_, exif=exif(orientation))
+        alone = Preprocessing(64).read(data)
+        opened.clear()
+        shown = Preprocessing(64).read(data, view_side=side)
+        assert len(opened) == 1
+        assert (shown.width, shown.height) == (alone.width, alone.height)
+        assert shown.view is not None
+        assert max(shown.view.size) == side
+        difference = np.abs(shown.pixels.astype(int) - alone.pixels)
+        assert difference.max() <= tolerance

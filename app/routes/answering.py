@@ -1,0 +1,36 @@
+"""From pictures to results within the deadline, for every route that predicts."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import cast
+
+from fastapi import Request
+
+from whisker.app.inference.requests import PredictionResult
+from whisker.app.inference.service import Service
+from whisker.app.inference.wire import PredictionOptions
+from whisker.app.routes.state import state_of
+from whisker.app.uploads.deadline import in_time
+
+
+async def predict_one(request: Request, service: Service, data: bytes, options: PredictionOptions) -> PredictionResult:
+    """Predict for one picture; raise what `Service.submit`, its result and `in_time` raise."""
+    result = await in_time(service.submit(data, options), request.receive, _deadline(request))
+    service.record(result)
+    return result
+
+
+async def predict_many(
+    request: Request, service: Service, files: Sequence[bytes], options: PredictionOptions
+) -> list[PredictionResult | Exception]:
+    """Predict for several pictures, each with its own result or error; raise what `in_time` raises."""
+    answers = asyncio.gather(*(service.submit(data, options) for data in files), return_exceptions=True)
+    results = await in_time(answers, request.receive, _deadline(request))
+    for result in results:
+        if isinstance(result, PredictionResult):
+            service.record(result)
+    return cast("list[PredictionResult | Exception]", results)  # a worker's failure is never a bare BaseException
+
+
+def _deadline(request: Request) -> float:
+    return state_of(request.app).settings.deadline_seconds

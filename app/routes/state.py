@@ -1,0 +1,34 @@
+"""The state of an application: what its routes, and the connections to it, share."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from fastapi import FastAPI
+
+from whisker.app.inference.service import Service
+from whisker.app.metrics import Metrics
+from whisker.app.routes.corrections_store import CorrectionsStore
+from whisker.app.settings import Settings
+from whisker.app.uploads.slots import UploadSlots
+
+
+@dataclass(slots=True)
+class AppState:
+    """One application's state; `service` is `None` until the checkpoint is loaded."""
+
+    settings: Settings
+    metrics: Metrics
+    slots: UploadSlots
+    corrections: CorrectionsStore | None  # if the operator has set a folder for them
+    examples: list[Path] = field(default_factory=list)
+    service: Service | None = None
+    draining: bool = False
+
+
+def set_state(app: FastAPI, state: AppState) -> None:
+    app.state.whisker = state
+
+
+def state_of(app: FastAPI) -> AppState:
+    state: AppState = app.state.whisker
+    return state

@@ -1,0 +1,33 @@
+"""Every time limit of the service, in the order in which a request meets them. All are in seconds.
+
+Four are settings, since operators tune them: `receive_seconds` (longest time for a body), `deadline_seconds` (from a
+complete upload to its answer), `stall_seconds` (longest time for a batch in an inference worker) and `drain_seconds`
+(from SIGTERM until no connection is accepted). The rest is here.
+"""
+
+# A connection (app/server/connection.py)
+HEAD_SECONDS = 10.0  # for the head of a request, and for the rest of a body that is discarded
+KEEP_ALIVE_SECONDS = 5  # for the next request on an idle connection
+
+# An upload (app/uploads/body_limits.py)
+BODY_GRACE_SECONDS = 10.0  # for any body, however short
+BODY_MIN_RATE = 16_000  # bytes a second that a body must reach after that: a phone's upload on a bad day
+
+# An answer (app/uploads/deadline.py)
+UNWATCHED_SECONDS = 0.02  # before the service looks whether the client has left: most answers are faster
+
+# An inference worker (app/inference/worker_pool.py)
+STALL_CHECKS = 10  # checks for a stalled worker within `stall_seconds`
+RETRY_SECONDS, MAX_RETRY_SECONDS = 0.5, 8.0  # between attempts to start a worker: doubled each time, up to the second
+MISSING_SECONDS = 10.0  # without a worker that ended, and could not be started again, before /livez fails
+CLOSE_SECONDS = 5.0  # for workers to finish their batches when the service stops
+
+# The service as a whole (app/server)
+DEAD_SECONDS = 30.0  # without any inference worker, after /livez fails, before the process ends
+GRACEFUL_SECONDS = 20  # for in-flight requests, once no connection is accepted
+KILL_SECONDS = GRACEFUL_SECONDS + 3  # for a worker's end; Kubernetes kills after 30, and draining comes before this
+
+
+def body_seconds(received: int, max_seconds: float) -> float:
+    """Give the time by which the next part of a body must be there, after `received` bytes of it."""
+    return min(max_seconds, BODY_GRACE_SECONDS + received / BODY_MIN_RATE)
