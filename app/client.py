@@ -1,12 +1,12 @@
 """A client for the service: `Client(url).predict(photo)`, and the same for asyncio.
 
-    from whisker.app.client import Client
+    from whisker import Client
 
     with Client("http://localhost:8000") as client:
         print(client.predict("photo.jpg").label)
 
-Uploads that the service has no room for are sent again when it says so (`Retry-After`), and so are those that the
-connection was lost for: an answer changes nothing there.
+Uploads that an overloaded service refuses are sent again after the time it names (`Retry-After`). Uploads whose
+connection was lost are sent again, too: predicting twice changes nothing on the server.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ from whisker.app.schemas import ModelCard, PredictionAnswer, Problem
 Picture = str | Path | bytes | Image.Image
 
 _TYPE = {"Content-Type": "application/octet-stream"}
-_MAX_WAIT_SECONDS = 60.0  # that a server can make a client wait before it tries again
+_MAX_WAIT_SECONDS = 60.0  # longest wait between two attempts, whatever the server asks for
 _AT_ONCE = 8
 
 T = TypeVar("T", PredictionAnswer, ModelCard)
@@ -46,7 +46,7 @@ class ProblemError(ServerError):
 
 
 class Client:
-    """Ask a service, from any number of threads. Close it, or use it as a context, when done.
+    """Call a service, from any number of threads. Close the client, or use it as a context manager.
 
     `timeout` is in seconds, for each of connecting, sending and receiving; `tries` counts the first one.
     """
@@ -91,7 +91,7 @@ class Client:
     def predict_many(
         self, pictures: Iterable[Picture], *, top_k: int = 5, at_once: int = _AT_ONCE
     ) -> Iterator[PredictionAnswer | ServerError | OSError]:
-        """Classify photos, so many at once; yield each one's answer, or what it failed for, in their order."""
+        """Classify photos, `at_once` at a time; yield the answer or the error for each, in order."""
 
         def ask(picture: Picture) -> PredictionAnswer | ServerError | OSError:
             try:
@@ -101,7 +101,7 @@ class Client:
 
         def pause(seconds: float) -> None:
             if stopped.wait(seconds):
-                raise ServerError("Nobody waits for the answer any more.")
+                raise ServerError("The caller no longer waits for the answer.")
 
         stopped = Event()
         ahead = deque[Future[PredictionAnswer | ServerError | OSError]]()
@@ -114,11 +114,11 @@ class Client:
             while ahead:
                 yield ahead.popleft().result()
         finally:
-            stopped.set()  # who stops listening waits for what is being sent, but for no further try
+            stopped.set()  # requests being sent may finish, but none is tried again
             pool.shutdown(wait=False, cancel_futures=True)
 
     def model(self) -> ModelCard:
-        """Get the card of the checkpoint that answers; raises as `predict`."""
+        """Get the card of the checkpoint that is served; raise as `predict` does."""
         try:
             return _parse(self._http.get("model"), ModelCard)
         except httpx.RequestError as exc:
@@ -182,7 +182,7 @@ class AsyncClient:
                 task.cancel()
 
     async def model(self) -> ModelCard:
-        """Get the card of the checkpoint that answers; raises as `predict`."""
+        """Get the card of the checkpoint that is served; raise as `predict` does."""
         try:
             return _parse(await self._http.get("model"), ModelCard)
         except httpx.RequestError as exc:
@@ -194,7 +194,7 @@ def _read(picture: Picture) -> bytes:
         return picture
     if isinstance(picture, Image.Image):
         with closing(BytesIO()) as buffer:
-            picture.save(buffer, "PNG")  # as it is; a JPEG would be another picture
+            picture.save(buffer, "PNG")  # lossless; a JPEG would be another picture
             return buffer.getvalue()
     return Path(picture).read_bytes()
 
@@ -204,24 +204,24 @@ def _query(top_k: int, explain: str | None) -> dict[str, str | int]:
 
 
 def _base(url: str) -> str:
-    """Give an address that paths can be added to; raise `ServerError` if it is none."""
+    """Return an address that paths can be added to; raise `ServerError` if the address is not valid."""
     if not url.startswith(("http://", "https://")):
-        raise ServerError(f"A server's address begins with http:// or https://, unlike {url!r}.")
+        raise ServerError(f"A server's address must begin with http:// or https://, unlike {url!r}.")
     try:
         httpx.URL(url)
     except httpx.InvalidURL as exc:
-        raise ServerError(f"{url!r} is no address: {exc}.") from exc
+        raise ServerError(f"{url!r} is not an address: {exc}.") from exc
     return url if url.endswith("/") else url + "/"
 
 
 def _headers(api_key: str | None) -> dict[str, str]:
     if api_key is not None and not (api_key.isascii() and api_key.isprintable()):
-        raise ServerError("An API key is ASCII, without line ends: no header can hold this one.")
+        raise ServerError("An API key must be ASCII without line breaks, since it is sent in a header.")
     return {} if api_key is None else {"Authorization": f"Bearer {api_key}"}
 
 
 def _wait_after(response: httpx.Response, tried: int, tries: int) -> float | None:
-    """Tell how many seconds to wait before the next try; `None` if this answer is the last."""
+    """Return how many seconds to wait before the next attempt; `None` if this answer is final."""
     if response.status_code != HTTPStatus.SERVICE_UNAVAILABLE or tried == tries:
         return None
     asked = response.headers.get("Retry-After", "")
@@ -229,7 +229,7 @@ def _wait_after(response: httpx.Response, tried: int, tries: int) -> float | Non
 
 
 def _wait_after_loss(exc: httpx.RequestError, tried: int, tries: int) -> float:
-    """Tell how many seconds to wait after a lost connection; raise `ServerError` after the last."""
+    """Return how many seconds to wait after a lost connection; raise `ServerError` after the last attempt."""
     if tried == tries:
         raise _unreachable(exc) from exc
     return 0.1 * 2.0**tried
@@ -245,4 +245,6 @@ def _parse(response: httpx.Response, kind: type[T]) -> T:
             return kind.model_validate_json(response.content)
         raise ProblemError(Problem.model_validate_json(response.content))
     except ValidationError as exc:
-        raise ServerError(f"The answer, of status {response.status_code}, is not that of a Whisker service.") from exc
+        raise ServerError(
+            f"The answer, with status {response.status_code}, does not come from a Whisker service."
+        ) from exc

@@ -19,7 +19,7 @@ from whisker.model.errors import ConfigError
 if TYPE_CHECKING:
     from whisker.model.classifier import Classifier
 
-_DRAWING_SIDE = 1_200  # pixels of the longer side of what --explain draws, at most
+_DRAWING_SIDE = 1_200  # pixels of the longer side of a drawing of --explain, at most
 
 
 def serve(**flags: str | None) -> None:
@@ -34,7 +34,7 @@ def serve(**flags: str | None) -> None:
 
 
 def _serve_signature() -> inspect.Signature:
-    """Mirror each setting by an option. All are texts: `load_settings` parses flags and variables alike."""
+    """Mirror each setting by an option. All are strings: `load_settings` parses options and variables alike."""
     parameters = []
     for name, field in Settings.model_fields.items():
         option = typer.Option(
@@ -70,7 +70,7 @@ def predict(
     out: Annotated[
         Path | None, typer.Option(help="Write the results to this file: .csv, .jsonl or .parquet.", show_default=False)
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Start --out again, and replace the file.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Start again, and replace the file of --out.")] = False,
     on_ray: Annotated[
         bool,
         typer.Option(
@@ -81,7 +81,10 @@ def predict(
     ] = False,
     server: Annotated[
         str | None,
-        typer.Option(metavar="URL", help="Let the service there answer, with the key in WHISKER_API_KEY if it asks."),
+        typer.Option(
+            metavar="URL",
+            help="Let the service at this address predict; its API key, if any, is read from WHISKER_API_KEY.",
+        ),
     ] = None,
     checkpoint: Annotated[str | None, typer.Option(help="Checkpoint file [WHISKER_CHECKPOINT].")] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N [WHISKER_DEVICE].")] = None,
@@ -89,23 +92,23 @@ def predict(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON array.")] = False,
     explain: Annotated[
         Path | None,
-        typer.Option(help="Draw which parts of the one photo speak for its label, as a PNG.", show_default=False),
+        typer.Option(
+            help="Draw the heat map of the one photo, as a PNG: which parts speak for its label.", show_default=False
+        ),
     ] = None,
 ) -> None:
-    """Say what photos show; folders are searched for them. A photo that cannot be used does not stop the others.
+    """Classify photos, and the photos in folders. A photo that cannot be used does not stop the others.
 
-    With --out the results, of however many photos, go into a file, and the same command goes on where it was stopped.
+    With --out the results of any number of photos go into a file; the same command resumes a run that was stopped.
 
-    Exit codes: 0 when done, 1 when that is impossible, 130 after Ctrl-C. Without --out, 1 also when a file that was
-    named cannot be used; one found in a folder, or listed in the file of --out, does not count.
+    Exit codes: 0 for success, 1 for failure, 130 after Ctrl-C. Without --out, 1 also if a photo that was named cannot
+    be used; photos found in folders, and photos listed in the file of --out, do not count.
     """
     settings = load_settings(checkpoint=checkpoint, device=device)
     if explain is not None and (out is not None or server is not None or len(photos) > 1 or photos[0].is_dir()):
-        raise ConfigError("--explain draws one photo's heat map: give one file, and neither --out nor --server.")
+        raise ConfigError("--explain draws the heat map of one photo: give one file, and neither --out nor --server.")
     if server is not None and (on_ray or checkpoint is not None or device is not None):
-        raise ConfigError(
-            "--server lets a service answer with its own checkpoint: leave out --checkpoint, --device and --ray."
-        )
+        raise ConfigError("--server uses the checkpoint of that service: leave out --checkpoint, --device and --ray.")
     if out is not None:
         if as_json:
             raise ConfigError("--json prints and --out writes: give one of them; a .jsonl file has the same objects.")
@@ -122,7 +125,7 @@ def _write(job: Job) -> None:
     try:
         done, failed = predict_to_file(job)
     except KeyboardInterrupt:
-        typer.echo("Stopped: the same command, without --overwrite, goes on from here.", err=True)
+        typer.echo("Stopped: the same command, without --overwrite, resumes from here.", err=True)
         raise typer.Exit(130) from None
     unusable = f", {failed:,} could not be used: see the column `error`" if failed else ""
     typer.echo(f"{job.out}: {done:,} photo{'' if done == 1 else 's'}{unusable}.")
@@ -177,7 +180,7 @@ def _draw(classifier: "Classifier", photo: Path, out: Path, *, max_pixels: int) 
         overlay(picture.view, prediction.heat_map.heat).save(out, "PNG")
     except OSError as exc:
         raise ResultsError(f"{out} cannot be written: {exc.strerror}.") from exc
-    typer.echo(f"{out}: orange speaks for {prediction.label}, blue against it.", err=True)
+    typer.echo(f"{out}: orange is evidence for {prediction.label}, blue against it.", err=True)
 
 
 def _cells(result: Result) -> tuple[str, str, str, str]:

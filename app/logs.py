@@ -1,4 +1,4 @@
-"""Structured logs on stderr: a JSON object a line for machines, one readable line for people."""
+"""Structured logs on stderr: JSON lines for machines, readable lines for people, and the id of the request."""
 
 import json
 import logging

@@ -28,12 +28,12 @@ from whisker.app.web.problems import ProblemMiddleware, problem_handler
 from whisker.app.web.request_id import RequestIdMiddleware
 from whisker.app.web.security import ApiKeyMiddleware, CrossSiteMiddleware, SecurityHeadersMiddleware
 
-API_VERSION = "1"  # of the HTTP interface: it changes when a client would have to
+API_VERSION = "1"  # of the HTTP interface: changes when clients have to change
 _DESCRIPTION = "Say what pictures show, with calibrated scores. Errors are RFC 9457 problems with stable codes."
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
-    """Assemble the application; its lifespan loads the classifier. Without `settings`, the environment is read."""
+    """Assemble the application, whose lifespan loads the classifier. `settings` default to the environment."""
     settings = settings or load_settings()
     metrics = Metrics()
     slots = UploadSlots(settings.max_in_flight, metrics)
@@ -68,7 +68,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     if settings.corrections is not None:
         corrections = CorrectionsStore(settings.corrections, settings.max_corrections_bytes)
     set_state(app, AppState(settings, metrics, slots, corrections, find_examples(settings.examples)))
-    add_protocols(app, settings)  # first: a platform may name a path that is one of ours
+    add_protocols(app, settings)  # first: a platform may choose a path that is one of ours
     app.include_router(predict_router)
     app.include_router(corrections_router)
     app.include_router(router)

@@ -1,4 +1,4 @@
-"""What `/metrics` reports: one registry an application, so that two can live in one process.
+"""The metrics at `/metrics`: one registry per application, so that one process can have two.
 
 With several workers each keeps its values in files of one directory, by prometheus_client's convention named in
 `PROMETHEUS_MULTIPROC_DIR`, and whichever worker is asked adds them all up.
@@ -22,7 +22,7 @@ _STAGE_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.
 
 
 class Metrics:
-    """The service's instruments. Every label's values are few: routes, stages, codes, and the checkpoint's classes."""
+    """The service's instruments. Every label has few values: routes, stages, codes, and the checkpoint's classes."""
 
     def __init__(self) -> None:
         registry = CollectorRegistry()
@@ -61,7 +61,7 @@ class Metrics:
         )
         self.wanted_inference_workers = Gauge(
             "whisker_inference_workers_wanted",
-            "Inference workers that there should be.",
+            "Inference workers that should be ready.",
             registry=registry,
             multiprocess_mode="livesum",
         )
@@ -107,7 +107,7 @@ class Metrics:
         self._model.labels(name=name, version=version, device=device).set(1)
 
     def render(self) -> bytes:
-        """Write all metrics in Prometheus' text format, those of all workers added up."""
+        """Write all metrics in Prometheus' text format, added up over all HTTP workers."""
         return render(self._reported)
 
 
@@ -129,7 +129,7 @@ def shared_metrics() -> Iterator[None]:
 
 
 def share_metrics(name: str) -> None:
-    """Keep all metrics of this process, from now on, where those of earlier processes of that name were kept.
+    """Keep the metrics of this process, from now on, in the files of earlier processes of that name.
 
     Going on in the same files keeps what the dead have counted without their number growing.
     """
@@ -137,7 +137,7 @@ def share_metrics(name: str) -> None:
 
 
 def forget_gauges(name: str) -> None:
-    """Drop what the ended process of that name was doing last, but not what it has counted."""
+    """Drop the gauges of an ended process of that name, but keep its counters."""
     mark_process_dead(name)  # type: ignore[no-untyped-call]
 
 
@@ -148,7 +148,7 @@ def count_restarts() -> Counter:
 
 
 def _reported(registry: CollectorRegistry) -> CollectorRegistry:
-    """Choose what a scrape collects: this process' own instruments, or the files of all."""
+    """Choose what a scrape collects: the instruments of this process, or the files of all processes."""
     if _DIRECTORY in os.environ:
         registry = CollectorRegistry()
         MultiProcessCollector(registry)  # type: ignore[no-untyped-call]

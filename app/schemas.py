@@ -1,4 +1,4 @@
-"""The service's answers, as they stand in the OpenAPI document."""
+"""The service's answers, as the OpenAPI document describes them."""
 
 from collections.abc import Mapping
 from typing import Annotated, Literal

@@ -23,8 +23,8 @@ PROTOCOLS = ("huggingface", "oip", "kserve", "vertex", "sagemaker")
 PREFIX = "WHISKER_"
 _PLATFORM_PORTS = ("AIP_HTTP_PORT", "SAGEMAKER_BIND_TO_PORT")  # Vertex AI's, and SageMaker's
 RENAMED = {"lanes": "inference_workers"}  # old names of settings, which work until the next release
-_SET_UP = "WHISKER_TORCH"  # variables that begin so belong to the installation, not to the service
-_VALIDATOR_SAYS = "Value error, "  # what pydantic puts before the message of a validator of ours
+_SET_UP = "WHISKER_TORCH"  # variables with this prefix belong to the installation, not to the service
+_VALIDATOR_SAYS = "Value error, "  # that pydantic puts before the message of our validators
 
 
 def _device(value: str) -> str:
@@ -60,7 +60,7 @@ def _key(value: SecretStr) -> SecretStr:
 def _protocols(value: str) -> str:
     names = value.split(",")
     if value not in ("all", "none") and not set(names) <= set(PROTOCOLS):
-        raise ValueError(f"all, none, or some of {', '.join(PROTOCOLS)}, with commas between them")
+        raise ValueError(f"all, none, or some of {', '.join(PROTOCOLS)}, separated by commas")
     return value
 
 
@@ -71,7 +71,7 @@ def _workers(value: object) -> object:
 
 
 class Settings(BaseSettings):
-    """How the service runs; read once, validated and frozen. Use `load_settings` for errors made for people."""
+    """How the service runs; read once, validated and frozen. `load_settings` raises readable errors."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, frozen=True)
 
@@ -85,14 +85,14 @@ class Settings(BaseSettings):
         default="auto", description="Where to compute: cpu, cuda, cuda:N, or auto for CUDA where there is a GPU."
     )
     engine: Engine = Field(
-        default="auto", description="What runs the network; auto takes the fastest whose answers are right here."
+        default="auto", description="Inference engine; auto takes the fastest one that is accurate on this machine."
     )
     host: str = Field(
         default="0.0.0.0", min_length=1, description="Address to listen on; 127.0.0.1 keeps it to this machine."
     )
     port: int = Field(default=8000, ge=0, le=65_535, description="Port to listen on; 0 takes any free one.")
     workers: Annotated[int | Literal["auto"], BeforeValidator(_workers)] = Field(
-        default=1, description="Processes that answer; auto takes one for every four cores."
+        default=1, description="HTTP workers, the processes that answer requests; auto starts one for every four cores."
     )
     inference_workers: int = Field(
         default=0,
@@ -108,37 +108,37 @@ class Settings(BaseSettings):
         default=0.05,
         ge=0.001,
         le=60,
-        description="Longest time a batch may take, by what sizes took at start-up; larger batches are not made.",
+        description="Longest time for a batch, as measured at start-up; limits the size of batches.",
     )
     max_in_flight: int = Field(
         default=64,
         ge=1,
         le=100_000,
-        description="Most uploads being answered at once; further ones are refused with 503.",
+        description="Maximum number of uploads answered at once; more are refused with 503.",
     )
     max_body_bytes: int = Field(
         default=20_000_000,
         ge=1,
         le=1_000_000_000,
-        description="Most bytes of a request's body; more is refused with 413.",
+        description="Maximum bytes of a request's body; more are refused with 413.",
     )
     max_held_bytes: int = Field(
         default=200_000_000,
         ge=1,
         le=1_000_000_000_000,
-        description="Most bytes of all uploads that are in memory at once; further ones are refused with 503.",
+        description="Maximum bytes of all uploads in memory at once; more are refused with 503.",
     )
     max_files: int = Field(
         default=32,
         ge=1,
         le=1000,
-        description="Most pictures of one request to /predict/batch; more are refused with 422.",
+        description="Maximum number of pictures in a request to /predict/batch; more are refused with 422.",
     )
     max_pixels: int = Field(
         default=MAX_PIXELS,
         ge=1,
         le=89_478_485,
-        description="Most pixels of a picture, or twice those of a WebP; more is refused with 413, undecoded.",
+        description="Maximum pixels of a picture, half as many for WebP; more are refused with 413, undecoded.",
     )
     deadline_seconds: float = Field(
         default=10.0, ge=0.001, le=600, description="Longest time from a complete upload to its answer; then 504."
@@ -147,7 +147,7 @@ class Settings(BaseSettings):
         default=30.0,
         ge=0.001,
         le=3600,
-        description="Longest time for a body to come in: 10 s and what it takes at 16 kB/s, up to this; then 408.",
+        description="Longest time to receive a body: 10 s plus its size at 16 kB/s, up to this; then 408.",
     )
     drain_seconds: float = Field(
         default=3.0,
@@ -157,25 +157,25 @@ class Settings(BaseSettings):
     )
     api_key: Annotated[SecretStr, AfterValidator(_key)] | None = Field(
         default=None,
-        description="Answer only who sends it as `Authorization: Bearer KEY`, except for health, pages and docs.",
+        description="API key that clients must send as `Authorization: Bearer KEY`, except for health, pages and docs.",
     )
     protocols: Annotated[str, AfterValidator(_protocols)] = Field(
         default="all",
-        description="Other services' protocols that are spoken: all, none, or some of "
-        "huggingface, oip, kserve, vertex and sagemaker, with commas between them.",
+        description="Compatible APIs to enable: all, none, or some of "
+        "huggingface, oip, kserve, vertex and sagemaker, separated by commas.",
     )
     examples: Annotated[Path, AfterValidator(_folder)] | None = Field(
-        default=None, description="Folder of photos that the page offers to try, the first 24 by name."
+        default=None, description="Folder of example photos for the page, the first 24 by name."
     )
     corrections: Annotated[Path, AfterValidator(_writable_folder)] | None = Field(
         default=None,
-        description="Folder for photos that people leave with their right label; without one, none is kept.",
+        description="Folder for photos that people submit with their correct label; by default none is kept.",
     )
     max_corrections_bytes: int = Field(
         default=1_000_000_000,
         ge=1,
         le=1_000_000_000_000,
-        description="Most bytes of photos in that folder; further ones are refused with 507.",
+        description="Maximum bytes of photos in that folder; more are refused with 507.",
     )
     stall_seconds: float = Field(
         default=2.0, ge=0.001, le=3600, description="Longest time for a batch before its inference worker is replaced."
@@ -192,7 +192,7 @@ class Settings(BaseSettings):
 
 
 def chosen_protocols(settings: Settings) -> frozenset[str]:
-    """Name the protocols that are answered beside our own."""
+    """Return the names of the enabled protocols, besides our own."""
     return frozenset({"all": PROTOCOLS, "none": ()}.get(settings.protocols, settings.protocols.split(",")))
 
 
@@ -254,7 +254,7 @@ def name_warnings(variables: Iterable[str], flags: Iterable[str] = ()) -> list[s
 
 
 def _allowed(field: FieldInfo, message: str) -> str:
-    """Say what a field accepts; `message` is what pydantic says of the refused value."""
+    """Describe the values that a field accepts; `message` is pydantic's for the refused value."""
     if message.startswith(_VALIDATOR_SAYS):
         return message.removeprefix(_VALIDATOR_SAYS)
     if choices := get_args(field.annotation):

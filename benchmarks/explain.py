@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from benchmarks.photos import read_photos
 from whisker.model import BUNDLED_CHECKPOINT, Classifier
-from whisker.model.answers.heat_map import TOP
+from whisker.model.answers.heat_map import BEST_CLASS
 from whisker.model.engines.device import use_available_cores
 from whisker.model.errors import WhiskerError
 from whisker.model.predictor import Predictor
@@ -48,7 +48,7 @@ def find_telling(predictor: Predictor, pixels: Sequence[NDArray[np.uint8]]) -> l
     """Say of each picture, uint8 `[size, size, 3]`, whether its heat map tells what the answer depends on."""
     telling = []
     for picture in pixels:
-        (answer,) = predictor.predict_pixels([picture], [TOP])
+        (answer,) = predictor.predict_pixels([picture], [BEST_CLASS])
         assert answer.heat_map is not None  # noqa: S101 - it was asked for
         order = np.argsort(answer.heat_map.heat, axis=None)
         places = round(_QUARTER * order.size)

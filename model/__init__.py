@@ -1,6 +1,7 @@
-"""The network, its file, its preprocessing and its inference; knows nothing of HTTP or training.
+"""The network, its file, its preprocessing and its inference.
 
-The public names are imported when first used, so that `whisker --help` does not wait for PyTorch.
+May import neither `whisker.app` nor `whisker.training`, no web framework and no command line. The public names are
+imported when first used, so that `whisker --help` does not wait for PyTorch.
 """
 
 import importlib

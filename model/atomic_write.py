@@ -11,7 +11,7 @@ from secrets import token_hex
 def atomic_write(path: Path) -> Iterator[Path]:
     """Yield the path of a temporary file to write; it replaces `path` if the block succeeds, and is deleted otherwise.
 
-    Its content is on the disk before it takes the name, so that neither a crash nor a power cut leaves half a file.
+    Its content is synced to disk before the rename, so that neither a crash nor a power cut leaves half a file.
     Raises `OSError`.
     """
     temporary = path.with_name(f".{path.name}.{token_hex(4)}.unfinished")

@@ -24,10 +24,10 @@ from whisker.model.predictor import Predictor
 
 
 class Classifier(Predictor):
-    """Answer for pictures with one checkpoint on one device. Not thread-safe: one thread owns a classifier."""
+    """Classify pictures with one checkpoint on one device. Not thread-safe: one thread owns a classifier."""
 
     def __init__(self, checkpoint: Checkpoint, device: str = "cpu") -> None:
-        """Build the network from `checkpoint`; raise `DeviceError` if `device` is not there."""
+        """Build the network from `checkpoint`; raise `DeviceError` if `device` is not available."""
         self.checkpoint = checkpoint
         self.device = resolve_device(device)
         self.network = build_network(checkpoint.network, len(checkpoint.classes))
@@ -57,11 +57,11 @@ class Classifier(Predictor):
 
     @property
     def engine(self) -> str:
-        """Name the engine that computes."""
+        """Return the name of the engine."""
         return self._kind.name
 
     def use_engine(self, name: str = AUTO) -> None:
-        """Choose the fastest engine that answers rightly, or the one named; until then the plain one is used.
+        """Switch from the plain engine to the fastest accurate one, or to the one named.
 
         Raises `EngineError` if the one named cannot be used, and as `verify` without golden pictures to compare for.
         """
@@ -79,7 +79,7 @@ class Classifier(Predictor):
         )
 
     def exported(self) -> ExportedClassifier | None:
-        """Give what answers as this classifier does in a process without PyTorch; `None` if its engine needs it."""
+        """Export the classifier for a process without PyTorch; return `None` if its engine needs PyTorch."""
         if self._kind.export is None:
             return None
         return ExportedClassifier(

@@ -4,14 +4,14 @@ import math
 import os
 from pathlib import Path
 
-_CGROUP_QUOTAS = (  # (quota file, period file or None when both stand in one): version 2, then version 1
+_CGROUP_QUOTAS = (  # (quota file, period file or `None` if one file has both): version 2, then version 1
     (Path("/sys/fs/cgroup/cpu.max"), None),
     (Path("/sys/fs/cgroup/cpu/cpu.cfs_quota_us"), Path("/sys/fs/cgroup/cpu/cpu.cfs_period_us")),
 )
 
 
 def available_cores() -> int:
-    """Count the cores this process may use: the least of the machine's, its affinity and its cgroup quota."""
+    """Count the cores this process may use: the minimum of the machine's cores, its affinity and its cgroup quota."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, min(cores, math.ceil(_cgroup_cores() or cores)))
 

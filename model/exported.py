@@ -1,4 +1,4 @@
-"""A classifier that leaves PyTorch behind: what a process needs to answer as one does, at a third of its memory."""
+"""A classifier exported for processes without PyTorch, which answer alike with a third of the memory."""
 
 from dataclasses import dataclass
 
@@ -12,12 +12,12 @@ from whisker.model.engines.base import OpenVinoModel
 from whisker.model.predictor import Predictor
 from whisker.model.preprocessing import Preprocessing
 
-_COMMON_BATCH = 4  # compiled beside the largest, which fewer pictures cannot fill
+_COMMON_BATCH = 4  # compiled besides the largest, which few pictures cannot fill
 
 
 @dataclass(frozen=True, slots=True)
 class ExportedClassifier:
-    """All that answers for pictures, and the golden pictures, as encoded files, with the answers they must get."""
+    """Everything needed to classify pictures, and golden pictures, as encoded files, with their expected answers."""
 
     openvino_model: OpenVinoModel
     head: Head
@@ -27,7 +27,7 @@ class ExportedClassifier:
     tolerance: float
 
     def open(self, *, threads: int, largest: int) -> tuple[Predictor, dict[int, float]]:
-        """Compile it for batches up to `largest`, verify it and warm it up; give the seconds that each size takes.
+        """Compile it for batches up to `largest`, verify it and warm it up; return it and the seconds per batch size.
 
         Raises `CheckpointError` if the golden answers differ here.
         """

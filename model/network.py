@@ -1,8 +1,8 @@
 """The networks: fully connected, convolutional and residual, behind one configuration.
 
 Every network takes float32 `[N, 3, H, W]` RGB in 0..1, normalises inside, and returns logits `[N, classes]`:
-`embed` gives the features that its last layer `fc` weighs up. `H` and `W` may differ from `NetworkConfig.size`: all
-networks pool adaptively.
+`embed` returns the features, which the last layer `fc` turns into logits. `H` and `W` may differ from
+`NetworkConfig.size`: all networks pool adaptively.
 """
 
 from abc import ABC, abstractmethod
@@ -21,7 +21,7 @@ Family = Literal["mlp", "cnn", "resnet"]
 Activation = Literal["relu", "sigmoid"]
 Variant = Literal["d", "original"]
 
-LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601: how much red, green and blue each add to a grey value
+LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601: the weights of red, green and blue in a grayscale value
 STAGES = 4  # each halves the resolution and doubles the channels, as in ResNet (He et al. 2015)
 _ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "sigmoid": nn.Sigmoid}
 
@@ -32,8 +32,8 @@ class NetworkConfig:
 
     `width` is the units of a hidden layer (mlp) or the channels of the first stage (cnn, resnet). `depth` is the
     hidden layers (mlp), the convolutions a stage (cnn) or the residual blocks a stage (resnet; four numbers where the
-    stages differ). `channels` is what the first layer sees: 3 for colour, 1 for grey (the input is RGB all the same).
-    `size` is the side in pixels. `variant` is of residual networks: ResNet-D, or the original with its 7x7 stem.
+    stages differ). `channels` is what the first layer sees: 3 for colour, 1 for grayscale (the input is RGB in both
+    cases). `size` is the side in pixels. `variant` is for residual networks: ResNet-D, or the original with a 7x7 stem.
 
     Raises `ConfigError` for a value out of range.
     """
@@ -55,7 +55,7 @@ class NetworkConfig:
         )
         _require(_is_int(self.width, 2, 2048) and self.width % 2 == 0, "width is an even 2 to 2048", self.width)
         _require(self._depth_is_valid(), "depth is 1 to 16, or four such numbers for a resnet", self.depth)
-        _require(self.channels in (1, 3), "channels is 1 (grey) or 3 (colour)", self.channels)
+        _require(self.channels in (1, 3), "channels is 1 (grayscale) or 3 (colour)", self.channels)
         _require(_is_int(self.size, 32, 512), "size is 32 to 512 pixels", self.size)
         _require(self.variant in get_args(Variant), f"variant is one of {', '.join(get_args(Variant))}", self.variant)
 
@@ -72,7 +72,7 @@ class NetworkConfig:
 
     @property
     def has_feature_map(self) -> bool:
-        """Tell whether features belong to places of the picture, so that there are heat maps."""
+        """Tell whether features belong to places of the picture, as heat maps need."""
         return self.family != "mlp"
 
     def _depth_is_valid(self) -> bool:
@@ -122,16 +122,16 @@ class Normalization(nn.Module):
 
 
 class Network(nn.Module, ABC):
-    """What all networks share: features, and a last layer that weighs them up."""
+    """What all networks share: features, and a last layer that turns them into logits."""
 
     normalization: Normalization
     fc: nn.Linear
 
     @abstractmethod
     def embed_and_map(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Turn float32 `[N, 3, H, W]` RGB in 0..1 into features `[N, F]`, and what they are the mean of.
+        """Turn float32 `[N, 3, H, W]` RGB in 0..1 into features `[N, F]` and the feature map whose mean they are.
 
-        That is the last feature map `[N, F, h, w]`; a network that looks at no place in particular has none.
+        The map is `[N, F, h, w]`; a fully connected network has none.
         """
 
     def embed(self, x: Tensor) -> Tensor:
@@ -220,7 +220,7 @@ class ResidualBlock(nn.Module):
 
 
 class ResidualNetwork(Network):
-    """A ResNet of basic blocks. The names, and at width 64 the shapes, are those of the usual ResNet-18 and -34."""
+    """A ResNet of basic blocks. Names, and at width 64 shapes, are those of the common ResNet-18 and -34."""
 
     def __init__(self, config: NetworkConfig, classes: int) -> None:
         super().__init__()

@@ -12,7 +12,7 @@ _JOINERS = "\u200c\u200d"  # invisible, but parts of words and emoji
 
 
 def read_photo(path: str | Path) -> bytes:
-    """Read a file's bytes; of a file that is no picture, such as a video, only the first bytes are read.
+    """Read a file's bytes; only the first bytes if it is not a picture but, say, a video.
 
     Raises `UnsupportedFormatError`, `PictureTooLargeError` for more than `MAX_FILE_BYTES`, and `OSError`. An empty file
     is returned as it is: `Preprocessing.decode` says what is wrong with it.
@@ -31,7 +31,7 @@ def list_files(root: Path) -> list[str]:
     paths = []
     for path in walk_files(str(root)):
         if path == "." or path.endswith("/"):
-            os.scandir(root / path).close()  # raises what `walk_files` has met
+            os.scandir(root / path).close()  # raises the error that `walk_files` passed over
         paths.append(path)
     return paths
 

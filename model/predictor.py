@@ -1,4 +1,4 @@
-"""A predictor: pictures in, answers out, with an engine that is ready. Needs no PyTorch of its own."""
+"""A predictor: from pictures to predictions, with an engine that is ready. Needs no PyTorch itself."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,7 +14,7 @@ from whisker.model.preprocessing import Preprocessing
 
 
 class Predictor:
-    """Answer for pictures. Not thread-safe: one thread owns a predictor."""
+    """Classify pictures. Not thread-safe: one thread owns a predictor."""
 
     def __init__(self, engine: Engine, preprocessing: Preprocessing, decision_rule: DecisionRule) -> None:
         self._engine = engine
@@ -54,13 +54,13 @@ class Predictor:
         return self._decision_rule.scores(self._engine.run(pixels))
 
     def verdicts(self, scores: Scores) -> list[Verdict]:
-        """Judge each answer: unknown by its unknown score, or else confident or unsure by its best probability."""
+        """Decide each verdict: unknown by the unknown score, otherwise confident or unsure by the best probability."""
         return self._decision_rule.verdicts(scores)
 
     def predict_each(
         self, pixels: Sequence[NDArray[np.uint8]], explain: Sequence[int] | None = None
     ) -> list[Prediction | Exception]:
-        """Classify as `predict_pixels`; if that fails, each picture alone, so that none fails for its neighbour."""
+        """Classify as `predict_pixels` does; if that fails, classify each alone, so that none fails for a neighbour."""
         try:
             return [*self.predict_pixels(pixels, explain)]
         except Exception as exc:  # noqa: BLE001 - whatever it is, the caller gets it for the picture that it belongs to

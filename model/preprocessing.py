@@ -47,7 +47,7 @@ _DAMAGED = "The picture is damaged or incomplete and cannot be decoded."
 
 # Pillow only warns between one and two times its own pixel limit. As an error it reaches the handler below.
 warnings.simplefilter("error", Image.DecompressionBombWarning)
-# Damaged metadata in somebody's photo is neither our error nor worth a line for every such photo.
+# Damaged metadata in a photo is not our error, and not worth a log line for each such photo.
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
 
@@ -141,7 +141,7 @@ class Preprocessing:
 
 
 def _open(data: bytes) -> Image.Image:
-    """Read the header of a picture of an accepted format."""
+    """Open a picture of an accepted format, reading only its header."""
     if not data:
         raise UndecodablePictureError("The picture is empty: it has no bytes.")
     try:
@@ -166,13 +166,13 @@ def check_size(width: int, height: int, max_pixels: int) -> None:
 
 
 def _check_weight(image: Image.Image, pixels: int, light_bytes: int | None) -> None:
-    """Refuse what takes more memory to decode, of so many pixels at full scale."""
+    """Raise `HeavyPictureError` if decoding takes more memory; `pixels` are those at full scale."""
     if light_bytes is not None and _weigh(image, pixels) > light_bytes:
         raise HeavyPictureError(f"Decoding takes more than {light_bytes:,} bytes.")
 
 
 def _weigh(image: Image.Image, pixels: int) -> int:
-    """Estimate the bytes that decoding takes at most, of what is left to decode of so many pixels."""
+    """Estimate the maximum memory for decoding, in bytes; `pixels` are those at full scale."""
     if image.format == "WEBP":
         return 16 * pixels
     whole = 3 * pixels if "progressive" in image.info else 0  # a progressive JPEG's coefficients, at any scale
@@ -182,7 +182,7 @@ def _weigh(image: Image.Image, pixels: int) -> int:
 def _draft(image: Image.Image, square: tuple[int, int], size: tuple[int, int]) -> int:
     """Let a JPEG decode at 1/2, 1/4 or 1/8 scale, for a fraction of the cost, but at no less than `size`.
 
-    Returns by how much the result is still larger than if it had been decoded for `square`.
+    Returns how many times larger the result is than if it had been decoded for `square`.
     """
     whole = image.size
     try:
@@ -196,7 +196,7 @@ def _draft(image: Image.Image, square: tuple[int, int], size: tuple[int, int]) -
 
 
 def _draft_scale(whole: tuple[int, int], size: tuple[int, int]) -> int:
-    """Give the largest of libjpeg's reductions that leaves at least `size`, as Pillow chooses it."""
+    """Return the largest of libjpeg's reductions that leaves at least `size`, as Pillow chooses it."""
     most = min(whole[0] // size[0], whole[1] // size[1])
     return next(scale for scale in (8, 4, 2, 1) if most >= scale or scale == 1)
 
@@ -222,19 +222,19 @@ def _fit(width: int, height: int, side: int) -> tuple[int, int]:
 
 
 def _refuse(data: bytes, cause: Exception) -> NoReturn:
-    """Tell a broken header of an accepted format from a file of some other kind."""
+    """Distinguish a broken header of an accepted format from a file of another kind."""
     check_signature(data)
     raise UndecodablePictureError("The picture's header is damaged and cannot be decoded.") from cause
 
 
 def check_signature(start: bytes) -> None:
-    """Raise `UnsupportedFormatError` unless what begins so, with 12 bytes or more, may be a picture we accept."""
+    """Raise `UnsupportedFormatError` unless a file with this start, of 12 bytes or more, may be an accepted picture."""
     if not (start.startswith(_SIGNATURES) or (start[:4] == b"RIFF" and start[8:12] == b"WEBP")):
         raise UnsupportedFormatError("The file is not a JPEG, PNG, WebP, GIF or BMP picture.")
 
 
 def _orientation(image: Image.Image) -> int:
-    """Read the EXIF orientation, 1 (upright) to 8; damaged EXIF counts as upright, the photo itself may be fine."""
+    """Read the EXIF orientation, 1 (upright) to 8; damaged EXIF counts as upright, as the photo may be fine."""
     try:
         value = image.getexif().get(ExifTags.Base.Orientation, 1)
     except Exception:  # noqa: BLE001 - EXIF is a second, independent parser: anything can be in there

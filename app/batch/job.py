@@ -1,4 +1,4 @@
-"""`whisker predict --out`: however many photos, into one file of results, going on where a stopped run ended."""
+"""`whisker predict --out`: any number of photos into one file of results, resuming where a run was stopped."""
 
 import importlib.util
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -28,7 +28,7 @@ _Classify = Callable[[Iterator[Photo], ResultsFile], Generator[Lines]]
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What to classify and where to write it; a .jsonl file has `top_k` classes a photo, the others have all."""
+    """Which photos to classify, and where to write results. Only .jsonl files are limited to `top_k` classes."""
 
     photos: Sequence[Path]
     out: Path
@@ -40,15 +40,15 @@ class Job:
 
     @property
     def journal(self) -> Path:
-        """Name the file that keeps the results until they are complete."""
+        """Return the path of the file that keeps the results until they are complete."""
         return self.out.with_name(f"{self.out.name}.partial")
 
     def find_photos(self) -> Iterator[Photo]:
-        """List the photos; those in a folder that is given alone are named relative to it."""
+        """List the photos; if one folder is given, names are relative to it."""
         return find_photos(self.photos, relative=len(self.photos) == 1, leave_out=(self.out, self.journal))
 
     def heading(self, checkpoint: "Checkpoint | ModelCard") -> dict[str, object]:
-        """Say what must be the same for one run to go on with the results of another."""
+        """Return what must be equal for a run to resume another one's results."""
         return {
             "journal": _JOURNAL_VERSION,
             "checkpoint": checkpoint.sha256,
@@ -87,13 +87,13 @@ def predict_to_file(job: Job) -> tuple[int, int]:
 
 
 def _check(job: Job) -> None:
-    """Refuse, before anything slow, what would fail in the end."""
+    """Raise `ResultsError`, before anything slow, if writing would fail in the end."""
     check_format(job.out)
     for path in job.photos:
         if not path.exists():
             raise ResultsError(f"There is no file or folder {path}.")
     if not job.out.parent.is_dir():
-        raise ResultsError(f"There is no folder {job.out.parent} to write {job.out.name} in: make it first.")
+        raise ResultsError(f"There is no folder {job.out.parent} to write {job.out.name} in: create it first.")
     if job.out.exists() and not job.overwrite and not job.journal.exists():
         raise ResultsError(f"{job.out} exists: choose another name with --out, or replace it with --overwrite.")
     if job.on_ray and importlib.util.find_spec("ray") is None:
@@ -113,7 +113,7 @@ def _here(job: Job) -> tuple["Checkpoint", _Classify]:
 
 
 def _on_server(job: Job, server: str) -> tuple["ModelCard", _Classify]:
-    """Ask a service which checkpoint it has."""
+    """Connect to a service and get its checkpoint's card."""
     from whisker.app.batch.remote import classify_on_server, connect  # noqa: PLC0415 - an HTTP client takes a while to import
 
     client = connect(server, job.settings.api_key)
@@ -128,7 +128,7 @@ def _on_server(job: Job, server: str) -> tuple["ModelCard", _Classify]:
 
 
 def _on_ray(job: Job) -> tuple["Checkpoint", _Classify]:
-    """Load the checkpoint alone: workers load their classifiers."""
+    """Load the checkpoint only: workers load their own classifiers."""
     from whisker.app.batch.ray_cluster import classify_on_ray  # noqa: PLC0415 - Ray takes seconds to import
     from whisker.model.checkpoint.file import load_checkpoint  # noqa: PLC0415
 
@@ -143,7 +143,7 @@ def _publish(journal: Journal, results: ResultsFile, out: Path) -> None:
             results.write(journal.lines(), file)
     except OSError as exc:
         raise ResultsError(
-            f"{out} cannot be written: {exc.strerror}; when that is mended, run the same command again."
+            f"{out} cannot be written: {exc.strerror}; fix the cause and run the same command again."
         ) from exc
 
 

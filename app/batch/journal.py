@@ -1,6 +1,6 @@
-"""The journal of a long run: the results so far, one line of JSON each, in the order of the photos.
+"""The journal of a long run: the results so far, one line of JSON per photo, in order.
 
-Its first line says what the run is. A run that was stopped, in whatever way, goes on behind the last whole line.
+Its first line identifies the run. A run that was stopped, in any way, resumes after the last complete line.
 """
 
 import fcntl
@@ -21,7 +21,7 @@ class Journal:
     """An open journal, locked against other runs; `done` photos are in it, `failed` ones among them."""
 
     def __init__(self, path: Path, heading: Mapping[str, object], *, overwrite: bool) -> None:
-        """Begin a journal at `path`, or open the one that is there; `heading` says which run's it must be.
+        """Start a journal at `path`, or open the existing one; `heading` identifies the run.
 
         Raises `ResultsError` if it is another run's, unless it may be overwritten.
         """
@@ -47,7 +47,7 @@ class Journal:
         self._file.close()
 
     def pass_over(self, photos: Iterator[Photo]) -> None:
-        """Take from `photos` those that are in the journal; a damaged end of it, cut short by a kill, is dropped.
+        """Skip the `photos` that are in the journal; an incomplete last line, left by a kill, is dropped.
 
         Raises `ResultsError` if other photos are in it.
         """
@@ -70,7 +70,7 @@ class Journal:
             self._file.truncate()
 
     def append(self, results: Lines) -> None:
-        """Add results; from here on they outlive this process."""
+        """Add results, which then outlive this process."""
         with _written_to(self._path):
             self._file.write(results.text)
             self._file.flush()
@@ -78,12 +78,12 @@ class Journal:
         self.failed += results.failures
 
     def lines(self) -> Iterator[bytes]:
-        """Read the results from the first on."""
+        """Read all results."""
         self._file.seek(len(self._first))
         yield from self._file
 
     def remove(self) -> None:
-        """Delete the file, whose work is done."""
+        """Delete the file."""
         with _written_to(self._path):
             self._path.unlink()
 
@@ -94,7 +94,7 @@ class Journal:
         first = self._file.readline()
         if first == self._first:
             return
-        if not self._first.startswith(first):  # else it is empty, or was cut short while it was begun
+        if not self._first.startswith(first):  # otherwise it is empty, or its first line was cut short
             raise ResultsError(_refusal(self._path, first, heading))
         self._file.seek(0)
         self._file.truncate()
@@ -106,7 +106,7 @@ class Journal:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as exc:
             raise ResultsError(
-                f"Another run is writing {self._path}: let it end, or give another file with --out."
+                f"Another run is writing {self._path}: wait for it, or give another file with --out."
             ) from exc
 
 
@@ -119,7 +119,7 @@ def _parse(line: bytes) -> dict[str, object] | None:
 
 
 def _refusal(path: Path, first: bytes, heading: Mapping[str, object]) -> str:
-    """Say in what the run that a journal belongs to differs from this one."""
+    """Describe how the journal's run differs from this one."""
     try:
         found = json.loads(first)
     except ValueError:

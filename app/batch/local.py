@@ -1,4 +1,4 @@
-"""Many photos at once: processes decode and answer, or threads decode ahead and the calling thread answers.
+"""Many photos at once: processes decode and predict, or threads decode ahead and the calling thread predicts.
 
 The calling thread owns the classifier.
 """
@@ -18,15 +18,13 @@ from whisker.app.settings import Settings
 from whisker.model.classifier import Classifier
 from whisker.model.cores import available_cores
 
-_MAX_BATCH_PHOTOS = (
-    256  # photos in a batch, counting those that cannot be used: a folder of them must show progress, too
-)
-_PHOTOS_A_TASK = 8  # photos a thread decodes at a time: handing over one costs as much as a tenth of decoding it
-MIN_PHOTOS_FOR_PROCESSES = 512  # photos: half a second in threads, which is about what it takes to start processes
+_MAX_BATCH_PHOTOS = 256  # including photos that cannot be used: a folder full of them must show progress, too
+_PHOTOS_A_TASK = 8  # that a thread decodes at a time: handing over one costs a tenth of decoding it
+MIN_PHOTOS_FOR_PROCESSES = 512  # half a second in threads, which is about what starting processes takes
 
 
 def load_classifier(settings: Settings) -> Classifier:
-    """Load the checkpoint into the calling thread, which is the one that shall call `classify`."""
+    """Load the checkpoint in the calling thread, which must also be the one that calls `classify`."""
     torch.set_num_threads(settings.threads or available_cores())
     return Classifier.load(settings.checkpoint, device=settings.device, engine=settings.engine)
 
@@ -34,7 +32,7 @@ def load_classifier(settings: Settings) -> Classifier:
 def classify_to_lines(
     classifier: Classifier, photos: Iterable[Photo], settings: Settings, results: ResultsFile
 ) -> Generator[Lines]:
-    """Yield the lines of `classify`'s results; from processes, if photos, cores and the engine are made for them."""
+    """Yield the results as lines; use processes if photos and cores are enough, and the engine can be exported."""
     source = iter(photos)
     first = list(islice(source, MIN_PHOTOS_FOR_PROCESSES))
     photos = chain(first, source)
@@ -49,7 +47,7 @@ def classify_to_lines(
 def classify(classifier: Classifier, photos: Iterable[Photo], settings: Settings) -> Iterator[list[Result]]:
     """Yield the results for `photos`, in their order, a batch at a time.
 
-    Photos are taken, and decoded, only a little ahead of what has been yielded.
+    Photos are read only a little ahead of the results.
     """
     threads = settings.inference_workers or available_cores()
     decode_one = partial(decode, classifier.preprocessing, settings.max_pixels)
@@ -58,7 +56,7 @@ def classify(classifier: Classifier, photos: Iterable[Photo], settings: Settings
 
 
 def _decode_ahead(decode_one: "partial[Decoded]", photos: Iterable[Photo], threads: int) -> Iterator[Decoded]:
-    """Decode in order; chunks for two batches, and two for each thread, are under way."""
+    """Decode in order; two batches, and two tasks for each thread, are in flight."""
     source = iter(photos)
     chunks = iter(lambda: list(islice(source, _PHOTOS_A_TASK)), [])
     pool = ThreadPoolExecutor(threads, thread_name_prefix="decode")
@@ -75,7 +73,7 @@ def _decode_ahead(decode_one: "partial[Decoded]", photos: Iterable[Photo], threa
 
 
 def _batches(decoded: Iterable[Decoded]) -> Iterator[list[Decoded]]:
-    """Gather whole batches of pictures, whatever lies between them."""
+    """Gather full batches of usable pictures."""
     batch: list[Decoded] = []
     pictures = 0
     for item in decoded:

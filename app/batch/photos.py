@@ -1,4 +1,4 @@
-"""The photos that arguments name: files as they are given, folders searched."""
+"""The photos that arguments name: files as given, and the files in folders."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -10,7 +10,7 @@ from whisker.model.photo_files import printable, scan_folder, walk_files
 
 @dataclass(frozen=True, slots=True)
 class Photo:
-    """A file to classify: its path, and the printable name that results give it."""
+    """A file to classify: its path, and its printable name in results."""
 
     path: str
     name: str
@@ -37,7 +37,7 @@ def find_photos(
 
 
 def count_photos(arguments: Sequence[Path]) -> int:
-    """Count what `find_photos` lists, but for what it leaves out; much faster, and without a list in memory."""
+    """Count what `find_photos` lists, and what it leaves out: much faster, and without a list in memory."""
     files = 0
     for root in map(str, arguments):
         folders = [""] if os.path.isdir(root) else []  # noqa: PTH112 - as above

@@ -44,7 +44,7 @@ class ProcessConfig:
 
 
 def classify_in_processes(config: ProcessConfig, photos: Iterable[Photo], processes: int) -> Generator[Lines]:
-    """Yield the results for `photos`, in their order, a batch at a time; they are taken a little ahead of that.
+    """Yield the results for `photos`, in order, a batch at a time; photos are read a little ahead of the results.
 
     Raises `ResultsError` if a process ends in the middle.
     """
@@ -52,7 +52,7 @@ def classify_in_processes(config: ProcessConfig, photos: Iterable[Photo], proces
     ahead: deque[Future[Lines]] = deque()
     context = get_context("spawn")  # OpenVINO's threads do not survive a fork
     with TemporaryDirectory(prefix="whisker-") as folder, ProcessPoolExecutor(processes, context, _begin) as pool:
-        # Through a file: the executor's own way, a pipe, blocks for ever if a process ends before it has read it.
+        # Through a file: the executor's pipe would block for ever if a process ended before it has read it all.
         file = Path(folder) / "config"
         file.write_bytes(pickle.dumps(config))
         try:
@@ -65,7 +65,7 @@ def classify_in_processes(config: ProcessConfig, photos: Iterable[Photo], proces
         except BrokenProcessPool as exc:
             raise ResultsError(
                 "A process that decoded photos has ended, for want of memory or because a photo crashed it: the same "
-                "command, without --overwrite, goes on from here."
+                "command, without --overwrite, resumes from here."
             ) from exc
         finally:
             pool.shutdown(cancel_futures=True)
@@ -97,7 +97,7 @@ def _open_once(file: Path) -> tuple[ProcessConfig, Predictor]:
 
 
 def decode(preprocessing: Preprocessing, max_pixels: int, photo: Photo) -> Decoded:
-    """Read a photo's file into pixels, or say why that cannot be done."""
+    """Read a photo's file into pixels, or describe why that failed."""
     try:
         return photo, preprocessing.decode(read_photo(photo.path), max_pixels=max_pixels)
     except (OSError, PictureError) as exc:
@@ -105,7 +105,7 @@ def decode(preprocessing: Preprocessing, max_pixels: int, photo: Photo) -> Decod
 
 
 def answer(predictor: Predictor, decoded: Sequence[Decoded]) -> list[Result]:
-    """Classify the photos that were decoded; give the results of all, in their order."""
+    """Classify the decoded photos; return the results of all photos, in order."""
     outcomes = iter(predictor.predict_each([found for _, found in decoded if not isinstance(found, Failure)]))
     return [
         Result(photo, found if isinstance(found, Failure) else _prediction_or_failure(next(outcomes)))
@@ -117,5 +117,5 @@ def _prediction_or_failure(outcome: Prediction | Exception) -> Prediction | Fail
     if isinstance(outcome, InferenceError):
         return Failure.of(InferenceFailedError("The network could not answer for this picture."))
     if isinstance(outcome, Exception):
-        raise outcome  # not the picture's doing
+        raise outcome  # not this picture's fault
     return outcome

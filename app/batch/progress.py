@@ -1,4 +1,4 @@
-"""How far a run over many photos is, on stderr: a bar on a terminal, a line now and then elsewhere."""
+"""The progress of a run over many photos, on stderr: a bar on a terminal, occasional lines elsewhere."""
 
 import time
 from collections.abc import Callable
@@ -35,7 +35,7 @@ class Progress:
             self._bar.stop()
 
     def show(self, done: int) -> None:
-        """Say how many photos are done in all; the rate counts those of this run."""
+        """Show how many photos are done in total; the rate counts those of this run."""
         now = time.monotonic()
         rate = (done - self._before) / max(now - self._started, 1e-9)
         if self._bar is not None:

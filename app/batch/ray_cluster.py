@@ -1,6 +1,6 @@
-"""Many photos on many machines, by Ray Data: it schedules, distributes and retries; each worker has a core of its own.
+"""Many photos on many machines, with Ray Data, which schedules, distributes and retries. Each worker has its own core.
 
-Whisker must be installed for all workers, and photos and checkpoint lie at the same paths for all of them.
+Whisker must be installed for all workers, and photos and checkpoint must have the same paths for all of them.
 """
 
 import logging
@@ -24,16 +24,16 @@ from whisker.app.errors import ResultsError
 from whisker.app.settings import Settings
 from whisker.model.errors import CheckpointError
 
-_BLOCK = 512  # photos: what a worker takes at a time, and another does again if it is lost
-_TRIES = 4  # of a block after the first: a photo that ends its worker must not do so for ever
+_BLOCK_PHOTOS = 512  # that a worker takes at a time, and another one takes again if the worker is lost
+_TRIES = 4  # of a block after the first attempt: a photo that ends its worker must not do so for ever
 
 
-class Worker:
-    """A process of the cluster, with a classifier of its own."""
+class RayWorker:
+    """A process of the cluster, with its own classifier."""
 
     def __init__(self, settings: Settings, sha256: str, results: ResultsFile) -> None:
-        """Load the checkpoint; raise `CheckpointError` unless the file here is the one of this SHA-256."""
-        self._settings = settings.model_copy(update={"threads": 1, "lanes": 1})
+        """Load the checkpoint; raise `CheckpointError` if the file here has another SHA-256."""
+        self._settings = settings.model_copy(update={"threads": 1, "inference_workers": 1})
         self._classifier = load_classifier(self._settings)
         if self._classifier.checkpoint.sha256 != sha256:
             raise CheckpointError(f"{settings.checkpoint} is another file on a worker than where the run was started.")
@@ -59,7 +59,7 @@ def classify_on_ray(settings: Settings, sha256: str, photos: Iterator[Photo], re
         with _cluster():
             blocks: Any = [ray.put(block) for block in _blocks(chain([first], photos))]
             answers = ray.data.from_arrow_refs(blocks).map_batches(
-                Worker,
+                RayWorker,
                 fn_constructor_args=(settings, sha256, results),
                 batch_size=None,  # blocks as they are
                 max_restarts=-1,
@@ -69,17 +69,19 @@ def classify_on_ray(settings: Settings, sha256: str, photos: Iterator[Photo], re
             for rows in answers.iter_batches(batch_size=None, batch_format="numpy"):
                 yield from map(Lines, *(rows[name].tolist() for name in Lines._fields))
     except RayError as exc:
-        raise ResultsError(f"Ray gave up ({_reason(exc)}): when that is mended, run the same command again.") from exc
+        raise ResultsError(f"Ray gave up ({_reason(exc)}): fix the cause and run the same command again.") from exc
 
 
 @contextmanager
 def _cluster() -> Iterator[None]:
     """Join the cluster at `RAY_ADDRESS`, or run one on this machine; keep Ray's own logs and progress bars away."""
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is told to third parties
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is sent to third parties
     joined_before = ray.is_initialized()
     if not joined_before:
         ray.init(log_to_driver=False, logging_level=logging.ERROR)
-    logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # an error is raised, too; Ray's own files have the rest
+    logging.getLogger("ray.data").setLevel(
+        logging.CRITICAL
+    )  # errors are raised as well; Ray's own log files have the rest
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     context.execution_options.preserve_order = True
@@ -97,19 +99,19 @@ def _resources(device: str) -> dict[str, Any]:
     """Give each worker a core and, for CUDA, a GPU; ask for as many workers as the cluster has of them."""
     on_gpus = device.startswith("cuda")
     resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
-    most = max(1, int(resources.get("GPU" if on_gpus else "CPU", 0)))
-    pool = ray.data.ActorPoolStrategy(min_size=1, max_size=most, initial_size=most)
+    count = max(1, int(resources.get("GPU" if on_gpus else "CPU", 0)))
+    pool = ray.data.ActorPoolStrategy(min_size=1, max_size=count, initial_size=count)
     return {"compute": pool, "num_cpus": 1, "num_gpus": 1 if on_gpus else 0}
 
 
 def _blocks(photos: Iterable[Photo]) -> Iterator[pa.Table]:
     source = iter(photos)
-    while block := list(islice(source, _BLOCK)):
-        # A path may be no UTF-8, which a column of text has to be.
+    while block := list(islice(source, _BLOCK_PHOTOS)):
+        # A path may not be UTF-8, as a column of strings must be.
         yield pa.table({"path": [os.fsencode(photo.path) for photo in block], "name": [photo.name for photo in block]})
 
 
 def _reason(exc: RayError) -> str:
-    """Find the sentence that Ray's report, with the tracebacks of other processes as text, ends in."""
+    """Find the last sentence of Ray's report, which holds the tracebacks of other processes as text."""
     last = str(exc).strip().rpartition("\n")[2]
     return re.sub(r"^[\w.]+: ", "", last).rstrip(".")

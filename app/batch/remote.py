@@ -1,4 +1,4 @@
-"""`whisker predict --server`: photos classified by a service, with the same results as here."""
+"""`whisker predict --server`: photos classified by a service, with the same results as locally."""
 
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -14,7 +14,7 @@ from whisker.model.answers.decision_rule import ClassScore, Prediction
 from whisker.model.errors import PictureError
 from whisker.model.photo_files import read_photo
 
-_OF_THE_PICTURE = {413, 415, 422, 500}  # statuses that say something of one picture; others end the run
+_OF_THE_PICTURE = {413, 415, 422, 500}  # statuses about one picture; others end the run
 
 
 def connect(server: str, api_key: SecretStr | None) -> Client:
@@ -25,7 +25,7 @@ def connect(server: str, api_key: SecretStr | None) -> Client:
 def classify_on_server(
     client: Client, photos: Iterable[Photo], *, top_k: int, version: str | None = None
 ) -> Iterator[Result]:
-    """Yield the results for `photos`, in their order; a few are under way at once.
+    """Yield the results for `photos`, in order; a few are in flight at once.
 
     Raises `ServerError` if the server cannot be reached, has no room for long, wants a key, or answers with another
     checkpoint than that of `version`.
@@ -35,7 +35,7 @@ def classify_on_server(
     def contents() -> Iterator[bytes]:
         for photo in photos:
             try:
-                content = read_photo(photo.path)  # of a film among them only the start
+                content = read_photo(photo.path)  # only the first bytes of a video among them
             except (OSError, PictureError) as exc:
                 asked.append((photo, Failure.of(exc)))
             else:
@@ -49,7 +49,7 @@ def classify_on_server(
 
 
 def _unsent(asked: deque[tuple[Photo, Failure | None]]) -> Iterator[Result]:
-    """Take the photos that could not be sent from the head of the queue."""
+    """Yield the photos at the head of the queue that could not be sent."""
     while asked and (failure := asked[0][1]) is not None:
         yield Result(asked.popleft()[0], failure)
 

@@ -1,4 +1,4 @@
-"""What became of photos: as JSON, and as a file of CSV, JSON lines or Parquet.
+"""The results of photos: as JSON, and as a file of CSV, JSON lines or Parquet.
 
 Results are first kept as lines of JSON in a journal (`whisker.app.batch.journal`), and in the end become the file.
 Importing this must stay cheap: errors that end a run are found before PyTorch is imported.
@@ -22,8 +22,8 @@ from whisker.model.errors import WhiskerError
 if TYPE_CHECKING:
     from whisker.model.answers.decision_rule import Prediction
 
-_DECIMALS = 6  # of a score; with more, the same photo could differ in the last ones from batch to batch
-_CELLS_AT_ONCE = 1_000_000  # that a Parquet file's rows are gathered to
+_DECIMALS = 6  # of a score; with more, the last ones could differ from batch to batch
+_CELLS_AT_ONCE = 1_000_000  # of a Parquet file, that are written at once
 
 _TEXT_COLUMNS = ("photo", "label", "verdict", "error", "message")  # columns; the others are scores
 
@@ -47,14 +47,14 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What became of one photo."""
+    """The result of one photo."""
 
     photo: Photo
     outcome: "Prediction | Failure"
 
 
 class Lines(NamedTuple):
-    """Results of `photos` photos, `failures` of them failures, as a line of JSON each, in UTF-8."""
+    """The results of `photos` photos, of which `failures` failed, as lines of JSON in UTF-8."""
 
     text: bytes
     photos: int
@@ -62,7 +62,7 @@ class Lines(NamedTuple):
 
 
 def to_json(result: Result, top_k: int) -> dict[str, object]:
-    """Give a result as `--json` prints it, with the best `top_k` classes."""
+    """Return a result as `--json` prints it, with the best `top_k` classes."""
     outcome = result.outcome
     if isinstance(outcome, Failure):
         return {"photo": result.photo.name, "error": {"code": outcome.code, "message": outcome.message}}
@@ -79,7 +79,7 @@ def to_json(result: Result, top_k: int) -> dict[str, object]:
 
 
 class ResultsFile(ABC):
-    """A format of files. Workers elsewhere are sent one, and only write lines with it."""
+    """A file format. Remote workers get one, and only write lines with it."""
 
     def lines(self, results: Sequence[Result]) -> Lines:
         """Write each result as a line."""
@@ -89,15 +89,15 @@ class ResultsFile(ABC):
 
     @abstractmethod
     def line(self, result: Result) -> str:
-        """Write a result as one line of JSON: an object that has `photo` and, of a failure, `error`."""
+        """Write a result as one line of JSON: an object with `photo` and, for a failure, `error`."""
 
     @abstractmethod
     def write(self, lines: Iterable[bytes], file: IO[bytes]) -> None:
-        """Make a file of such lines; memory does not grow with their number."""
+        """Write the file from such lines; memory does not grow with their number."""
 
 
 class JsonLinesFile(ResultsFile):
-    """An object a line, as `--json` prints it."""
+    """One object per line, as `--json` prints it."""
 
     def __init__(self, top_k: int) -> None:
         self._top_k = top_k
@@ -110,11 +110,11 @@ class JsonLinesFile(ResultsFile):
 
 
 class TableFile(ResultsFile):
-    """A row a photo, with a column for each class; a failure has only its photo, error and message."""
+    """One row per photo, with a column for each class; a failure has only its photo, error and message."""
 
     def __init__(self, classes: Sequence[str]) -> None:
         self._classes = tuple(classes)
-        probabilities = [f"probability_{name}" for name in classes]  # prefixed, for a class may be named `label`
+        probabilities = [f"probability_{name}" for name in classes]  # prefixed, since a class may be called `label`
         self._columns = ["photo", "label", "score", "verdict", "unknown_score", *probabilities, "error", "message"]
         self._no_cells = [None] * (len(self._columns) - 3)
 
@@ -137,7 +137,7 @@ class TableFile(ResultsFile):
 
 
 class CsvFile(TableFile):
-    """UTF-8, with a header; what is not there is empty."""
+    """UTF-8, with a header; missing values are empty."""
 
     def write(self, lines: Iterable[bytes], file: IO[bytes]) -> None:
         text = io.TextIOWrapper(file, encoding="utf-8", newline="")
@@ -148,7 +148,7 @@ class CsvFile(TableFile):
 
 
 class ParquetFile(TableFile):
-    """Scores are float32; what is not there is null."""
+    """Scores are float32; missing values are null."""
 
     def write(self, lines: Iterable[bytes], file: IO[bytes]) -> None:
         import pyarrow as pa  # noqa: PLC0415 - an optional extra

@@ -1,4 +1,4 @@
-"""Drift: how far the service's latest answers are from those that the checkpoint gave on photos like its training's."""
+"""Drift: how much the latest answers differ from the checkpoint's answers on its test photos."""
 
 from bisect import bisect_right
 from collections import Counter, deque
@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from whisker.app.metrics import Metrics
 from whisker.model.answers.profile import SCORE_EDGES, Profile, stability_index
 
-_ANSWERS = 1000  # the latest, that are compared; with fewer, chance alone looks like drift
+_ANSWERS = 1000  # compared at a time, the latest ones; with fewer, chance looks like drift
 _ANSWERS_A_CLASS = 20
 _EVERY = 100  # answers between two comparisons
 
 
 class Drift:
-    """Compare the latest answers with a checkpoint's profile, and report two stability indices; none without one."""
+    """Compare the latest answers with a checkpoint's profile, if it has one, and report two stability indices."""
 
     def __init__(self, metrics: Metrics, classes: Sequence[str], profile: Mapping[str, object] | None) -> None:
         self._profile = Profile.from_json(profile)
@@ -22,7 +22,7 @@ class Drift:
         self._answers = 0
 
     def record(self, label: str, score: float) -> None:
-        """Take in an answer."""
+        """Record an answer."""
         if self._profile is None:
             return
         self._latest.append((label, bisect_right(SCORE_EDGES, score)))

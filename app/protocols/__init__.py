@@ -1,4 +1,4 @@
-"""Other services' protocols, for clients that speak them already: the same answers, limits and errors as `/predict`."""
+"""Compatible APIs of other services, with the answers, limits and errors of `/predict`. May import routes."""
 
 from fastapi import FastAPI
 

@@ -1,7 +1,7 @@
-"""Photos that people send with their right label, for the model to learn from: off unless a folder is named.
+"""Photos that people send with their correct label, to learn from. By default none is kept.
 
-A photo becomes `FOLDER/<label>/<sha256>.jpg`, drawn anew so that nothing of the upload but its pixels is kept (no place
-where it was taken, nothing hostile), and a line in `FOLDER/corrections.jsonl`. `whisker train FOLDER` can take it.
+A photo becomes `FOLDER/<label>/<sha256>.jpg`, encoded anew so that only the pixels of the upload are kept (no location,
+nothing hostile), and a line in `FOLDER/corrections.jsonl`. `whisker train FOLDER` accepts the folder.
 """
 
 from fastapi import APIRouter, Request, status
@@ -46,7 +46,7 @@ async def correct(request: Request) -> CorrectionAnswer:
     """
     store = state_of(request.app).corrections
     if store is None:
-        raise errors.CorrectionsOffError("This service keeps no photos: its operator has named no folder for them.")
+        raise errors.CorrectionsOffError("This service keeps no photos: its operator has not set a folder for them.")
     service = require_service(request.app)
     data, fields = await read_correction(request)
     label = fields.get("label", "")

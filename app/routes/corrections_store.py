@@ -14,15 +14,15 @@ from whisker.app.errors import CorrectionsFullError, OverloadedError
 from whisker.model.atomic_write import atomic_write
 
 _LINES = "corrections.jsonl"
-_BLOCK_BYTES = 4096  # that the smallest file takes
-_COUNT_SECONDS = 60.0  # between two looks at what is there: other workers, and the operator, change it, too
-_MAX_WAITING = 8  # photos to be stored; more are refused, rather than keeping others from being answered
+_BLOCK_BYTES = 4096  # on disk, of the smallest file
+_COUNT_SECONDS = 60.0  # between two counts of the folder, since other workers and the operator change it, too
+_MAX_WAITING = 8  # photos; more are refused, so that other requests are not delayed
 
 logger = logging.getLogger(__name__)
 
 
 class CorrectionsStore:
-    """Store photos one at a time, in a thread of its own. Belongs to one event loop."""
+    """Store photos one at a time, in its own thread. Belongs to one event loop."""
 
     def __init__(self, root: Path, max_bytes: int) -> None:
         self._root = root
@@ -33,7 +33,7 @@ class CorrectionsStore:
         self._counted_at = -_COUNT_SECONDS
 
     async def keep(self, photo: bytes, line: Mapping[str, object]) -> str:
-        """Store a JPEG as `store` does; raises `OverloadedError` if many wait for that."""
+        """Store a JPEG as `store` does; raise `OverloadedError` if too many are waiting."""
         if self._waiting == _MAX_WAITING:
             raise OverloadedError("Too many corrections at once; try again.")
         self._waiting += 1
@@ -43,13 +43,13 @@ class CorrectionsStore:
             self._waiting -= 1
 
     def store(self, photo: bytes, line: Mapping[str, object]) -> str:
-        """Store a JPEG under the `label` of its line, with the line, and return its name; what fails leaves neither.
+        """Store a JPEG under the `label` of its line, and the line; return the file's name. On failure neither is kept.
 
         Raises `CorrectionsFullError` if the folder has no room for it, by its limit or its disk.
         """
         label = str(line["label"])
-        if Path(label).name != label or label.startswith("."):  # of a checkpoint that someone has made up
-            raise CorrectionsFullError("There can be no folder of this class's name.")
+        if Path(label).name != label or label.startswith("."):  # the checkpoint may be hostile
+            raise CorrectionsFullError("The name of this class cannot be the name of a folder.")
         path = self._root / label / f"{hashlib.sha256(photo).hexdigest()}.jpg"
         try:
             if not path.exists():
@@ -64,7 +64,7 @@ class CorrectionsStore:
         return path.name
 
     def _make_room(self, more: int) -> None:
-        """Count on so many bytes more, if they fit."""
+        """Reserve `more` bytes; raise `CorrectionsFullError` if they do not fit."""
         now = time.monotonic()
         if now - self._counted_at >= _COUNT_SECONDS:
             self._used_bytes = sum(_taken(photo.stat().st_size) for photo in self._root.glob("*/*.jpg"))
@@ -74,7 +74,7 @@ class CorrectionsStore:
         self._used_bytes += more
 
     def _note(self, photo: Path, line: Mapping[str, object]) -> None:
-        """Add a photo's line, or take both away again."""
+        """Add a photo's line; on failure, delete the photo and the part of the line that was written."""
         said = {
             "time": datetime.now(UTC).isoformat(timespec="seconds"),
             "photo": f"{photo.parent.name}/{photo.name}",
@@ -94,5 +94,5 @@ class CorrectionsStore:
 
 
 def _taken(size: int) -> int:
-    """Give the bytes that a file takes on the disk."""
+    """Return the bytes that a file takes on disk."""
     return -(-size // _BLOCK_BYTES) * _BLOCK_BYTES

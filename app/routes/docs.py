@@ -1,4 +1,4 @@
-"""Swagger UI, served from here alone: it works without a network, and tells no third party who uses it."""
+"""Swagger UI, served without third-party requests: it works offline, and no third party learns who uses it."""
 
 from fastapi import APIRouter, FastAPI
 from starlette.responses import HTMLResponse, Response
@@ -27,7 +27,7 @@ _PAGE = """<!doctype html>
 </body>
 </html>
 """
-# `validatorUrl` would otherwise be a third party's.
+# The default `validatorUrl` is a third party's.
 _START = """SwaggerUIBundle({
   url: "openapi.json",
   dom_id: "#swagger-ui",

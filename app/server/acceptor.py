@@ -1,4 +1,4 @@
-"""Take connections from a socket that several workers listen on, so that each has about as many."""
+"""Accept connections on a socket that several HTTP workers share, so that each worker has about as many."""
 
 import asyncio
 import logging
@@ -7,18 +7,18 @@ import socket
 from collections.abc import Awaitable, Callable, Sequence
 from ctypes import Array, c_int
 
-_PAUSE_SECONDS = 0.002  # for a worker with fewer connections to take the one that waits
-_MAX_PAUSES = 25  # then it is taken by whoever there is
+_PAUSE_SECONDS = 0.002  # that a waiting connection is left to workers with fewer connections
+_MAX_PAUSES = 25  # then any worker takes it
 _EXHAUSTED_SECONDS = 1.0
 
-_CLOSED = 2**31 - 1  # more connections than anybody has
+_CLOSED = 2**31 - 1  # more connections than any worker has
 
 _context = multiprocessing.get_context("spawn")
 logger = logging.getLogger(__name__)
 
 
 class ConnectionBalance:
-    """One worker's line in a table, in memory that all workers share, of how many connections each has.
+    """One worker's row in a table of connection counts, in memory that all workers share.
 
     A number that is a moment old costs evenness, never a connection, so that nothing is locked.
     """
@@ -28,30 +28,30 @@ class ConnectionBalance:
         self._place = place
 
     def report(self, connections: int) -> None:
-        """Tell the others how many connections this worker has."""
+        """Publish how many connections this worker has."""
         self._table[self._place] = connections
 
     def close(self) -> None:
-        """Tell the others that this worker takes no more."""
+        """Publish that this worker accepts no more."""
         self._table[self._place] = _CLOSED
 
     @property
     def may_accept(self) -> bool:
-        """Tell whether no other worker has fewer."""
+        """Tell whether no other worker has fewer connections."""
         counts: Sequence[int] = self._table[:]
         return counts[self._place] <= min(counts)
 
 
 def shared_balances(workers: int) -> list[ConnectionBalance]:
-    """Give each worker its turn; all are closed until they report."""
+    """Make one row for each worker; all count as closed until they report."""
     table = _context.RawArray(c_int, [_CLOSED] * workers)
     return [ConnectionBalance(table, place) for place in range(workers)]
 
 
 class Acceptor:
-    """Accept one connection at a time, and only when it is this worker's turn.
+    """Accept one connection at a time, and only if no other worker has fewer.
 
-    An event loop's own server takes all that wait at once: whichever worker wakes first gets nearly everything.
+    An event loop's own server accepts all waiting connections at once: the worker that wakes first gets nearly all.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class Acceptor:
         connect: Callable[[socket.socket], Awaitable[object]],
         count: Callable[[], int],
     ) -> None:
-        """Begin; `connect` makes an accepted socket a connection, and `count` says how many there are."""
+        """Start to accept; `connect` turns an accepted socket into a connection, and `count` counts the connections."""
         self._listener = listener
         self._balance = balance
         self._connect = connect
@@ -76,11 +76,11 @@ class Acceptor:
         self._resume()
 
     def report(self) -> None:
-        """Tell the other workers how many connections there are."""
+        """Publish how many connections there are."""
         self._balance.report(self._count() + len(self._connecting))
 
     async def close(self) -> None:
-        """Take no more connections, and return when those that were taken are there to be counted."""
+        """Accept no more connections; return when all accepted ones are set up, so that they can be counted."""
         self._balance.close()
         self._loop.remove_reader(self._listener)
         if self._resumption is not None:

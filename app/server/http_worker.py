@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 
 class HttpWorker:
-    """A process that serves, seen from the one that watches it."""
+    """An HTTP worker's process, seen from the supervisor."""
 
     def __init__(self, settings: Settings, listener: socket.socket, balance: ConnectionBalance, *, name: str) -> None:
         """Start the process. Its metrics are those of `name`, which no other may have while it lives.
@@ -34,7 +34,7 @@ class HttpWorker:
         Raises `OSError` if no process can be started.
         """
         self.ready_since: float | None = None
-        self.failure: WhiskerError | None = None  # why it could not start, in its own words
+        self.failure: WhiskerError | None = None  # why it could not start
         self._status, status = _context.Pipe(duplex=False)
         self._process = _context.Process(
             target=_work, args=(settings, listener, balance, status, name), name=name, daemon=True
@@ -60,26 +60,26 @@ class HttpWorker:
 
     @property
     def exit_code(self) -> int | None:
-        """Give the exit code, or -N if signal N ended the process; `None` while it runs."""
+        """Return the exit code, or -N if signal N ended the process; `None` while it runs."""
         return self._process.exitcode
 
     @property
     def handles(self) -> list[Connection | int]:
-        """List what `multiprocessing.connection.wait` can wait for: something said, and the end."""
+        """List the handles that `multiprocessing.connection.wait` can wait for: a message, and the end."""
         return [self._process.sentinel, *([] if self._status.closed else [self._status])]
 
     def poll(self) -> None:
-        """Take in what the process has said, if anything: that it is ready, or why it cannot be."""
+        """Read the messages of the process, if any: that it is ready, or why it cannot start."""
         try:
             while not self._status.closed and self._status.poll():
                 self.failure = self._status.recv()
                 if self.failure is None:
                     self.ready_since = time.monotonic()
-        except (EOFError, OSError):  # it has ended, perhaps in the middle of a word
+        except (EOFError, OSError):  # the process has ended, perhaps in the middle of a message
             self._status.close()
 
     def stop(self) -> None:
-        """Tell the process to answer what is in flight and end; one that is not ready yet is ended at once."""
+        """Ask the process to finish its requests and end; kill it at once if it is not ready yet."""
         self.poll()
         if self.ready_since is None:
             self._process.kill()

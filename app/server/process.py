@@ -1,8 +1,8 @@
-"""One process that answers: uvicorn, signals, and an end without a traceback.
+"""One process that answers requests: uvicorn, signals, and an orderly end.
 
-SIGTERM drains: `/readyz` and `/health` say no, but all requests are still answered, for as long as it takes whoever
-sends them to notice. Only then are no more connections taken, and what is in flight is answered. A Ctrl-C, or a second
-signal, does without the first part.
+SIGTERM drains: `/readyz` and `/health` fail, but all requests are still answered, until load balancers have noticed.
+Then no connection is accepted, and the requests in flight are finished. Ctrl-C, or a second signal, skips the first
+part.
 """
 
 import asyncio
@@ -51,7 +51,7 @@ class _Server(Server):
             self._acceptor = acceptor
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Begin to drain, or stop at once."""
+        """Start to drain, or stop at once."""
         if sig == signal.SIGTERM and not self._state.draining:
             self._state.draining = True
             self._drained_at = time.monotonic() + self._state.settings.drain_seconds
@@ -59,7 +59,7 @@ class _Server(Server):
             super().handle_exit(sig, frame)
 
     async def on_tick(self, counter: int) -> bool:
-        """Look, ten times a second, for clients that are too slow, and for a reason to stop."""
+        """Check, ten times a second, for clients that are too slow and for a reason to stop."""
         now = time.monotonic()
         slow = [it for it in self.open_connections if isinstance(it, Connection) and it.is_too_slow(now)]
         for connection in slow:
@@ -81,7 +81,7 @@ class _Server(Server):
 
     @contextmanager
     def capture_signals(self) -> Generator[None]:
-        yield  # `serve` has done so already, for the time of loading too
+        yield  # `serve` has done so already, also while the checkpoint is loaded
 
 
 def serve(
@@ -92,7 +92,7 @@ def serve(
     balance: ConnectionBalance | None = None,
     signals: Sequence[signal.Signals] = (signal.SIGTERM, signal.SIGINT),
 ) -> None:
-    """Answer on `listener` until one of `signals` comes, then answer what is in flight.
+    """Answer requests on `listener` until one of `signals` comes, then finish the requests in flight.
 
     `on_ready` is called once the classifier is loaded, before anything is answered. Raises what loading it raises, and
     `WorkerError` if there has been no process to compute for too long.
@@ -104,7 +104,7 @@ def serve(
         with asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner:
             runner.run(_serve(app, server, listener, on_ready))
         if server.has_failed:
-            raise WorkerError("The processes that compute have ended, and no other could be started.")
+            raise WorkerError("All inference workers have ended, and none could be started again.")
     finally:
         for name, handler in previous.items():
             signal.signal(name, handler)

@@ -17,9 +17,10 @@ logger = logging.getLogger(__name__)
 
 
 def run(settings: Settings, flags: Iterable[str] = ()) -> None:
-    """Serve until SIGTERM or Ctrl-C, then answer what is in flight.
+    """Serve until SIGTERM or Ctrl-C, then finish the requests in flight.
 
-    Raises `ConfigError` if the address cannot be listened on, what loading the classifier raises, and `WorkerError`.
+    `flags` are the names of the settings given on the command line. Raises `ConfigError` if the address cannot be
+    listened on, the errors of loading the classifier, and `WorkerError`.
     """
     configure_logging(settings)
     for warning in name_warnings(os.environ, flags):
@@ -36,7 +37,7 @@ def run(settings: Settings, flags: Iterable[str] = ()) -> None:
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """Listen on an address; from now on clients wait while the classifier loads, instead of being refused.
+    """Listen on an address; from now on clients are not refused, but wait until the classifier is loaded.
 
     Raises `ConfigError` with a sentence that says which setting to change.
     """
@@ -50,7 +51,7 @@ def bind(host: str, port: int) -> socket.socket:
         except OSError:
             listener.close()
             raise
-    except (OSError, UnicodeError) as exc:  # the latter for a host that cannot be a name
+    except (OSError, UnicodeError) as exc:  # the latter if the host is not a valid name
         raise ConfigError(_refusal(exc, host, port)) from exc
     return listener
 

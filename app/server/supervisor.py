@@ -1,4 +1,4 @@
-"""The process that watches several workers: it holds the socket and answers nothing. Importing this must stay cheap."""
+"""The process that watches several HTTP workers, and holds their socket. Importing this must stay cheap."""
 
 import logging
 import math
@@ -21,7 +21,7 @@ from whisker.app.time_limits import KILL_SECONDS
 from whisker.model.cores import available_cores
 
 _CORES_A_WORKER = 4
-_STEADY_SECONDS = 60.0  # a worker that answered for so long is replaced at once when it dies
+_STEADY_SECONDS = 60.0  # after which a worker that dies is replaced at once
 _MAX_DELAY_SECONDS = 30.0
 
 logger = logging.getLogger(__name__)
@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class _Position:
-    """A position for a worker; the name stays when the worker is replaced, and with it what was counted."""
+    """A position for an HTTP worker; its name, and with it the counters, survive a replacement."""
 
     name: str
     balance: ConnectionBalance
@@ -72,7 +72,7 @@ class Supervisor:
             for position in self._positions:
                 if position.worker is not None:
                     has_ended = not position.worker.is_running
-                    position.worker.poll()  # after looking, so that no last word is missed
+                    position.worker.poll()  # after the check, so that no last message is missed
                     if has_ended:
                         self._free(position, position.worker)
                 if position.worker is None and position.start_at <= time.monotonic():
@@ -148,13 +148,13 @@ class Supervisor:
             ended = [worker for worker in running if not worker.is_running]
             running = [worker for worker in running if worker not in ended]
             for worker in ended:
-                if worker.ready_since is not None:  # another had nothing to lose
+                if worker.ready_since is not None:  # others have answered nothing
                     logger.info("HTTP worker stopped", extra={"worker": worker.pid, "exit_code": worker.exit_code})
                     lost += worker.exit_code != 0
         return lost
 
     def _wait(self, workers: Sequence[HttpWorker], until: float | None) -> None:
-        """Sleep until a worker says something or ends, a signal comes, or the clock has reached `until`."""
+        """Sleep until a worker sends a message or ends, a signal comes, or the clock reaches `until`."""
         handles = [handle for worker in workers for handle in worker.handles]
         wait([self._wake, *handles], None if until is None else max(0.0, until - time.monotonic()))
         while self._wake.poll():
@@ -181,10 +181,10 @@ class Supervisor:
 
 
 def count_workers(settings: Settings) -> int:
-    """Say how many processes shall answer."""
+    """Return how many HTTP workers to start."""
     return math.ceil(available_cores() / _CORES_A_WORKER) if settings.workers == "auto" else settings.workers
 
 
 def restart_delay(deaths: int) -> float:
-    """Say how many seconds to wait after so many deaths in a row: 0, 1, 2, 4 and so on, up to 30."""
+    """Return the seconds to wait after this many deaths in a row: 0, 1, 2, 4 and so on, up to 30."""
     return 0.0 if deaths < 2 else min(_MAX_DELAY_SECONDS, 2.0 ** min(deaths - 2, 10))

@@ -1,7 +1,7 @@
 """A multipart form's files, straight from python-multipart's parser.
 
-FastAPI would hold each file in a temporary one and read it back through a thread; a picture fits in memory, as the
-body's limit sees to.
+FastAPI would spool each file to a temporary one and read it back in a thread. A picture fits in memory: the body's
+limit ensures that.
 """
 
 from collections.abc import AsyncIterator
@@ -12,7 +12,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 
 from whisker.app.errors import MalformedFormError
 
-_OTHER_PARTS = 8  # fields and files beside those asked for; a browser's form may have a few of its own
+_OTHER_PARTS = 8  # besides the files that are expected; a browser's form may have a few of its own
 _MAX_FIELD_BYTES = 16_384
 
 
@@ -30,9 +30,9 @@ class _Part:
 
 
 class _Form:
-    """What a parser's callbacks have gathered so far.
+    """What the parser's callbacks have collected so far.
 
-    It does not know its parser: each would keep the other, and the pictures, until somebody searches for garbage.
+    It does not reference its parser: a cycle would keep the pictures in memory until the garbage collector runs.
     """
 
     def __init__(self, max_parts: int) -> None:
@@ -89,7 +89,7 @@ class _Form:
 async def read_form(
     body: AsyncIterator[bytes], content_type: str, name: str, *, max_files: int
 ) -> tuple[list[bytes], dict[str, str]]:
-    """Read the files of the field `name`, in order, and the fields that are text; other files are left out.
+    """Read the files of the field `name`, in order, and the text fields; other files are skipped.
 
     Raises `MalformedFormError` if the form cannot be parsed, ends before its closing boundary, or has many more parts
     than `max_files` files.

@@ -36,7 +36,7 @@ async def read_body(request: Request) -> bytes:
 
 
 async def read_uploads(request: Request, *, max_files: int) -> list[bytes]:
-    """Read the pictures of a form that may hold several; raises as `read_upload`."""
+    """Read the pictures of a form that may hold several; raise as `read_upload` does."""
     if media_type(request) != FORM:
         raise UnsupportedMediaTypeError(f"Send the pictures as {FORM}, each in a field `{FIELD}`.")
     files, _ = await _read_form(request, max_files=max_files)
@@ -48,7 +48,7 @@ async def read_uploads(request: Request, *, max_files: int) -> list[bytes]:
 
 
 async def read_correction(request: Request) -> tuple[bytes, dict[str, str]]:
-    """Read a form of one picture and some texts; raises as `read_upload`."""
+    """Read a form of one picture and some text fields; raise as `read_upload` does."""
     if media_type(request) != FORM:
         raise UnsupportedMediaTypeError(f"Send the picture as {FORM} in the field `{FIELD}`.")
     files, texts = await _read_form(request, max_files=1)
@@ -69,7 +69,7 @@ async def _read_form(request: Request, *, max_files: int) -> tuple[list[bytes], 
 
 
 def media_type(request: Request) -> str:
-    """Give a request's content type without parameters, in small letters."""
+    """Return a request's content type without parameters, in lower case."""
     return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 

@@ -1,4 +1,4 @@
-"""A measurement for each request, and a log line where it is wanted."""
+"""The access log: a measurement of each request, and a log line if it failed or all are logged."""
 
 import logging
 import time
@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 
 class AccessMiddleware:
-    """Measure each request, when its answer is sent, and log those that failed, or all."""
+    """Measure each request when its answer has been sent; log it if it failed, or always."""
 
     def __init__(self, app: ASGIApp, *, metrics: Metrics, log_all: bool) -> None:
         self.app = app
@@ -61,7 +61,7 @@ class AccessMiddleware:
             )
 
     def _histogram(self, method: str, route: str, status: int) -> Histogram:
-        """Remember what `labels` finds: looking it up costs as much as counting."""
+        """Keep the result of `labels`: looking it up costs as much as counting."""
         labels = (method if method in _METHODS else _OTHER, route, status)
         if labels not in self._histograms:
             self._histograms[labels] = self._metrics.requests.labels(*labels)

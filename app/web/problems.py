@@ -1,6 +1,6 @@
 """Errors as clients see them: RFC 9457 problems, each with a stable code.
 
-This is the only place that knows which error becomes which status.
+No other module knows which error has which status.
 """
 
 import logging
@@ -27,7 +27,7 @@ from whisker.model.errors import (
 )
 
 MEDIA_TYPE = "application/problem+json"
-CODE = "whisker.code"  # where a request's scope has the code of what it was answered with
+CODE = "whisker.code"  # where a request's scope has the code of the problem it was answered with
 _CLIENT_CLOSED_REQUEST = 499  # nobody reads it, but logs and metrics tell it from a failure; nginx's number
 _RETRY_AFTER = {"Retry-After": "1"}  # seconds, unless the error knows better
 _CLOSE = {"Connection": "close"}  # the rest of the body stays unread
@@ -37,7 +37,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of problem that clients can tell from others, and what it means to them."""
+    """A kind of problem: its stable code, its status, and its meaning for clients."""
 
     code: str
     status: int
@@ -105,7 +105,7 @@ def problem_handler(metrics: Metrics) -> Callable[[Request, Exception], Coroutin
 
 
 class ProblemMiddleware:
-    """Turn whatever is raised below into a problem, the last resort included; nothing internal is told."""
+    """Turn every error raised below into a problem, unexpected ones included; nothing internal is disclosed."""
 
     def __init__(self, app: ASGIApp, *, metrics: Metrics) -> None:
         self.app = app
@@ -128,9 +128,9 @@ class ProblemMiddleware:
 
 
 def describe(exc: Exception, metrics: Metrics, *, request_id: str | None = None) -> Problem:
-    """Tell a client what went wrong, count it, and log what is nobody's fault but ours.
+    """Describe an error to the client, count it, and log it if it is a defect of the service.
 
-    `request_id` is that of the request being answered, unless told.
+    `request_id` defaults to that of the request being answered.
     """
     kind = kind_of(exc)
     if kind is KINDS[Exception]:
@@ -147,7 +147,7 @@ def describe(exc: Exception, metrics: Metrics, *, request_id: str | None = None)
 
 
 def problem_headers(exc: Exception) -> dict[str, str]:
-    """Give the headers that a problem is answered with, beside those of every answer."""
+    """Return the headers of a problem, besides those of every answer."""
     headers = {**kind_of(exc).headers, **((exc.headers or {}) if isinstance(exc, HTTPException) else {})}
     if isinstance(exc, errors.OverloadedError):
         headers["Retry-After"] = str(exc.retry_seconds)
@@ -161,7 +161,7 @@ def _response(exc: Exception, metrics: Metrics, scope: Scope) -> Response:
 
 
 def _detail(exc: Exception, kind: Kind) -> str:
-    """Say what happened; only errors that we raise ourselves have messages written for clients."""
+    """Say what happened; only Whisker's own errors have messages written for clients."""
     if isinstance(exc, RequestValidationError):
         error = exc.errors()[0]
         where, name = error["loc"][0], error["loc"][-1]

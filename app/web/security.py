@@ -1,4 +1,4 @@
-"""Who may ask, and what browsers may make of an answer."""
+"""API keys, requests from pages of other sites, and the security headers of answers."""
 
 import hmac
 
@@ -18,7 +18,7 @@ CLOSED_POLICY = ("Content-Security-Policy", "default-src 'none'; frame-ancestors
 
 
 class SecurityHeadersMiddleware:
-    """Forbid browsers to guess content types, and to load anything unless the answer says otherwise."""
+    """Forbid browsers to guess content types and, by default, to load anything."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -35,7 +35,7 @@ class SecurityHeadersMiddleware:
 
 
 class CrossSiteMiddleware:
-    """Refuse what a browser sends for a page of another site: it may reach a service that only its user should.
+    """Refuse requests that a browser sends for a page of another site: it may reach a service meant for its user alone.
 
     A browser says so in `Sec-Fetch-Site` or, where it does not send that, in `Origin`; other clients send neither.
     """
@@ -50,9 +50,9 @@ class CrossSiteMiddleware:
 
 
 class ApiKeyMiddleware:
-    """Ask for an API key, if there is one, except of who looks at the service's health, pages or documentation.
+    """Require the API key, if one is set, except for health, pages and documentation.
 
-    `health` is a path of the platform's choosing that tells the health, too.
+    `health` is one more path that needs no key: the health route that a platform has chosen.
     """
 
     def __init__(self, app: ASGIApp, *, key: SecretStr | None, health: str | None = None) -> None:

@@ -26,19 +26,19 @@ from benchmarks.reliability.prober import Probes, probing
 from benchmarks.reliability.scoreboard import Finding
 from benchmarks.servers import ROOT
 
-_LANE = "whisker.app.inference.worker"
+_WORKER_PROGRAM = "whisker.app.inference.worker"
 _KILLS = 5
 _CONNECTIONS, _REQUESTS = 8, 400
 _PAUSE_SECONDS = 3.0  # after a fault: what it does to others shows by then
 _PATIENCE = 30.0  # seconds; more is for ever
-_STALL_SECONDS = 2.0  # after which a lane that does not answer is replaced, as the service is set
+_STALL_SECONDS = 2.0  # after which a worker that does not answer is replaced, as the service is set
 _COLOURS = ("black", "white") * 10
 
 
 def fail_inside(server: RunningServer, trial: Trial) -> list[Finding]:
     """Kill and stop the processes that compute, let a network overflow, and start on checkpoints that are none."""
     trial.warm_up(server)
-    if not _lanes(server):
+    if not _inference_workers(server):
         raise BenchmarkError("The server has no process that only computes.")
     return [
         *_kill(server, trial),
@@ -53,9 +53,9 @@ def _kill(server: RunningServer, trial: Trial) -> list[Finding]:
     """End one process again and again while an honest client goes on."""
     with probing(server.port, trial.requests[0]) as probes:
         for _ in range(_KILLS):
-            lane = _lanes(server)[0]
-            lane.kill()
-            lane.wait(_PATIENCE)
+            worker = _inference_workers(server)[0]
+            worker.kill()
+            worker.wait(_PATIENCE)
             time.sleep(_PAUSE_SECONDS)
     return [
         Finding(f"one process killed, {_KILLS} times: requests not answered with 200", probes.failures(), target=0),
@@ -65,9 +65,9 @@ def _kill(server: RunningServer, trial: Trial) -> list[Finding]:
 
 def _kill_all(server: RunningServer, trial: Trial) -> list[Finding]:
     with probing(server.port, trial.requests[0]) as probes:
-        for lane in _lanes(server):
+        for worker in _inference_workers(server):
             with suppress(psutil.NoSuchProcess):
-                lane.kill()
+                worker.kill()
         time.sleep(_PAUSE_SECONDS)
     return [
         Finding("all killed at once: requests not answered with 200", probes.failures(), target=0),
@@ -77,11 +77,11 @@ def _kill_all(server: RunningServer, trial: Trial) -> list[Finding]:
 
 def _stop(server: RunningServer, trial: Trial) -> list[Finding]:
     """Let one process stand still, as a decoder does that never ends, while all have work."""
-    lane = _lanes(server)[0]
-    lane.suspend()
+    worker = _inference_workers(server)[0]
+    worker.suspend()
     load = run_count(Target(server.port, trial.requests), _CONNECTIONS, _REQUESTS)
     refused = sum(load.errors.values())
-    _, left = psutil.wait_procs([lane], timeout=_PAUSE_SECONDS)
+    _, left = psutil.wait_procs([worker], timeout=_PAUSE_SECONDS)
     return [
         Finding("one process stands still: requests refused, but for the one it had", max(0, refused - 1), target=0),
         Finding("the slowest answer meanwhile", max(load.latencies, default=math.nan), "s", _STALL_SECONDS + 1),
@@ -146,13 +146,13 @@ def _copy(checkpoint: Path, folder: Path) -> Path:
     return path
 
 
-def _lanes(server: RunningServer) -> list[psutil.Process]:
-    lanes = []
+def _inference_workers(server: RunningServer) -> list[psutil.Process]:
+    workers = []
     for process in server.processes():
         with suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
-            if _LANE in process.cmdline():
-                lanes.append(process)
-    return lanes
+            if _WORKER_PROGRAM in process.cmdline():
+                workers.append(process)
+    return workers
 
 
 def _slowest(probes: Probes) -> float:

@@ -1,4 +1,4 @@
-"""What a picture is answered with, and how a network's outputs become answers. Needs no PyTorch."""
+"""The decision rule: from a network's outputs to scores and a verdict: confident, unsure or unknown."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ class ClassScore:
 
 @dataclass(frozen=True, slots=True)
 class HeatMap:
-    """What each place of a picture says for a class, in logits, float32 `[h, w]`: above 0 it speaks for the class."""
+    """Each place's evidence for a class, float32 `[h, w]` in logits; below 0 it is against the class."""
 
     label: str
     heat: NDArray[np.float32]
@@ -31,7 +31,7 @@ class HeatMap:
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """The answer for one picture: every class, best first, and whether to believe the best.
+    """The prediction for one picture: every class, best first, and whether to trust the best one.
 
     `unknown_score` says how unlike the training photos the picture is: 0.1 is typical of photos of known classes, and
     above 0.5 the verdict is "unknown". It is `None` where the checkpoint has no measure of it.
@@ -40,24 +40,24 @@ class Prediction:
     predictions: tuple[ClassScore, ...]
     verdict: Verdict
     unknown_score: float | None
-    heat_map: HeatMap | None = None  # if it was asked for
+    heat_map: HeatMap | None = None  # if requested
 
     @property
     def label(self) -> str:
-        """Name the best class."""
+        """Return the best class."""
         return self.predictions[0].label
 
     @property
     def score(self) -> float:
-        """Give the best class's calibrated probability."""
+        """Return the calibrated probability of the best class."""
         return self.predictions[0].score
 
 
 @dataclass(frozen=True, slots=True)
 class Outputs:
-    """What a forward pass gives for N pictures: logits `[N, classes]` and features `[N, F]`, both float32.
+    """The output of a forward pass for N pictures: logits `[N, classes]` and features `[N, F]`, both float32.
 
-    `maps` float32 `[N, F, h, w]` are what the features are the mean of, if they were asked for and the network has any.
+    `maps`, if requested and available, are the feature maps float32 `[N, F, h, w]` whose means the features are.
     """
 
     logits: NDArray[np.float32]
@@ -67,7 +67,7 @@ class Outputs:
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """The answers for N pictures: calibrated probabilities float32 `[N, classes]`, unknown scores `[N]` or `None`."""
+    """The scores of N pictures: calibrated probabilities float32 `[N, classes]`, unknown scores `[N]` or `None`."""
 
     probabilities: NDArray[np.float32]
     unknown: NDArray[np.float32] | None
@@ -75,7 +75,7 @@ class Scores:
 
 @dataclass(frozen=True, slots=True)
 class DecisionRule:
-    """How one checkpoint turns outputs into answers.
+    """How one checkpoint turns outputs into predictions.
 
     `classes[i]` belongs to column `i` of the logits; a best probability below `unsure` gets that verdict.
     """
@@ -91,7 +91,7 @@ class DecisionRule:
         return Scores(softmax(outputs.logits, self.temperature), unknown)
 
     def verdicts(self, scores: Scores) -> list[Verdict]:
-        """Judge each answer: unknown by its unknown score, or else confident or unsure by its best probability."""
+        """Decide each verdict: unknown by the unknown score, otherwise confident or unsure by the best probability."""
         sure = scores.probabilities.max(1) >= self.unsure
         strange = np.zeros(len(sure), bool) if scores.unknown is None else scores.unknown > UNKNOWN_SCORE
         return [
@@ -99,7 +99,7 @@ class DecisionRule:
         ]
 
     def predictions(self, scores: Scores) -> list[Prediction]:
-        """Give each picture its answer."""
+        """Return the prediction of each picture."""
         unknown = [None] * len(scores.probabilities) if scores.unknown is None else scores.unknown.tolist()
         orders = np.argsort(-scores.probabilities, axis=1, kind="stable").tolist()
         rows = zip(orders, scores.probabilities.tolist(), self.verdicts(scores), unknown, strict=True)

@@ -20,7 +20,7 @@ class Head:
 
     def logits(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """Compute logits `[N, classes]`; raise `InferenceError` if one is NaN or infinite."""
-        with np.errstate(all="ignore"), one_thread():  # what comes of it is looked at
+        with np.errstate(all="ignore"), one_thread():  # the result is checked
             logits: NDArray[np.float32] = features @ self.weight.T + self.bias
         if not np.isfinite(logits).all():
             raise InferenceError("The network's answer is not a finite number.")

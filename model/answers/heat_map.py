@@ -1,4 +1,4 @@
-"""Heat maps: which places of a picture speak for a class, and how to show them. Needs no PyTorch.
+"""Heat maps: which places of a picture are evidence for a class, and how to draw them. Needs no PyTorch.
 
 Features are the mean of the last feature map over its places, and a logit is their weighted sum, so that each place's
 share of the logit is known exactly: the class activation map of Zhou et al. 2016, "Learning Deep Features for
@@ -11,10 +11,10 @@ from PIL import Image
 
 from whisker.model.answers.head import Head
 
-# Blue and orange of Okabe and Ito's palette (2008), which people tell apart however they see colours.
+# Blue and orange of Okabe and Ito's palette (2008), which colour-blind people can tell apart.
 AGAINST, FOR = (0, 114, 178), (230, 159, 0)
 OPACITY = 0.6
-NO_CLASS, BEST_CLASS = -2, -1  # in place of a class's number: no heat map, and one for the best class
+NO_CLASS, BEST_CLASS = -2, -1  # instead of a class index: no heat map, and one for the best class
 
 
 def class_activation_map(maps: NDArray[np.float32], head: Head, index: int) -> NDArray[np.float32]:
@@ -28,9 +28,9 @@ def class_activation_map(maps: NDArray[np.float32], head: Head, index: int) -> N
 
 
 def overlay(photo: Image.Image, heat: NDArray[np.float32], *, opacity: float = OPACITY) -> Image.Image:
-    """Lay a heat map `[h, w]` over an RGB picture: orange where it speaks for the class, blue where against it.
+    """Draw a heat map `[h, w]` over an RGB picture: orange is evidence for the class, blue against it.
 
-    The place that says most has `opacity`, 0 to 1, of its colour, others in proportion.
+    The strongest place has `opacity`, 0 to 1, others in proportion.
     """
     largest = max(float(np.abs(heat).max()), float(np.finfo(np.float32).tiny))
     smooth = Image.fromarray((heat / largest).astype(np.float32)).resize(photo.size, Image.Resampling.BICUBIC)

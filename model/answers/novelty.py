@@ -1,10 +1,10 @@
-"""Novelty: whether a picture is like anything the network was taught, judged by its features.
+"""Novelty, or out-of-distribution detection: whether a picture resembles the training photos, by its features.
 
-Features of unit length are compared with prototypes, averages of alike training photos, by their angle: the distance
-to the nearest few of them grows as a picture resembles nothing known (k nearest neighbours, Sun et al. 2022). Where
-photos of other things were given, a direction in feature space that leads from known to other is added (a logistic
-regression). A prototype is no single photo's, but for classes of very few: a checkpoint must not tell what it was
-taught.
+Features of unit length are compared by angle with prototypes, which are averages of similar training photos. The mean
+distance to the nearest prototypes grows as a picture resembles nothing known (k nearest neighbours, Sun et al. 2022).
+If photos of other things were given, a direction in feature space from known to other is added (a logistic
+regression). A prototype averages several photos, except in very small classes: a checkpoint must not disclose the
+photos that it was trained on.
 """
 
 import math
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from whisker.model.answers.head import one_thread
 
 UNKNOWN_SCORE = 0.5  # an `unknown_score` above this gets the verdict "unknown"
-_TYPICAL_SCORE = 0.1  # of a photo in the middle of the validation side
+_TYPICAL_SCORE = 0.1  # of the median validation photo
 
 _Floats = NDArray[np.float32]
 
@@ -25,9 +25,9 @@ _Floats = NDArray[np.float32]
 class Novelty:
     """A fitted measure. `prototypes` is float32 `[P, F]` with rows of length one, `direction` float32 `[F]`.
 
-    A picture's strangeness is `distance_weight` times its mean distance to the `neighbours` nearest prototypes, plus
-    the part of its features along `direction`. `threshold` is the strangeness from which on a picture counts as
-    unknown, `typical` that of a known photo in the middle.
+    A picture's out-of-distribution (OOD) score is `distance_weight` times its mean distance to the `neighbours` nearest
+    prototypes, plus the component of its features along `direction`. Above `threshold` a picture counts as unknown;
+    `typical` is the median OOD score of known photos.
     """
 
     prototypes: _Floats
@@ -38,14 +38,14 @@ class Novelty:
     threshold: float
 
     def scores(self, features: _Floats) -> _Floats:
-        """Give features `[N, F]` their unknown scores `[N]`, 0..1: 0.1 is typical of known photos, 0.5 the limit."""
+        """Turn features `[N, F]` into unknown scores `[N]`, 0..1: 0.1 is typical of known photos, 0.5 the threshold."""
         slope = math.log(1 / _TYPICAL_SCORE - 1) / max(self.threshold - self.typical, 1e-6)
         # The logistic function, by tanh: exp would overflow.
         scores: _Floats = 0.5 + 0.5 * np.tanh(np.float32(slope / 2) * (self.ood_scores(features) - self.threshold))
         return scores
 
     def ood_scores(self, features: _Floats) -> _Floats:
-        """Measure features `[N, F]` before any threshold: float32 `[N]`."""
+        """Compute the OOD scores of features `[N, F]`, without any threshold: float32 `[N]`."""
         unit = normalize(features)
         with one_thread():
             far = distances(unit, self.prototypes, self.neighbours)
@@ -54,7 +54,7 @@ class Novelty:
 
 
 def normalize(features: _Floats) -> _Floats:
-    """Bring features `[N, F]` to length one; none at all stay so."""
+    """Scale features `[N, F]` to length one; zeros stay zeros."""
     unit: _Floats = features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), np.float32(1e-12))
     return unit
 

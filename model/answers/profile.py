@@ -1,25 +1,30 @@
-"""A profile: how often each class is the answer, and how sure answers are, on photos like those a network was taught.
+"""A profile: how often each class is the answer, and how sure answers are, on photos like those of the training.
 
-It is measured on the test side, and is what a service compares its own answers with (`whisker.app.inference.drift`).
+It is measured on the test split. A service compares its own answers with it (`whisker.app.inference.drift`).
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 SCORE_EDGES = (0.5, 0.7, 0.9, 0.95, 0.99)  # between the bins of the best class's score
-_MIN_SHARE = 1e-3  # a class that was never the answer shall not decide alone
+_MIN_SHARE = 1e-3  # of a class in a comparison: one that was never the answer must not decide it alone
+_KEYS = ("labels", "score_edges", "scores")
 
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """Shares, each 0..1: of answers by their label, and by the bin of their score."""
+    """Shares of answers, each 0..1: by their label, and by the bin of their score.
+
+    `rest` has the unknown keys of a profile that was read from JSON.
+    """
 
     labels: Mapping[str, float]
     scores: tuple[float, ...]
+    rest: Mapping[str, object] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def measure(cls, probabilities: NDArray[np.float32], classes: Sequence[str]) -> Self:
@@ -33,15 +38,21 @@ class Profile:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Give what `from_json` reads."""
-        return {"labels": dict(self.labels), "score_edges": list(SCORE_EDGES), "scores": list(self.scores)}
+        """Give the object that `from_json` reads."""
+        return {**self.rest, "labels": dict(self.labels), "score_edges": list(SCORE_EDGES), "scores": list(self.scores)}
 
     @classmethod
-    def from_json(cls, document: Mapping[str, Any] | None) -> Self | None:
-        """Read what a checkpoint's metrics have as `profile`; `None` if it has none, or other bins."""
-        if document is None or document.get("score_edges") != list(SCORE_EDGES):
+    def from_json(cls, document: object) -> Self | None:
+        """Read the `profile` of a checkpoint's metrics; `None` if there is none, or one with other bins."""
+        if not isinstance(document, Mapping) or document.get("score_edges") != list(SCORE_EDGES):
             return None
-        return cls(document["labels"], tuple(document["scores"]))
+        labels, scores = document.get("labels"), document.get("scores")
+        if not isinstance(labels, Mapping) or not isinstance(scores, list) or len(scores) != len(SCORE_EDGES) + 1:
+            return None
+        if not all(type(share) in (int, float) for share in (*labels.values(), *scores)):
+            return None
+        rest = {key: value for key, value in document.items() if key not in _KEYS}
+        return cls(dict(labels), tuple(scores), rest)
 
 
 def stability_index(expected: Sequence[float], found: Sequence[float]) -> float:

@@ -15,7 +15,7 @@ Range = tuple[float, float]
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
-    """When to believe an answer: a best score below `unsure` gets the verdict "unsure"."""
+    """The thresholds of verdicts: a best score below `unsure` gets the verdict "unsure"."""
 
     unsure: float = 0.0
 
@@ -30,10 +30,10 @@ class Golden:
 
 @dataclass(frozen=True, slots=True)
 class Quantization:
-    """What an int8 engine needs, and what it costs.
+    """What an int8 engine needs, and the accuracy that it costs.
 
     `ranges` has the lowest and highest input of each layer, by its name. `points_lost` are the percentage points of
-    accuracy on the validation side that int8 answers lose against float32, `mean_difference` is the mean absolute
+    accuracy on the validation split that int8 answers lose against float32, `mean_difference` is the mean absolute
     difference of a probability there.
     """
 
@@ -44,7 +44,10 @@ class Quantization:
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """Everything a checkpoint file holds. `metrics` and `provenance` are JSON objects, written for people."""
+    """Everything a checkpoint file holds.
+
+    `metrics` and `provenance` are JSON objects, which `whisker.model.card` reads.
+    """
 
     name: str
     network: NetworkConfig

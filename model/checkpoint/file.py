@@ -1,4 +1,4 @@
-"""The checkpoint: one safetensors file that holds a network and all that is needed to use it.
+"""The checkpoint: one safetensors file that holds a network and everything needed to use it.
 
 Tensors: the network's state dict under its own names, and `golden.picture.N` (an encoded file's bytes, uint8) with
 `golden.probabilities` (float32 `[pictures, classes]`), and, where novelty was fitted, `novelty.prototypes` (float16)
@@ -41,7 +41,7 @@ def is_checkpoint(metadata: Mapping[str, str]) -> bool:
 
 
 def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
-    """Write the file whole or not at all: a temporary file beside it is renamed over it.
+    """Write the file whole or not at all.
 
     Raises `CheckpointError` when there are no golden answers to store or the file cannot be written.
     """
@@ -56,7 +56,7 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
         tensors[f"{_NOVELTY}direction"] = torch.from_numpy(checkpoint.novelty.direction)
     header = _to_header(checkpoint)
     header["digest"] = content_digest(header, tensors)
-    # One entry only: safetensors writes several in random order, and equal checkpoints shall be equal files.
+    # One entry only: safetensors writes several in random order, and equal checkpoints must be equal files.
     metadata = {_HEADER: json.dumps(header, sort_keys=True, ensure_ascii=False)}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

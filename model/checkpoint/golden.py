@@ -1,4 +1,4 @@
-"""Golden answers: a checkpoint's own proof that this machine decodes and computes as the training machine did.
+"""Golden answers: a checkpoint's own proof that this machine decodes and computes like the training machine.
 
 The pictures are generated, never photos of a training set, and stored as encoded files of every accepted format, so
 that a replay also tests the decoders.
@@ -19,7 +19,7 @@ _SEED = 20_150_421
 
 
 def golden_pictures() -> tuple[bytes, ...]:
-    """Generate one encoded picture for each way a picture can take through the preprocessing."""
+    """Generate one encoded picture for each path through the preprocessing."""
     rng = np.random.default_rng(_SEED)
     upside_down = Image.Exif()
     upside_down[ExifTags.Base.Orientation] = 3

@@ -1,4 +1,4 @@
-"""Whether a checkpoint is whole: its digest, and tensors that are what its network needs."""
+"""The integrity of a checkpoint: its digest, and the tensors that its network needs."""
 
 import hashlib
 import json

@@ -1,6 +1,6 @@
 """Engines: the network's forward pass on one device, in plain PyTorch or compiled for the device at hand.
 
-This is what all of them share; it needs no PyTorch.
+This module is what all engines share; it needs no PyTorch.
 """
 
 import time
@@ -48,7 +48,7 @@ class Engine(ABC):
         return Outputs(self.head.logits(features), features, np.concatenate(maps) if maps else None)
 
     def warm_up(self, size: int) -> dict[int, float]:
-        """Run every batch size, so that the first request does not pay for it; return the seconds each then takes."""
+        """Run every batch size, so that the first request is fast; return the seconds that each size then takes."""
         seconds = {}
         for batch in self.batch_sizes:
             pictures = [np.zeros((size, size, 3), np.uint8)] * batch

@@ -1,4 +1,4 @@
-"""Choosing the engine: at start-up, on this machine, by trying and checking.
+"""The choice of the engine: at start-up, on this machine, by measurement.
 
 Each candidate's answers for the golden pictures are compared with those of plain PyTorch in float32, and the first
 that is right, and faster, is taken.
@@ -24,14 +24,14 @@ from whisker.model.network import Network
 AUTO = "auto"
 MAX_POINTS_LOST = 0.1  # percentage points of accuracy that int8 may cost
 MAX_MEAN_DIFFERENCE = 0.005  # of a probability, on average, that int8 may make
-_TIMINGS = 3  # the fastest of them counts: the others were disturbed
+_TIMINGS = 3  # the fastest of them counts, as the others were disturbed
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A way to compute, by name, the largest difference of a golden probability that it may make, and where to try it.
+    """An engine to try: its name, the largest difference of a golden probability that it may make, and its devices.
 
     `build` raises `EngineError` where the machine or the checkpoint does not allow it. `export` writes the model that
     the engine runs, if the engine needs no PyTorch.
@@ -108,11 +108,11 @@ ENGINES = tuple(candidate.name for candidate in _CANDIDATES)
 def choose_engine(
     network: Network, checkpoint: Checkpoint, plain: Engine, pixels: Sequence[NDArray[np.uint8]], *, name: str = AUTO
 ) -> tuple[Engine, Candidate]:
-    """Build, for the device of the `plain` one, the fastest engine that is right, or the one that `name` asks for.
+    """Build, for the device of the `plain` one, the fastest accurate engine, or the one that `name` asks for.
 
-    Right is what answers for `pixels` as `plain` does, within its tolerance.
+    An engine is accurate if its answers for `pixels` are those of `plain`, within its tolerance.
 
-    Raises `EngineError` if the engine asked for cannot be had or answers wrongly; otherwise plain PyTorch is left.
+    Raises `EngineError` if the requested engine cannot be used or is not accurate. Plain PyTorch is the last resort.
     """
     if name not in (AUTO, *ENGINES):
         raise EngineError(f"The engine is one of {AUTO}, {', '.join(ENGINES)}, not {name!r}.")

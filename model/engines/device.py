@@ -1,4 +1,4 @@
-"""The device at hand: which one computes, and with how many threads."""
+"""The device to compute on, and the number of threads."""
 
 import torch
 
@@ -7,7 +7,7 @@ from whisker.model.errors import DeviceError
 
 
 def resolve_device(name: str) -> str:
-    """Turn `auto`, `cpu`, `cuda` or `cuda:N` into a device that is there; raise `DeviceError` if it is not."""
+    """Turn `auto`, `cpu`, `cuda` or `cuda:N` into an available device, or raise `DeviceError`."""
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     if name == "cpu":
@@ -23,7 +23,7 @@ def resolve_device(name: str) -> str:
 
 
 def use_available_cores(processes: int = 1) -> None:
-    """Let PyTorch compute with as many threads as this process may use cores; by itself it overlooks quotas.
+    """Let PyTorch use as many threads as this process may use cores; PyTorch itself ignores cgroup quotas.
 
     `processes` is how many share them.
     """

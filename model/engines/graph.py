@@ -1,4 +1,4 @@
-"""A network as a flat list of layers, its batch-norms folded away: what engines compile, and quantisation changes."""
+"""A network as a flat graph of layers, with batch-norms folded: what engines compile and quantisation changes."""
 
 import copy
 from typing import cast

@@ -16,7 +16,7 @@ from whisker.model.engines.base import Engine, OpenVinoModel
 
 
 class OpenVinoEngine(Engine):
-    """Run a program on the CPU, with so many threads, for a few numbers of pictures at once."""
+    """Run an exported model on the CPU, with `threads` threads, for a few batch sizes."""
 
     def __init__(
         self, openvino_model: OpenVinoModel, head: Head, *, threads: int, batch_sizes: Sequence[int] = (1, 8)
@@ -40,13 +40,13 @@ class OpenVinoEngine(Engine):
         request = self._requests[len(batch)]
         request.infer([batch], share_inputs=True)
         wanted = request.output_tensors if with_maps else request.output_tensors[:1]
-        features, *maps = [tensor.data.copy() for tensor in wanted]  # the next batch is written over them
+        features, *maps = [tensor.data.copy() for tensor in wanted]  # the next batch overwrites them
         return features, maps[0] if maps else None
 
 
 @cache
 def _core() -> openvino.Core:
-    """Make the one core of this process, to be kept to its end.
+    """Create the one `Core` of this process, kept until it ends.
 
     Each core gives its thread another signal stack and takes it away when it goes, so that the second of two would
     leave the thread with the first one's, which is gone: the next signal would be the process' last.
@@ -55,7 +55,7 @@ def _core() -> openvino.Core:
 
 
 def _sized(openvino_model: OpenVinoModel, count: int) -> openvino.Model:
-    """Read a program, and fix how many pictures it is given at once: what is known is computed faster."""
+    """Read an exported model and fix its batch size: constant shapes are faster."""
     model = _core().read_model(
         openvino_model.structure, openvino.Tensor(np.frombuffer(openvino_model.weights, np.uint8))
     )

@@ -21,7 +21,7 @@ _Node = Any  # openvino.Node: its stubs do not cover what operations take
 
 
 def export_openvino_model(network: Network, size: int, quantization: Quantization | None = None) -> OpenVinoModel:
-    """Write down a forward pass: uint8 pictures `[N, size, size, 3]` in, features `[N, F]` and their maps out.
+    """Export a forward pass: uint8 pictures `[N, size, size, 3]` in, features `[N, F]` and their maps out.
 
     A network without feature maps has the one output alone. With a `quantization` it computes in int8. Raises
     `EngineError` for a layer without ranges, or of an unknown kind.
@@ -36,7 +36,7 @@ def export_openvino_model(network: Network, size: int, quantization: Quantizatio
 
 
 def _build(graph: fx.GraphModule, normalization: Normalization, size: int) -> openvino.Model:
-    """Write down a normalisation and a folded graph as OpenVINO's, for one picture, uint8 `[1, size, size, 3]`."""
+    """Translate a normalisation and a folded graph to OpenVINO, for one picture, uint8 `[1, size, size, 3]`."""
     pictures = ops.parameter([1, size, size, 3], np.uint8)
     x = ops.convert(ops.transpose(pictures, [0, 3, 1, 2]), np.float32)
     features, maps = _Translator(graph).run(_normalize(normalization, ops.divide(x, np.float32(255))))
@@ -79,7 +79,7 @@ def _translate(layer: nn.Module, x: _Node) -> _Node:
             same = layer.output_size == x.shape[2]  # the fully connected network's, at its own size
             return x if same else ops.reduce_mean(x, [2, 3], keep_dims=True)
         case _:
-            raise EngineError(f"it is not told what a {type(layer).__name__} is")
+            raise EngineError(f"the export does not support the layer {type(layer).__name__}")
 
 
 def _normalize(layer: Normalization, x: _Node) -> _Node:

@@ -35,12 +35,12 @@ class Quantized(nn.Module):
 
     @property
     def input_bounds(self) -> Range:
-        """Give the lowest and highest input that 8 bits can tell."""
+        """Return the lowest and highest input that 8 bits can represent."""
         return -self.zero_point * self.scale, (_LEVELS - self.zero_point) * self.scale
 
     @property
     def largest_weight(self) -> Tensor:
-        """Give the largest absolute weight of each output channel: `[channels out]`."""
+        """Return the largest absolute weight of each output channel: `[channels out]`."""
         return self.weight_scale * _MAX_WEIGHT
 
     def forward(self, x: Tensor) -> Tensor:

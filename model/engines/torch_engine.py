@@ -1,4 +1,4 @@
-"""Engines in PyTorch: plain, which every other is measured by, and folded, in float32 or half precision."""
+"""Engines in PyTorch: plain, the reference for all others, and folded, in float32 or half precision."""
 
 import copy
 
@@ -14,10 +14,10 @@ from whisker.model.network import Network
 
 
 class TorchEngine(Engine):
-    """Run the network as it is, in float32: always there, and the measure of every other engine's answers."""
+    """Run the network as it is, in float32: always available, and the reference for every other engine."""
 
     def __init__(self, network: Network, device: str) -> None:
-        """Copy what is needed of `network`, so that the caller's stays as it is."""
+        """Copy `network`, so that the caller's stays unchanged."""
         super().__init__(head_of(network), device)
         self._network = copy.deepcopy(network).eval().to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in stubs
 
@@ -31,10 +31,10 @@ class TorchEngine(Engine):
 
 
 class FoldedEngine(Engine):
-    """Run PyTorch without batch-norms, in float32 or half precision."""
+    """Run the network with folded batch-norms, in float32 or half precision."""
 
     def __init__(self, network: Network, device: str, dtype: torch.dtype) -> None:
-        """Copy what is needed of `network`, so that the caller's stays as it is."""
+        """Copy `network`, so that the caller's stays unchanged."""
         super().__init__(head_of(network), device)
         self._dtype = dtype
         self._normalization = copy.deepcopy(network.normalization).to(device)
@@ -57,7 +57,7 @@ class FoldedEngine(Engine):
 
 
 def to_arrays(features: Tensor, maps: Tensor | None) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
-    """Bring what a device has computed to the host, as float32."""
+    """Move a device's results to the host, as float32."""
     return features.float().cpu().numpy(), None if maps is None else maps.float().contiguous().cpu().numpy()
 
 

@@ -1,8 +1,11 @@
 """The routes: their answers, and their agreement with the OpenAPI document."""
 
 import asyncio
+import errno
 import shutil
+import subprocess
 from pathlib import Path
+from typing import NoReturn
 
 import httpx
 import psutil
@@ -10,6 +13,7 @@ import pytest
 
 from tests.app.conftest import Serving, connected, picture
 from tests.app.web.test_problems import assert_problem
+from whisker.app import time_limits
 from whisker.app.main import create_app
 from whisker.app.schemas import BatchAnswer, PredictionAnswer
 from whisker.app.settings import Settings
@@ -108,7 +112,7 @@ async def test_before_loading_it_is_alive_but_not_ready(settings: Settings) -> N
 
 
 async def test_any_number_of_classes_may_be_asked_for(client: httpx.AsyncClient) -> None:
-    """One that a lane cannot be told must not leave it with an answer too few, and the next client with this one's."""
+    """A number that a worker cannot read must not shift its answers, so that the next client gets this one's."""
     black, white = picture(colour="black"), picture(colour="white")
     for top_k in (2**32, 10**30):
         answer = await client.post("/predict", params={"top_k": top_k}, files={"file": ("a.png", black)})
@@ -125,20 +129,43 @@ async def answer_of_status(status: int, client: httpx.AsyncClient, path: str) ->
     return response
 
 
-async def test_lanes_that_cannot_be_replaced_are_not_alive(settings: Settings, tiny: Path, tmp_path: Path) -> None:
+async def test_workers_that_cannot_be_replaced_are_not_alive(settings: Settings, tiny: Path, tmp_path: Path) -> None:
     checkpoint = tmp_path / "moved.safetensors"
     shutil.copy(tiny, checkpoint)
     app = create_app(settings.model_copy(update={"checkpoint": checkpoint, "engine": "torch", "stall_seconds": 0.1}))
     others = set(psutil.Process().children())
     async with app.router.lifespan_context(app), connected(app) as client:
         checkpoint.unlink()
-        (lane,) = set(psutil.Process().children()) - others
-        lane.kill()
+        (worker,) = set(psutil.Process().children()) - others
+        worker.kill()
         assert (await answer_of_status(503, client, "/livez")).json() == {"status": "stalled"}
         assert (await client.get("/readyz")).status_code == 503
         shutil.copy(tiny, checkpoint)
         await answer_of_status(200, client, "/readyz")
         assert (await client.get("/livez")).status_code == 200
+
+
+async def test_one_worker_of_two_that_cannot_be_replaced_makes_livez_fail(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Capacity that is lost for good must be seen, although the other worker answers."""
+
+    def refuse(*_: object, **__: object) -> NoReturn:
+        raise OSError(errno.EAGAIN, "no more processes")
+
+    monkeypatch.setattr(time_limits, "MISSING_SECONDS", 0.1)
+    monkeypatch.setattr(time_limits, "RETRY_SECONDS", 0.02)
+    app = create_app(settings.model_copy(update={"inference_workers": 2}))
+    others = set(psutil.Process().children())
+    async with app.router.lifespan_context(app), connected(app) as client:
+        with monkeypatch.context() as patch:
+            patch.setattr(subprocess, "Popen", refuse)
+            next(iter(set(psutil.Process().children()) - others)).kill()
+            assert (await answer_of_status(503, client, "/livez")).json() == {"status": "stalled"}
+            assert (await client.get("/v2/health/live")).status_code == 503
+            assert (await client.get("/readyz")).status_code == 200
+            assert (await client.post("/predict", files={"file": ("a.png", picture())})).status_code == 200
+        await answer_of_status(200, client, "/livez")
 
 
 async def test_model_card_tells_what_the_file_holds(client: httpx.AsyncClient, tiny: Path) -> None:

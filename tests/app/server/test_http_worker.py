@@ -6,13 +6,15 @@ from whisker.app.server.http_worker import share_of
 from whisker.app.settings import Settings
 
 
-@pytest.mark.parametrize(("cores", "workers", "lanes", "in_flight"), [(8, 2, 4, 32), (7, 3, 2, 22), (1, 2, 1, 32)])
+@pytest.mark.parametrize(
+    ("cores", "workers", "inference_workers", "in_flight"), [(8, 2, 4, 32), (7, 3, 2, 22), (1, 2, 1, 32)]
+)
 def test_cores_and_uploads_are_divided(
-    cores: int, workers: int, lanes: int, in_flight: int, monkeypatch: pytest.MonkeyPatch
+    cores: int, workers: int, inference_workers: int, in_flight: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("whisker.app.server.http_worker.available_cores", lambda: cores)
     share = share_of(Settings(max_in_flight=64), workers)
-    assert (share.inference_workers, share.threads, share.max_in_flight) == (lanes, 1, in_flight)
+    assert (share.inference_workers, share.threads, share.max_in_flight) == (inference_workers, 1, in_flight)
 
 
 def test_numbers_that_were_set_stay() -> None:

@@ -49,7 +49,7 @@ def test_sigterm_ends_with_exit_code_0(server: Server) -> None:  # the last to u
     assert messages[-1] == "Stopped"
 
 
-def test_service_without_lanes_that_can_start_none_ends_with_exit_code_1(tiny: Path, tmp_path: Path) -> None:
+def test_service_without_workers_that_can_start_none_ends_with_exit_code_1(tiny: Path, tmp_path: Path) -> None:
     checkpoint = Path(shutil.copy(tiny, tmp_path / "taken away.safetensors"))
     start = (
         "from whisker.app.server import process; process._FAILED_SECONDS = 0.5; from whisker.cli import main; main()"
@@ -61,8 +61,8 @@ def test_service_without_lanes_that_can_start_none_ends_with_exit_code_1(tiny: P
         assert service.stderr is not None
         assert any('"Serving"' in line for line in service.stderr)
         checkpoint.unlink()
-        for lane in psutil.Process(service.pid).children():
-            lane.kill()
+        for worker in psutil.Process(service.pid).children():
+            worker.kill()
         lines = service.stderr.read().splitlines()
     assert service.returncode == 1
     assert lines[-1] == "whisker: The processes that compute have ended, and no other could be started."
