@@ -20,7 +20,7 @@ run: $(STAMP)  ## install what is missing and serve the bundled checkpoint (port
 
 test: $(STAMP)-dev  ## install what is missing and run the tests with branch coverage
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage run -m pytest -n logical --dist loadfile
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 

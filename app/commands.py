@@ -93,7 +93,8 @@ def predict(
     explain: Annotated[
         Path | None,
         typer.Option(
-            help="Draw the heat map of the one photo, as a PNG: which parts speak for its label.", show_default=False
+            help="Draw the heat map of the one photo, as a PNG: which parts are evidence for its label.",
+            show_default=False,
         ),
     ] = None,
 ) -> None:

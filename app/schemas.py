@@ -46,7 +46,7 @@ class Stages(Answer):
 
     decode: Milliseconds = Field(description="Decoding and resizing the picture.")
     queue: Milliseconds = Field(
-        description="All other time until the answer was there, such as waiting for a free process."
+        description="All other time until the answer, such as waiting for a free inference worker."
     )
     inference: Milliseconds = Field(description="The network's answer for the batch the picture was in.")
 
@@ -54,7 +54,7 @@ class Stages(Answer):
 class Total(Answer):
     """How long a request took, in milliseconds."""
 
-    total: Milliseconds = Field(description="All of the request that the service saw, receiving the body included.")
+    total: Milliseconds = Field(description="The whole request as the service saw it, including receiving the body.")
 
 
 class Timing(Total, Stages):
@@ -62,13 +62,13 @@ class Timing(Total, Stages):
 
 
 class HeatMapAnswer(Answer):
-    """What each place of the picture, as it was seen, says for a class."""
+    """The evidence of each place of the upright picture for a class."""
 
     label: str = Field(description="The class.", examples=["cat"])
     rows: list[list[float]] = Field(
         description=(
-            "From the top left. In logits: above 0 a place speaks for the class, below against it, and the mean is "
-            "their share of how far its logit lies above the classes' mean."
+            "From the top left, in logits: above 0 a place is evidence for the class, below 0 against it. Their "
+            "mean is the picture's share of the distance between the class's logit and the mean of all logits."
         ),
         examples=[[[0.51, -0.13], [2.24, 0.87]]],
     )
@@ -79,8 +79,9 @@ class _Prediction(Answer):
     score: Score
     verdict: Verdict = Field(
         description=(
-            "Whether to believe the label. `unknown`: the picture is like nothing trained on (`unknown_score` above "
-            "0.5); else `confident`: the calibrated score reaches the checkpoint's threshold; `unsure`: it does not."
+            "Whether to trust the label. `unknown`: the picture resembles nothing in the training data "
+            "(`unknown_score` above 0.5); else `confident`: the calibrated score reaches the checkpoint's threshold; "
+            "`unsure`: it does not."
         ),
         examples=["confident"],
     )
@@ -88,8 +89,8 @@ class _Prediction(Answer):
         ge=0,
         le=1,
         description=(
-            "How unlike the training photos the picture is: 0.1 is typical of photos of known classes, and above 0.5 "
-            "the verdict is `unknown`. `null` where the checkpoint has no measure of it."
+            "How different the picture is from the training photos: 0.1 is typical of known classes, and above 0.5 "
+            "the verdict is `unknown`. `null` if the checkpoint has no measure of novelty."
         ),
         examples=[0.0832],
     )
@@ -133,7 +134,7 @@ class ReadyAnswer(Answer):
 
 
 class InputCard(Answer):
-    """What becomes of an upload before the network sees it."""
+    """How an upload is checked and preprocessed."""
 
     formats: list[str] = Field(examples=[["JPEG", "PNG", "WEBP", "GIF", "BMP"]])
     max_body_bytes: int
@@ -143,7 +144,7 @@ class InputCard(Answer):
 
 
 class ModelCard(Answer):
-    """What there is to know about the checkpoint being served."""
+    """The card of the checkpoint being served."""
 
     name: str = Field(examples=["cats-dogs"])
     version: str = Field(examples=["9f86d081884c"])

@@ -57,7 +57,7 @@ def classify_in_processes(config: ProcessConfig, photos: Iterable[Photo], proces
         file.write_bytes(pickle.dumps(config))
         try:
             while batch := list(islice(source, BATCH)):
-                ahead.append(pool.submit(_classify, file, batch))
+                ahead.append(pool.submit(classify_batch, file, batch))
                 if len(ahead) == _BATCHES_A_PROCESS * processes:
                     yield ahead.popleft().result()
             while ahead:
@@ -83,7 +83,8 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _classify(file: Path, photos: list[Photo]) -> Lines:
+def classify_batch(file: Path, photos: list[Photo]) -> Lines:
+    """Classify photos in a process of the pool; `file` has the pickled `ProcessConfig`."""
     config, predictor = _open_once(file)
     decoded = map(partial(decode, predictor.preprocessing, config.max_pixels), photos)
     return config.results.lines(answer(predictor, [*decoded]))

@@ -1,8 +1,8 @@
 """`POST /predict`, `/predict/batch` and `/explain`: the hot path, so FastAPI describes it but does not walk it.
 
-The body is read and the answer written here, by hand: resolving dependencies, spooling forms to files and validating
-our own answers took half of a request's time outside of the pictures (docs/speed.md). The tests hold the answers
-against the schemas instead.
+The body is read and the answer written by hand: resolving dependencies, spooling forms to files and validating our own
+answers took half of a request's time besides the pictures (docs/speed.md). Instead, tests compare the answers with the
+schemas.
 """
 
 import logging
@@ -41,13 +41,13 @@ _PARAMETERS = [
     {
         "name": "top_k",
         "in": "query",
-        "description": "How many classes to list; more than there are lists all.",
+        "description": "How many classes to list; a larger number lists all.",
         "schema": {**_TOP_K.json_schema(), "default": DEFAULT_TOP_K},
     },
     {
         "name": "explain",
         "in": "query",
-        "description": f"{_CLASS}: adds a heat map, which says what parts of the picture speak for it.",
+        "description": f"{_CLASS}: adds a heat map: which parts of the picture are evidence for it.",
         "schema": {"type": "string"},
     },
 ]
@@ -61,7 +61,7 @@ _OVERLAY_PARAMETERS = [
     {
         "name": "opacity",
         "in": "query",
-        "description": "Of the colours where they are strongest.",
+        "description": "Opacity of the colours where they are strongest.",
         "schema": {**_OPACITY.json_schema(), "default": OPACITY},
     },
 ]
@@ -134,15 +134,15 @@ async def predict_batch(request: Request) -> Response:
 
 @router.post(
     "/explain",
-    summary="Show what parts of a picture speak for a class",
+    summary="Show which parts of a picture are evidence for a class",
     response_class=Response,
     openapi_extra=_body(_ONE_PICTURE, _OVERLAY_PARAMETERS),
     responses=_PNG | problem_responses(*REQUEST_ERRORS, *_EXPLAIN_ERRORS, *PICTURE_ERRORS),
 )
 async def explain(request: Request) -> Response:
-    """Send a picture as to `/predict`: it comes back upright, at most 800 pixels a side, under a map of colours.
+    """Send a picture as to `/predict`; it comes back upright, with sides of at most 800 pixels, under a heat map.
 
-    Orange speaks for the class, blue against it. `POST /predict?explain=` gives the same map as numbers.
+    Orange is evidence for the class, blue against it. `POST /predict?explain=` returns the same map as numbers.
     """
     started = time.perf_counter()
     service = require_service(request.app)

@@ -22,7 +22,7 @@ def test_processes_answer_as_threads_do(
     job: Job, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert predict_to_file(job) == (82, 2)
-    monkeypatch.setattr("whisker.app.batch.local._MANY", 82)
+    monkeypatch.setattr("whisker.app.batch.local.MIN_PHOTOS_FOR_PROCESSES", 82)
     both = settings.model_copy(update={"inference_workers": 2, "engine": "openvino"})
     other = Job(job.photos, tmp_path / "processes.jsonl", both)
     assert predict_to_file(other) == (82, 2)
@@ -36,8 +36,8 @@ def test_processes_answer_as_threads_do(
 
 
 def test_process_that_ends_stops_the_run_with_a_sentence(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("whisker.app.batch.local._MANY", 82)
-    monkeypatch.setattr("whisker.app.batch.processes._classify", _crash)
+    monkeypatch.setattr("whisker.app.batch.local.MIN_PHOTOS_FOR_PROCESSES", 82)
+    monkeypatch.setattr("whisker.app.batch.processes.classify_batch", _crash)
     settings = job.settings.model_copy(update={"inference_workers": 2, "engine": "openvino"})
     with pytest.raises(ResultsError, match="goes on from here"):
         predict_to_file(Job(job.photos, job.out, settings))
@@ -48,7 +48,7 @@ def test_processes_of_a_killed_run_end(job: Job, folder: Path) -> None:
     pipe = folder.parent / "pipe.png"
     os.mkfifo(pipe)
     words = ["predict", folder, pipe, "--out", job.out, "--checkpoint", job.settings.checkpoint]
-    start = "from whisker.app.batch import local; local._MANY = 83; from whisker.cli import main; main()"
+    start = "from whisker.app.batch import local; local.MIN_PHOTOS_FOR_PROCESSES = 83; from whisker.cli import main; main()"
     with (
         subprocess.Popen(  # noqa: S603
             [sys.executable, "-c", start, *map(str, words)],

@@ -89,7 +89,7 @@ def test_heat_map_of_one_photo_is_drawn(tiny: Path, tmp_path: Path) -> None:
     printed = predict(photo, "--checkpoint", tiny, "--device", "cpu", "--explain", out)
     assert printed.exit_code == 0
     assert out.read_bytes().startswith(b"\x89PNG")
-    assert "orange speaks for" in printed.stderr
+    assert "orange is evidence for" in printed.stderr
     with pytest.raises(ConfigError, match="one file"):
         predict(photo, photo, "--checkpoint", tiny, "--explain", out)
     with pytest.raises(ResultsError, match="cannot be written"):

@@ -52,7 +52,7 @@ def test_sigterm_ends_with_exit_code_0(server: Server) -> None:  # the last to u
 def test_service_without_workers_that_can_start_none_ends_with_exit_code_1(tiny: Path, tmp_path: Path) -> None:
     checkpoint = Path(shutil.copy(tiny, tmp_path / "taken away.safetensors"))
     start = (
-        "from whisker.app.server import process; process._FAILED_SECONDS = 0.5; from whisker.cli import main; main()"
+        "from whisker.app import time_limits; time_limits.DEAD_SECONDS = 0.5; from whisker.cli import main; main()"
     )
     options = ["--host=127.0.0.1", "--port=0", "--engine=torch", "--inference-workers=1", f"--checkpoint={checkpoint}"]
     with subprocess.Popen(  # noqa: S603 - as above
@@ -65,7 +65,7 @@ def test_service_without_workers_that_can_start_none_ends_with_exit_code_1(tiny:
             worker.kill()
         lines = service.stderr.read().splitlines()
     assert service.returncode == 1
-    assert lines[-1] == "whisker: The processes that compute have ended, and no other could be started."
+    assert lines[-1] == "whisker: All inference workers have ended, and none could be started again."
 
 
 def test_missing_checkpoint_is_one_sentence_and_no_traceback(tmp_path: Path) -> None:
