@@ -13,7 +13,7 @@ from whisker.training.cli.evaluate import evaluate
 from whisker.training.cli.report import report
 from whisker.training.cli.train import train
 
-EXAMPLES: dict[Callable[..., None], tuple[str, ...]] = {  # that each command's --help ends with
+EXAMPLES: dict[Callable[..., None], tuple[str, ...]] = {  # shown at the end of each --help
     train: (
         "whisker train photos",
         "whisker train photos --minutes 20 --outliers other-things",
@@ -34,8 +34,8 @@ EXAMPLES: dict[Callable[..., None], tuple[str, ...]] = {  # that each command's 
 
 cli = typer.Typer(
     name="whisker",
-    help="Teach it with folders of photos, serve it over HTTP, trust its answers.",
-    epilog="Begin with: whisker train FOLDER, then: whisker serve --checkpoint FOLDER.safetensors",
+    help="Train on folders of photos, serve over HTTP, know which answers to trust.",
+    epilog="Start with: whisker train FOLDER, then: whisker serve --checkpoint FOLDER.safetensors",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
@@ -44,7 +44,7 @@ for command, examples in EXAMPLES.items():
 
 
 def main() -> None:
-    """Run the command line; what a user can mend ends in one sentence and exit code 1, without a traceback."""
+    """Run the command line; an error that a user can correct ends in one sentence and exit code 1, without a traceback."""
     try:
         cli()
     except WhiskerError as exc:

@@ -10,13 +10,13 @@ from starlette.staticfiles import StaticFiles
 
 from whisker.app.inference.requests import PredictionResult
 from whisker.app.inference.wire import PredictionDocument
-from whisker.app.page.card import describe as describe_card
-from whisker.app.page.card import format_score
 from whisker.app.routes.answering import predict_many
 from whisker.app.routes.dependencies import ServiceDep, SettingsDep, require_service
 from whisker.app.routes.state import state_of
 from whisker.app.uploads.reader import read_uploads
 from whisker.app.web.problems import describe
+from whisker.model.card.overview import describe as describe_card
+from whisker.model.card.text import format_score
 
 _SHOWN = 5  # classes of an answer
 _MAX_EXAMPLES = 24
@@ -33,13 +33,13 @@ _templates.filters["score"] = format_score
 
 
 def add_page(app: FastAPI) -> None:
-    """Serve the pages at `/` and `/card`, and what they are made of below `/page`."""
+    """Serve the pages at `/` and `/card`, and their files below `/page`."""
     app.include_router(router)
     app.mount("/page", StaticFiles(directory=Path(__file__).parent / "static"), name="page")
 
 
 def find_examples(folder: Path | None) -> list[Path]:
-    """List the photos that the page offers, by name."""
+    """List the example photos, by name."""
     if folder is None:
         return []
     files = (path for path in folder.iterdir() if path.suffix.lower() in _EXAMPLE_TYPES and path.is_file())
@@ -76,7 +76,7 @@ async def example(request: Request, number: int) -> Response:
 
 @router.post("/answer")
 async def answer(request: Request) -> Response:
-    """Answer a form as a page, for browsers in which the page's script does not run."""
+    """Answer a form with a page, for browsers that do not run the page's script."""
     service = require_service(request.app)
     files = await read_uploads(request, max_files=state_of(request.app).settings.max_files)
     results = await predict_many(request, service, files, service.options(_SHOWN))
@@ -93,9 +93,9 @@ def _shown(result: PredictionResult | Exception, request: Request) -> dict[str, 
 
 
 def describe_verdict(prediction: PredictionDocument) -> str:
-    """Say an answer as the page's script does."""
+    """Describe an answer in words, as the page's script does."""
     if prediction["verdict"] == "unknown":
-        return "This does not look like anything I was taught"
+        return "Unlike anything the model was trained on"
     if prediction["verdict"] == "confident":
         return f"{prediction['label']}: {format_score(prediction['score'])}"
     best = ", ".join(f"{it['label']} {format_score(it['score'])}" for it in prediction["predictions"][:2])

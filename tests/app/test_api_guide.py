@@ -19,7 +19,7 @@ _EXAMPLES = re.findall(r"^```(sh|python)\n(.+?)^```$", _GUIDE, re.MULTILINE | re
 
 @pytest.fixture(scope="module")
 def server(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    server = Server(tiny, "--lanes=1", WHISKER_CORRECTIONS=str(tmp_path_factory.mktemp("corrections")))
+    server = Server(tiny, "--inference-workers=1", WHISKER_CORRECTIONS=str(tmp_path_factory.mktemp("corrections")))
     server.client.post("/predict", files={"file": ("a.png", picture())})  # so that there is something to count
     yield server
     server.clean_up()

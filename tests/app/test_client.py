@@ -189,13 +189,13 @@ def test_other_servers_are_told_from_ours(status: int) -> None:
     with (
         scripted([(status, {}, b"<html>")]) as (address, _),
         Client(address) as client,
-        pytest.raises(ServerError, match=f"of status {status}, is not that of a Whisker service"),
+        pytest.raises(ServerError, match=f"with status {status}, does not come from a Whisker service"),
     ):
         client.predict(picture())
 
 
 @pytest.mark.parametrize(
-    ("url", "reason"), [("localhost:8000", "begins with http"), ("http://localhost:many", "is no address")]
+    ("url", "reason"), [("localhost:8000", "must begin with http"), ("http://localhost:many", "is not an address")]
 )
 def test_address_that_is_none_is_refused(url: str, reason: str) -> None:
     with pytest.raises(ServerError, match=reason):
@@ -204,7 +204,7 @@ def test_address_that_is_none_is_refused(url: str, reason: str) -> None:
 
 def test_key_that_no_header_can_hold_is_refused() -> None:
     for key in ("kätzchen", "a key\n"):
-        with pytest.raises(ServerError, match="is ASCII"):
+        with pytest.raises(ServerError, match="must be ASCII"):
             Client("http://localhost", api_key=key)
 
 

@@ -1,4 +1,4 @@
-"""What all tests in a browser do: ask, and look for barriers."""
+"""Steps of all browser tests: send photos, and check accessibility."""
 
 from pathlib import Path
 from typing import Any

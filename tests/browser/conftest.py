@@ -34,7 +34,9 @@ def folder_of_corrections(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def server(tiny: Path, folder_of_corrections: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     examples = tmp_path_factory.mktemp("examples")
     (examples / "one.png").write_bytes(picture(300, 200))
-    server = Server(tiny, "--lanes=1", WHISKER_EXAMPLES=str(examples), WHISKER_CORRECTIONS=str(folder_of_corrections))
+    server = Server(
+        tiny, "--inference-workers=1", WHISKER_EXAMPLES=str(examples), WHISKER_CORRECTIONS=str(folder_of_corrections)
+    )
     yield server
     server.clean_up()
 
@@ -49,7 +51,7 @@ def context(browser: Browser, server: Server) -> Iterator[BrowserContext]:
 
 @pytest.fixture
 def page(context: BrowserContext) -> Iterator[Page]:
-    """Open the page; whatever a script complains of fails the test."""
+    """Open the page; any error of a script fails the test."""
     page, complaints = context.new_page(), list[str]()
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.on("console", lambda line: complaints.append(line.text) if "Content Security" in line.text else None)

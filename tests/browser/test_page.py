@@ -1,4 +1,4 @@
-"""The page in a real browser: every way to ask and every kind of answer, by mouse and by keyboard."""
+"""The page in a real browser: every way to send photos and every kind of answer, by mouse and by keyboard."""
 
 import base64
 import json
@@ -87,7 +87,7 @@ def test_several_photos_are_a_table_to_download(page: Page, photos: list[Path], 
 def test_what_is_no_photo_is_explained(page: Page) -> None:
     give(page, "drop", b"a text", "notes.txt", "text/plain")
     expect(page.get_by_role("alert")).to_have_text(
-        "This is not a picture that I can read. Choose a JPEG, PNG, WebP, GIF or BMP file."
+        "This file is not a supported picture. Choose a JPEG, PNG, WebP, GIF or BMP file."
     )
     expect(page.locator("#answer")).to_be_hidden()
     assert checked(page) == []
@@ -125,7 +125,7 @@ def test_busy_service_is_asked_again(page: Page, photos: list[Path]) -> None:
     [
         ("confident", "cat: 98.3 %"),
         ("unsure", "Not sure: cat 98.3 %, dog 1.7 %"),
-        ("unknown", "This does not look like anything I was taught"),
+        ("unknown", "Unlike anything the model was trained on"),
     ],
 )
 def test_verdicts_are_said_in_plain_words(page: Page, photos: list[Path], verdict: str, words: str) -> None:
@@ -166,7 +166,7 @@ def test_heat_map_follows_slider_and_class(page: Page, photos: list[Path]) -> No
 
 def test_photo_can_be_seen_as_the_network_sees_it(page: Page, photos: list[Path]) -> None:
     ask(page, photos[0])
-    page.get_by_label("as small as the network sees it").check()
+    page.get_by_label("Show the model\u2019s 32 \u00d7 32 input").check()
     assert page.evaluate("[photo.width, photo.height]") == [32, 32]
 
 
@@ -201,7 +201,7 @@ def test_answer_that_comes_late_does_not_take_the_place_of_a_newer_one(page: Pag
 
     page.route("**/predict?*", hold_the_first)
     ask(page, photos[0])
-    page.wait_for_function("document.getElementById('status').textContent === 'Asking …'")
+    page.wait_for_function("document.getElementById('status').textContent === 'Classifying …'")
     ask(page, photos[1])
     expect(page.locator("#seen")).to_contain_text("green.png")
     with page.expect_response("**/predict?*"):
@@ -255,13 +255,13 @@ def test_visit_is_listed_until_it_is_cleared(page: Page, photos: list[Path]) -> 
 
 def test_wrong_answer_is_corrected_with_consent(page: Page, photos: list[Path], folder_of_corrections: Path) -> None:
     ask(page, photos[2])
-    page.get_by_text("Wrong?").click()
-    page.get_by_label("What is it really?").select_option("dog")
+    page.get_by_text("Report a mistake").click()
+    page.get_by_label("Correct label").select_option("dog")
     page.get_by_role("button", name="Send").click()
     expect(page.locator("#consent:invalid")).to_be_focused()  # the browser asks for the box to be ticked
-    page.get_by_label("Keep a copy of this photo here").check()
+    page.get_by_label("Store a copy of this photo").check()
     page.get_by_role("button", name="Send").click()
-    expect(page.locator("#corrected")).to_have_text("Thank you: it is kept.")
+    expect(page.locator("#corrected")).to_have_text("Thank you. The photo is stored.")
     assert len([*(folder_of_corrections / "dog").iterdir()]) == 1
 
 

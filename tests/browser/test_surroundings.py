@@ -1,4 +1,4 @@
-"""The pages in other surroundings: dark, narrow, without a script, behind a key; and what they ask of others."""
+"""The pages in other surroundings: dark, narrow, without a script, behind a key; and no third-party requests."""
 
 from pathlib import Path
 from typing import Any
@@ -40,7 +40,7 @@ def test_no_state_has_a_barrier_or_needs_sideways_scrolling(
     page.goto("/")
     ask(page, photos[0])
     expect(page.locator("#answer")).to_be_visible()
-    page.get_by_text("Wrong?").click()
+    page.get_by_text("Report a mistake").click()
     assert checked(page) == []
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     context.close()
@@ -51,21 +51,21 @@ def test_form_works_without_a_script(browser: Browser, server: Server, photos: l
     page = context.new_page()
     page.goto("/")
     ask(page, photos[0])
-    page.get_by_role("button", name="Ask").click()
+    page.get_by_role("button", name="Classify").click()
     expect(page.get_by_role("heading", name="The answer")).to_be_visible()
     expect(page.locator("meter")).to_have_count(3)
     context.close()
 
 
 def test_key_is_asked_for_and_used(browser: Browser, tiny: Path, photos: list[Path]) -> None:
-    server = Server(tiny, "--lanes=1", WHISKER_API_KEY="a-secret-of-the-test")
+    server = Server(tiny, "--inference-workers=1", WHISKER_API_KEY="a-secret-of-the-test")
     try:
         page = browser.new_page(base_url=server.address)
         page.goto("/")
         ask(page, photos[0])
         page.get_by_label("API key").fill("a-secret-of-the-test")
         assert checked(page) == []
-        page.get_by_role("button", name="Use it").click()
+        page.get_by_role("button", name="Use key").click()
         expect(page.locator("#answer")).to_be_visible()
         expect(page.locator("#snippet")).to_contain_text("Bearer KEY")
         page.close()

@@ -1,36 +1,36 @@
-// The page's script: photos go to POST predict, answers come back as bars and a heat map. Nothing is kept elsewhere.
+// The page's script: photos go to POST predict, answers come back as bars and a heat map. Nothing is stored in the browser.
 
 const SEND_SIDE = 1024; // pixels: larger photos are shrunk to this before they are sent
 const SHOW_SIDE = 900;
-const MOST_VISITS = 200;
-const AT_ONCE = 3; // photos of many that are under way
+const MAX_VISITS = 200;
+const AT_ONCE = 3; // of several photos, requests in flight
 const TRIES = 4;
 const FOR = [230, 159, 0], AGAINST = [0, 114, 178]; // the colours of POST explain
 
 const ADVICE = {
-  unsupported_picture_format: "This is not a picture that I can read. Choose a JPEG, PNG, WebP, GIF or BMP file.",
+  unsupported_picture_format: "This file is not a supported picture. Choose a JPEG, PNG, WebP, GIF or BMP file.",
   undecodable_picture: "This picture is damaged or incomplete. Try another copy of it.",
-  picture_too_large: "This picture is too large for me. Save a smaller copy and choose that.",
-  body_too_large: "This file is too large for me. Save a smaller copy and choose that.",
-  inference_failed: "I could not make anything of this picture. Try another one.",
-  overloaded: "Too many people are asking at once. Try again in a moment.",
-  not_ready: "I am just starting, or about to stop. Try again in a moment.",
+  picture_too_large: "This picture has too many pixels. Save a smaller copy and choose that.",
+  body_too_large: "This file is too large. Save a smaller copy and choose that.",
+  inference_failed: "The model could not classify this picture. Try another one.",
+  overloaded: "The service is busy. Try again in a moment.",
+  not_ready: "The service is starting or stopping. Try again in a moment.",
   deadline_exceeded: "That took too long. Try again in a moment.",
-  request_timeout: "The photo came in too slowly. Check your connection and try again.",
-  unauthorized: "The key is missing or wrong.",
+  request_timeout: "The upload was too slow. Check your connection and try again.",
+  unauthorized: "The API key is missing or wrong.",
 };
 
 const $ = (id) => document.getElementById(id);
 let key = "";
 let shown = null; // the answer on screen
 let view = null; // and its photo: one alone is kept decoded, which takes megabytes
-let waiting = null; // what to do once there is a key
-let turn = 0; // what was asked last: answers to what came before are no longer wanted
-let look = 0; // what was looked at last: it ends no asking
+let waiting = null; // called once there is a key
+let turn = 0; // number of the latest request: answers to earlier ones are no longer wanted
+let look = 0; // number of the answer shown last; showing another one stops no request
 
 document.documentElement.classList.add("scripted");
 
-// Asking
+// Requests
 
 class Problem extends Error {
   constructor(code, sentence) {
@@ -64,7 +64,7 @@ async function read(file) {
   try {
     bitmap = await createImageBitmap(file);
   } catch {
-    return { view: null, blob: file }; // the service says what is wrong with it
+    return { view: null, blob: file }; // the service will name the reason
   }
   const { width, height } = bitmap;
   const side = Math.max(width, height);
@@ -81,7 +81,7 @@ function draw(image, scale) {
   canvas.height = Math.max(1, Math.round(image.height * scale));
   const context = canvas.getContext("2d");
   context.imageSmoothingQuality = "high";
-  context.fillStyle = $("photo").dataset.background; // as the service does behind what is transparent
+  context.fillStyle = $("photo").dataset.background; // behind transparent parts, as the service does
   context.fillRect(0, 0, canvas.width, canvas.height);
   context.drawImage(image, 0, 0, canvas.width, canvas.height);
   return canvas;
@@ -115,7 +115,7 @@ async function take(files) {
   const isWanted = () => mine === turn;
   const wait = (seconds) => isWanted() && say(`Busy; trying again in ${seconds} s …`);
   $("problem").hidden = $("answer").hidden = $("many").hidden = true;
-  say(files.length > 1 ? `Asking about ${files.length} photos …` : "Asking …");
+  say(files.length > 1 ? `Classifying ${files.length} photos …` : "Classifying …");
   try {
     if (files.length > 1) {
       await askMany(files, isWanted, wait);
@@ -136,7 +136,7 @@ function remember(visit) {
   const text = `${visit.name}: ${visit.answer.verdict === "unknown" ? "unknown" : visit.answer.label}`;
   item.append(button(text, `Show ${text}`, () => show(visit)));
   $("visits").append(item);
-  if ($("visits").childElementCount > MOST_VISITS) $("visits").firstElementChild.remove();
+  if ($("visits").childElementCount > MAX_VISITS) $("visits").firstElementChild.remove();
   $("history").hidden = false;
 }
 
@@ -172,13 +172,13 @@ function percent(score) {
 function sentence({ verdict, label, score, predictions }) {
   if (verdict === "confident") return `${label}: ${percent(score)}`;
   const best = predictions.slice(0, 2).map((it) => `${it.label} ${percent(it.score)}`).join(", ");
-  return verdict === "unsure" ? `Not sure: ${best}` : "This does not look like anything I was taught";
+  return verdict === "unsure" ? `Not sure: ${best}` : "Unlike anything the model was trained on";
 }
 
 function explain({ verdict, label }) {
   if (verdict === "confident") return "";
-  if (verdict === "unsure") return "A guess, no more: a clearer photo may help.";
-  return `The nearest that I know is ${label}; do not trust it.`;
+  if (verdict === "unsure") return "Only a guess. A clearer photo may help.";
+  return `Closest class: ${label}. Probably wrong.`;
 }
 
 async function show(visit, decoded) {
@@ -192,7 +192,7 @@ async function show(visit, decoded) {
   $("bars").replaceChildren(...answer.predictions.map(bar));
   const { timing_ms: time, image, model } = answer;
   $("seen").textContent = `${visit.name}, ${visit.width ?? image.width} × ${visit.height ?? image.height} pixels`;
-  $("timing").textContent = `Decoded in ${time.decode} ms, network ${time.inference} ms, ${time.total} ms in all. Model ${model.name}, version ${model.version}.`;
+  $("timing").textContent = `Decoding ${time.decode} ms, network ${time.inference} ms, total ${time.total} ms. Model ${model.name}, version ${model.version}.`;
   const labels = answer.predictions.map((it) => it.label);
   $("heat").hidden = !answer.heat_map || !view;
   $("heat-class").replaceChildren(...labels.map((label) => new Option(label, label)));
@@ -268,17 +268,17 @@ function colour(rows, opacity) {
   return canvas;
 }
 
-// Say in words where the heat is, for who cannot see it.
+// Describe in words where the heat is, for people who cannot see it.
 function describe(rows, label) {
   if (!rows) return "no heat map";
   const height = rows.length, width = rows[0].length, flat = rows.flat();
   const at = flat.indexOf(Math.max(...flat));
   const third = (value, size, names) => names[Math.min(2, Math.floor((3 * (value + 0.5)) / size))];
   const place = `${third(Math.floor(at / width), height, ["top", "middle", "bottom"])} ${third(at % width, width, ["left", "centre", "right"])}`;
-  return `what speaks most for ${label} is at the ${place}`;
+  return `the strongest evidence for ${label} is at the ${place}`;
 }
 
-// Many photos, and this visit
+// Several photos, and the history
 
 async function askMany(files, isWanted, wait) {
   const results = files.map((file) => ({ name: file.name, file }));
@@ -302,7 +302,7 @@ async function askMany(files, isWanted, wait) {
       if (!isWanted()) return;
       if (results[index].visit) remember(results[index].visit);
       rows[index].fill();
-      say(`${++done} of ${files.length} answered`);
+      say(`${++done} of ${files.length} classified`);
     }
   };
   await Promise.all(Array.from({ length: AT_ONCE }, work));
@@ -349,7 +349,7 @@ function download(name, type, text) {
   link.href = URL.createObjectURL(new Blob([text], { type }));
   link.download = name;
   link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 10_000); // some browsers begin to read it later
+  setTimeout(() => URL.revokeObjectURL(link.href), 10_000); // some browsers start reading it later
 }
 
 function button(text, label, act) {
@@ -374,15 +374,15 @@ function writeSnippet() {
   $("snippet").textContent = SNIPPETS[language](new URL("predict", location.href).href);
 }
 
-// What people do
+// Events
 
 $("photos").onchange = $("camera").onchange = async (event) => {
   const files = [...event.target.files];
-  event.target.value = ""; // so that the same photo can be chosen again
+  event.target.value = ""; // the same photo can be chosen again
   await take(files);
 };
-// Space opens a file input by itself. Enter would send the form; only once it is up do browsers let it open anything,
-// and only if it went down here: the one that ends the dialog comes up here, too.
+// Space opens a file input without help. Enter would send the form. Browsers open the dialog only when the key comes up;
+// it must have gone down here, because the Enter that closes the dialog comes up here, too.
 let enterIsDown = false;
 $("photos").onkeydown = (event) => {
   enterIsDown = event.key === "Enter";
@@ -421,13 +421,13 @@ $("clear").onclick = () => {
   $("rows").replaceChildren();
   $("visits").replaceChildren();
   $("history").hidden = true;
-  say("Forgotten.");
+  say("History cleared.");
   $("photos").focus();
 };
 $("key-form").onsubmit = (event) => {
   event.preventDefault();
   if (!/^[\x20-\x7e]+$/.test($("key").value)) {
-    complain("A key is made of letters, digits and signs of ASCII: no other can be sent."); // in a header
+    complain("An API key has only ASCII letters, digits and punctuation characters."); // in a header
     return;
   }
   key = $("key").value;
@@ -442,7 +442,7 @@ for (const tab of document.querySelectorAll("[data-code]")) {
     writeSnippet();
   };
 }
-$("copy").hidden = !navigator.clipboard; // which browsers have for https and this machine alone
+$("copy").hidden = !navigator.clipboard; // browsers have it only for https and localhost
 $("copy").onclick = async () => {
   await navigator.clipboard.writeText($("snippet").textContent);
   $("copied").textContent = "Copied.";
@@ -455,7 +455,7 @@ if ($("correction")) {
     const visit = shown;
     body.set("file", visit.blob, "photo");
     const said = await post("corrections", body).then(
-      () => "Thank you: it is kept.",
+      () => "Thank you. The photo is stored.",
       (problem) => problem.message,
     );
     if (visit === shown) $("corrected").textContent = said;

@@ -163,7 +163,7 @@ def test_interrupted_run_ends_with_130_and_says_how_to_go_on(job: Job, folder: P
             run.send_signal(signal.SIGINT)
         _, err = run.communicate()
     assert run.returncode == 130
-    assert err == "Stopped: the same command, without --overwrite, goes on from here.\n"
+    assert err == "Stopped: the same command, without --overwrite, resumes from here.\n"
     assert job.journal.exists()
 
 

@@ -39,7 +39,7 @@ def test_process_that_ends_stops_the_run_with_a_sentence(job: Job, monkeypatch: 
     monkeypatch.setattr("whisker.app.batch.local.MIN_PHOTOS_FOR_PROCESSES", 82)
     monkeypatch.setattr("whisker.app.batch.processes.classify_batch", _crash)
     settings = job.settings.model_copy(update={"inference_workers": 2, "engine": "openvino"})
-    with pytest.raises(ResultsError, match="goes on from here"):
+    with pytest.raises(ResultsError, match="resumes from here"):
         predict_to_file(Job(job.photos, job.out, settings))
 
 
@@ -48,7 +48,9 @@ def test_processes_of_a_killed_run_end(job: Job, folder: Path) -> None:
     pipe = folder.parent / "pipe.png"
     os.mkfifo(pipe)
     words = ["predict", folder, pipe, "--out", job.out, "--checkpoint", job.settings.checkpoint]
-    start = "from whisker.app.batch import local; local.MIN_PHOTOS_FOR_PROCESSES = 83; from whisker.cli import main; main()"
+    start = (
+        "from whisker.app.batch import local; from whisker.cli import main; local.MIN_PHOTOS_FOR_PROCESSES = 83; main()"
+    )
     with (
         subprocess.Popen(  # noqa: S603
             [sys.executable, "-c", start, *map(str, words)],

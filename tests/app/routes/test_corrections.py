@@ -29,12 +29,12 @@ def photo(orientation: int = 6) -> dict[str, tuple[str, bytes]]:
 async def test_without_a_folder_nothing_is_kept(client: httpx.AsyncClient) -> None:
     answer = await client.post("/corrections", files=photo(), data=_AGREED)
     assert (answer.status_code, answer.json()["code"]) == (404, "corrections_off")
-    assert "Wrong?" not in (await client.get("/")).text
+    assert "Report a mistake" not in (await client.get("/")).text
 
 
 async def test_correction_is_kept_under_its_label_without_what_a_camera_adds(serving: Serving, tmp_path: Path) -> None:
     async with serving(corrections=tmp_path) as client:
-        assert "Wrong?" in (await client.get("/")).text
+        assert "Report a mistake" in (await client.get("/")).text
         for _ in range(2):  # the same again is no other
             answer = await client.post("/corrections", files=photo(), data=_AGREED)
             assert answer.status_code == 201

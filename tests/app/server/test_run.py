@@ -51,9 +51,7 @@ def test_sigterm_ends_with_exit_code_0(server: Server) -> None:  # the last to u
 
 def test_service_without_workers_that_can_start_none_ends_with_exit_code_1(tiny: Path, tmp_path: Path) -> None:
     checkpoint = Path(shutil.copy(tiny, tmp_path / "taken away.safetensors"))
-    start = (
-        "from whisker.app import time_limits; time_limits.DEAD_SECONDS = 0.5; from whisker.cli import main; main()"
-    )
+    start = "from whisker.app import time_limits; time_limits.DEAD_SECONDS = 0.5; from whisker.cli import main; main()"
     options = ["--host=127.0.0.1", "--port=0", "--engine=torch", "--inference-workers=1", f"--checkpoint={checkpoint}"]
     with subprocess.Popen(  # noqa: S603 - as above
         [sys.executable, "-c", start, "serve", *options], cwd=ROOT, stderr=subprocess.PIPE, text=True
