@@ -97,8 +97,8 @@ def measure(root: Path, config: TrainingConfig, steps: int, work: Path) -> list[
     """Train with as many photos as that many steps a size take; the pixels of all of them are in memory by then."""
     progress = Progress()
     photos = steps * config.recipe.batch_size
-    train, classes = _read_side(root, cache_size(config.network.size), photos, work / "train", progress)
-    validation, _ = _read_side(root, config.network.size, _VALIDATION, work / "validation", progress)
+    train, classes = _read_split(root, cache_size(config.network.size), photos, work / "train", progress)
+    validation, _ = _read_split(root, config.network.size, _VALIDATION, work / "validation", progress)
     trainer = Trainer(config, train, validation, classes=classes, device="cpu", progress=progress)
     if trainer.schedule.epoch_steps <= _SKIPPED + 1:
         raise ConfigError(f"{root} holds too few photos for {_SKIPPED + 2} steps: give more.")
@@ -107,7 +107,7 @@ def measure(root: Path, config: TrainingConfig, steps: int, work: Path) -> list[
     return stopwatch.steps
 
 
-def _read_side(root: Path, size: int, photos: int, cache: Path, progress: Progress) -> tuple[Split, tuple[str, ...]]:
+def _read_split(root: Path, size: int, photos: int, cache: Path, progress: Progress) -> tuple[Split, tuple[str, ...]]:
     """Decode photos that are evenly spread over the folder."""
     folder = find_photos(root)
     chosen = np.unique(np.linspace(0, len(folder.files) - 1, photos).astype(np.int64))

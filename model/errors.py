@@ -24,10 +24,11 @@ from typing import ClassVar
 class WhiskerError(Exception):
     """The root: `except WhiskerError` catches everything that a user can correct, and nothing else.
 
-    `code` is the error's stable name in answers and result files.
+    `code` is the error's stable name in answers and result files, `exit_code` that of a command that fails with it.
     """
 
     code: ClassVar[str] = "internal_error"
+    exit_code: ClassVar[int] = 1
 
 
 class ConfigError(WhiskerError):

@@ -19,8 +19,8 @@ from whisker.model.errors import (
     HeavyPictureError,
     PictureTooLargeError,
     UndecodablePictureError,
-    UnsupportedFormatError,
 )
+from whisker.model.photo_files import check_signature
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
 MAX_SIDE = 30_000
@@ -30,7 +30,6 @@ Resize = Literal["squash"]
 Resample = Literal["bilinear", "bicubic"]
 
 _RESAMPLING = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
-_SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a", b"BM")
 _TURNS = {  # EXIF orientation -> what makes the picture upright (JEITA CP-3451, tag 0x0112)
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -225,12 +224,6 @@ def _refuse(data: bytes, cause: Exception) -> NoReturn:
     """Distinguish a broken header of an accepted format from a file of another kind."""
     check_signature(data)
     raise UndecodablePictureError("The picture's header is damaged and cannot be decoded.") from cause
-
-
-def check_signature(start: bytes) -> None:
-    """Raise `UnsupportedFormatError` unless a file with this start, of 12 bytes or more, may be an accepted picture."""
-    if not (start.startswith(_SIGNATURES) or (start[:4] == b"RIFF" and start[8:12] == b"WEBP")):
-        raise UnsupportedFormatError("The file is not a JPEG, PNG, WebP, GIF or BMP picture.")
 
 
 def _orientation(image: Image.Image) -> int:

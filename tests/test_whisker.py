@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from typer.main import get_command
@@ -13,6 +14,8 @@ from typer.main import get_command
 from tests.pictures import draw, write_folder
 from whisker.cli import cli, main
 from whisker.model import BUNDLED_CHECKPOINT, Classifier
+from whisker.model.errors import ConfigError
+from whisker.training.errors import TrainingInterruptedError
 from whisker.training.pipeline import Training
 
 ROOT = Path(__file__).parents[1]
@@ -241,3 +244,16 @@ def test_bundled_checkpoint_loads_and_fits_its_limit() -> None:
     assert classifier.classes == ("cat", "dog")
     assert classifier.checkpoint.metrics["test"]["accuracy"] >= 0.95
     assert BUNDLED_CHECKPOINT.stat().st_size <= 12_000_000
+
+
+def test_errors_end_with_their_exit_code(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Python turns a sentence as the code into exit code 1, and prints it."""
+
+    def fail() -> NoReturn:
+        raise error
+
+    monkeypatch.setattr("whisker.cli.cli", fail)
+    error: Exception = ConfigError("This cannot work.")
+    assert run(monkeypatch, capsys) == ("whisker: This cannot work.", "", "")
+    error = TrainingInterruptedError("Stopped and saved.")
+    assert run(monkeypatch, capsys) == (130, "", "whisker: Stopped and saved.\n")

@@ -1,4 +1,4 @@
-"""What a training is made of: frozen settings, and the presets that choose them."""
+"""The configuration of a training: frozen settings, and presets for them."""
 
 import math
 from dataclasses import dataclass, field, replace
@@ -12,10 +12,10 @@ Dtype = Literal["auto", "float32", "bfloat16"]
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """A run of epochs at one training size, a fraction of the serving size.
+    """A run of epochs at one training size, given as a fraction of the serving size.
 
-    Small pictures teach the coarse shapes for a quarter of the cost. Random crops magnify what they show, so a
-    network that trained at 7/8 of a size is at its best at that size (Touvron et al. 2019).
+    Pictures of half the size cost a quarter and suffice to learn coarse shapes. Random crops magnify objects, so a
+    network trained at 7/8 of a size works best at that size (Touvron et al. 2019).
     """
 
     scale: float
@@ -27,22 +27,22 @@ class Recipe:
     """The hyper-parameters, each with its unit and its reason."""
 
     stages: tuple[Stage, ...]
-    minimum_steps: int  # a small data set repeats its epochs until an epoch has its share of this many steps
-    batch_size: int = 128  # photos a step; less where there are few photos
+    minimum_steps: int  # of the whole training; with few photos, an epoch takes several passes to reach it
+    batch_size: int = 128  # photos per step; fewer in small data sets
     peak_learning_rate: float = 0.12  # at batch size 128; scaled linearly with the batch (Goyal et al. 2017)
     momentum: float = 0.9  # Nesterov
     weight_decay: float = 5e-4  # on weights only, not on biases and batch-norm
-    warmup: float = 0.08  # fraction of all steps with a rising rate; a full rate at once can diverge
+    warmup: float = 0.08  # fraction of all steps with a rising rate; starting at the full rate can diverge
     label_smoothing: float = 0.1  # some labels are wrong: never demand certainty (Szegedy et al. 2016)
-    gradient_norm: float = 5.0  # clipped above; seen only in the first steps and in networks without batch-norm
+    gradient_norm: float = 5.0  # clipped above; reached only in the first steps and in networks without batch-norm
     averaging_epochs: float = 1.0  # time constant of the averaged weights
-    # Of a class with n photos, the share of what is seen is as n to the power 1 - balance (Mahajan et al. 2018).
+    # A class of n photos is shown in proportion to n to the power 1 - balance (Mahajan et al. 2018).
     balance: float = 0.5
-    # Few epochs underfit: with stronger augmentation even photos trained on were often wrong (docs/adr/0003).
+    # Few epochs underfit: with stronger augmentation even training photos were often misclassified (docs/adr/0003).
     minimum_crop: float = 0.4  # of the picture's area
-    colour: float = 0.2  # largest relative change of brightness, contrast and saturation
+    colour: float = 0.2  # maximum relative change of brightness, contrast and saturation
     mixing: float = 0.0  # share of batches whose photos are mixed in pairs
-    unmixed: float = 0.15  # last share of epochs, in which none are: photos as they will be served
+    unmixed: float = 0.15  # share of epochs, the last ones, without mixing: photos as they will be served
 
 
 PRESETS = {
@@ -58,23 +58,24 @@ PRESETS = {
         mixing=0.7,
     ),
 }
-# Without batch-norm a fully connected network diverges at the rate that suits the others.
+# Without batch-norm, a fully connected network diverges at the rate that suits the others.
 LEARNING_RATE_SCALE = {"mlp": 0.1, "cnn": 1.0, "resnet": 1.0}
-CACHE_SCALE = 1.25  # training photos are kept larger than they are served, so that crops stay sharp
+CACHE_SCALE = 1.25  # training photos are cached larger than the serving size: crops stay sharp
 SIZE_STEP = 8  # pixels; training sizes are multiples of it
-# Below, a strided convolution sees 1 x 1 feature maps, where PyTorch 2.13's emulated bfloat16 has given NaN gradients.
+# Below 32 px a strided convolution sees 1 x 1 feature maps; PyTorch 2.13's emulated bfloat16 gave NaN gradients there.
 MIN_SIZE = 32
+CALIBRATION_PHOTOS = 4096  # training photos, at most, that calibration runs through the network
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingConfig:
-    """One training, completely: equal values on equal photos give equal weights on one machine."""
+    """A training's complete configuration: equal values on equal photos give equal weights on one machine."""
 
     recipe: Recipe
     network: NetworkConfig = field(default_factory=NetworkConfig)
     preset: str = "quick"
     dtype: Dtype = "auto"
-    pretrained: str = ""  # SHA-256 of the file that the weights started from
+    pretrained: str = ""  # SHA-256 of the file of pretrained weights
     seed: int = 0
     validation: float = 0.1  # fraction of each class's photos
     test: float = 0.1
@@ -83,9 +84,9 @@ class TrainingConfig:
 def recipe_for(
     preset: str, network: NetworkConfig, epochs: int | None = None, learning_rate: float | None = None
 ) -> Recipe:
-    """Look up a preset's recipe, stretched or shrunk to `epochs`; raise `ConfigError` for values out of range.
+    """Look up a preset's recipe, with its stages scaled to `epochs`; raise `ConfigError` for values out of range.
 
-    `learning_rate` replaces the peak, at batch size 128.
+    `learning_rate` replaces the peak at batch size 128.
     """
     if preset not in PRESETS:
         raise ConfigError(f"The preset is one of {', '.join(PRESETS)}, not {preset!r}.")
@@ -104,26 +105,26 @@ def recipe_for(
 
 
 def training_size(stage: Stage, size: int) -> int:
-    """Give a stage's picture side in pixels for a serving size."""
+    """Return the picture size in pixels at which a stage trains, for a serving size."""
     return round_size(size * stage.scale)
 
 
 def round_size(size: float) -> int:
-    """Give the nearest picture side in pixels that a network is trained at."""
+    """Round to the nearest picture size in pixels that a network is trained at."""
     return max(MIN_SIZE, round(size / SIZE_STEP) * SIZE_STEP)
 
 
 def cache_size(size: int) -> int:
-    """Give the side in pixels at which training photos are kept for a serving size."""
+    """Return the size in pixels at which training photos are cached, for a serving size."""
     return min(512, math.ceil(size * CACHE_SCALE / SIZE_STEP) * SIZE_STEP)
 
 
 def _stretch(stages: tuple[Stage, ...], epochs: int) -> tuple[Stage, ...]:
-    """Share `epochs` among the stages in their old proportions; the last stages come first where there are few."""
-    total, left, stretched = sum(stage.epochs for stage in stages), epochs, []
+    """Distribute `epochs` over the stages in their old proportions; if there are few, the last stages get them."""
+    total, remaining, stretched = sum(stage.epochs for stage in stages), epochs, []
     for stage in reversed(stages):
-        share = min(left, math.ceil(stage.epochs * epochs / total))
+        share = min(remaining, math.ceil(stage.epochs * epochs / total))
         if share:
             stretched.append(Stage(stage.scale, share))
-        left -= share
+        remaining -= share
     return tuple(reversed(stretched))

@@ -1,4 +1,4 @@
-"""Progress with rate and time left: a bar on a terminal, plain lines elsewhere."""
+"""Progress with rate and remaining time: a bar on a terminal, plain lines elsewhere."""
 
 import io
 import time
@@ -9,27 +9,38 @@ from rich.console import Console
 from rich.progress import BarColumn, TaskID, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
-_LINE_SECONDS = 20.0  # between two plain lines
-
 
 class Task:
-    """A piece of long work; `advance` it as the work is done."""
+    """A piece of long work; `advance` it as the work is done.
 
-    def __init__(self, name: str, total: float, console: Console, bar: Bar | None, task_id: TaskID | None) -> None:
+    On a terminal, `bar` shows it as `task_id`; elsewhere it prints a line every `line_seconds`, and one at the end.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        total: float,
+        console: Console,
+        *,
+        line_seconds: float,
+        bar: Bar | None = None,
+        task_id: TaskID | None = None,
+    ) -> None:
         self.done = 0.0
         self._photos = 0
         self._name, self._total, self._console, self._bar, self._id = name, total, console, bar, task_id
+        self._line_seconds = line_seconds
         self._started = self._last_line = time.monotonic()
 
     def advance(self, units: float, photos: int | None = None) -> None:
-        """Add `units` of the total; `photos`, where it differs from `units`, is what the rate counts."""
+        """Add `units` of the total; the rate counts `photos`, by default as many as `units`."""
         self.done += units
         self._photos += int(units) if photos is None else photos
         now = time.monotonic()
         rate = self._photos / max(now - self._started, 1e-9)
         if self._bar is not None and self._id is not None:
             self._bar.update(self._id, completed=self.done, rate=f"{rate:,.0f} photos/s")
-        elif now - self._last_line >= _LINE_SECONDS or self.done >= self._total:
+        elif now - self._last_line >= self._line_seconds or self.done >= self._total:
             self._last_line = now
             left = (now - self._started) * (self._total - self.done) / max(self.done, 1e-9)
             self._console.print(
@@ -39,10 +50,14 @@ class Task:
 
 
 class Progress:
-    """Where a long command reports; `say` prints a line, `task` tracks a piece of work."""
+    """The output of a long command: `say` prints a line, `task` tracks a piece of work.
 
-    def __init__(self, console: Console | None = None) -> None:
+    Where the console is no terminal, a task prints a line every `line_seconds`.
+    """
+
+    def __init__(self, console: Console | None = None, *, line_seconds: float = 20.0) -> None:
         self.console = console or Console(soft_wrap=True)
+        self._line_seconds = line_seconds
 
     def say(self, text: str) -> None:
         """Print one line of plain text."""
@@ -52,20 +67,21 @@ class Progress:
     def task(self, name: str, total: float) -> Iterator[Task]:
         """Track `total` units of work."""
         if not self.console.is_terminal:
-            yield Task(name, total, self.console, None, None)
+            yield Task(name, total, self.console, line_seconds=self._line_seconds)
             return
         columns = (TextColumn("{task.description}"), BarColumn(20), TextColumn("{task.percentage:>3.0f} %"))
         with Bar(*columns, TextColumn("{task.fields[rate]}"), TimeRemainingColumn(), console=self.console) as bar:
-            yield Task(name, total, self.console, bar, bar.add_task(name, total=max(total, 1e-9), rate=""))
+            task_id = bar.add_task(name, total=max(total, 1e-9), rate="")
+            yield Task(name, total, self.console, line_seconds=self._line_seconds, bar=bar, task_id=task_id)
 
 
 def silent() -> Progress:
-    """Make a progress that prints to nowhere."""
+    """Make a progress that prints nothing."""
     return Progress(Console(file=io.StringIO()))
 
 
 def duration(seconds: float) -> str:
-    """Write a duration as people say it: `45 s`, `12 min`, `1 h 05 min`."""
+    """Format a duration for people: `45 s`, `12 min`, `1 h 05 min`."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)

@@ -44,11 +44,15 @@ for command, examples in EXAMPLES.items():
 
 
 def main() -> None:
-    """Run the command line; an error that a user can correct ends in one sentence and exit code 1, without a traceback."""
+    """Run the command line. An error that a user can correct ends in one sentence and its exit code."""
     try:
         cli()
     except WhiskerError as exc:
-        sys.exit(f"whisker: {exc}")
+        sentence = f"whisker: {exc}"
+        if exc.exit_code == 1:
+            sys.exit(sentence)  # on stderr, as below
+        print(sentence, file=sys.stderr)  # noqa: T201 - the command line's own output
+        sys.exit(exc.exit_code)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from bisect import bisect_right
 from collections import Counter, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from whisker.app.metrics import Metrics
 from whisker.model.answers.profile import SCORE_EDGES, Profile, stability_index
@@ -15,8 +15,8 @@ _EVERY = 100  # answers between two comparisons
 class Drift:
     """Compare the latest answers with a checkpoint's profile, if it has one, and report two stability indices."""
 
-    def __init__(self, metrics: Metrics, classes: Sequence[str], profile: Mapping[str, object] | None) -> None:
-        self._profile = Profile.from_json(profile)
+    def __init__(self, metrics: Metrics, classes: Sequence[str], profile: Profile | None) -> None:
+        self._profile = profile
         self._metrics = metrics
         self._latest: deque[tuple[str, int]] = deque(maxlen=max(_ANSWERS, _ANSWERS_A_CLASS * len(classes)))
         self._answers = 0

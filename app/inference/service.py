@@ -18,6 +18,7 @@ from whisker.app.schemas import CheckpointId
 from whisker.app.settings import Settings
 from whisker.model.answers.heat_map import BEST_CLASS
 from whisker.model.card.document import CheckpointCard
+from whisker.model.card.metrics import TestMetrics
 from whisker.model.errors import CheckpointError, NoHeatMapError
 
 _VERSION_DIGITS = 12
@@ -38,8 +39,7 @@ class Service:
         stages = metrics.stages  # resolved once: looking a label up costs as much as counting
         self._decode_seconds, self._queue_seconds = stages.labels("decode"), stages.labels("queue")
         self._inference_seconds = stages.labels("inference")
-        profile = card["metrics"].get("profile")
-        self._drift = Drift(metrics, card["classes"], profile if isinstance(profile, dict) else None)
+        self._drift = Drift(metrics, card["classes"], TestMetrics.from_json(card["metrics"]).profile)
         self._started = time.monotonic()
         metrics.describe_model(name=card["name"], version=self.version, device=card["device"])
 

@@ -1,1 +1,4 @@
-"""The pages for people: ask about photos, and read about the model."""
+"""The pages for people, at `/` and `/card`: templates, one script, one style sheet.
+
+May import routes, and whatever routes may import.
+"""

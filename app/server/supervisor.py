@@ -100,7 +100,7 @@ class Supervisor:
                 raise WorkerError(f"An HTTP worker cannot be started: {exc}.") from exc
             delay = self._postpone(position)
             logger.error(  # noqa: TRY400 - the traceback says nothing
-                "HTTP worker could not be started", extra={"reason": str(exc), "restart_in_seconds": delay}
+                "Worker could not be started", extra={"reason": str(exc), "restart_in_seconds": delay}
             )
 
     @staticmethod
@@ -126,7 +126,7 @@ class Supervisor:
         position.deaths = 0 if steady else position.deaths
         delay = self._postpone(position)
         logger.error(
-            f"HTTP worker could not start: {worker.failure}" if worker.failure else "HTTP worker died",
+            f"Worker could not start: {worker.failure}" if worker.failure else "Worker died",
             extra={"worker": worker.pid, "exit_code": worker.exit_code, "restart_in_seconds": delay},
         )
 
@@ -141,7 +141,7 @@ class Supervisor:
         while running:
             if self._impatient or time.monotonic() > deadline:
                 for worker in running:
-                    logger.error("HTTP worker killed, since it did not stop", extra={"worker": worker.pid})
+                    logger.error("Worker killed, since it did not stop", extra={"worker": worker.pid})
                     worker.kill()
             else:
                 self._wait(running, deadline)
@@ -149,7 +149,7 @@ class Supervisor:
             running = [worker for worker in running if worker not in ended]
             for worker in ended:
                 if worker.ready_since is not None:  # others have answered nothing
-                    logger.info("HTTP worker stopped", extra={"worker": worker.pid, "exit_code": worker.exit_code})
+                    logger.info("Worker stopped", extra={"worker": worker.pid, "exit_code": worker.exit_code})
                     lost += worker.exit_code != 0
         return lost
 

@@ -1,4 +1,4 @@
-"""A thousand classes of three photos each: as little as can be trained on, of as much as people have."""
+"""A thousand classes of three photos each: the minimum per class, and as many classes as people have."""
 
 from pathlib import Path
 
@@ -33,6 +33,6 @@ def test_a_thousand_classes_of_three_photos_train(tmp_path: Path, quiet: Progres
     run_training(training, quiet)
     checkpoint = Classifier.load(training.out).checkpoint
     assert len(checkpoint.classes) == CLASSES
-    assert [checkpoint.provenance["data"][side] for side in ("train", "validation", "test")] == [CLASSES] * 3
+    assert [checkpoint.provenance["data"][split] for split in ("train", "validation", "test")] == [CLASSES] * 3
     assert len(checkpoint.metrics["test"]["confusion"]) == CLASSES
     assert training.report_file.stat().st_size < 10_000_000

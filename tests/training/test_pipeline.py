@@ -158,7 +158,7 @@ def test_bad_bfloat16_gradients_fall_back_to_float32(
     training: Training, quiet: Progress, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """PyTorch's emulated bfloat16 has given NaN for some shapes: one such step must not end a long training."""
-    original = Trainer._backward  # noqa: SLF001
+    original = Trainer.backward
 
     def poisoned(trainer: Trainer, x: torch.Tensor, labels: torch.Tensor) -> float:
         loss = original(trainer, x, labels)
@@ -166,7 +166,7 @@ def test_bad_bfloat16_gradients_fall_back_to_float32(
             next(iter(trainer.state.network.parameters())).grad.fill_(float("nan"))  # type: ignore[union-attr]
         return loss
 
-    monkeypatch.setattr(Trainer, "_backward", poisoned)
+    monkeypatch.setattr(Trainer, "backward", poisoned)
     run_training(replace(training, config=replace(training.config, dtype="bfloat16")), quiet)
     assert load_checkpoint(training.out).provenance["precision"] == "float32"
 

@@ -3,13 +3,12 @@ import io
 import pytest
 from rich.console import Console
 
-import whisker.training.progress as progress_module
 from whisker.training.progress import Progress, duration
 
 
-def lines(*, terminal: bool) -> str:
+def lines(*, terminal: bool, line_seconds: float = 20.0) -> str:
     buffer = io.StringIO()
-    progress = Progress(Console(file=buffer, force_terminal=terminal, width=120))
+    progress = Progress(Console(file=buffer, force_terminal=terminal, width=120), line_seconds=line_seconds)
     progress.say("Hello [not markup]")
     with progress.task("Decoding", 10) as task:
         for _ in range(5):
@@ -17,9 +16,8 @@ def lines(*, terminal: bool) -> str:
     return buffer.getvalue()
 
 
-def test_plain_lines_have_rate_and_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(progress_module, "_LINE_SECONDS", 0.0)
-    text = lines(terminal=False)
+def test_plain_lines_have_rate_and_time_left() -> None:
+    text = lines(terminal=False, line_seconds=0.0)
     assert text.startswith("Hello [not markup]\nDecoding: 20%, ")
     assert text.count("photos/s, ") == 5
     assert text.endswith("0 s left\n")

@@ -1,4 +1,4 @@
-"""What is wrong with a folder of photos, told before anything is taught with it; no file is ever changed."""
+"""Faults of a folder of photos, reported before a training; no file is ever changed."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -10,15 +10,15 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from whisker.training.audit.examination import Examination, Photo, examine
+from whisker.training.audit.examination import Examination, ExaminedPhoto, examine
 from whisker.training.data.folder import PhotoFolder
 from whisker.training.progress import Progress
 
-FEWEST = 3  # different photos a class that a training needs: one for each side of the split
-_FEW = 100  # a class of fewer photos is learnt badly
-_IMBALANCE = 10  # the largest class has so many times the photos of the smallest
-_SMALL_SIDE = 64  # pixels
-_EXAMPLES = 3  # of a finding, shown in the table; JSON holds all
+_MIN_PHOTOS = 3  # different photos that a training needs in each class: one for each split
+_ENOUGH_PHOTOS = 100  # different photos; a class with fewer is learned badly
+_MAX_IMBALANCE = 10  # ratio of the largest class to the smallest
+_MIN_SIDE = 64  # pixels
+_MAX_EXAMPLES = 3  # of a finding, in the table; JSON contains all
 _FORMAT_OF = {
     **dict.fromkeys((".jpg", ".jpeg", ".jpe", ".jfif"), "JPEG"),
     **dict.fromkeys((".bmp", ".dib"), "BMP"),
@@ -31,7 +31,7 @@ _FORMAT_OF = {
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One instance of a finding: the paths of the photos, or the name of the class, and what is the matter."""
+    """One instance of a finding: the paths of the photos or the name of the class, and details."""
 
     names: tuple[str, ...]
     detail: str = ""
@@ -43,7 +43,7 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One kind of fault with its cases; `kind` is the name for programs."""
+    """One kind of fault with its cases; `kind` is its stable name in JSON."""
 
     kind: str
     title: str
@@ -53,18 +53,18 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """The readable photos of each class, and the findings, the most serious first."""
+    """The number of readable photos in each class, and the findings, the most serious first."""
 
     files: int
     counts: dict[str, int]
     findings: tuple[Finding, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """Give all cases for programs."""
+        """Return the JSON object, with all cases."""
         return asdict(self)
 
     def summary(self) -> str:
-        """Say in one line what was found."""
+        """Sum up the findings in one line."""
         if not self.findings:
             return f"Nothing wrong was found in {self.files:,} files."
         kinds = "1 kind of fault" if len(self.findings) == 1 else f"{len(self.findings)} kinds of faults"
@@ -72,9 +72,9 @@ class Diagnosis:
 
 
 def diagnose(folder: PhotoFolder, against: Sequence[Path], progress: Progress) -> Diagnosis:
-    """Look at every photo of `folder` for faults; none of them may also be in the folders `against`.
+    """Find the faults of the photos in `folder`, including photos that are also in the folders `against`.
 
-    Raises `DatasetError` where a folder `against` cannot be compared with.
+    Raises `DatasetError` if a folder in `against` cannot be compared with `folder`.
     """
     examination = examine(folder, against, progress)
     counts = Counter(photo.label for photo in examination.own)
@@ -87,7 +87,7 @@ def diagnose(folder: PhotoFolder, against: Sequence[Path], progress: Progress) -
 
 
 def print_diagnosis(diagnosis: Diagnosis, console: Console) -> None:
-    """Print the counts, a table of findings with examples, and the line that sums them up."""
+    """Print the counts, a table of findings with examples, and the summary."""
     counts = ", ".join(f"{name} {count:,}" for name, count in diagnosis.counts.items())
     console.print(Text(f"Readable photos: {counts}"))
     if diagnosis.findings:
@@ -97,14 +97,14 @@ def print_diagnosis(diagnosis: Diagnosis, console: Console) -> None:
         table.add_column("For example", ratio=5, overflow="fold")
         table.add_column("What to do", ratio=4)
         for finding in diagnosis.findings:
-            examples = "\n".join(str(case) for case in finding.cases[:_EXAMPLES])
+            examples = "\n".join(str(case) for case in finding.cases[:_MAX_EXAMPLES])
             table.add_row(finding.title, f"{len(finding.cases):,}", Text(examples), finding.advice)
         console.print(table)
     console.print(Text(diagnosis.summary()))
 
 
 def _conflicts(examination: Examination) -> Iterable[Case]:
-    for group in examination.alike:
+    for group in examination.look_alikes:
         members = [photo for photo in group if photo.label]
         labels = sorted({photo.label for photo in members})
         if len(labels) > 1:
@@ -112,7 +112,7 @@ def _conflicts(examination: Examination) -> Iterable[Case]:
 
 
 def _leaks(examination: Examination) -> Iterable[Case]:
-    for group in examination.alike:
+    for group in examination.look_alikes:
         own = [photo for photo in group if photo.label]
         others = [photo for photo in group if not photo.label]
         if own and others:
@@ -120,19 +120,19 @@ def _leaks(examination: Examination) -> Iterable[Case]:
 
 
 def _duplicates(examination: Examination) -> Iterable[Case]:
-    for group in examination.alike:
+    for group in examination.look_alikes:
         for label in sorted({photo.label for photo in group} - {""}):
             members = [photo for photo in group if photo.label == label]
             if len(members) > 1:
                 yield _copies(members)
 
 
-def _one_of_each_first(photos: Sequence[Photo]) -> list[Photo]:
+def _one_of_each_first(photos: Sequence[ExaminedPhoto]) -> list[ExaminedPhoto]:
     first = {photo.label: photo for photo in reversed(photos)}
     return [*reversed(first.values()), *(photo for photo in photos if first[photo.label] is not photo)]
 
 
-def _copies(photos: Sequence[Photo], detail: str = "") -> Case:
+def _copies(photos: Sequence[ExaminedPhoto], detail: str = "") -> Case:
     equal = len({photo.sha256 for photo in photos}) == 1
     details = [part for part in (detail, "equal files" if equal else "") if part]
     return Case(tuple(photo.path for photo in photos), "; ".join(details))
@@ -144,21 +144,21 @@ def _unreadable(examination: Examination) -> Iterable[Case]:
 
 def _few(examination: Examination) -> Iterable[Case]:
     counts = _distinct(examination)
-    return (Case((name,), f"{count:,}") for name, count in counts.items() if count < _FEW)
+    return (Case((name,), f"{count:,}") for name, count in counts.items() if count < _ENOUGH_PHOTOS)
 
 
 def _imbalance(examination: Examination) -> Iterable[Case]:
     counts = _distinct(examination)
     largest = max(counts, key=lambda name: counts[name])
     smallest = min(counts, key=lambda name: counts[name])
-    if counts[largest] > _IMBALANCE * counts[smallest]:
+    if counts[largest] > _MAX_IMBALANCE * counts[smallest]:
         yield Case((smallest,), f"{counts[smallest]:,}, and {counts[largest]:,} of {largest}")
 
 
 def _distinct(examination: Examination) -> dict[str, int]:
-    """Count the different photos of each class: copies teach nothing new."""
+    """Count the different photos of each class, without copies."""
     counts = Counter(photo.label for photo in examination.own)
-    for group in examination.alike:
+    for group in examination.look_alikes:
         for label, count in Counter(photo.label for photo in group).items():
             counts[label] -= count - 1
     return {name: counts[name] for name in examination.classes}
@@ -172,7 +172,7 @@ def _tiny(examination: Examination) -> Iterable[Case]:
     return (
         Case((photo.path,), f"{photo.width} x {photo.height}")
         for photo in examination.own
-        if min(photo.width, photo.height) < _SMALL_SIDE
+        if min(photo.width, photo.height) < _MIN_SIDE
     )
 
 
@@ -184,13 +184,18 @@ def _misnamed(examination: Examination) -> Iterable[Case]:
 
 _Check = tuple[str, str, str, Callable[[Examination], Iterable[Case]]]
 _CHECKS: tuple[_Check, ...] = (  # the most serious first
-    ("conflict", "Same picture in several classes", "Keep it in the right class only.", _conflicts),
-    ("leak", "Picture is in a folder to compare with", "Take it out of one of them, or a test is too kind.", _leaks),
-    ("unreadable", "No readable picture", "Save it anew or take it out; training leaves it out.", _unreadable),
-    ("few", f"Class of fewer than {_FEW} different photos", f"Add photos; {FEWEST} are the very least.", _few),
-    ("imbalance", f"Classes differ more than {_IMBALANCE}-fold", "Add photos of the rare class.", _imbalance),
-    ("flat", "Picture of one colour", "Take it out, it shows nothing.", _flat),
-    ("duplicate", "Same picture twice in a class", "Delete copies; training keeps them on one side.", _duplicates),
-    ("tiny", f"Shorter side below {_SMALL_SIDE} px", "Find a larger original.", _tiny),
-    ("misnamed", "Name's ending and format differ", "Rename it; Whisker goes by the bytes.", _misnamed),
+    ("conflict", "Same picture in several classes", "Keep it only in the right class.", _conflicts),
+    ("leak", "Picture is also in another folder", "Remove it from one of them; else a test is too optimistic.", _leaks),
+    ("unreadable", "No readable picture", "Save it again or remove it; training skips it.", _unreadable),
+    (
+        "few",
+        f"Class of fewer than {_ENOUGH_PHOTOS} different photos",
+        f"Add photos; the minimum is {_MIN_PHOTOS}.",
+        _few,
+    ),
+    ("imbalance", f"Classes differ more than {_MAX_IMBALANCE}-fold", "Add photos of the rare class.", _imbalance),
+    ("flat", "Picture of one colour", "Remove it; it shows nothing.", _flat),
+    ("duplicate", "Same picture twice in a class", "Delete copies; training keeps them in one split.", _duplicates),
+    ("tiny", f"Shorter side below {_MIN_SIDE} px", "Find a larger original.", _tiny),
+    ("misnamed", "File extension and format differ", "Rename it; Whisker detects the format by the bytes.", _misnamed),
 )

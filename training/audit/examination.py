@@ -1,4 +1,4 @@
-"""A look at every photo of a folder: whether it opens, its size and format, and what other photos look the same."""
+"""Examine every photo of a folder: whether it opens, its size and format, and which photos look the same."""
 
 import hashlib
 from collections.abc import Iterator, Sequence
@@ -13,19 +13,18 @@ from whisker.model.cores import available_cores
 from whisker.model.errors import PictureError
 from whisker.model.photo_files import list_files, printable, read_photo
 from whisker.model.preprocessing import Preprocessing
-from whisker.training.data.duplicates import group_duplicates
+from whisker.training.data.duplicates import FLAT_DEVIATION, group_duplicates
 from whisker.training.data.folder import PhotoFolder
 from whisker.training.errors import DatasetError
 from whisker.training.progress import Progress
 
-_THUMBNAIL = Preprocessing(size=64)  # a JPEG decodes at a fraction of its size for it
-_FLAT = 2.0  # a thumbnail whose colours all deviate less than this is of one colour
-_CHUNK = 256  # photos between two moves of the progress bar
+_THUMBNAIL = Preprocessing(size=64)  # small: a JPEG is decoded at a fraction of its size
+_PHOTOS_PER_ADVANCE = 256  # of the progress bar
 
 
 @dataclass(frozen=True, slots=True)
-class Photo:
-    """What a look at one file showed; with an `error`, only that. `label` is empty for a photo to compare with."""
+class ExaminedPhoto:
+    """The findings on one file; after an `error` there are no others. `label` is empty for a photo to compare with."""
 
     path: str
     label: str
@@ -39,35 +38,35 @@ class Photo:
 
 @dataclass(frozen=True, slots=True)
 class Examination:
-    """The photos of a folder, those to compare with, and the groups, by their positions, that look the same."""
+    """The photos of a folder and those to compare with, and the groups among them that look the same."""
 
     classes: tuple[str, ...]
-    photos: tuple[Photo, ...]
-    alike: tuple[tuple[Photo, ...], ...]
+    photos: tuple[ExaminedPhoto, ...]
+    look_alikes: tuple[tuple[ExaminedPhoto, ...], ...]
 
     @property
-    def own(self) -> Iterator[Photo]:
-        """Give the readable photos of the folder itself."""
+    def own(self) -> Iterator[ExaminedPhoto]:
+        """Iterate over the readable photos of the folder itself."""
         return (photo for photo in self.photos if photo.label and not photo.error)
 
 
 def examine(folder: PhotoFolder, against: Sequence[Path], progress: Progress) -> Examination:
-    """Decode every photo of `folder`, and all in the folders `against`, small; find those that look the same.
+    """Decode thumbnails of all photos in `folder` and in the folders `against`; find those that look the same.
 
-    Raises `DatasetError` for a folder `against` that is not there or shares photos with `folder`.
+    Raises `DatasetError` for a folder in `against` that does not exist or overlaps with `folder`.
     """
     files = [(folder.root / file.path, file.path, folder.classes[file.label]) for file in folder.files]
     for other in against:
         files += [(path, str(path), "") for path in _list_others(other, folder.root)]
-    photos: list[Photo] = []
+    photos: list[ExaminedPhoto] = []
     thumbnails = np.zeros((len(files), _THUMBNAIL.size, _THUMBNAIL.size, 3), np.uint8)
     with ThreadPoolExecutor(available_cores()) as pool, progress.task("Examining", len(files)) as task:
-        for start in range(0, len(files), _CHUNK):
-            chunk = files[start : start + _CHUNK]
-            photos += pool.map(_look, *zip(*chunk, strict=True), thumbnails[start : start + _CHUNK])
-            task.advance(len(chunk))
+        for start in range(0, len(files), _PHOTOS_PER_ADVANCE):
+            part = slice(start, start + _PHOTOS_PER_ADVANCE)
+            photos += pool.map(_examine_file, *zip(*files[part], strict=True), thumbnails[part])
+            task.advance(len(files[part]))
     progress.say(f"Looking for duplicates among {len(photos):,} photos.")
-    return Examination(folder.classes, tuple(photos), _group_alike(photos, thumbnails))
+    return Examination(folder.classes, tuple(photos), _group_look_alikes(photos, thumbnails))
 
 
 def _list_others(other: Path, root: Path) -> list[Path]:
@@ -79,28 +78,30 @@ def _list_others(other: Path, root: Path) -> list[Path]:
     return [other / path for path in list_files(other)]
 
 
-def _look(file: Path, path: str, label: str, thumbnail: NDArray[np.uint8]) -> Photo:
+def _examine_file(file: Path, path: str, label: str, thumbnail: NDArray[np.uint8]) -> ExaminedPhoto:
     """Decode one file into `thumbnail`, uint8 `[64, 64, 3]`."""
     path = printable(path)
     try:
         data = read_photo(file)
         picture = _THUMBNAIL.read(data)
     except OSError as exc:
-        return Photo(path, label, error=f"The file cannot be read: {exc.strerror}.")
+        return ExaminedPhoto(path, label, error=f"The file cannot be read: {exc.strerror}.")
     except PictureError as exc:
-        return Photo(path, label, error=str(exc))
+        return ExaminedPhoto(path, label, error=str(exc))
     thumbnail[:] = picture.pixels
-    flat = bool(picture.pixels.std(axis=(0, 1)).max() < _FLAT)
+    flat = bool(picture.pixels.std(axis=(0, 1)).max() < FLAT_DEVIATION)
     digest = hashlib.sha256(data).hexdigest()
-    return Photo(path, label, "", digest, picture.width, picture.height, picture.format, flat)
+    return ExaminedPhoto(path, label, "", digest, picture.width, picture.height, picture.format, flat)
 
 
-def _group_alike(photos: Sequence[Photo], thumbnails: NDArray[np.uint8]) -> tuple[tuple[Photo, ...], ...]:
-    """List the groups of two and more duplicates and near-duplicates; a photo of one colour says nothing of another."""
+def _group_look_alikes(
+    photos: Sequence[ExaminedPhoto], thumbnails: NDArray[np.uint8]
+) -> tuple[tuple[ExaminedPhoto, ...], ...]:
+    """List the groups of two or more duplicates and near-duplicates, without photos of one plain colour."""
     rows = np.array([row for row, photo in enumerate(photos) if not photo.error and not photo.flat], dtype=np.int64)
     if not len(rows):
         return ()
-    groups: dict[int, list[Photo]] = {}
+    groups: dict[int, list[ExaminedPhoto]] = {}
     for row, group in zip(rows, group_duplicates(thumbnails, rows, [photos[row].sha256 for row in rows]), strict=True):
         groups.setdefault(int(group), []).append(photos[row])
     return tuple(tuple(members) for members in groups.values() if len(members) > 1)

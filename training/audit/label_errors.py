@@ -1,11 +1,11 @@
-"""Which labels are most likely wrong, judged by what a checkpoint makes of the photos.
+"""The labels that are most likely wrong, according to a checkpoint's outputs for the photos.
 
-Two lists are made, and shuffled into one, for they find different faults. A photo may be of another class: its label's
-probability is low beside that of another, both compared with what is usual for photos of these labels, and how many
-such photos there are is estimated, too (confident learning: Northcutt, Jiang & Chuang 2021, Journal of Artificial
-Intelligence Research 70). Or it may be of no class at all, with a probability that says little: its features are far
-from those of photos with the same label (k nearest neighbours). Both are too kind to photos that the checkpoint was
-trained on, whose wrong labels it has learnt.
+Two rankings, which find different faults, are merged into one. The first finds photos of another class: the label's
+probability is low compared with that of another class, both relative to the usual probabilities of these classes. It
+also estimates the number of such photos (confident learning: Northcutt, Jiang & Chuang 2021, Journal of Artificial
+Intelligence Research 70). The second finds photos of no class, whose probabilities mean little: their features are far
+from those of photos with the same label (k nearest neighbours). Both rankings overlook wrong labels of photos that the
+checkpoint was trained on, because it has learned them.
 """
 
 from dataclasses import dataclass
@@ -16,53 +16,53 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-NEIGHBOURS = 30  # photos of the same label that one is compared with; 10 to 300 find about the same
-_CHUNK = 1024  # photos compared with all others at once
+NEIGHBOURS = 30  # nearest photos of the same label in a distance; 10 to 300 find about the same faults
+_COMPARED_AT_ONCE = 1024  # photos, with all others of their label
 
 
 @dataclass(frozen=True, slots=True)
 class Doubts:
-    """The N photos ranked: their positions `order`, the most doubtful first; the rest is by position.
+    """N photos, ranked: `order` has their positions, the most doubtful first. The other fields are in their own order.
 
-    `suggested` is the class the photo counts as, which may be its label, and `strange` tells that it stands where it
-    does for being unlike its class. `joint` `[K, K]` estimates how many photos with label i are of class j.
+    `suggested` is the most likely class of each photo, which may be its label. `atypical` tells whether the photo owes
+    its rank to being unlike its class. `joint` `[K, K]` estimates how many photos with label i are of class j.
     """
 
     order: NDArray[np.int64]
     suggested: NDArray[np.int64]
-    strange: NDArray[np.bool_]
+    atypical: NDArray[np.bool_]
     joint: NDArray[np.float64]
 
 
 def find_doubtful(
     probabilities: NDArray[np.floating], labels: NDArray[np.int64], ood_scores: NDArray[np.floating] | None = None
 ) -> Doubts:
-    """Rank the labels `[N]` by how doubtful `probabilities` `[N, K]` and, where given, `ood_scores` `[N]` make them.
+    """Rank the labels `[N]` by how doubtful `probabilities` `[N, K]` and, if given, `ood_scores` `[N]` make them.
 
-    `ood_scores` is any measure that grows as a photo is less like those of its label. The first places are taken in
-    turn from the photos of least margin and the strangest, so that neither measure has to be weighed against the other.
-    The former are as many as `joint` estimates to be of another class; after them come only the strangest.
+    `ood_scores` is any measure that grows as a photo is less like those of its label. The ranking alternates between
+    the photos of smallest margin and those of highest OOD score, which avoids weighting one measure against the other.
+    It takes as many of the former as `joint` estimates to be of another class, and then only the latter.
     """
     rows = np.arange(len(labels))
     excess = probabilities - _usual_confidence(probabilities, labels)
     own, others = excess[rows, labels], excess.copy()
     others[rows, labels] = -np.inf
-    suggested = _counted_as(probabilities, excess)
+    suggested = _likely_classes(probabilities, excess)
     joint = _estimate_joint(labels, suggested, excess)
-    places = _places(own - others.max(1))
+    margin_ranks = _ranks(own - others.max(1))
     if ood_scores is None:
-        return Doubts(np.argsort(places), suggested, np.zeros(len(labels), np.bool_), joint)
-    mistaken = round(float(joint.sum() - joint.trace()))
-    places[places >= mistaken] += len(places)
-    strange_places = _places(-ood_scores)
-    order = np.lexsort((np.maximum(places, strange_places), np.minimum(places, strange_places)))
-    return Doubts(order, suggested, strange_places < places, joint)
+        return Doubts(np.argsort(margin_ranks), suggested, np.zeros(len(labels), np.bool_), joint)
+    mislabelled = round(float(joint.sum() - joint.trace()))
+    margin_ranks[margin_ranks >= mislabelled] += len(margin_ranks)
+    ood_ranks = _ranks(-ood_scores)
+    order = np.lexsort((np.maximum(margin_ranks, ood_ranks), np.minimum(margin_ranks, ood_ranks)))
+    return Doubts(order, suggested, ood_ranks < margin_ranks, joint)
 
 
 def label_distances(features: Tensor, labels: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Give each of the features `[N, F]` its mean cosine distance 0..2 to the nearest others of its label: `[N]`.
+    """Measure the mean cosine distance, 0..2, of each of the features `[N, F]` to the nearest of its label: `[N]`.
 
-    A photo alone in its class has nothing to be compared with: its distance is 0.
+    The distance of a class's only photo is 0.
     """
     unit = functional.normalize(features, dim=1)
     distances = np.zeros(len(labels), np.float32)
@@ -73,21 +73,21 @@ def label_distances(features: Tensor, labels: NDArray[np.int64]) -> NDArray[np.f
 
 
 def _distances_within(unit: Tensor) -> NDArray[np.float32]:
-    """Compare unit vectors `[N, F]` with their nearest others."""
+    """Measure the mean cosine distance of unit vectors `[N, F]` to their nearest neighbours."""
     neighbours = min(NEIGHBOURS, len(unit) - 1)
     if not neighbours:
         return np.zeros(len(unit), np.float32)
     means = []
-    for start in range(0, len(unit), _CHUNK):
-        similarity = unit[start : start + _CHUNK] @ unit.T
-        similarity.diagonal(start).fill_(-torch.inf)  # a photo is no neighbour of itself
+    for start in range(0, len(unit), _COMPARED_AT_ONCE):
+        similarity = unit[start : start + _COMPARED_AT_ONCE] @ unit.T
+        similarity.diagonal(start).fill_(-torch.inf)  # a photo is not its own neighbour
         means.append(similarity.topk(neighbours, dim=1).values.mean(1))
     distances: NDArray[np.float32] = 1 - torch.cat(means).numpy()
     return distances
 
 
 def _usual_confidence(probabilities: NDArray[np.floating], labels: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Average each class's probability over the photos of its label; one without photos has the mean of the rest."""
+    """Average each class's probability over the photos of its label; a class without photos gets the others' mean."""
     classes = probabilities.shape[1]
     sums = np.bincount(labels, weights=probabilities[np.arange(len(labels)), labels], minlength=classes)
     counts = np.bincount(labels, minlength=classes)
@@ -96,8 +96,8 @@ def _usual_confidence(probabilities: NDArray[np.floating], labels: NDArray[np.in
     return usual
 
 
-def _counted_as(probabilities: NDArray[np.floating], excess: NDArray[np.floating]) -> NDArray[np.int64]:
-    """Take the likeliest of the classes whose usual probability is reached, or of all where none is."""
+def _likely_classes(probabilities: NDArray[np.floating], excess: NDArray[np.floating]) -> NDArray[np.int64]:
+    """Choose the likeliest of the classes whose usual probability is reached, or, if there are none, of all."""
     reached = np.where(excess >= 0, probabilities, -np.inf)
     none = ~(excess >= 0).any(1)
     classes: NDArray[np.int64] = np.where(none, probabilities.argmax(1), reached.argmax(1))
@@ -107,7 +107,7 @@ def _counted_as(probabilities: NDArray[np.floating], excess: NDArray[np.floating
 def _estimate_joint(
     labels: NDArray[np.int64], suggested: NDArray[np.int64], excess: NDArray[np.floating]
 ) -> NDArray[np.float64]:
-    """Count the photos that reach a class's usual probability by label and class, scaled to all photos of a label."""
+    """Count by label and class the photos that reach a usual probability; scale the counts to all photos of a label."""
     classes = excess.shape[1]
     joint = np.zeros((classes, classes))
     reached = np.flatnonzero((excess >= 0).any(1))
@@ -118,8 +118,8 @@ def _estimate_joint(
     return joint
 
 
-def _places(values: NDArray[np.floating]) -> NDArray[np.int64]:
-    """Give each value its place 0..N-1 in ascending order."""
-    places = np.empty(len(values), np.int64)
-    places[np.argsort(values, kind="stable")] = np.arange(len(values))
-    return places
+def _ranks(values: NDArray[np.floating]) -> NDArray[np.int64]:
+    """Rank each value, 0..N-1, in ascending order."""
+    ranks = np.empty(len(values), np.int64)
+    ranks[np.argsort(values, kind="stable")] = np.arange(len(values))
+    return ranks

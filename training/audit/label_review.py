@@ -1,4 +1,4 @@
-"""The photos of a folder whose labels are most doubtful, as a CSV file that `--labels` takes back after correction."""
+"""The photos with the most doubtful labels, as a CSV file to correct and give back with `--labels`."""
 
 import copy
 import csv
@@ -15,6 +15,7 @@ from rich.text import Text
 from torch import Tensor
 
 from whisker.model.answers.decision_rule import Outputs, softmax
+from whisker.model.atomic_write import atomic_write
 from whisker.model.classifier import Classifier
 from whisker.model.engines.torch_engine import TorchEngine
 from whisker.model.network import ResidualNetwork
@@ -25,18 +26,18 @@ from whisker.training.data.folder import PhotoFolder
 from whisker.training.errors import TrainingError
 from whisker.training.progress import Progress
 
-TOO_KIND = (
-    "Photos that this checkpoint was trained on are judged too kindly: it has learnt their labels, the wrong ones, too."
+TRUST_WARNING = (
+    "Wrong labels of photos that this checkpoint was trained on may be missed: it has learned them, right or wrong."
 )
-_SHOWN = 10  # on the screen; all of them are in the file
+_MAX_ROWS = 10  # on the screen; all of them are in the file
 
 
 @dataclass(frozen=True, slots=True)
 class DoubtfulPhoto:
-    """A row of the file: `suggested` is empty where the photo is like no class and may have to be left out.
+    """A row of the file; `suggested` is empty if the photo is like no class and may have to be left out.
 
-    `score` is the probability that the checkpoint gives the label, `distance` that of the photo's features to the
-    nearest photos of its label.
+    `score` is the label's probability, `distance` the distance of the photo's features to those of the nearest photos
+    of its label.
     """
 
     path: str
@@ -49,14 +50,14 @@ class DoubtfulPhoto:
 
 @dataclass(frozen=True, slots=True)
 class DoubtfulFolder:
-    """The most doubtful photos, and how many of all are estimated to be of another class than their label."""
+    """The most doubtful photos, and how many of all photos are estimated to be of another class than their label."""
 
     photos: tuple[DoubtfulPhoto, ...]
     estimated_wrong: int
 
 
 def find_doubtful_photos(classifier: Classifier, folder: PhotoFolder, limit: int, progress: Progress) -> DoubtfulFolder:
-    """Find the `limit` most doubtful labels of `folder`; raise `DatasetError` where the checkpoint does not fit it."""
+    """Find the `limit` most doubtful labels of `folder`; raise `DatasetError` if the checkpoint does not fit it."""
     result = run_folder(classifier, folder, _early_features(classifier), progress)
     logits = np.concatenate([outputs.logits for outputs in result.answers])
     probabilities = softmax(logits, classifier.checkpoint.temperature)
@@ -66,13 +67,13 @@ def find_doubtful_photos(classifier: Classifier, folder: PhotoFolder, limit: int
     photos = []
     for index in doubts.order[:limit].tolist():
         label, other = int(result.labels[index]), int(doubts.suggested[index])
-        strange = bool(doubts.strange[index]) and other == label
+        like_no_class = bool(doubts.atypical[index]) and other == label
         photos.append(
             DoubtfulPhoto(
                 result.paths[index],
                 classifier.classes[label],
-                "" if strange else classifier.classes[other],
-                "like no class" if strange else "like another class" if other != label else "unclear",
+                "" if like_no_class else classifier.classes[other],
+                "like no class" if like_no_class else "like another class" if other != label else "unclear",
                 round(float(probabilities[index, label]), 4),
                 round(float(distances[index]), 4),
             )
@@ -81,9 +82,9 @@ def find_doubtful_photos(classifier: Classifier, folder: PhotoFolder, limit: int
 
 
 def _early_features(classifier: Classifier) -> Callable[[list[NDArray[np.uint8]]], Outputs]:
-    """Make the forward pass whose features are, in a residual network, those that its last block is given.
+    """Make a forward pass whose features are, in a residual network, the inputs of its last block.
 
-    Labels learnt by heart show most in the last layers (Stephenson et al. 2021, "On the geometry of generalization and
+    Memorized labels show most in the last layers (Stephenson et al. 2021, "On the geometry of generalization and
     memorization in deep neural networks").
     """
     network, seen = copy.deepcopy(classifier.network), list[Tensor]()
@@ -102,35 +103,38 @@ def _early_features(classifier: Classifier) -> Callable[[list[NDArray[np.uint8]]
 
 
 def require_new_file(file: Path) -> None:
-    """Raise `TrainingError` if there is such a file: a person may have spent an hour on the labels in it."""
+    """Raise `TrainingError` if the file exists: a person may have spent an hour on its labels."""
     if file.exists():
         raise TrainingError(f"There is already a file {file}: move it away, or give another name with --out.")
 
 
 def write_doubtful(file: Path, photos: Sequence[DoubtfulPhoto], carried: Mapping[str, str]) -> None:
-    """Write the photos, then what an earlier file of labels said of others, so that the new file replaces it.
+    """Write the photos, then the rows of an earlier file of labels for other photos: the new file replaces that one.
 
-    Raises `TrainingError` if there is such a file or it cannot be written.
+    Raises `TrainingError` if the file exists or cannot be written.
     """
-    rows = [asdict(photo) for photo in photos if is_utf8(photo.path)]  # others cannot be named in a CSV file
+    rows = [asdict(photo) for photo in photos if is_utf8(photo.path)]  # a CSV file cannot name others
     written = {row["path"] for row in rows}
     rows += [{"path": path, "label": label} for path, label in carried.items() if path not in written]
-    require_new_file(file)
     try:
-        with file.open("x", encoding="utf-8", newline="") as lines:
-            writer = csv.DictWriter(lines, [field.name for field in fields(DoubtfulPhoto)])
-            writer.writeheader()
-            writer.writerows(rows)
+        with atomic_write(file) as temporary:
+            with temporary.open("x", encoding="utf-8", newline="") as lines:
+                writer = csv.DictWriter(lines, [field.name for field in fields(DoubtfulPhoto)])
+                writer.writeheader()
+                writer.writerows(rows)
+            require_new_file(file)  # just before the rename, which would replace it
     except OSError as exc:
         raise TrainingError(f"The file {file} cannot be written: {exc.strerror}.") from exc
 
 
 def print_doubtful(doubtful: DoubtfulFolder, console: Console) -> None:
-    """Print the top of the list and how far to trust it."""
+    """Print the top of the list, and a warning about its limits."""
     table = Table("Photo", "Label", "Suggested", "Reason", title="Most doubtful labels", title_justify="left")
     table.columns[0].overflow = "fold"
-    for photo in doubtful.photos[:_SHOWN]:
+    for photo in doubtful.photos[:_MAX_ROWS]:
         cells = (printable(photo.path), photo.label, photo.suggested or "leave it out", photo.reason)
         table.add_row(*(Text(cell) for cell in cells))
     console.print(table)
-    console.print(Text(f"About {doubtful.estimated_wrong:,} labels seem to be of another class. {TOO_KIND}"))
+    console.print(
+        Text(f"About {doubtful.estimated_wrong:,} photos seem to be of another class than their label. {TRUST_WARNING}")
+    )

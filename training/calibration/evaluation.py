@@ -25,7 +25,7 @@ Answer = TypeVar("Answer")  # what a network gives for a batch of pictures
 
 @dataclass(frozen=True, slots=True)
 class FolderEvaluation:
-    """The figures, how often each verdict was given and how often wrongly, and the files that could not be used.
+    """The figures, how often each verdict was given and how often wrongly, and the unusable files.
 
     An answer is wrong if its label is, whatever the verdict.
     """
@@ -38,7 +38,7 @@ class FolderEvaluation:
 
 @dataclass(frozen=True, slots=True)
 class FolderRun(Generic[Answer]):
-    """What a network says of N readable photos: answers in batches, paths, and labels `[N]` by its classes."""
+    """A network's answers for N readable photos: in batches, with paths, and labels `[N]` as numbers of its classes."""
 
     paths: tuple[str, ...]
     labels: NDArray[np.int64]
@@ -48,7 +48,7 @@ class FolderRun(Generic[Answer]):
 
 @dataclass(frozen=True, slots=True)
 class FolderScores:
-    """The classifier's scores for N readable photos, their paths, and their labels `[N]` by its classes."""
+    """The classifier's scores for N readable photos, with paths, and labels `[N]` as numbers of its classes."""
 
     paths: tuple[str, ...]
     labels: NDArray[np.int64]
@@ -61,7 +61,7 @@ def evaluate_folder(
 ) -> FolderEvaluation:
     """Classify every photo of `root/<class>/` and compare; each class must be one of the checkpoint.
 
-    `labels_file` is as in `find_photos`. Raises `DatasetError` as `run_folder`.
+    `labels_file` is as in `find_photos`. Raises `DatasetError` as `run_folder` does.
     """
     scored = score_folder(classifier, find_photos(root, min_classes=1, labels_file=labels_file), progress)
     probabilities = scored.scores.probabilities
@@ -76,7 +76,7 @@ def evaluate_folder(
 
 
 def score_folder(classifier: Classifier, folder: PhotoFolder, progress: Progress) -> FolderScores:
-    """Classify every photo of `folder`; raise `DatasetError` as `run_folder`."""
+    """Classify every photo of `folder`; raise `DatasetError` as `run_folder` does."""
     result = run_folder(classifier, folder, classifier.scores, progress)
     probabilities = np.concatenate([scores.probabilities for scores in result.answers])
     unknown = [scores.unknown for scores in result.answers if scores.unknown is not None]
@@ -89,7 +89,7 @@ def run_folder(
 ) -> FolderRun[Answer]:
     """Decode every photo of `folder` for `classifier`, and `run` batch after batch.
 
-    Raises `DatasetError` for a class that the checkpoint does not know, or where no photo is readable.
+    Raises `DatasetError` for a class that the checkpoint does not know, or if no photo is readable.
     """
     label_of = _labels_in(classifier, folder)
     answers: list[Answer] = []
@@ -116,10 +116,10 @@ def run_folder(
 
 def _labels_in(classifier: Classifier, folder: PhotoFolder) -> list[int]:
     """Give each of the folder's classes its number in the checkpoint."""
-    strangers = sorted(set(folder.classes) - set(classifier.classes))
-    if strangers:
+    unknown = sorted(set(folder.classes) - set(classifier.classes))
+    if unknown:
         raise DatasetError(
-            f"In {folder.root}, {strangers[0]!r} is not a class of this checkpoint, which knows "
+            f"In {folder.root}, {unknown[0]!r} is not a class of this checkpoint, which knows "
             f"{', '.join(classifier.classes)}: rename it or take it out."
         )
     return [classifier.classes.index(name) for name in folder.classes]

@@ -2,19 +2,22 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from whisker.model.card.document import JsonValue
+from whisker.model.card.metrics import SplitMetrics
+
 _Z = 1.959964  # two-sided 95 % of a normal distribution
-_Z_ONE_SIDED = 1.644854
+_Z_ONE_SIDED = 1.644854  # of 95 %
 _BINS = 15
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """What was measured on photos whose labels are known. `confusion[i][j]` counts class i answered as j."""
+    """How good answers for labelled photos are. `confusion[i][j]` counts photos of class i answered as j."""
 
     photos: int
     accuracy: float
@@ -23,16 +26,32 @@ class Evaluation:
     negative_log_likelihood: float
     calibration_error: float
 
-    def to_json(self) -> dict[str, Any]:
-        """Give the figures as a JSON object, rounded to what they are worth."""
-        return {
-            "photos": self.photos,
-            "accuracy": round(self.accuracy, 4),
-            "accuracy_95_interval": [round(bound, 4) for bound in self.interval],
-            "negative_log_likelihood": round(self.negative_log_likelihood, 4),
-            "expected_calibration_error": round(self.calibration_error, 4),
-            "confusion": [list(row) for row in self.confusion],
-        }
+    @classmethod
+    def from_metrics(cls, metrics: SplitMetrics | None) -> Self | None:
+        """Read what a checkpoint has stored; `None` unless all of it is there."""
+        if metrics is None or metrics.photos is None or metrics.accuracy is None or metrics.confusion is None:
+            return None
+        interval, likelihood = metrics.accuracy_95_interval, metrics.negative_log_likelihood
+        error = metrics.expected_calibration_error
+        if interval is None or likelihood is None or error is None:
+            return None
+        return cls(metrics.photos, metrics.accuracy, interval, metrics.confusion, likelihood, error)
+
+    def to_metrics(self) -> SplitMetrics:
+        """Give the figures as a checkpoint stores them, rounded to the digits that mean something."""
+        low, high = self.interval
+        return SplitMetrics(
+            photos=self.photos,
+            accuracy=round(self.accuracy, 4),
+            accuracy_95_interval=(round(low, 4), round(high, 4)),
+            negative_log_likelihood=round(self.negative_log_likelihood, 4),
+            expected_calibration_error=round(self.calibration_error, 4),
+            confusion=self.confusion,
+        )
+
+    def to_json(self) -> dict[str, JsonValue]:
+        """Give the rounded figures as a JSON object."""
+        return self.to_metrics().to_json()
 
     def __str__(self) -> str:
         low, high = self.interval
@@ -58,7 +77,7 @@ def evaluate_probabilities(probabilities: NDArray[np.float32], labels: NDArray[n
 
 
 def wilson_interval(successes: int, trials: int) -> tuple[float, float]:
-    """Bound a proportion at 95 % (Wilson 1927); it stays within 0..1 and is right for small counts, too."""
+    """Bound a proportion at 95 % (Wilson 1927); it stays within 0..1 and holds for small counts."""
     p, z2 = successes / trials, _Z**2
     centre = (p + z2 / (2 * trials)) / (1 + z2 / trials)
     half = _Z / (1 + z2 / trials) * math.sqrt(p * (1 - p) / trials + z2 / (4 * trials**2))
@@ -66,7 +85,7 @@ def wilson_interval(successes: int, trials: int) -> tuple[float, float]:
 
 
 def upper_bound(successes: NDArray[np.int64], trials: NDArray[np.int64] | int) -> NDArray[np.float64]:
-    """Bound proportions from above with 95 % confidence (Wilson's interval, its upper side alone)."""
+    """Bound proportions from above with 95 % confidence (one-sided Wilson interval)."""
     p, z2 = successes / trials, _Z_ONE_SIDED**2
     half = _Z_ONE_SIDED * np.sqrt(p * (1 - p) / trials + z2 / (4 * np.square(trials)))
     bound: NDArray[np.float64] = (p + z2 / (2 * trials) + half) / (1 + z2 / trials)

@@ -1,4 +1,4 @@
-"""Fit the measure of novelty (`whisker.model.answers.novelty`): prototypes, a direction where there are outliers, and a threshold."""
+"""Fit the novelty measure (`whisker.model.answers.novelty`): prototypes, threshold and, from outliers, direction."""
 
 from dataclasses import dataclass, replace
 
@@ -13,7 +13,7 @@ from whisker.training.calibration.thresholds import Choice, choose_unknown_thres
 
 MIN_OUTLIERS = 50  # with fewer, a direction would fit these few photos and no others
 _PROTOTYPES = 256  # shared by the classes
-_PHOTOS_A_PROTOTYPE = 4  # at least, but for classes of fewer, so that none is one photo's
+_MIN_PHOTOS = 4  # of a prototype, except in classes with fewer: none must be a single photo's
 _NEIGHBOURS = 3
 _ROUNDS = 10  # of k-means
 _FOLDS = 5
@@ -22,7 +22,7 @@ _PENALTY = 0.01  # on the squared length of the direction, in deviations of the 
 
 @dataclass(frozen=True, slots=True)
 class NoveltyFit:
-    """The measure, whether its false alarm rate is promised, and what outliers score that no fit has seen `[M]`."""
+    """The measure, whether its false-alarm rate is guaranteed, and scores `[M]` of outliers not used to fit them."""
 
     novelty: Novelty
     guaranteed: bool
@@ -40,8 +40,8 @@ def fit_novelty(
 ) -> NoveltyFit:
     """Fit on features `[N, F]` of training photos with their `labels` `[N]`; choose the threshold on validation's.
 
-    At most `false_alarms` of known photos shall be called unknown. `outliers` `[M, F]` are features of photos of
-    anything else, from `MIN_OUTLIERS` on used to fit a direction; what they score is then measured by
+    At most a share `false_alarms` of known photos must be called unknown. `outliers` `[M, F]` are features of
+    unrelated photos. With at least `MIN_OUTLIERS`, a direction is fitted too, and their scores come from
     cross-validation over `folds` `[M]`, the numbers of the groups that must stay together.
     """
     unit = functional.normalize(train, dim=1)
@@ -63,7 +63,8 @@ def fit_novelty(
 def _distance_measure(unit: Tensor, labels: NDArray[np.int64]) -> Novelty:
     classes = np.unique(labels)
     prototypes = [
-        _cluster(unit[torch.from_numpy(labels == label)], most=max(1, _PROTOTYPES // len(classes))) for label in classes
+        _cluster(unit[torch.from_numpy(labels == label)], max_clusters=max(1, _PROTOTYPES // len(classes)))
+        for label in classes
     ]
     neighbours = min(_NEIGHBOURS, *(len(own) for own in prototypes))
     rounded = torch.cat(prototypes).half().float().numpy()  # as a checkpoint keeps them
@@ -71,28 +72,28 @@ def _distance_measure(unit: Tensor, labels: NDArray[np.int64]) -> Novelty:
     return Novelty(rounded, direction, neighbours, distance_weight=1.0, typical=0.0, threshold=0.0)
 
 
-def _cluster(unit: Tensor, most: int) -> Tensor:
-    """Average unit vectors `[N, F]` to at most so many (k-means on the sphere, Dhillon & Modha 2001).
+def _cluster(unit: Tensor, max_clusters: int) -> Tensor:
+    """Average unit vectors `[N, F]` in at most `max_clusters` clusters (spherical k-means, Dhillon & Modha 2001).
 
-    Clusters of too few photos are given up, and their photos join others: the clusters that stay only grow.
+    Clusters with too few photos are dropped, and their photos join others: the clusters that stay only grow.
     """
-    count = max(1, min(most, len(unit) // _PHOTOS_A_PROTOTYPE))
+    count = max(1, min(max_clusters, len(unit) // _MIN_PHOTOS))
     centres = unit[torch.linspace(0, len(unit) - 1, count).long()]
     for _ in range(_ROUNDS):
         centres = _average_nearest(unit, centres)
     sizes = (unit @ centres.T).argmax(1).bincount(minlength=count)
-    return _average_nearest(unit, centres[sizes >= min(_PHOTOS_A_PROTOTYPE, len(unit))])
+    return _average_nearest(unit, centres[sizes >= min(_MIN_PHOTOS, len(unit))])
 
 
 def _average_nearest(unit: Tensor, centres: Tensor) -> Tensor:
-    """Move each centre to the average of the vectors that are nearest to it; one that has none stays."""
+    """Move each centre to the average of the vectors nearest to it; a centre without any stays."""
     sums = torch.zeros_like(centres).index_add_(0, (unit @ centres.T).argmax(1), unit)
     empty = sums.norm(dim=1, keepdim=True) == 0
     return functional.normalize(torch.where(empty, centres, sums), dim=1)
 
 
 def _add_direction(base: Novelty, known_unit: Tensor, outliers: Tensor) -> Novelty:
-    """Tell known from other with a logistic regression on features and distance; both groups weigh the same."""
+    """Separate known photos from outliers, weighted equally, by a logistic regression on features and distance."""
     other_unit = functional.normalize(outliers, dim=1)
     inputs = torch.cat([_regressors(base, known_unit), _regressors(base, other_unit)]).double()
     targets = torch.cat([torch.zeros(len(known_unit)), torch.ones(len(other_unit))]).double()

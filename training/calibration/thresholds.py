@@ -1,6 +1,5 @@
-"""Measure on the validation side: a temperature, the thresholds of the verdicts, and what int8 costs."""
+"""What is chosen on the validation split: a temperature, and the thresholds of the verdicts."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,16 +7,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from whisker.model.answers.decision_rule import softmax
-from whisker.model.checkpoint.contents import Quantization, Range
 from whisker.training.calibration.metrics import upper_bound
 
-_COLDEST, _HOTTEST = 0.05, 20.0
+_MIN_TEMPERATURE, _MAX_TEMPERATURE = 0.05, 20.0
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A threshold, and whether the photos it was chosen on show, with 95 % confidence, that it keeps its promise."""
+    """A threshold, and whether the photos it was chosen on show, with 95 % confidence, that it meets its target."""
 
     threshold: float
     guaranteed: bool
@@ -26,9 +23,9 @@ class Choice:
 def fit_temperature(logits: Tensor, labels: Tensor) -> float:
     """Find the temperature with the least negative log-likelihood (Guo et al. 2017), within 0.05 to 20.
 
-    The targets for logits `[N, classes]` are not quite certain, by as much as N photos can say (Laplace's rule of
-    succession, as in Platt 1999): without that, N right answers would ask for certainty. The likelihood has one
-    optimum in 1/T, and interval thirds close in on it.
+    The labels of logits `[N, classes]` are smoothed by what N photos can show (Laplace's rule of succession, as in
+    Platt 1999): without smoothing, N right answers would demand certainty. The likelihood has one optimum in 1/T,
+    which a ternary search finds.
     """
     photos, classes = logits.shape
     smoothing = classes / (photos + classes)  # the true class is due (photos + 1) / (photos + classes)
@@ -36,7 +33,7 @@ def fit_temperature(logits: Tensor, labels: Tensor) -> float:
     def loss(inverse: float) -> float:
         return float(functional.cross_entropy(logits.double() * inverse, labels, label_smoothing=smoothing))
 
-    low, high = 1 / _HOTTEST, 1 / _COLDEST
+    low, high = 1 / _MAX_TEMPERATURE, 1 / _MIN_TEMPERATURE
     for _ in range(60):  # (2/3)^60 of the interval is below a float32's resolution
         third = (high - low) / 3
         if loss(low + third) <= loss(high - third):
@@ -46,24 +43,11 @@ def fit_temperature(logits: Tensor, labels: Tensor) -> float:
     return 2 / (low + high)
 
 
-def int8_cost(
-    ranges: Mapping[str, Range],
-    int8: NDArray[np.float32],
-    float32: NDArray[np.float32],
-    labels: NDArray[np.int64],
-    temperature: float,
-) -> Quantization:
-    """Compare logits `[N, classes]` of int8 and of float32 for the same photos."""
-    answers, expected = softmax(int8, temperature), softmax(float32, temperature)
-    lost = int((expected.argmax(1) == labels).sum()) - int((answers.argmax(1) == labels).sum())
-    return Quantization(ranges, 100 * lost / len(labels), float(np.abs(answers - expected).mean()))
-
-
 def choose_unsure_threshold(probabilities: NDArray[np.float32], labels: NDArray[np.int64], precision: float) -> Choice:
-    """Find the lowest best score from which on at least `precision` of the answers are right.
+    """Find the lowest score such that at least `precision` of the answers with that score or more are right.
 
-    Promised where the validation photos show it with 95 % confidence. Failing that, where their plain share does;
-    failing that, too, 1.0: next to always unsure.
+    It is guaranteed if the validation photos show the precision with 95 % confidence. Otherwise it is the lowest score
+    at which their plain share reaches the precision or, failing that too, 1.0: almost every answer is unsure.
     """
     best = probabilities.max(1)
     order = np.argsort(-best, kind="stable")
@@ -78,9 +62,9 @@ def choose_unsure_threshold(probabilities: NDArray[np.float32], labels: NDArray[
 
 
 def choose_unknown_threshold(ood_scores: NDArray[np.float32], false_alarms: float) -> Choice:
-    """Find the lowest threshold that at most `false_alarms` of known photos, of this strangeness `[N]`, exceed.
+    """Find the lowest threshold that at most a share `false_alarms` of known photos, with `ood_scores` `[N]`, exceed.
 
-    Promised where the photos show it with 95 % confidence; failing that, it lies above all of them, by a tenth of
+    It is guaranteed if the photos show that with 95 % confidence. Otherwise it lies above all of them, by a tenth of
     their range.
     """
     ordered = np.sort(ood_scores)[::-1]

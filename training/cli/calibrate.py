@@ -1,4 +1,4 @@
-"""`whisker calibrate`. What is slow to import is imported when the command runs."""
+"""The command `whisker calibrate`. Modules that are slow to import are imported when it runs."""
 
 import sys
 from pathlib import Path
@@ -23,7 +23,7 @@ def calibrate(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the checkpoint of that name.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Fit a checkpoint's verdicts anew, on the photos it was trained with; its weights stay."""
+    """Recalibrate a checkpoint's verdicts on the photos of its training; its weights do not change."""
     from whisker.model import load_checkpoint  # noqa: PLC0415
     from whisker.training.calibration.calibrate import Targets  # noqa: PLC0415
     from whisker.training.pipeline import Training, run_calibration, split_config  # noqa: PLC0415

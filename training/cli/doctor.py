@@ -1,4 +1,4 @@
-"""`whisker doctor`. What is slow to import is imported when the command runs."""
+"""The command `whisker doctor`. Modules that are slow to import are imported when it runs."""
 
 import json
 import shlex
@@ -16,24 +16,24 @@ def doctor(
     labels: Labels = None,
     against: Annotated[
         list[Path] | None,
-        typer.Option(help="Folder none of whose photos may be in DIR, such as another test set; may be repeated."),
+        typer.Option(help="Folder that must not share photos with DIR, such as another test set; may be repeated."),
     ] = None,
     checkpoint: Annotated[
         Path | None,
         typer.Option(
-            help="File from `whisker train`: also list the labels that it makes doubtful. It judges photos that it was "
-            "trained on too kindly; one trained on other photos of these classes finds more."
+            help="File from `whisker train`, to also list doubtful labels. It may miss wrong labels that it was "
+            "trained on; a checkpoint trained on other photos of these classes finds more."
         ),
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(help="CSV file to write doubtful labels to: correct its column label, then give it as --labels."),
+        typer.Option(help="CSV file to write doubtful labels to: correct its column label, then pass it as --labels."),
     ] = None,
-    limit: Annotated[int, typer.Option(min=1, help="Doubtful labels to list.")] = 200,
+    limit: Annotated[int, typer.Option(min=1, help="Maximum number of doubtful labels to list.")] = 200,
     device: Device = "auto",
     as_json: AsJson = False,
 ) -> None:
-    """Tell what is wrong with a folder of labelled photos; change no file."""
+    """Find faults of a folder of labelled photos; no file is changed."""
     from dataclasses import asdict  # noqa: PLC0415
 
     from rich.console import Console  # noqa: PLC0415
@@ -41,19 +41,19 @@ def doctor(
     from whisker.model import Classifier  # noqa: PLC0415
     from whisker.model.engines.device import use_available_cores  # noqa: PLC0415
     from whisker.training.audit.doctor import diagnose, print_diagnosis  # noqa: PLC0415
-    from whisker.training.audit.label_review import (
+    from whisker.training.audit.label_review import (  # noqa: PLC0415
         find_doubtful_photos,
         print_doubtful,
         require_new_file,
         write_doubtful,
-    )  # noqa: PLC0415
+    )
     from whisker.training.data.folder import find_photos  # noqa: PLC0415
     from whisker.training.data.labels import read_labels  # noqa: PLC0415
     from whisker.training.progress import Progress  # noqa: PLC0415
 
     if out is not None:
         if checkpoint is None:
-            raise typer.BadParameter("it needs --checkpoint, which tells what is doubtful.", param_hint="--out")
+            raise typer.BadParameter("it needs --checkpoint, which finds doubtful labels.", param_hint="--out")
         require_new_file(out)
     use_available_cores()
     progress, console = Progress(Console(stderr=True, soft_wrap=True)), Console()

@@ -1,4 +1,4 @@
-"""`whisker evaluate`. What is slow to import is imported when the command runs."""
+"""The command `whisker evaluate`. Modules that are slow to import are imported when it runs."""
 
 import json
 from pathlib import Path
@@ -15,10 +15,10 @@ def evaluate(
     *,
     labels: Labels = None,
     device: Device = "auto",
-    engine: Annotated[str, typer.Option(help="What runs the network, as WHISKER_ENGINE; torch is float32.")] = "auto",
+    engine: Annotated[str, typer.Option(help="Inference engine, as in WHISKER_ENGINE; torch is float32.")] = "auto",
     as_json: AsJson = False,
 ) -> None:
-    """Measure a checkpoint on a folder of labelled photos, by default with the engine that would serve it."""
+    """Measure a checkpoint on a folder of labelled photos, by default with the engine that serves it."""
     from rich.console import Console  # noqa: PLC0415
 
     from whisker.model import Classifier  # noqa: PLC0415

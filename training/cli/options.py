@@ -1,4 +1,4 @@
-"""From a command's options to the configuration of a training: what is left open is chosen here."""
+"""From a command's options to the configuration of a training; options left open are chosen here."""
 
 import time
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from whisker.model.network import Activation, Family
 from whisker.training.config import Dtype, Recipe, Stage, TrainingConfig, recipe_for
 from whisker.training.data.folder import find_photos
 from whisker.training.data.survey import Survey, survey_photos
-from whisker.training.fit.budget import Fixed, plan_within
+from whisker.training.fit.budget import FixedChoices, plan_within
 from whisker.training.fit.pretrained import Pretrained, file_digest, read_pretrained
 from whisker.training.fit.state import saved_run
 from whisker.training.progress import Progress
@@ -21,7 +21,7 @@ from whisker.training.progress import Progress
 
 @dataclass(frozen=True, slots=True)
 class NetworkOptions:
-    """The network as far as the user has decided it; `None` is open."""
+    """The user's choices for the network; `None` leaves one open."""
 
     family: Family | None = None
     activation: Activation | None = None
@@ -31,9 +31,9 @@ class NetworkOptions:
     size: int | None = None
 
     def complete(self, start: Pretrained | None, survey: Survey) -> NetworkConfig:
-        """Fill in what is open: from the weights to start from, or else from the defaults and the photos.
+        """Fill in open choices: from the pretrained weights `start` or, without them, from the defaults and the photos.
 
-        Raises `ConfigError` where an option contradicts those weights.
+        Raises `ConfigError` if an option contradicts those weights.
         """
         given = {
             name: value
@@ -55,13 +55,13 @@ def _require_same(given: Mapping[str, Any], network: NetworkConfig) -> None:
         if value != getattr(network, name):
             raise ConfigError(
                 f"The weights of --pretrained are for a network with {name} {getattr(network, name)}, not {value}: "
-                f"leave that option out."
+                f"omit that option."
             )
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingOptions:
-    """All that decides a training's configuration; `None` is open."""
+    """All options that decide a training's configuration; `None` leaves one open."""
 
     photos: Path
     network: NetworkOptions
@@ -80,8 +80,8 @@ class TrainingOptions:
     def choose_config(self, unfinished: Path | None, progress: Progress) -> TrainingConfig:
         """Complete the configuration; `minutes` count from now.
 
-        `unfinished` is the state of a training that is to be resumed: it keeps the plan it began with. Raises
-        `ConfigError` for options that contradict each other, and what `find_photos` and `read_pretrained` raise.
+        `unfinished` is the state of a training to resume, which keeps its plan. Raises `ConfigError` for options that
+        contradict each other, and the errors of `find_photos` and `read_pretrained`.
         """
         started = time.monotonic()
         if self.minutes is not None and (self.preset or self.epochs):
@@ -97,7 +97,7 @@ class TrainingOptions:
         if self.minutes is None:
             return config
         use_available_cores()
-        fixed = Fixed(
+        fixed = FixedChoices(
             width=self.network.width if start is None else network.width,
             size=self.network.size if start is None else network.size,
             learning_rate=self.learning_rate,
@@ -107,7 +107,7 @@ class TrainingOptions:
 
 
 def saved_config(saved: Mapping[str, Any]) -> TrainingConfig:
-    """Rebuild a configuration from the JSON object that a training's state holds."""
+    """Rebuild a configuration from the JSON object in a training's state."""
     values = dict(saved)
     recipe = dict(values.pop("recipe"))
     recipe["stages"] = tuple(Stage(**stage) for stage in recipe["stages"])

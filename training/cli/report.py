@@ -1,4 +1,4 @@
-"""`whisker report`. What is slow to import is imported when the command runs."""
+"""The command `whisker report`. Modules that are slow to import are imported when it runs."""
 
 from pathlib import Path
 from typing import Annotated
@@ -12,10 +12,12 @@ def report(
     checkpoint: Annotated[Path, typer.Argument(help="File from `whisker train`.", metavar="CHECKPOINT")],
     *,
     photos: Annotated[
-        Path | None, typer.Option(help="Folder that holds one sub-folder of photos a class, to show in the report.")
+        Path | None, typer.Option(help="Folder with one sub-folder of photos per class, to show in the report.")
     ] = None,
     labels: Labels = None,
-    out: Annotated[Path | None, typer.Option(help="Page to write (default: CHECKPOINT's name + .html, here).")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Page to write (default: CHECKPOINT's name + .html, in the current folder).")
+    ] = None,
     device: Device = "auto",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the page of that name.")] = False,
 ) -> None:

@@ -1,4 +1,4 @@
-"""How the commands that make a checkpoint report: progress, the result, and the command that made it."""
+"""Output of the commands that make a checkpoint: progress, the result, and the command itself for its provenance."""
 
 import json
 import shlex
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def open_progress(*, as_json: bool) -> "Progress":
-    """Show progress on the terminal; where a program reads the result, on stderr."""
+    """Show progress on stdout or, if a program reads the result there, on stderr."""
     from rich.console import Console  # noqa: PLC0415
 
     from whisker.training.progress import Progress  # noqa: PLC0415
@@ -28,13 +28,15 @@ def print_result(training: "Training", evaluation: "Evaluation", progress: "Prog
         files = {"checkpoint": str(training.out), "report": str(training.report_file), "caches": str(training.work)}
         typer.echo(json.dumps(files | {"test": evaluation.to_json()}))
         return
-    progress.say(f"Test accuracy: {evaluation}, on photos that nothing was chosen by.")
-    progress.say(f"Checkpoint: {training.out}; report: {training.report_file}; caches, free to delete: {training.work}")
+    progress.say(f"Test accuracy: {evaluation}, on photos that were not used for any choice.")
+    progress.say(
+        f"Checkpoint: {training.out}; report: {training.report_file}; caches, which may be deleted: {training.work}"
+    )
     progress.say(f"Serve it: whisker serve --checkpoint {shlex.quote(str(training.out))}")
 
 
 def command_line(words: Sequence[str]) -> str:
-    """Write the command for the checkpoint's provenance; of a path only the name, for others will read it."""
+    """Format the command for the checkpoint's provenance; paths are cut to their names, because others will see it."""
     names = []
     for word in words:
         option, equals, value = word.partition("=") if word.startswith("--") else ("", "", word)

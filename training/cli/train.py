@@ -1,4 +1,4 @@
-"""`whisker train`. What is slow to import is imported when the command runs."""
+"""The command `whisker train`. Modules that are slow to import are imported when it runs."""
 
 import sys
 from pathlib import Path
@@ -14,7 +14,8 @@ def train(
     photos: Photos,
     *,
     out: Annotated[
-        Path | None, typer.Option(help="Checkpoint to write (default: DIR's name + .safetensors, here).")
+        Path | None,
+        typer.Option(help="Checkpoint to write (default: DIR's name + .safetensors, in the current folder)."),
     ] = None,
     preset: Annotated[
         Literal["quick", "standard", "best"] | None,
@@ -22,14 +23,15 @@ def train(
     ] = None,
     minutes: Annotated[
         float | None,
-        typer.Option(min=0.1, help="Time to take: probes this machine, then chooses width, sizes and epochs."),
+        typer.Option(min=0.1, help="Time limit: probes this machine, then chooses width, sizes and epochs."),
     ] = None,
     epochs: Annotated[int | None, typer.Option(help="Passes over the photos, instead of the preset's.")] = None,
-    learning_rate: Annotated[float | None, typer.Option(help="Peak, at 128 photos a step (default: 0.12).")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Peak, at 128 photos per step (default: 0.12).")] = None,
     pretrained: Annotated[
         Path | None,
         typer.Option(
-            help="Start from a Whisker checkpoint, or from a ResNet-18 or -34 as safetensors; fixes the network."
+            help="Pretrained weights to fine-tune: a Whisker checkpoint, or a ResNet-18 or -34 as safetensors. They "
+            "decide the network."
         ),
     ] = None,
     family: Annotated[
@@ -40,43 +42,43 @@ def train(
         Literal["relu", "sigmoid"] | None, typer.Option(help="Non-linearity of the neurons (default: relu).")
     ] = None,
     width: Annotated[
-        int | None, typer.Option(help="Neurons of a hidden layer, or channels of the first stage (default: 32).")
+        int | None, typer.Option(help="Neurons per hidden layer, or channels of the first stage (default: 32).")
     ] = None,
-    depth: Annotated[int | None, typer.Option(help="Hidden layers, or layers or blocks a stage (default: 2).")] = None,
-    grey: Annotated[bool, typer.Option("--grey", help="Let the network see grey values only.")] = False,
+    depth: Annotated[
+        int | None, typer.Option(help="Hidden layers, or layers or blocks per stage (default: 2).")
+    ] = None,
+    grey: Annotated[bool, typer.Option("--grey", help="Use grayscale input.")] = False,
     size: Annotated[
         int | None,
-        typer.Option(
-            help="Side in pixels of the pictures the network is served (default: 128, less for small photos)."
-        ),
+        typer.Option(help="Input size of the served network in pixels (default: 128, less for small photos)."),
     ] = None,
     dtype: Annotated[
         Literal["auto", "float32", "bfloat16"],
-        typer.Option(help="Numbers to compute with; auto: what a probe finds faster and right here."),
+        typer.Option(help="Precision; auto: bfloat16 if it is faster and accurate on this machine."),
     ] = "auto",
     labels: Labels = None,
     outliers: Outliers = None,
     precision: Precision = 0.99,
     false_alarms: FalseAlarms = 0.05,
     validation: Annotated[
-        float, typer.Option(min=0.01, max=0.4, help="Share of each class's photos to choose and calibrate by.")
+        float, typer.Option(min=0.01, max=0.4, help="Share of each class's photos to validate and calibrate with.")
     ] = 0.1,
     test: Annotated[
-        float, typer.Option(min=0.01, max=0.4, help="Share of each class's photos to measure the result on, once.")
+        float, typer.Option(min=0.01, max=0.4, help="Share of each class's photos to test the result with, once.")
     ] = 0.1,
     seed: Annotated[
-        int, typer.Option(min=0, max=2**63 - 1, help="Of the split, the weights and the augmentation.")
+        int, typer.Option(min=0, max=2**63 - 1, help="Seed of the split, the initial weights and the augmentation.")
     ] = 0,
     device: Device = "auto",
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted training.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted training.")] = False,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace the checkpoint, drop an unfinished training.")
+        bool, typer.Option("--overwrite", help="Replace the checkpoint, and drop an unfinished training.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Teach a network with a folder of photos: DIR/<class>/*.jpg.
+    """Train a network on a folder of photos: DIR/<class>/*.jpg.
 
-    Exit codes: 0 when done, 1 when that is impossible, 130 after Ctrl-C, with what was done saved for --resume.
+    Exit codes: 0 for success, 1 for an error, 130 after Ctrl-C, with the state saved for --resume.
     """
     from whisker.training.calibration.calibrate import Targets  # noqa: PLC0415
     from whisker.training.cli.options import NetworkOptions, TrainingOptions  # noqa: PLC0415
@@ -99,7 +101,7 @@ def train(
         test=test,
         device=device,
     )
-    with joined_world(device) as (world, place):
+    with joined_world(device) as (world, own_device):
         progress = open_progress(as_json=as_json) if world.is_main else silent()
         target = out or Path(f"{photos.resolve().name}.safetensors")
         training = Training(
@@ -109,7 +111,7 @@ def train(
                 lambda: options.choose_config(unfinished_state(target) if resume else None, progress)
             ),
             targets=Targets(precision, false_alarms),
-            device=place,
+            device=own_device,
             labels=labels,
             outliers=outliers,
             pretrained=pretrained,

@@ -1,4 +1,4 @@
-"""Decoded photos in one memory-mapped file that survives an interruption.
+"""Decoded photos in one memory-mapped file, which survives interruptions.
 
 `decode_photos` decodes each file once with `whisker.model.preprocessing`. A file that does not decode is quarantined:
 listed and reported, never touched.
@@ -25,12 +25,12 @@ from whisker.model.preprocessing import Preprocessing
 from whisker.training.errors import TrainingError
 from whisker.training.progress import Progress
 
-_CHUNK = 256  # photos decoded between two entries in the cache's journal
+_FLUSH_PHOTOS = 256  # decoded between two flushes of the journal: a kill loses at most these
 
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """One file's outcome: the SHA-256 of its bytes, or why it was quarantined."""
+    """The result for one file: the SHA-256 of its bytes, or the reason why it is quarantined."""
 
     sha256: str = ""
     error: str = ""
@@ -39,50 +39,52 @@ class Decoded:
 def decode_photos(
     root: Path, paths: Sequence[str], preprocessing: Preprocessing, cache: Path, progress: Progress
 ) -> tuple[NDArray[np.uint8], list[Decoded]]:
-    """Decode files once into `cache`; return a memory map uint8 `[files, size, size, 3]` and each file's outcome.
+    """Decode files once into `cache`; return a memory map uint8 `[files, size, size, 3]` and each file's result.
 
-    Called again with unchanged files it only opens the cache; interrupted, it goes on where it was. The cache of
-    other files or another preprocessing is replaced. Rows of quarantined files are zero.
+    Called again with unchanged files, it only opens the cache; after an interruption, it continues where it stopped.
+    A cache of other files or another preprocessing is replaced. Rows of quarantined files are zero.
+
+    Raises `TrainingError` if the cache cannot be written.
     """
     key = _cache_key(root, paths, preprocessing)
     journal_file = cache / "journal.jsonl"
     try:
         pixels = _open_cache(cache, key, (len(paths), preprocessing.size, preprocessing.size, 3))
-        outcomes = _read_journal(journal_file)
+        results = _read_journal(journal_file)
         with (
             ThreadPoolExecutor(available_cores()) as pool,
             journal_file.open("a") as journal,
-            progress.task(f"Decoding to {preprocessing.size} px", len(paths) - len(outcomes)) as task,
+            progress.task(f"Decoding to {preprocessing.size} px", len(paths) - len(results)) as task,
         ):
-            for start in range(len(outcomes), len(paths), _CHUNK):
-                chunk = [root / path for path in paths[start : start + _CHUNK]]
-                for row, (outcome, picture) in enumerate(pool.map(lambda p: _decode(p, preprocessing), chunk), start):
+            for start in range(len(results), len(paths), _FLUSH_PHOTOS):
+                files = [root / path for path in paths[start : start + _FLUSH_PHOTOS]]
+                for row, (result, picture) in enumerate(pool.map(lambda p: _decode(p, preprocessing), files), start):
                     if picture is not None:
                         pixels[row] = picture
-                    outcomes.append(outcome)
-                    journal.write(json.dumps(asdict(outcome)) + "\n")
+                    results.append(result)
+                    journal.write(json.dumps(asdict(result)) + "\n")
                 journal.flush()
-                task.advance(len(chunk))
+                task.advance(len(files))
     except OSError as exc:
         raise TrainingError(f"The cache {cache} cannot be written: {exc.strerror}.") from exc
-    return pixels, outcomes
+    return pixels, results
 
 
 def _open_cache(cache: Path, key: str, shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    """Open the cache's pixels if they are those of `key`, or else make room for them."""
+    """Open the cached pixels if their key is `key`; otherwise start a new cache."""
     pixels_file, key_file = cache / "pixels.npy", cache / "key"
     if key_file.is_file() and key_file.read_text() == key and (cache / "journal.jsonl").is_file():
         whole = math.prod(shape)
-        if pixels_file.is_file() and pixels_file.stat().st_size > whole:  # a file cut short would read as black
+        if pixels_file.is_file() and pixels_file.stat().st_size > whole:  # a truncated file would read as black
             return np.lib.format.open_memmap(pixels_file, mode="r+")
     shutil.rmtree(cache, ignore_errors=True)
     cache.mkdir(parents=True)
     pixels = np.lib.format.open_memmap(pixels_file, mode="w+", dtype=np.uint8, shape=shape)
-    if hasattr(os, "posix_fallocate"):  # on a full disk, an error now and not a bus error later
+    if hasattr(os, "posix_fallocate"):  # a full disk is an error now, not a bus error later
         with pixels_file.open("r+b") as file:
             os.posix_fallocate(file.fileno(), 0, pixels_file.stat().st_size)
     (cache / "journal.jsonl").touch()
-    key_file.write_text(key)  # last: a cache without its key is begun anew
+    key_file.write_text(key)  # last: a cache without a key is started anew
     return pixels
 
 
@@ -105,7 +107,7 @@ def _cache_key(root: Path, paths: Sequence[str], preprocessing: Preprocessing) -
 
 
 def _stamp(path: Path) -> str:
-    """Give what changes when a file does; a link to nothing has nothing."""
+    """Describe a file by its size and time of change; a dangling link has neither."""
     try:
         stat = path.stat()
     except FileNotFoundError:
@@ -114,16 +116,16 @@ def _stamp(path: Path) -> str:
 
 
 def _read_journal(path: Path) -> list[Decoded]:
-    """Read the outcomes so far; what follows a damaged line, cut short by a kill, is dropped and decoded again."""
-    outcomes, whole = [], 0
+    """Read the results so far; from a damaged line on (a kill truncates one), they are dropped and decoded again."""
+    results, whole = [], 0
     with path.open("rb+") as journal:
         for line in journal:
             if not line.endswith(b"\n"):
                 break
             try:
-                outcomes.append(Decoded(**json.loads(line)))
+                results.append(Decoded(**json.loads(line)))
             except (TypeError, ValueError):
                 break
             whole += len(line)
         journal.truncate(whole)
-    return outcomes
+    return results

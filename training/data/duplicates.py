@@ -1,8 +1,8 @@
-"""Groups of photos that look the same, so that no picture stands on both sides of a split.
+"""Groups of photos that look the same: each group must stay within one split.
 
-Exact: equal bytes. Near: the same picture scaled, compressed again, made darker or lighter, or mirrored. Candidates are
-found by a difference hash (64 bits, Krawetz 2013) and confirmed by the correlation of 32 x 32 colour thumbnails. A crop
-of a part of another photo is not found.
+Exact duplicates have equal bytes. Near-duplicates are the same picture scaled, recompressed, made darker or lighter, or
+mirrored. A difference hash (64 bits, Krawetz 2013) finds candidates, and the correlation of 32 x 32 colour thumbnails
+confirms them. Crops of a part of another photo are not found.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,31 +12,31 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
-HASH_BITS = 10  # of 64 may differ in a candidate
-CORRELATION = 0.98  # a candidate's thumbnails must agree this well
-_SIDE = 32
-_CHUNK = 512  # photos compared with all others at once
-_SLICE = 4096  # candidates confirmed at once: 100 MB
-_FLAT = 2.0  # a thumbnail of less deviation shows nothing that could be compared
+FLAT_DEVIATION = 2.0  # standard deviation of pixel values, 0..255, below which a thumbnail shows a plain colour
+_MAX_HASH_BITS = 10  # of 64 that may differ in a candidate
+_MIN_CORRELATION = 0.98  # of the thumbnails of duplicates
+_THUMBNAIL_SIDE = 32  # pixels
+_COMPARED_AT_ONCE = 512  # photos, with all others
+_CONFIRMED_AT_ONCE = 4096  # candidates: 100 MB
 
 
 def group_duplicates(pixels: NDArray[np.uint8], rows: NDArray[np.int64], digests: Sequence[str]) -> NDArray[np.int64]:
-    """Give each photo its group: photos with equal numbers are duplicates or near-duplicates of each other.
+    """Assign a group number to each photo: photos with equal numbers are duplicates or near-duplicates of each other.
 
-    `pixels` is uint8 `[M, H, W, 3]`, `rows` the N of them to look at, `digests` the hash of each of these files.
-    Returns int64 `[N]`; a group's number is the position of its first photo. Compares all pairs.
+    `pixels` is uint8 `[M, H, W, 3]`, `rows` the N of them to compare, `digests` the hashes of their files. Returns
+    int64 `[N]`; a group's number is the position of its first photo. Compares all pairs.
     """
     first: dict[str, int] = {}
     groups = np.array([first.setdefault(digest, index) for index, digest in enumerate(digests)], dtype=np.int64)
     thumbnails = _thumbnails(pixels, rows)
     hashes = _hashes(thumbnails)
-    worth_comparing = thumbnails.std(axis=(1, 2, 3)) >= _FLAT
+    worth_comparing = thumbnails.std(axis=(1, 2, 3)) >= FLAT_DEVIATION
     for others in (thumbnails, np.ascontiguousarray(thumbnails[:, :, ::-1])):
         for pairs in _candidates(hashes, _hashes(others), worth_comparing):
-            # A burst of alike photos has many pairs, of which few are not yet joined.
+            # In a burst of similar photos most pairs are joined already: compare only the others.
             left, right = pairs[:, groups[pairs[0]] != groups[pairs[1]]]
-            alike = _correlation(thumbnails[left], others[right]) >= CORRELATION
-            for pair in zip(left[alike].tolist(), right[alike].tolist(), strict=True):
+            similar = _correlation(thumbnails[left], others[right]) >= _MIN_CORRELATION
+            for pair in zip(left[similar].tolist(), right[similar].tolist(), strict=True):
                 low, high = sorted(groups[list(pair)])
                 groups[groups == high] = low
     return groups
@@ -44,16 +44,16 @@ def group_duplicates(pixels: NDArray[np.uint8], rows: NDArray[np.int64], digests
 
 def _thumbnails(pixels: NDArray[np.uint8], rows: NDArray[np.int64]) -> NDArray[np.uint8]:
     """Shrink to uint8 `[N, 32, 32, 3]`."""
-    thumbnails = np.empty((len(rows), _SIDE, _SIDE, 3), np.uint8)
-    for start in range(0, len(rows), _CHUNK):
-        x = torch.from_numpy(pixels[rows[start : start + _CHUNK]]).permute(0, 3, 1, 2)
-        small = functional.interpolate(x, (_SIDE, _SIDE), mode="bilinear", antialias=True)
-        thumbnails[start : start + _CHUNK] = small.permute(0, 2, 3, 1).numpy()
+    thumbnails = np.empty((len(rows), _THUMBNAIL_SIDE, _THUMBNAIL_SIDE, 3), np.uint8)
+    for start in range(0, len(rows), _COMPARED_AT_ONCE):
+        x = torch.from_numpy(pixels[rows[start : start + _COMPARED_AT_ONCE]]).permute(0, 3, 1, 2)
+        small = functional.interpolate(x, (_THUMBNAIL_SIDE, _THUMBNAIL_SIDE), mode="bilinear", antialias=True)
+        thumbnails[start : start + _COMPARED_AT_ONCE] = small.permute(0, 2, 3, 1).numpy()
     return thumbnails
 
 
 def _hashes(thumbnails: NDArray[np.uint8]) -> NDArray[np.uint64]:
-    """Hash each thumbnail: one bit for each of 8 x 8 cells whose right neighbour is lighter."""
+    """Hash each thumbnail: a bit for each of 8 x 8 cells tells whether its right neighbour is lighter."""
     cells = torch.from_numpy(thumbnails).float().mean(3)[:, None]  # [N, 1, 32, 32]
     cells = functional.interpolate(cells, (8, 9), mode="bilinear", antialias=True)[:, 0]  # [N, 8, 9]
     bits = (cells[:, :, :-1] < cells[:, :, 1:]).flatten(1).numpy()  # [N, 64]
@@ -63,20 +63,20 @@ def _hashes(thumbnails: NDArray[np.uint8]) -> NDArray[np.uint64]:
 def _candidates(
     left: NDArray[np.uint64], right: NDArray[np.uint64], worth_comparing: NDArray[np.bool_]
 ) -> Iterator[NDArray[np.int64]]:
-    """List the pairs, the left before the right, whose hashes are close, as slices `[2, n]`."""
-    for start in range(0, len(left), _CHUNK):
-        distances = np.bitwise_count(left[start : start + _CHUNK, None] ^ right[None, start:])
-        rows, columns = np.nonzero(distances <= HASH_BITS)
+    """Yield the pairs whose hashes are close, the lower position first, in pieces `[2, n]`."""
+    for start in range(0, len(left), _COMPARED_AT_ONCE):
+        distances = np.bitwise_count(left[start : start + _COMPARED_AT_ONCE, None] ^ right[None, start:])
+        rows, columns = np.nonzero(distances <= _MAX_HASH_BITS)
         rows, columns = rows + start, columns + start
         keep = (rows < columns) & worth_comparing[rows] & worth_comparing[columns]
         pairs = np.stack([rows[keep], columns[keep]])
-        for piece in range(0, pairs.shape[1], _SLICE):
-            yield pairs[:, piece : piece + _SLICE]
+        for piece in range(0, pairs.shape[1], _CONFIRMED_AT_ONCE):
+            yield pairs[:, piece : piece + _CONFIRMED_AT_ONCE]
 
 
 def _correlation(left: NDArray[np.uint8], right: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Correlate thumbnails `[n, 32, 32, 3]` pair by pair, all three colours together: hue counts as much as shape."""
-    a, b = (x.reshape(len(x), 3 * _SIDE**2).astype(np.float32) for x in (left, right))
+    """Correlate thumbnails `[n, 32, 32, 3]` pair by pair, over all colours at once: hue counts as much as shape."""
+    a, b = (x.reshape(len(x), 3 * _THUMBNAIL_SIDE**2).astype(np.float32) for x in (left, right))
     a -= a.mean(axis=1, keepdims=True)
     b -= b.mean(axis=1, keepdims=True)
     correlation: NDArray[np.float32] = (a * b).sum(1) / np.sqrt((a * a).sum(1) * (b * b).sum(1))

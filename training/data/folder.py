@@ -1,9 +1,4 @@
-"""From a folder of photos to pixels in one memory-mapped file.
-
-`find_photos` lists `root/<class>/**` and what a file of labels says of it, `decode_photos` decodes each file once with
-`whisker.model.preprocessing` into a cache that survives an interruption. A file that does not decode is quarantined: listed and
-reported, never touched.
-"""
+"""The photos of a folder and their classes, from class folders `root/<class>/**` or a file of labels."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -12,8 +7,6 @@ from pathlib import Path
 from whisker.model.photo_files import is_utf8, list_files, printable
 from whisker.training.data.labels import read_labels
 from whisker.training.errors import DatasetError
-
-_CHUNK = 256  # photos decoded between two entries in the cache's journal
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +19,9 @@ class PhotoFile:
 
 @dataclass(frozen=True, slots=True)
 class PhotoFolder:
-    """What `find_photos` found; `classes` are the sorted names of the classes, each of which has a file.
+    """The files found by `find_photos`; `classes` are the sorted class names, each of which has a file.
 
-    `note` says in one line what a file of labels changed; without one it is empty.
+    `note` says in one line how a file of labels was applied; without one it is empty.
     """
 
     root: Path
@@ -38,16 +31,16 @@ class PhotoFolder:
 
 
 def find_photos(root: Path, *, min_classes: int = 2, labels_file: Path | None = None) -> PhotoFolder:
-    """List the photos in `root/<class>/`, at any depth, hidden files left out, and the photos that `labels_file` names.
+    """List the photos in `root/<class>/`, at any depth, without hidden files, and the photos that `labels_file` names.
 
-    The CSV file (`whisker.training.data.labels`) corrects the folders where one of its labels is the name of a folder in `root`, or
-    where all of them are empty: the photos that it does not name keep their folder's class. Otherwise it stands alone:
-    folders mean nothing, and a photo that it does not name is not used. An empty label leaves a photo out.
+    The CSV file (`whisker.training.data.labels`) corrects the folders if one of its labels is the name of a folder in
+    `root`, or if all its labels are empty: photos that it does not name keep their folder's class. Otherwise it
+    replaces the folders: only photos that it names are used. An empty label leaves a photo out.
 
-    Raises `DatasetError` unless there are `min_classes` so many classes and every class folder holds a file.
+    Raises `DatasetError` unless there are at least `min_classes` classes and every class folder contains a file.
     """
     if not root.is_dir():
-        raise DatasetError(f"There is no folder {root}: give a folder that holds one sub-folder of photos a class.")
+        raise DatasetError(f"There is no folder {root}: give a folder that holds one sub-folder of photos per class.")
     try:
         if labels_file is None:
             return _numbered(root, _list_class_folders(root, min_classes))
@@ -64,12 +57,12 @@ def _find_labelled(root: Path, labels_file: Path, min_classes: int) -> PhotoFold
     label_of = {path: label for path, label in {**folders, **named}.items() if label}
     classes = sorted(set(label_of.values()))
     if len(classes) < min_classes:
-        left = f"holds only one class, {classes[0]!r}" if classes else "holds no photo that has a label"
-        raise DatasetError(f"With {labels_file}, {root} {left}.")
+        found = f"holds only one class, {classes[0]!r}" if classes else "holds no photo that has a label"
+        raise DatasetError(f"With {labels_file}, {root} {found}.")
     left_out = sum(not label for label in named.values())
     changed = sum(label not in ("", folders.get(path)) for path, label in named.items())
     note = f"{labels_file.name} labels {len(named) - left_out:,} photos and leaves {left_out:,} out" + (
-        f"; {changed:,} labels differ from the folder's" if corrects else "; folders count for nothing"
+        f"; {changed:,} labels differ from the folder's" if corrects else "; class folders are ignored"
     )
     return replace(_numbered(root, label_of), note=note + ".")
 
@@ -102,7 +95,7 @@ def _class_folders(root: Path) -> list[Path]:
 
 
 def _numbered(root: Path, label_of: Mapping[str, str]) -> PhotoFolder:
-    """Give each class its number, by the sorted names, and order the files by class and path."""
+    """Assign numbers to the classes by their sorted names, and order the files by class and path."""
     classes = sorted(set(label_of.values()))
     number = {name: index for index, name in enumerate(classes)}
     files = [PhotoFile(path, number[label]) for path, label in label_of.items()]

@@ -1,10 +1,10 @@
-"""Labels from a CSV file, for photos that do not lie in class folders, or lie in the wrong one.
+"""Labels from a CSV file, for photos outside of class folders or in the wrong one.
 
     path,label
     cat/0017.jpg,dog
     cat/0021.jpg,
 
-UTF-8, with a header; further columns are ignored. `path` is relative to the folder of photos. An empty label leaves the
+UTF-8, with a header; other columns are ignored. `path` is relative to the folder of photos. An empty label leaves the
 photo out.
 """
 
@@ -19,8 +19,8 @@ from whisker.training.errors import DatasetError
 
 
 @dataclass(frozen=True, slots=True)
-class NamedPhoto:
-    """A row of the file: a photo, its class ("" to leave it out), and the line it stands on."""
+class LabelRow:
+    """A row of the file: a photo, its class ("" to leave it out), and the number of its line."""
 
     path: str
     label: str
@@ -28,12 +28,12 @@ class NamedPhoto:
 
 
 def read_labels(file: Path, root: Path) -> dict[str, str]:
-    """Read each named photo's label, "" where it is to be left out; hidden files are passed over.
+    """Map each named photo to its label, "" to leave it out; hidden files are skipped.
 
-    Raises `DatasetError`, with the line, for a row that cannot be followed or a photo that is not in `root`.
+    Raises `DatasetError`, with the line, for an invalid row or a photo that is not in `root`.
     """
-    rows: dict[str, NamedPhoto] = {}
-    for row in _named_photos(file, _read_text(file)):
+    rows: dict[str, LabelRow] = {}
+    for row in _read_rows(file, _read_text(file)):
         first = rows.setdefault(row.path, row)
         if first.label != row.label:
             raise DatasetError(
@@ -41,7 +41,9 @@ def read_labels(file: Path, root: Path) -> dict[str, str]:
                 f"but {_quoted(first.label)} on line {first.line}."
             )
     if not rows:
-        raise DatasetError(f"{file} names no photo: below its header it needs one line of path and label a photo.")
+        raise DatasetError(
+            f"{file} names no photo: below its header it needs a line with path and label for each photo."
+        )
     _require_photos(file, root, list(rows.values()))
     return {row.path: row.label for row in rows.values() if not is_hidden(row.path)}
 
@@ -58,7 +60,7 @@ def _read_text(file: Path) -> str:
         raise DatasetError(f"{file}, line {line}: the text is not UTF-8; save the file as CSV in UTF-8.") from exc
 
 
-def _named_photos(file: Path, text: str) -> Iterator[NamedPhoto]:
+def _read_rows(file: Path, text: str) -> Iterator[LabelRow]:
     # strict: an unclosed quotation mark is an error, not a field that swallows the rest of the file
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
@@ -66,18 +68,18 @@ def _named_photos(file: Path, text: str) -> Iterator[NamedPhoto]:
         missing = [name for name in ("path", "label") if name not in header]
         if missing:
             raise DatasetError(
-                f"{file}, line 1: there is no column {missing[0]!r}; the header names the columns path and label, "
+                f"{file}, line 1: there is no column {missing[0]!r}; the header must name the columns path and label, "
                 "separated by a comma."
             )
         columns = header.index("path"), header.index("label")
         for cells in reader:
             if any(cell.strip() for cell in cells):
-                yield _named_photo(f"{file}, line {reader.line_num}", reader.line_num, cells, *columns)
+                yield _parse_row(f"{file}, line {reader.line_num}", reader.line_num, cells, *columns)
     except csv.Error as exc:
         raise DatasetError(f"{file}, line {reader.line_num}: the line is not CSV: {exc}.") from exc
 
 
-def _named_photo(place: str, line: int, cells: list[str], path_column: int, label_column: int) -> NamedPhoto:
+def _parse_row(place: str, line: int, cells: list[str], path_column: int, label_column: int) -> LabelRow:
     if len(cells) <= max(path_column, label_column):
         raise DatasetError(f"{place}: the line has no label; to leave a photo out, end its line with a comma.")
     path, label = PurePath(cells[path_column]), cells[label_column].strip()
@@ -86,11 +88,11 @@ def _named_photo(place: str, line: int, cells: list[str], path_column: int, labe
     if path.is_absolute() or ".." in path.parts:
         raise DatasetError(f"{place}: {str(path)!r} leads out of the folder of photos; paths are relative to it.")
     if not label.isprintable():
-        raise DatasetError(f"{place}: the label {label!r} holds characters that cannot be printed.")
-    return NamedPhoto(path.as_posix(), label, line)
+        raise DatasetError(f"{place}: the label {label!r} contains characters that cannot be printed.")
+    return LabelRow(path.as_posix(), label, line)
 
 
-def _require_photos(file: Path, root: Path, rows: list[NamedPhoto]) -> None:
+def _require_photos(file: Path, root: Path, rows: list[LabelRow]) -> None:
     unknown = [row for row in rows if not (root / row.path).is_file()]
     if len(unknown) == 1:
         raise DatasetError(f"{file}, line {unknown[0].line}: there is no file {unknown[0].path!r} in {root}.")

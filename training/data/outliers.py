@@ -1,4 +1,4 @@
-"""Photos of anything else: what `--outliers DIR` gives, to learn what "unknown" looks like."""
+"""Outliers, the photos of anything else in `--outliers DIR`: calibration learns "unknown" from them."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -13,14 +13,14 @@ from whisker.training.data.cache import decode_photos
 from whisker.training.errors import DatasetError
 from whisker.training.progress import Progress
 
-_MIN_GROUPS = 5  # folders that make cross-validation by folder worthwhile
+_MIN_GROUPS = 5  # folders; with fewer, cross-validation by folder is not worthwhile
 
 
 @dataclass(frozen=True, slots=True)
 class Outliers:
-    """uint8 `[M, size, size, 3]` pixels, the rows in use `[N]`, and the number of each one's group `[N]`.
+    """Photos as uint8 `[M, size, size, 3]` pixels, the rows in use `[N]`, and the number of each one's group `[N]`.
 
-    A group is a sub-folder's photos, for photos of one kind of thing are often alike; without folders it is one photo.
+    The photos of a sub-folder are a group, because they are often similar; without folders, each photo is a group.
     """
 
     pixels: NDArray[np.uint8]
@@ -31,9 +31,9 @@ class Outliers:
 def read_outliers(
     root: Path, preprocessing: Preprocessing, cache: Path, known: Collection[str], progress: Progress
 ) -> Outliers:
-    """Decode every picture in `root`, at any depth; those whose SHA-256 is among the `known` photos' are left out.
+    """Decode every picture in `root`, at any depth, except those whose SHA-256 is in `known`, the training folder's.
 
-    Raises `DatasetError` if there is no folder or no readable picture in it.
+    Raises `DatasetError` if there is no folder or no such readable picture in it.
     """
     if not root.is_dir():
         raise DatasetError(f"There is no folder {root}: --outliers needs a folder of photos of anything else.")
@@ -43,18 +43,18 @@ def read_outliers(
     if not len(rows):
         raise DatasetError(f"The folder {root} holds no readable picture of anything else: --outliers needs some.")
     unreadable = sum(bool(item.error) for item in decoded)
-    taught = len(decoded) - unreadable - len(rows)
+    also_known = len(decoded) - unreadable - len(rows)
     progress.say(
         f"Photos of other things: {len(rows):,}"
         + (f"; left out as unreadable: {unreadable:,}" if unreadable else "")
-        + (f"; left out, as they are among the photos of known classes: {taught:,}" if taught else "")
+        + (f"; left out because they are also photos of known classes: {also_known:,}" if also_known else "")
         + "."
     )
     return Outliers(pixels, rows, _groups([paths[row] for row in rows]))
 
 
 def _groups(paths: list[str]) -> NDArray[np.int64]:
-    """Give each photo the number of its top folder, or, where there are too few of those, one of its own."""
+    """Assign a group number to each photo: its top folder's or, if there are too few folders, its own."""
     tops = [parts[0] if len(parts := PurePosixPath(path).parts) > 1 else "" for path in paths]
     numbers = {name: index for index, name in enumerate(sorted(set(tops)))}
     if len(numbers) < _MIN_GROUPS:

@@ -11,7 +11,7 @@ from whisker.training.errors import DatasetError
 
 @dataclass(frozen=True, slots=True)
 class SplitIndices:
-    """Sorted indices of the photos on each side; the test side is looked at once, after everything is chosen."""
+    """Sorted indices of the photos in each split; the test split is used once, after everything is chosen."""
 
     train: NDArray[np.int64]
     validation: NDArray[np.int64]
@@ -27,10 +27,10 @@ def split_photos(
     validation: float,
     test: float,
 ) -> SplitIndices:
-    """Divide photos so that every class has its fractions, as far as its groups allow, and no group is on two sides.
+    """Split photos by the given fractions of every class, as far as its groups allow; no group is in two splits.
 
-    Groups of more than a quarter of a side go to training. A group belongs to the class of most of its photos. Raises
-    `DatasetError` for a class with fewer than three groups: each side needs one.
+    Groups of more than a quarter of a split go to training. A group belongs to the class of most of its photos. Raises
+    `DatasetError` for a class with fewer than three groups: each split needs one.
     """
     rng = np.random.default_rng(seed)
     members = [np.flatnonzero(groups == group) for group in np.unique(groups)]
@@ -40,17 +40,17 @@ def split_photos(
         order = rng.permutation(np.flatnonzero(majority == label))
         if len(order) < 3:
             raise DatasetError(
-                f"The class {name!r} has {len(order)} different readable photos, duplicates left out: "
+                f"The class {name!r} has {len(order)} different readable photos, not counting duplicates: "
                 "it needs at least 3, one each to train, to validate and to test with."
             )
-        # A large group is one picture many times over: as a test it would be one question asked often.
+        # A large group is one picture many times: in the test split it would count as many questions.
         sizes = np.array([len(members[group]) for group in order])
         order = order[np.argsort(sizes > max(1, min(test, validation) * sizes.sum() / 4), kind="stable")]
         photos = np.cumsum([len(members[group]) for group in order])
         first, second = np.searchsorted(photos, [test * photos[-1], (test + validation) * photos[-1]]) + 1
-        first = np.clip(first, 1, len(order) - 2)  # every side gets a group
+        first = np.clip(first, 1, len(order) - 2)  # every split gets a group
         second = np.clip(second, first + 1, len(order) - 1)
-        sides = np.split(order, [first, second])
-        parts.append(tuple(np.concatenate([members[group] for group in side]) for side in sides))
-    test_side, validation_side, train_side = (np.sort(np.concatenate(side)) for side in zip(*parts, strict=True))
-    return SplitIndices(train_side, validation_side, test_side)
+        chosen = np.split(order, [first, second])
+        parts.append(tuple(np.concatenate([members[group] for group in part]) for part in chosen))
+    test_rows, validation_rows, train_rows = (np.sort(np.concatenate(part)) for part in zip(*parts, strict=True))
+    return SplitIndices(train_rows, validation_rows, test_rows)

@@ -1,4 +1,4 @@
-"""A first look at a folder of photos: how many, how large, and how long they take to decode."""
+"""A quick survey of a folder: how many photos, how large, and how long they take to decode."""
 
 import time
 from dataclasses import dataclass
@@ -12,13 +12,13 @@ from whisker.model.preprocessing import Preprocessing
 from whisker.training.config import cache_size
 from whisker.training.data.folder import PhotoFolder
 
-_SAMPLE = 64
-_LARGEST, _SMALLEST = 128, 64  # pixels that a network serves by default
+_SAMPLE_PHOTOS = 64
+_MIN_SERVING_SIZE, _MAX_SERVING_SIZE = 64, 128  # pixels, of the sizes suggested
 
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """What a sample of a folder's files shows; `decode_seconds` are for one photo on one core."""
+    """Measurements on a sample of a folder's files; `decode_seconds` are for one photo on one core."""
 
     photos: int
     short_side: float  # pixels, the median photo's
@@ -26,17 +26,18 @@ class Survey:
 
     @property
     def serving_size(self) -> int:
-        """Suggest the side in pixels that a network should see.
+        """Suggest the network's input size in pixels.
 
-        It halves the resolution twice before its first stage, so that small pictures are magnified to twice their size.
+        Small pictures are magnified to twice their size, because the network halves the resolution twice before its
+        first stage.
         """
-        return min(_LARGEST, max(_SMALLEST, round(2 * self.short_side / 16) * 16))
+        return min(_MAX_SERVING_SIZE, max(_MIN_SERVING_SIZE, round(2 * self.short_side / 16) * 16))
 
 
 def survey_photos(folder: PhotoFolder) -> Survey:
-    """Decode a few files, evenly spread over the folder; those that cannot be read are passed over."""
-    preprocessing = Preprocessing(size=cache_size(_LARGEST))
-    picked = np.linspace(0, len(folder.files) - 1, min(_SAMPLE, len(folder.files))).astype(int)
+    """Decode a few files, evenly spread over the folder; unreadable ones are skipped."""
+    preprocessing = Preprocessing(size=cache_size(_MAX_SERVING_SIZE))
+    picked = np.linspace(0, len(folder.files) - 1, min(_SAMPLE_PHOTOS, len(folder.files))).astype(int)
     sides, started = [], time.perf_counter()
     for index in picked:
         try:
@@ -45,4 +46,4 @@ def survey_photos(folder: PhotoFolder) -> Survey:
             continue
         sides.append(min(picture.width, picture.height))
     seconds = (time.perf_counter() - started) / len(picked)
-    return Survey(len(folder.files), median(sides) if sides else _LARGEST, seconds)
+    return Survey(len(folder.files), median(sides) if sides else _MAX_SERVING_SIZE, seconds)

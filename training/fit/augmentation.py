@@ -1,4 +1,4 @@
-"""Augmentation of whole batches: crop and mirror in bytes on all cores, then recolour with one matrix a photo."""
+"""Augmentation of whole batches: cropping and mirroring uint8 on all cores, recolouring with one matrix per photo."""
 
 import math
 from concurrent.futures import ThreadPoolExecutor
@@ -14,12 +14,13 @@ from whisker.model.cores import available_cores
 from whisker.model.network import LUMA
 from whisker.training.config import Recipe
 
-_LOG_RATIO = math.log(4 / 3)  # crops between 3:4 and 4:3
+_MAX_LOG_RATIO = math.log(4 / 3)  # crops between 3:4 and 4:3
+_OVERLAY = 0.3  # Beta(a, a): most overlays show one photo strongly and the other faintly
 
 
 @dataclass(frozen=True, slots=True)
 class _Crop:
-    """One photo's part, in pixels of the source, and whether it is mirrored."""
+    """The part of one photo that is used, in pixels of the source, and whether it is mirrored."""
 
     top: int
     left: int
@@ -29,12 +30,12 @@ class _Crop:
 
 
 class Augmentation:
-    """Turn photos of a memory map into training batches; holds one thread a core."""
+    """Turn photos of a memory map into training batches, in `threads` threads (default: one per core)."""
 
-    def __init__(self, recipe: Recipe) -> None:
+    def __init__(self, recipe: Recipe, threads: int | None = None) -> None:
         self._recipe = recipe
-        self._workers = available_cores()
-        self._pool = ThreadPoolExecutor(self._workers, thread_name_prefix="augment")
+        self._threads = threads or available_cores()
+        self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="augment")
 
     def __call__(
         self,
@@ -46,26 +47,26 @@ class Augmentation:
     ) -> Tensor:
         """Augment the photos `rows` of uint8 `[M, H, W, 3]` to float32 `[N, 3, size, size]` RGB in 0..1.
 
-        `flipped` `[N]` says which of them to mirror; all else is drawn from `generator`.
+        `flipped` `[N]` tells which of them to mirror; everything else is drawn from `generator`.
         """
         crops = _draw_crops(pixels.shape[1], pixels.shape[2], flipped, self._recipe, generator)
         batch = torch.empty((len(rows), size, size, 3), dtype=torch.uint8)
 
         def fill(first: int) -> None:
-            for index in range(first, len(rows), self._workers):
+            for index in range(first, len(rows), self._threads):
                 batch[index] = _cut(torch.from_numpy(pixels[rows[index]]), crops[index], size)
 
-        list(self._pool.map(fill, range(self._workers)))
+        list(self._pool.map(fill, range(self._threads)))
         return _recolour(batch, self._recipe.colour, generator)
 
 
 def _draw_crops(
     height: int, width: int, flipped: NDArray[np.bool_], recipe: Recipe, generator: torch.Generator
 ) -> list[_Crop]:
-    """Draw a random part of random shape for each photo (Inception crop, Szegedy et al. 2015)."""
+    """Draw for each photo a part of random size, shape and place (Inception crop, Szegedy et al. 2015)."""
     n = len(flipped)
     area = _uniform(n, recipe.minimum_crop, 1.0, generator)
-    ratio = _uniform(n, -_LOG_RATIO, _LOG_RATIO, generator).exp()
+    ratio = _uniform(n, -_MAX_LOG_RATIO, _MAX_LOG_RATIO, generator).exp()
     heights = ((area / ratio).sqrt().clamp(max=1) * height).round().clamp(min=1)
     widths = ((area * ratio).sqrt().clamp(max=1) * width).round().clamp(min=1)
     tops = (_uniform(n, 0, 1, generator) * (height - heights)).round()
@@ -87,7 +88,7 @@ def _cut(photo: Tensor, crop: _Crop, size: int) -> Tensor:
 def _recolour(batch: Tensor, strength: float, generator: torch.Generator) -> Tensor:
     """Change saturation (around each pixel's luma), contrast (around each photo's mean luma) and brightness.
 
-    All three are linear in the pixel, so that one 3 x 3 matrix and one offset a photo do them together:
+    All three are linear in the pixel, so one 3 x 3 matrix and one offset per photo do them together:
     uint8 `[N, H, W, 3]` -> float32 `[N, 3, H, W]` in 0..1, channels last.
     """
     n, height, width, _ = batch.shape
@@ -105,21 +106,19 @@ def _uniform(n: int, low: float, high: float, generator: torch.Generator) -> Ten
     return torch.empty(n).uniform_(low, high, generator=generator)
 
 
-_OVERLAY = 0.3  # Beta(a, a): most overlays show one photo strongly and the other faintly
-
-
 def mix_pairs(x: Tensor, labels: Tensor, classes: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-    """Mix each photo of float32 `[N, 3, H, W]` with its neighbour in the batch, one half of batches in each way.
+    """Mix each photo of float32 `[N, 3, H, W]` with its neighbour in the batch: overlaid (mixup) or pasted (CutMix).
 
-    Returns the photos and what they show: each class's share, float32 `[N, classes]`.
+    Half of the batches are mixed either way. Returns the photos and the share of each class in them, float32
+    `[N, classes]`.
     """
-    shows = functional.one_hot(labels, classes).float()
+    shares = functional.one_hot(labels, classes).float()
     if rng.random() < 0.5:
         share = float(rng.beta(_OVERLAY, _OVERLAY))
         x = x.lerp(x.roll(1, 0), share)
     else:
         x, share = _paste(x, rng)
-    return x, shows.lerp(shows.roll(1, 0), share)
+    return x, shares.lerp(shares.roll(1, 0), share)
 
 
 def _paste(x: Tensor, rng: np.random.Generator) -> tuple[Tensor, float]:

@@ -1,6 +1,7 @@
-"""Averaged weights: the mean of the last epoch's weights is a better network than the last weights.
+"""Averaged weights: the mean over the last epochs is usually more accurate than the last weights.
 
-(Polyak & Juditsky 1992; as an exponential mean with batch-norm re-estimated: Izmailov et al. 2018.)
+The method is from Polyak & Juditsky 1992; re-estimating batch-norm is from Izmailov et al. 2018. The mean here is
+exponential.
 """
 
 from collections.abc import Iterable
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 
 @torch.no_grad()
 def update_average(averaged: nn.Module, network: nn.Module, decay: float) -> None:
-    """Move `averaged`, batch-norm's statistics included, towards `network` by a part `1 - decay` of the way."""
+    """Move `averaged`, including batch-norm's statistics, by a fraction `1 - decay` of the way towards `network`."""
     for mean, value in zip(averaged.state_dict().values(), network.state_dict().values(), strict=True):
         if mean.is_floating_point():
             mean.lerp_(value, 1 - decay)
@@ -21,7 +22,7 @@ def update_average(averaged: nn.Module, network: nn.Module, decay: float) -> Non
 
 @torch.no_grad()
 def reestimate_batch_norm(network: nn.Module, batches: Iterable[Tensor]) -> None:
-    """Recompute batch-norm's statistics over `batches` of input, for weights that no batch has gone through."""
+    """Recompute batch-norm's statistics on `batches` of input, for weights that have not seen any batch."""
     norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
     if not norms:
         return

@@ -1,7 +1,7 @@
-"""One training in several processes, started by `torchrun`: PyTorch's own data parallelism, and nothing but it.
+"""One training in several processes, started by `torchrun`, by PyTorch's data parallelism.
 
-Each process computes the gradients of its share of every batch, and PyTorch averages them (Li et al. 2020). The first
-process, the leader, alone prints, saves and writes. Caches and checkpoint must lie where all processes see them.
+Each process computes the gradients of its share of every batch, and PyTorch averages them (Li et al. 2020). Only the
+main process, rank 0, prints, saves and writes. Caches and checkpoint must be on a file system that all processes share.
 """
 
 import os
@@ -19,12 +19,12 @@ from torch import distributed, nn
 from whisker.model.engines.device import resolve_device
 
 Choice = TypeVar("Choice")
-_PATIENCE = timedelta(hours=12)  # others wait this long while the leader decodes photos
+_TIMEOUT = timedelta(hours=12)  # for the others, while the main process decodes photos
 
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """This process's place among the `size` that train together; by itself it is the whole world."""
+    """This process's rank among the `size` that train together; the default is a single process."""
 
     rank: int = 0
     size: int = 1
@@ -32,7 +32,7 @@ class World:
 
     @property
     def is_main(self) -> bool:
-        """Tell whether this process is the one that prints, saves and writes."""
+        """Tell whether this is the process that prints, saves and writes."""
         return self.rank == 0
 
     def share(self, batch: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -44,15 +44,15 @@ class World:
         return network if self.size == 1 else nn.parallel.DistributedDataParallel(network)
 
     def broadcast(self, choose: Callable[[], Choice]) -> Choice:
-        """Let the leader choose, and give its choice to every process."""
+        """Let the main process choose, and return its choice in every process."""
         if self.size == 1:
             return choose()
         choices = [choose() if self.is_main else None]
         distributed.broadcast_object_list(choices, src=0)
-        return choices[0]  # type: ignore[return-value]  # the leader's
+        return choices[0]  # type: ignore[return-value]  # the main process's
 
     def any(self, flag: bool, device: torch.device) -> bool:  # noqa: FBT001 - the value itself
-        """Tell whether the flag is set in any process."""
+        """Tell, in every process, whether the flag is set in any of them."""
         if self.size == 1:
             return flag
         flags = torch.tensor([flag], dtype=torch.int32, device=device)
@@ -61,7 +61,7 @@ class World:
 
     @contextmanager
     def main_first(self) -> Iterator[None]:
-        """Let the leader through the block before all others."""
+        """Run the block in the main process first, then in all others."""
         if self.size > 1 and not self.is_main:
             distributed.barrier()
         yield
@@ -74,10 +74,10 @@ SINGLE_PROCESS = World()
 
 @contextmanager
 def joined_world(device: str) -> Iterator[tuple[World, str]]:
-    """Join the other processes that `torchrun` has started; yield this one's place, and its own device.
+    """Join the other processes that `torchrun` has started; yield this one's world and device.
 
-    Without `torchrun` this process is alone. Processes on CUDA take a GPU each and speak NCCL, others gloo. `device` is
-    as in `resolve_device`, which raises.
+    Without `torchrun`, it is a single process. On CUDA each process takes one GPU and uses NCCL; otherwise it uses
+    gloo. `device` is as in `resolve_device`, which may raise.
     """
     device = resolve_device(device)
     if not distributed.is_torchelastic_launched():
@@ -86,7 +86,7 @@ def joined_world(device: str) -> Iterator[tuple[World, str]]:
     if device == "cuda":
         device = f"cuda:{os.environ['LOCAL_RANK']}"
         torch.cuda.set_device(device)
-    distributed.init_process_group("nccl" if device.startswith("cuda") else "gloo", timeout=_PATIENCE)
+    distributed.init_process_group("nccl" if device.startswith("cuda") else "gloo", timeout=_TIMEOUT)
     try:
         local_size = int(os.environ["LOCAL_WORLD_SIZE"])
         yield World(distributed.get_rank(), distributed.get_world_size(), local_size), device

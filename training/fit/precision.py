@@ -1,7 +1,7 @@
-"""Whether to train in bfloat16: asked of this machine, not assumed.
+"""Whether to train in bfloat16, by a probe of this machine.
 
-CPUs without the instructions emulate bfloat16 and are slower with it, and for some shapes PyTorch's emulation has
-given gradients that were plainly wrong.
+CPUs without bfloat16 instructions emulate them, which is slower; for some shapes, PyTorch's emulation has given wrong
+gradients.
 """
 
 import time
@@ -12,20 +12,20 @@ from torch.nn import functional
 
 from whisker.training.progress import Progress
 
-_STEPS = 4  # the first is not timed: it pays for set-up
-_WORTHWHILE = 1.2  # times as fast, or it is not worth the rounding
-_AGREEMENT = 0.9  # cosine between the gradients of both precisions
+_PASSES = 4  # the first is not timed: it includes set-up
+_MIN_AGREEMENT = 0.9  # cosine between the gradients of both precisions
 
 
 def autocast(device: str, *, bf16: bool) -> torch.autocast:
-    """Return the context in which forward passes run."""
+    """Return the context for forward passes, in bfloat16 or float32."""
     return torch.autocast(device, torch.bfloat16, enabled=bf16)
 
 
-def probe_bf16(network: nn.Module, x: Tensor, labels: Tensor, progress: Progress) -> bool:
-    """Time forward and backward passes in float32 and bfloat16; choose bfloat16 if it is faster and right.
+def probe_bf16(network: nn.Module, x: Tensor, labels: Tensor, progress: Progress, *, min_speed_up: float = 1.2) -> bool:
+    """Time forward and backward passes in float32 and bfloat16; choose bfloat16 if it is faster and accurate.
 
-    `x` is a training batch float32 `[N, 3, H, W]`. Leaves the state of `network` as it was.
+    `x` is a training batch, float32 `[N, 3, H, W]`. Unless bfloat16 is `min_speed_up` times as fast, it is not worth
+    the rounding. Leaves the state of `network` unchanged.
     """
     state = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     exact_seconds, exact = _measure(network, x, labels, bf16=False)
@@ -33,9 +33,9 @@ def probe_bf16(network: nn.Module, x: Tensor, labels: Tensor, progress: Progress
     network.load_state_dict(state)
     network.zero_grad()
     cosines = [functional.cosine_similarity(a, b, dim=0) for a, b in zip(exact, rounded, strict=True)]
-    agreement = float(torch.stack(cosines).min())  # NaN if one of them is; Python's own min would pass over it
+    agreement = float(torch.stack(cosines).min())  # NaN if any of them is; Python's min would ignore it
     speed_up = exact_seconds / bf16_seconds
-    chosen = speed_up >= _WORTHWHILE and agreement >= _AGREEMENT  # false for NaN
+    chosen = speed_up >= min_speed_up and agreement >= _MIN_AGREEMENT  # false for NaN
     progress.say(
         f"Precision: {'bfloat16' if chosen else 'float32'} (bfloat16 is {speed_up:.2f} times as fast here, "
         f"its gradients agree to {agreement:.3f})."
@@ -44,16 +44,16 @@ def probe_bf16(network: nn.Module, x: Tensor, labels: Tensor, progress: Progress
 
 
 def _measure(network: nn.Module, x: Tensor, labels: Tensor, *, bf16: bool) -> tuple[float, list[Tensor]]:
-    """Return the seconds of the fastest pass and the flattened gradient of each."""
+    """Return the seconds of the fastest pass, and the flattened gradients of every pass."""
     gradients, seconds = [], []
     network.train()
-    for _ in range(_STEPS):
+    for _ in range(_PASSES):
         network.zero_grad()
         start = time.perf_counter()
         with autocast(x.device.type, bf16=bf16):
             logits = network(x)
         functional.cross_entropy(logits.float(), labels).backward()  # type: ignore[no-untyped-call]
         parameters = [p.grad.flatten() for p in network.parameters() if p.grad is not None]
-        gradients.append(torch.cat(parameters).cpu())  # waits for a GPU, too
+        gradients.append(torch.cat(parameters).cpu())  # also waits for a GPU
         seconds.append(time.perf_counter() - start)
     return min(seconds[1:]), gradients

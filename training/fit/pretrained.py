@@ -1,4 +1,4 @@
-"""Start from weights that exist: a Whisker checkpoint, or any ResNet-18 or -34 with the common names."""
+"""Pretrained weights to fine-tune: a Whisker checkpoint, or any ResNet-18 or -34 with the common names."""
 
 import hashlib
 import re
@@ -17,14 +17,14 @@ from whisker.model.network import STAGES, Network
 from whisker.training.errors import TrainingError
 from whisker.training.progress import Progress
 
-# What torchvision's and timm's ImageNet weights were trained with, RGB in 0..1.
+# The normalisation of torchvision's and timm's ImageNet weights, RGB in 0..1.
 _IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-_SAID = 4  # names listed on the screen
+_MAX_NAMES = 4  # of tensors, listed on the screen
 
 
 @dataclass(frozen=True, slots=True)
 class Pretrained:
-    """Weights by name, the network they are for, and the classes its last layer tells apart where that is known."""
+    """Weights by name, their network, and the classes of its last layer if they are known."""
 
     weights: Mapping[str, Tensor]
     network: NetworkConfig
@@ -33,15 +33,15 @@ class Pretrained:
 
 
 def file_digest(path: Path | None) -> str:
-    """Hash a file's content with SHA-256; no file, or none that can be read, has none."""
+    """Hash a file's content with SHA-256; return "" for no file."""
     return hashlib.sha256(path.read_bytes()).hexdigest() if path is not None and path.is_file() else ""
 
 
 def read_pretrained(path: Path) -> Pretrained:
-    """Read a safetensors file and tell which network its weights are for.
+    """Read a safetensors file, and infer the network of its weights.
 
-    Raises `TrainingError` if it is none, or not of a network that Whisker builds; `CheckpointError` if it is a damaged
-    checkpoint of Whisker's own.
+    Raises `TrainingError` if it is not a safetensors file or not of a network that Whisker builds, and
+    `CheckpointError` if it is a damaged Whisker checkpoint.
     """
     try:
         with safe_open(path, framework="pt") as file:
@@ -55,14 +55,14 @@ def read_pretrained(path: Path) -> Pretrained:
     try:
         return Pretrained(weights, _infer_network(weights))
     except ConfigError as exc:
-        raise TrainingError(f"{path} cannot be started from: {exc}") from exc
+        raise TrainingError(f"{path} cannot be used as pretrained weights: {exc}") from exc
 
 
 def apply_pretrained(network: Network, pretrained: Pretrained, classes: Sequence[str], progress: Progress) -> None:
-    """Copy the tensors whose name and shape fit, and say which do not; raise `TrainingError` if none does.
+    """Copy the tensors with fitting name and shape, and report the others; raise `TrainingError` if none fits.
 
-    The last layer is taken over only if it is known to tell the same classes apart. Weights from elsewhere bring
-    ImageNet's normalisation with them.
+    The last layer is copied only if its classes are known to be the same. Weights that are not from a Whisker
+    checkpoint bring ImageNet's normalisation.
     """
     state = network.state_dict()
     weights = dict(pretrained.weights)
@@ -78,23 +78,23 @@ def apply_pretrained(network: Network, pretrained: Pretrained, classes: Sequence
     new = [name for name in state if name not in fitting and not name.startswith("normalization.")]
     unused = sorted(pretrained.weights.keys() - fitting.keys())
     progress.say(
-        f"Pretrained: {len(fitting)} of {len(state)} tensors taken over; newly initialised: {_list(new)}; "
+        f"Pretrained: {len(fitting)} of {len(state)} tensors used; newly initialised: {_list(new)}; "
         f"not used: {_list(unused)}; normalisation: {'as in that checkpoint' if pretrained.own else 'of ImageNet'}."
     )
 
 
 def _infer_network(weights: Mapping[str, Tensor]) -> NetworkConfig:
-    """Tell a residual network's shape from its tensors' names; raise `ConfigError` if it is none with basic blocks."""
+    """Infer a residual network from its tensors; raise `ConfigError` unless it is one of basic blocks."""
     deep, plain = weights.get("conv1.0.weight"), weights.get("conv1.weight")
     stem = plain if deep is None else deep
     numbers = [_count_blocks(weights, stage) for stage in range(1, STAGES + 1)]
     if stem is None or stem.ndim != 4 or not all(numbers):
         raise ConfigError("it lacks the names of a ResNet (conv1, layer1.0.conv1 to layer4, fc).")
     if "layer1.0.conv3.weight" in weights:
-        raise ConfigError("it is a ResNet of bottleneck blocks, such as ResNet-50; those of ResNet-18 and -34 fit.")
+        raise ConfigError("it is a ResNet of bottleneck blocks, such as ResNet-50; only ResNet-18 and -34 fit.")
     width = weights["layer1.0.conv1.weight"].shape[0]
     if stem.shape[1] not in (1, 3):
-        raise ConfigError(f"its first layer takes {stem.shape[1]} channels, where a photo has 3 or, in grey, 1.")
+        raise ConfigError(f"its first layer takes {stem.shape[1]} channels, but a photo has 3 or, in grayscale, 1.")
     return NetworkConfig(
         width=width,
         depth=tuple(numbers),
@@ -108,4 +108,7 @@ def _count_blocks(weights: Mapping[str, Tensor], stage: int) -> int:
 
 
 def _list(names: Sequence[str]) -> str:
-    return ", ".join(names[:_SAID]) + (f" and {len(names) - _SAID} more" if len(names) > _SAID else "") or "none"
+    return (
+        ", ".join(names[:_MAX_NAMES]) + (f" and {len(names) - _MAX_NAMES} more" if len(names) > _MAX_NAMES else "")
+        or "none"
+    )

@@ -1,4 +1,4 @@
-"""Which epoch, picture size and learning rate each step has: pure functions of the step."""
+"""The epoch, picture size and learning rate of each step: pure functions of the step."""
 
 import math
 from dataclasses import dataclass
@@ -8,15 +8,15 @@ from whisker.training.config import Recipe, training_size
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """The plan of a training: one picture size an epoch, and the steps of an epoch.
+    """The plan of a training: the picture size of each epoch, and the steps in an epoch.
 
-    An epoch is one pass over the photos, or several where photos are few.
+    An epoch is one pass over the photos or, if they are few, several passes.
     """
 
-    sizes: tuple[int, ...]  # pixels, one an epoch
+    sizes: tuple[int, ...]  # pixels, for each epoch
     batch_size: int
     pass_steps: int
-    passes: int  # an epoch
+    passes: int  # per epoch
     peak_learning_rate: float
     warmup_steps: int
 
@@ -36,21 +36,21 @@ class Schedule:
         return self.epochs * self.epoch_steps
 
     def learning_rate(self, step: int) -> float:
-        """Rise linearly over the warm-up, then fall linearly to zero at the end."""
+        """Return a step's rate, which rises linearly during the warm-up, then falls linearly to zero."""
         rising = (step + 1) / self.warmup_steps
         falling = (self.steps - step) / max(1, self.steps - self.warmup_steps)
         return self.peak_learning_rate * min(rising, falling)
 
     def cost(self, step: int) -> float:
-        """Estimate a step's work in photos of the last size: convolutions cost in proportion to the area."""
+        """Estimate a step's work, in photos of the last size: the cost of convolutions is proportional to the area."""
         return self.batch_size * (self.sizes[step // self.epoch_steps] / self.sizes[-1]) ** 2
 
 
 def plan(recipe: Recipe, photos: int, size: int, processes: int = 1) -> Schedule:
-    """Plan the training of `photos` training photos for a serving size in pixels.
+    """Plan a training on `photos` training photos for a serving size in pixels.
 
-    Few photos: smaller batches, and several passes an epoch, so that there are the recipe's minimum of steps. A batch
-    can be shared equally by the `processes` that train together.
+    With few photos, batches are smaller, and an epoch has several passes to reach the recipe's minimum of steps. The
+    batch size is a multiple of `processes`, which share each batch.
     """
     batch_size = min(recipe.batch_size, max(8, photos // 16), photos)
     batch_size = max(processes, batch_size - batch_size % processes)

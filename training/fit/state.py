@@ -1,7 +1,7 @@
-"""The state of an unfinished training, saved so that it can go on where it was, bit for bit.
+"""The state of an unfinished training: a resumed training gives the same weights, bit for bit.
 
-All randomness is derived from the seed and the step, so that the step alone restores it. Like a checkpoint, the file
-is safetensors with a JSON header, and is renamed into place.
+All randomness is derived from the seed and the step, so the step alone restores it. Like a checkpoint, the file is
+safetensors with a JSON header, written atomically.
 """
 
 import json
@@ -18,12 +18,13 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from whisker.model.atomic_write import atomic_write
 from whisker.training.errors import TrainingError
 
 
 @dataclass(frozen=True, slots=True)
 class EpochResult:
-    """One epoch's figures, for the log and the report."""
+    """The figures of one epoch, for the log and the report."""
 
     epoch: int
     size: int
@@ -34,7 +35,7 @@ class EpochResult:
 
 @dataclass(slots=True)
 class TrainingState:
-    """Where a training stands. `averaged` has the network's structure; `loss_sum` is of the epoch's steps so far."""
+    """The current state. `averaged` has the network's structure; `loss_sum` is over the steps of the current epoch."""
 
     network: nn.Module
     averaged: nn.Module
@@ -46,7 +47,7 @@ class TrainingState:
     history: tuple[EpochResult, ...] = ()
 
     def save(self, path: Path, run: Mapping[str, Any]) -> None:
-        """Write the state; `run` identifies the training it belongs to."""
+        """Write the state; `run` identifies its training. Raises `TrainingError` if the file cannot be written."""
         tensors = {f"network.{name}": tensor for name, tensor in self.network.state_dict().items()}
         tensors |= {f"averaged.{name}": tensor for name, tensor in self.averaged.state_dict().items()}
         for index, parameter in enumerate(self.network.parameters()):
@@ -61,16 +62,15 @@ class TrainingState:
             "epoch_seconds": self.epoch_seconds,
             "history": [asdict(result) for result in self.history],
         }
-        temporary = path.with_name(f".{path.name}.new")
         contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
         try:
-            save_file(contiguous, temporary, metadata={"training": json.dumps(header)})
-            temporary.replace(path)
+            with atomic_write(path) as temporary:
+                save_file(contiguous, temporary, metadata={"training": json.dumps(header)})
         except (OSError, SafetensorError) as exc:
             raise TrainingError(f"The training's state cannot be saved to {path}: {exc}.") from exc
 
     def load(self, path: Path) -> None:
-        """Take over a saved state, in place; raise `TrainingError` if the file is damaged."""
+        """Load a saved state in place; raise `TrainingError` if the file is damaged."""
         try:
             with safe_open(path, framework="pt") as file:
                 header = json.loads(file.metadata()["training"])
@@ -89,13 +89,13 @@ class TrainingState:
     def _load_momentum(self, tensors: Mapping[str, Tensor]) -> None:
         for index, parameter in enumerate(self.network.parameters()):
             if f"momentum.{index}" in tensors:
-                # In the parameter's own memory layout: sums in another order would round differently.
+                # In the parameter's memory layout: sums in another order would round differently.
                 momentum = torch.empty_like(parameter).copy_(tensors[f"momentum.{index}"])
                 self.optimizer.state[parameter]["momentum_buffer"] = momentum
 
 
 def saved_run(path: Path) -> dict[str, Any]:
-    """Read which training a saved state belongs to; raise `TrainingError` if the file is damaged."""
+    """Read the identity of a saved state's training; raise `TrainingError` if the file is damaged."""
     try:
         with safe_open(path, framework="pt") as file:
             run: dict[str, Any] = json.loads(file.metadata()["training"])["run"]
@@ -110,7 +110,7 @@ def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 @contextmanager
 def stop_on_signal() -> Iterator[Callable[[], bool]]:
-    """Yield a function that says whether SIGINT or SIGTERM has come; a second signal acts at once."""
+    """Yield a function that tells whether SIGINT or SIGTERM was received; a second signal acts at once."""
     received: list[int] = []
     previous: dict[int, Any] = {}
 
@@ -126,7 +126,7 @@ def stop_on_signal() -> Iterator[Callable[[], bool]]:
         for number in (int(signal.SIGINT), int(signal.SIGTERM)):
             previous[number] = signal.signal(number, handle)
     except ValueError:
-        previous.clear()  # not in the main thread: whoever runs us there has signals of its own
+        previous.clear()  # not in the main thread, where signals are handled by the caller
     try:
         yield lambda: bool(received)
     finally:

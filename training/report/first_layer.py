@@ -1,4 +1,4 @@
-"""A network's first layer as a picture: the weights that meet the photo's pixels are small pictures themselves."""
+"""A network's first layer as a picture: its weights, one for each pixel they meet, are small pictures themselves."""
 
 import base64
 import io
@@ -18,10 +18,10 @@ from whisker.model.network import NetworkConfig
 _MAX_TILES = 64
 _COLUMNS = 8
 _GAP = 4  # pixels between tiles, transparent, so that the picture suits light and dark pages
-_TILE = 60  # pixels at least; small filters are enlarged
-# Training moves the weights of neighbouring pixels together: their mean shows what was learned, and less of the random
-# numbers that it began with. It also bounds the PNG, as noise does not compress.
-_FINEST = 16
+_MIN_TILE = 60  # pixels; small filters are enlarged
+# Training moves the weights of neighbouring pixels together: their mean shows more of what was learned, and less of the
+# random initial weights. It also limits the size of the PNG, since noise does not compress.
+_MAX_MEANS = 16  # along a side
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +33,11 @@ class FirstLayer:
     shown: int
     units: int
     side: int  # weights along a side
-    drawn: int  # means along a side; `side` where each weight is drawn by itself
+    drawn: int  # means along a side; equal to `side` if each weight is drawn
 
     @property
     def alt(self) -> str:
-        """Say in words what the picture shows."""
+        """Describe the picture in words."""
         which = f"all {self.units}" if self.shown == self.units else f"the strongest {self.shown} of {self.units}"
         return (
             f"The weights of {which} {self.kind} of the first layer, a tile of {self.side} by {self.side} each: "
@@ -45,19 +45,19 @@ class FirstLayer:
         )
 
     def data_uri(self) -> str:
-        """Encode the picture to stand in a page."""
+        """Encode the picture for a page."""
         return "data:image/png;base64," + base64.b64encode(self.png).decode("ascii")
 
 
-def draw_first_layer(network: NetworkConfig, state: Mapping[str, Tensor], most: int = _MAX_TILES) -> FirstLayer:
-    """Draw at most `most` tiles, those of the largest weights first; each is scaled symmetrically around zero.
+def draw_first_layer(network: NetworkConfig, state: Mapping[str, Tensor], max_tiles: int = _MAX_TILES) -> FirstLayer:
+    """Draw at most `max_tiles` tiles, largest weights first, each scaled symmetrically around zero.
 
-    A grey value or a colour is what the unit looks for there: a photo that looks like the tile excites it most.
+    A tile shows what its unit responds to: a photo that looks like the tile excites it most.
     """
     weights = _first_weights(network, state)
     side = weights.shape[-1]
-    means = functional.adaptive_avg_pool2d(weights, min(side, _FINEST))
-    strongest = means.flatten(1).norm(dim=1).argsort(descending=True, stable=True)[:most]
+    means = functional.adaptive_avg_pool2d(weights, min(side, _MAX_MEANS))
+    strongest = means.flatten(1).norm(dim=1).argsort(descending=True, stable=True)[:max_tiles]
     return FirstLayer(
         png=_encode(_lay_out([_tile(unit) for unit in means[strongest]])),
         kind="neurons" if network.family == "mlp" else "filters",
@@ -69,7 +69,7 @@ def draw_first_layer(network: NetworkConfig, state: Mapping[str, Tensor], most: 
 
 
 def _first_weights(network: NetworkConfig, state: Mapping[str, Tensor]) -> Tensor:
-    """Take the weights float32 `[units, channels, side, side]` of the layer that sees the photo."""
+    """Give the weights of the first layer, float32 `[units, channels, side, side]`."""
     match network.family:
         case "mlp":
             name = "hidden.0.weight"  # [width, channels * size²]
@@ -85,12 +85,12 @@ def _tile(weights: Tensor) -> NDArray[np.uint8]:
     """Turn `[channels, side, side]` into pixels `[height, width, channels]`, 128 where the weight is 0."""
     peak = weights.abs().max().clamp(min=torch.finfo(torch.float32).tiny)
     pixels = (128 + 127 * weights / peak).round().to(torch.uint8).permute(1, 2, 0).numpy()
-    times = math.ceil(_TILE / weights.shape[-1])  # whole, so that every weight stays a square
+    times = math.ceil(_MIN_TILE / weights.shape[-1])  # a whole number, to keep every weight square
     return pixels.repeat(times, 0).repeat(times, 1)
 
 
 def _lay_out(tiles: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
-    """Set tiles of one shape in rows; the last channel of the result `[height, width, channels + 1]` is opacity."""
+    """Arrange tiles of one shape in rows; the last channel of the result `[height, width, channels + 1]` is opacity."""
     height, width, channels = tiles[0].shape
     columns = min(_COLUMNS, len(tiles))
     rows = math.ceil(len(tiles) / columns)
@@ -103,7 +103,7 @@ def _lay_out(tiles: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
 
 
 def _encode(pixels: NDArray[np.uint8]) -> bytes:
-    """Encode grey or colour, each with opacity, as PNG."""
+    """Encode grayscale or colour, each with opacity, as PNG."""
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "PNG", optimize=True)
     return buffer.getvalue()

@@ -1,4 +1,4 @@
-"""The photos that a report shows: what the network sees, where it errs, and what may be wrong with the data."""
+"""The photos in a report: what the network sees, where it is wrong, and what may be wrong with the data."""
 
 import base64
 import hashlib
@@ -22,7 +22,7 @@ from whisker.training.data.duplicates import group_duplicates
 from whisker.training.data.folder import find_photos
 from whisker.training.progress import Progress
 
-_SIDE = 160  # pixels, the longest of a thumbnail
+_MAX_SIDE = 160  # pixels, of a thumbnail
 _QUALITY = 80
 _MAX_COPIES = 6  # photos shown of one group of duplicates
 
@@ -39,9 +39,9 @@ class Shown:
     note: str = ""
 
     def data_uri(self) -> str:
-        """Encode a thumbnail to stand in a page."""
+        """Encode a thumbnail for a page."""
         image = Image.fromarray(self.pixels)
-        image.thumbnail((_SIDE, _SIDE), Image.Resampling.LANCZOS)
+        image.thumbnail((_MAX_SIDE, _MAX_SIDE), Image.Resampling.LANCZOS)
         buffer = io.BytesIO()
         image.save(buffer, "JPEG", quality=_QUALITY, optimize=True)
         return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
@@ -49,18 +49,18 @@ class Shown:
 
 @dataclass(frozen=True, slots=True)
 class Galleries:
-    """The photos of a report. `origin` says whose photos they are, as "the test photos"."""
+    """The photos in a report. `origin` says which photos they are, such as "the test photos"."""
 
     seen: tuple[Shown, ...]  # as the network sees them, after preprocessing
     worst: tuple[Shown, ...]  # wrong answers, most confident first
     doubtful: tuple[Shown, ...]  # labels most likely wrong, most doubtful first
-    duplicates: tuple[tuple[Shown, ...], ...]  # groups that look the same; those of several labels first
+    duplicates: tuple[tuple[Shown, ...], ...]  # groups that look the same; those with several labels first
     origin: str = "the test photos"
 
 
 @dataclass(frozen=True, slots=True)
 class _Answers:
-    """N photos with their answers; `pixels[rows[i]]` is photo i."""
+    """N photos with their answers; photo i has the pixels `pixels[rows[i]]`."""
 
     pixels: NDArray[np.uint8]
     rows: NDArray[np.int64]
@@ -96,8 +96,8 @@ def choose_galleries(  # noqa: PLR0917 - a photo's data, in parallel
 ) -> Galleries:
     """Choose at most `limit` photos, or groups, for each gallery, among N with `probabilities` `[N, K]`.
 
-    `pixels` is uint8 `[M, H, W, 3]`, photo i lies in its row `rows[i]`, and `duplicates` are groups of such i. With
-    `unknown_scores` `[N]`, photos unlike everything known are doubted, too.
+    `pixels` is uint8 `[M, H, W, 3]`, with photo i in row `rows[i]`, and `duplicates` are groups of such i. With
+    `unknown_scores` `[N]`, photos unlike all training photos count as doubtful too.
     """
     answers = _Answers(pixels, rows, paths, labels, probabilities, classes)
     return Galleries(
@@ -112,13 +112,13 @@ def choose_galleries(  # noqa: PLR0917 - a photo's data, in parallel
 def open_galleries(
     classifier: Classifier, root: Path, progress: Progress, labels_file: Path | None = None
 ) -> Galleries:
-    """Choose galleries among the readable photos of `root/<class>/`, classified as a server would.
+    """Choose galleries among the readable photos of `root/<class>/`, classified as a server would classify them.
 
-    `labels_file` is as in `find_photos`. Raises `DatasetError` as `find_photos` and `run_folder`.
+    `labels_file` is as in `find_photos`. Raises `DatasetError` as `find_photos` and `run_folder` do.
     """
     folder = find_photos(root, min_classes=1, labels_file=labels_file)
     side = classifier.preprocessing.size
-    with TemporaryFile() as file:  # memory may be too small for all photos
+    with TemporaryFile() as file:  # all photos may not fit into memory
         pixels = np.memmap(file, np.uint8, "w+", shape=(len(folder.files), side, side, 3))
         result = run_folder(classifier, folder, _Recorder(classifier, pixels), progress)
         rows = np.arange(len(result.paths))
@@ -139,7 +139,7 @@ def open_galleries(
 
 @dataclass(slots=True)
 class _Recorder:
-    """Score batches of pictures, and keep their pixels in the rows of uint8 `[M, size, size, 3]`."""
+    """Score batches of pictures, and keep their pixels in uint8 `[M, size, size, 3]`."""
 
     classifier: Classifier
     pixels: NDArray[np.uint8]
@@ -152,7 +152,7 @@ class _Recorder:
 
 
 def _members(groups: NDArray[np.int64]) -> list[list[int]]:
-    """List the positions in each group that has two or more."""
+    """List the positions in each group of two or more."""
     members: dict[int, list[int]] = {}
     for index, group in enumerate(groups.tolist()):
         members.setdefault(group, []).append(index)
@@ -165,7 +165,7 @@ def _sample_classes(labels: NDArray[np.int64], limit: int) -> list[int]:
     each = -(-limit // len(present))
     members = [np.flatnonzero(labels == label) for label in present]
     spread = [group[np.linspace(0, len(group) - 1, min(each, len(group))).astype(np.int64)] for group in members]
-    in_turn = [int(group[place]) for place in range(each) for group in spread if place < len(group)]
+    in_turn = [int(group[turn]) for turn in range(each) for group in spread if turn < len(group)]
     return in_turn[:limit]
 
 

@@ -1,8 +1,7 @@
-"""The plots of a report, each from figures that a checkpoint holds to inline SVG."""
+"""The plots of a report: each turns figures that a checkpoint holds into inline SVG."""
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -11,6 +10,9 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
 
 from whisker.model.answers.novelty import UNKNOWN_SCORE
+from whisker.model.card.metrics import CoveragePoint, ReliabilityBin, ScoreHistograms, UnknownHistograms
+from whisker.model.card.provenance import Epoch
+from whisker.model.card.text import percent
 from whisker.training.calibration.metrics import wilson_interval
 from whisker.training.report.svg import (
     BAND,
@@ -27,19 +29,17 @@ from whisker.training.report.svg import (
     mark,
 )
 
-MAX_NUMBERED = 20  # classes; in the matrix of more, numbers would not be legible
-FEW_CLASSES = 6  # whose matrix is as small as the other plots, with shares beside the numbers
-_MARKED = 40  # epochs with a dot each
-_LONGEST_NAME = 14  # letters
-_STRONGEST = 0.55  # opacity of a cell, so that the number on it stays legible
+MAX_NUMBERED = 20  # classes; in a larger matrix, numbers would not be legible
+FEW_CLASSES = 6  # with a matrix as small as the other plots, and shares below the numbers
+_MAX_MARKED = 40  # epochs with a dot each
+_MAX_NAME = 14  # characters
+_MAX_OPACITY = 0.55  # opacity of a cell, so that the number on it stays legible
 _RIGHT_RGB, _WRONG_RGB = (0.34, 0.71, 0.91), (0.90, 0.45, 0.0)  # seen on white and on black
 
-_Row = Mapping[str, Any]
 
-
-def draw_loss(history: Sequence[_Row]) -> str:
+def draw_loss(history: Sequence[Epoch]) -> str:
     """Draw the training loss by epoch."""
-    losses = [float(row["loss"]) for row in history]
+    losses = [epoch.loss for epoch in history]
     alt = f"Training loss by epoch, from {losses[0]:.3f} to {losses[-1]:.3f} in {len(losses)} epochs."
     with drawing(alt) as sheet:
         axes = sheet.figure.subplots()
@@ -48,20 +48,20 @@ def draw_loss(history: Sequence[_Row]) -> str:
     return sheet.svg
 
 
-def draw_validation(history: Sequence[_Row]) -> str:
+def draw_validation(history: Sequence[Epoch]) -> str:
     """Draw the validation accuracy by epoch."""
-    shares = [float(row["validation_accuracy"]) for row in history]
+    shares = [epoch.validation_accuracy for epoch in history]
     alt = f"Validation accuracy by epoch, from {shares[0]:.1%} to {shares[-1]:.1%} in {len(shares)} epochs."
     with drawing(alt) as sheet:
         axes = sheet.figure.subplots()
-        _draw_curve(axes, history, shares, f"{100 * shares[-1]:.1f} %")
-        axes.set(ylabel="right answers", ylim=(None, min(axes.get_ylim()[1], 1.005)))
+        _draw_curve(axes, history, shares, percent(shares[-1]))
+        axes.set(ylabel="accuracy", ylim=(None, min(axes.get_ylim()[1], 1.005)))
         in_percent(axes.yaxis)
     return sheet.svg
 
 
 def draw_confusion(confusion: Sequence[Sequence[int]], classes: Sequence[str]) -> str:
-    """Draw what each class was answered as: a row a class, coloured by its share of the row; numbers if they fit."""
+    """Draw a row for each class and a column for each answer, coloured by share of the row, numbered if they fit."""
     counts = np.array(confusion)
     shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
     alt = (
@@ -70,7 +70,7 @@ def draw_confusion(confusion: Sequence[Sequence[int]], classes: Sequence[str]) -
     width, height = (WIDTH, HEIGHT + 0.6) if len(classes) <= FEW_CLASSES else (7.2, 6.0)
     with drawing(alt, width, height) as sheet:
         axes = sheet.figure.subplots()
-        axes.set(xlabel="answered", ylabel="is")
+        axes.set(xlabel="answer", ylabel="true class")
         axes.grid(visible=False)
         axes.spines[:].set_visible(False)
         if len(classes) <= MAX_NUMBERED:
@@ -83,32 +83,33 @@ def draw_confusion(confusion: Sequence[Sequence[int]], classes: Sequence[str]) -
     return sheet.svg
 
 
-def draw_reliability(bins: Sequence[_Row]) -> str:
-    """Draw accuracy by score with its intervals, and below it how many photos each bin holds."""
-    filled = [row for row in bins if row["photos"]]
-    with drawing("Accuracy by score, in bins; on the diagonal, scores mean what they say.") as sheet:
+def draw_reliability(bins: Sequence[ReliabilityBin]) -> str:
+    """Draw the accuracy by score, with its intervals, and below it how many photos each bin holds; one has to."""
+    filled = [row for row in bins if row.photos]
+    with drawing("Accuracy by score, in bins; on the diagonal, scores equal accuracy.") as sheet:
         upper, lower = sheet.figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
         upper.plot([0, 1], [0, 1], color=MUTED, linewidth=0.9, linestyle=(0, (3, 2)))
         for row in filled:
-            low, high = wilson_interval(round(row["accuracy"] * row["photos"]), row["photos"])
-            upper.plot([row["score"]] * 2, [low, high], color=FIRST, linewidth=5, alpha=0.3, solid_capstyle="butt")
-            upper.plot(row["score"], row["accuracy"], color=FIRST, marker="o", ms=5)
-        upper.set(ylabel="right answers", ylim=(-0.04, 1.04), xlim=(filled[0]["low"] - 0.01, 1.01))
+            score, accuracy = row.score or 0.0, row.accuracy or 0.0  # null in empty bins only
+            low, high = wilson_interval(round(accuracy * row.photos), row.photos)
+            upper.plot([score] * 2, [low, high], color=FIRST, linewidth=5, alpha=0.3, solid_capstyle="butt")
+            upper.plot(score, accuracy, color=FIRST, marker="o", ms=5)
+        upper.set(ylabel="accuracy", ylim=(-0.04, 1.04), xlim=(filled[0].low - 0.01, 1.01))
         in_percent(upper.yaxis)
         _draw_counts(lower, filled)
     return sheet.svg
 
 
-def draw_coverage(points: Sequence[_Row], threshold: float) -> str:
-    """Draw how right the answers are that reach a score, against how many do; `threshold` is that of "confident"."""
-    coverage, accuracy = ([float(point[key]) for point in points] for key in ("coverage", "accuracy"))
-    confident = [point["coverage"] for point in points if point["threshold"] >= threshold]
-    alt = f"Accuracy against coverage: {accuracy[-1]:.1%} when every photo gets an answer."
+def draw_coverage(points: Sequence[CoveragePoint], threshold: float) -> str:
+    """Draw the accuracy of the answers that reach a score against their share; `threshold` is that of "confident"."""
+    coverage, accuracy = [point.coverage for point in points], [point.accuracy for point in points]
+    confident = [point.coverage for point in points if point.threshold >= threshold]
+    alt = f"Accuracy against coverage: {accuracy[-1]:.1%} when every photo is answered."
     with drawing(alt) as sheet:
         axes = sheet.figure.subplots()
         axes.plot(coverage, accuracy, color=FIRST, linewidth=1.8)
         axes.plot(coverage[-1:], accuracy[-1:], color=FIRST, marker="o", ms=5)
-        axes.set(xlabel="photos answered, the surest first", ylabel="right answers", xlim=(0, 1.02))
+        axes.set(xlabel="photos answered, highest scores first", ylabel="accuracy", xlim=(0, 1.02))
         axes.set_ylim(min(*accuracy, 0.98) - 0.01, 1.005)
         in_percent(axes.xaxis)
         in_percent(axes.yaxis)
@@ -117,34 +118,34 @@ def draw_coverage(points: Sequence[_Row], threshold: float) -> str:
     return sheet.svg
 
 
-def draw_scores(scores: _Row, threshold: float) -> str:
-    """Draw how many right and how many wrong answers have each score; `threshold` is that of "confident"."""
-    panels = [("right answers", scores["right"], FIRST), ("wrong answers", scores["wrong"], SECOND)]
+def draw_scores(scores: ScoreHistograms, threshold: float) -> str:
+    """Draw how many right and wrong answers have each score; `threshold` is that of "confident"."""
+    panels = [("right answers", scores.right, FIRST), ("wrong answers", scores.wrong, SECOND)]
     return _draw_histograms(panels, "score of the answer", threshold, "confident from")
 
 
-def draw_unknown(unknown: _Row) -> str:
-    """Draw the unknown scores of known photos and, where they were measured, of photos of other things."""
-    panels = [("photos of known classes", unknown["known"], FIRST)]
-    if unknown["outliers"] is not None:
-        panels.append(("photos of other things", unknown["outliers"], SECOND))
+def draw_unknown(unknown: UnknownHistograms) -> str:
+    """Draw the unknown scores of photos of known classes and, if they were measured, of unrelated photos."""
+    panels = [("photos of known classes", unknown.known, FIRST)]
+    if unknown.outliers is not None:
+        panels.append(("unrelated photos", unknown.outliers, SECOND))
     return _draw_histograms(panels, "unknown score", UNKNOWN_SCORE, "unknown above")
 
 
-def _draw_curve(axes: Axes, history: Sequence[_Row], values: Sequence[float], last: str) -> None:
-    """Draw a line over the epochs, the `last` value in words beside its end."""
-    epochs = [int(row["epoch"]) for row in history]
-    axes.plot(epochs, values, color=FIRST, linewidth=1.8, marker="o", ms=3.5 if len(epochs) <= _MARKED else 0)
+def _draw_curve(axes: Axes, history: Sequence[Epoch], values: Sequence[float], last: str) -> None:
+    """Draw a line over the epochs, with its `last` value in words at the end."""
+    epochs = [epoch.epoch for epoch in history]
+    axes.plot(epochs, values, color=FIRST, linewidth=1.8, marker="o", ms=3.5 if len(epochs) <= _MAX_MARKED else 0)
     axes.set(xlabel="epoch", xlim=(epochs[0] - 0.5, epochs[-1] + 0.5))
     axes.margins(y=0.12)
     place = (epochs[-1] + 0.5, values[-1])
     axes.annotate(last, place, (3, 0), textcoords="offset points", va="center", fontsize=SMALL, fontweight="bold")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8, min_n_ticks=1))
-    _mark_sizes(axes, epochs, [int(row["size"]) for row in history])
+    _mark_sizes(axes, epochs, [epoch.size for epoch in history])
 
 
 def _mark_sizes(axes: Axes, epochs: Sequence[int], sizes: Sequence[int]) -> None:
-    """Tell by bands, labelled above the axes, at which sizes the network was trained."""
+    """Show, by bands with labels above the axes, the sizes that the network was trained at."""
     starts = [index for index, size in enumerate(sizes) if index == 0 or size != sizes[index - 1]]
     for number, (start, end) in enumerate(zip(starts, [*starts[1:], len(sizes)], strict=True)):
         left, right = epochs[start] - 0.5, epochs[end - 1] + 0.5
@@ -163,9 +164,9 @@ def _draw_cells(axes: Axes, counts: NDArray[np.int64], shares: NDArray[np.float6
         opacity = _opacity(float(shares[row, column]))
         cell = Rectangle((column - 0.47, row - 0.47), 0.94, 0.94, facecolor=colour, alpha=opacity, linewidth=0)
         axes.add_patch(cell)
-        share = f"\n{100 * shares[row, column]:.1f} %" if count and len(counts) <= FEW_CLASSES else ""
+        share = f"\n{percent(float(shares[row, column]))}" if count and len(counts) <= FEW_CLASSES else ""
         if not count and len(counts) > FEW_CLASSES:
-            continue  # among many, zeros would hide what is to be seen
+            continue  # among many, zeros would hide the other numbers
         shade = INK if count else MUTED
         axes.text(
             column, row, f"{count:,}{share}", ha="center", va="center", fontsize=size, color=shade, linespacing=1.4
@@ -193,16 +194,16 @@ def _tint(shares: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _opacity(share: float) -> float:
-    """Give a cell its opacity; the root makes rare errors visible beside common right answers."""
-    return 0.05 + (_STRONGEST - 0.05) * math.sqrt(share)
+    """Give a cell its opacity; the square root makes rare errors visible beside common right answers."""
+    return 0.05 + (_MAX_OPACITY - 0.05) * math.sqrt(share)
 
 
-def _draw_counts(axes: Axes, bins: Sequence[_Row]) -> None:
+def _draw_counts(axes: Axes, bins: Sequence[ReliabilityBin]) -> None:
     for row in bins:
-        middle, width = (row["low"] + row["high"]) / 2, row["high"] - row["low"]
-        axes.bar(middle, row["photos"], width * 0.9, color=FIRST, alpha=0.55)
+        middle, width = (row.low + row.high) / 2, row.high - row.low
+        axes.bar(middle, row.photos, width * 0.9, color=FIRST, alpha=0.55)
         axes.annotate(
-            f"{row['photos']:,}", (middle, row["photos"]), (0, 2), textcoords="offset points", ha="center", fontsize=6.5
+            f"{row.photos:,}", (middle, row.photos), (0, 2), textcoords="offset points", ha="center", fontsize=6.5
         )
     axes.margins(y=0.45)
     axes.grid(visible=False)
@@ -228,4 +229,4 @@ def _draw_histograms(
 
 
 def _shortened(name: str) -> str:
-    return name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 1] + "…"
+    return name if len(name) <= _MAX_NAME else name[: _MAX_NAME - 1] + "…"

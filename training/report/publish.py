@@ -1,4 +1,4 @@
-"""Write a finished checkpoint, prove that it can be used, and write its report."""
+"""Publish a calibrated checkpoint: write its file, load that as every server will, and write the report."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -11,14 +11,14 @@ from whisker.training.data.dataset import Dataset
 from whisker.training.report.gallery import Galleries, Shown, choose_galleries
 from whisker.training.report.page import write_report
 
-_GROUPS = 24  # of photos that look the same, in the report
-_COPIES = 6  # of one group
+_MAX_GROUPS = 24  # of photos that look the same, in the report
+_MAX_COPIES = 6  # photos shown of one group
 
 
 def publish(calibrated: CalibratedCheckpoint, dataset: Dataset, out: Path, report: Path) -> None:
-    """Write both files; raise `CheckpointError` or `TrainingError` if that is impossible."""
+    """Write both files; raise `CheckpointError` or `TrainingError` if that fails."""
     save_checkpoint(with_golden_answers(calibrated.checkpoint), out)
-    classifier = Classifier.load(out)  # as every server will: a file that does not pass its own test is not a result
+    classifier = Classifier.load(out)  # replays the golden answers: a file that fails its own test is no result
     write_report(report, classifier.checkpoint, _galleries(calibrated, dataset))
 
 
@@ -36,8 +36,8 @@ def _galleries(calibrated: CalibratedCheckpoint, dataset: Dataset) -> Galleries:
     duplicates = tuple(
         tuple(
             Shown(np.asarray(dataset.train.pixels[photo.row]), photo.path, dataset.classes[photo.label], "", 0.0)
-            for photo in group[:_COPIES]
+            for photo in group[:_MAX_COPIES]
         )
-        for group in differing_first[:_GROUPS]
+        for group in differing_first[:_MAX_GROUPS]
     )
     return replace(galleries, duplicates=duplicates)

@@ -1,4 +1,4 @@
-"""Drawings as SVG to be put into a page: they take the page's font and colours, in light and in dark."""
+"""Drawings as inline SVG: they take the page's font and colours, in light and in dark mode."""
 
 import io
 import re
@@ -13,11 +13,11 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-WIDTH, HEIGHT = 4.6, 3.1  # inches, of every drawing that has no reason to differ
+WIDTH, HEIGHT = 4.6, 3.1  # inches, by default
 SMALL, NORMAL = 8.5, 9.5  # points
 
-# matplotlib knows no CSS variables: each stand-in is replaced in the finished SVG. The colours beside the variables are
-# those of Okabe & Ito (2008), which people tell apart whatever colours they see.
+# matplotlib knows no CSS variables: each stand-in is replaced in the SVG. The colours beside the variables are those of
+# Okabe & Ito (2008), which can be told apart with any kind of colour vision.
 INK, MUTED, LINE, BAND, FIRST, SECOND = (f"#00000{index}" for index in range(1, 7))
 _PAGE_COLOURS = {
     INK: "currentColor",
@@ -29,7 +29,7 @@ _PAGE_COLOURS = {
 }
 _SETTINGS: dict[Any, Any] = {
     "svg.fonttype": "none",  # text stays text: small, searchable, in the page's font
-    "svg.hashsalt": "whisker",  # else every run has other identifiers
+    "svg.hashsalt": "whisker",  # without it, every run has other identifiers
     "text.parse_math": False,  # a dollar in a class's name is a dollar
     "text.color": INK,
     "font.size": NORMAL,
@@ -54,7 +54,7 @@ _NO_METADATA = dict.fromkeys(("Date", "Creator", "Format", "Type"))
 
 
 class Drawing:
-    """A figure being drawn; after the block of `drawing` ends, `svg` is its markup."""
+    """A figure being drawn; once the block of `drawing` has ended, `svg` is its markup."""
 
     def __init__(self, figure: Figure) -> None:
         self.figure = figure
@@ -63,7 +63,7 @@ class Drawing:
 
 @contextmanager
 def drawing(alt: str, width: float = WIDTH, height: float = HEIGHT) -> Iterator[Drawing]:
-    """Draw within the block, in the page's style; `alt` says in a sentence what is to be seen."""
+    """Draw within the block, in the page's style; `alt` describes the drawing in a sentence."""
     with mpl.rc_context():
         mpl.rcdefaults()  # whatever the user's matplotlibrc says
         mpl.rcParams.update(_SETTINGS)
@@ -75,7 +75,7 @@ def drawing(alt: str, width: float = WIDTH, height: float = HEIGHT) -> Iterator[
 
 
 def mark(axes: Axes, x: float, label: str = "", height: float = 0.97) -> None:
-    """Draw a dashed line at `x` of 0..1; its label stands beside it, at a share `height` of the axes."""
+    """Draw a dashed line at `x` of 0..1, with a label beside it at a share `height` of the axes."""
     axes.axvline(x, color=INK, linewidth=0.9, linestyle=(0, (3, 2)))
     offset, side = (-5, "right") if x > 0.45 else (5, "left")
     axes.annotate(
@@ -91,12 +91,12 @@ def mark(axes: Axes, x: float, label: str = "", height: float = 0.97) -> None:
 
 
 def in_percent(axis: Axis) -> None:
-    """Label an axis of shares, up to the whole."""
+    """Label an axis of shares in percent, up to 100."""
     axis.set_major_formatter(FuncFormatter(lambda share, _: f"{round(100 * share, 2):g} %" if share < 1.0001 else ""))
 
 
 def _for_page(svg: str, alt: str) -> str:
-    """Drop what only a file of its own needs, and name colours as the page does."""
+    """Drop what only a separate file needs, and name colours as the page does."""
     root = ET.fromstring(svg)  # noqa: S314 - matplotlib has just written it
     _drop_styles(root)
     used = set(re.findall(r"#(\w+)[\")]", svg))
@@ -115,7 +115,7 @@ def _for_page(svg: str, alt: str) -> str:
 
 
 def _drop_styles(root: ET.Element) -> None:
-    """Drop the style sheet, which inside a page would hold for all of it."""
+    """Drop the style sheet, which would apply to the whole page."""
     for parent in root.iter():
         for child in [child for child in parent if child.tag.endswith("}style")]:
             parent.remove(child)

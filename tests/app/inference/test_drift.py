@@ -1,15 +1,12 @@
-"""Drift is told once there are enough answers, and is small while they are as they were on the test side."""
+"""Drift is told once there are enough answers, and is small while they are as they were on the test split."""
 
 import random
 
 from whisker.app.inference.drift import Drift
 from whisker.app.metrics import Metrics
+from whisker.model.answers.profile import Profile
 
-_PROFILE = {
-    "labels": {"cat": 0.5, "dog": 0.5},
-    "score_edges": [0.5, 0.7, 0.9, 0.95, 0.99],
-    "scores": [0, 0.1, 0.1, 0.1, 0.2, 0.5],
-}
+_PROFILE = Profile({"cat": 0.5, "dog": 0.5}, (0, 0.1, 0.1, 0.1, 0.2, 0.5))
 _SCORES = [0.6, 0.8, 0.93, *[0.97] * 2, *[0.995] * 5]
 
 

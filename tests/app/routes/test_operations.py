@@ -218,7 +218,7 @@ async def test_openapi_describes_every_answer(client: httpx.AsyncClient) -> None
     assert "HTTPValidationError" not in document["components"]["schemas"]
     verdict = document["components"]["schemas"]["PredictionAnswer"]["properties"]["verdict"]
     assert verdict["enum"] == ["confident", "unsure", "unknown"]
-    assert "the picture is like nothing trained on" in verdict["description"]
+    assert "the picture resembles nothing in the training data" in verdict["description"]
     assert "unknown_score" in document["components"]["schemas"]["PredictionAnswer"]["required"]
     operator = {"/health", "/livez", "/readyz", "/model", "/metrics"}
     assert set(document["paths"]) == {"/predict", "/predict/batch", "/explain", "/corrections", *operator}

@@ -19,7 +19,7 @@ from whisker.model.checkpoint.file import save_checkpoint
 from whisker.model.network import Family, ResidualNetwork
 from whisker.training.audit.label_errors import NEIGHBOURS, find_doubtful, label_distances
 from whisker.training.audit.label_review import (
-    TOO_KIND,
+    TRUST_WARNING,
     DoubtfulPhoto,
     find_doubtful_photos,
     print_doubtful,
@@ -33,7 +33,7 @@ from whisker.training.progress import Progress
 def noisy(
     classes: int, photos: int, flips: int, seed: int, spread: float = 0.8
 ) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:
-    """Make probabilities that are right in most cases, labels of which `flips` are wrong, and which these are."""
+    """Make probabilities that are mostly right, labels of which `flips` are wrong, and the positions of these."""
     rng = np.random.default_rng(seed)
     truth = rng.integers(0, classes, photos)
     logits = rng.normal(0, spread, (photos, classes))
@@ -45,8 +45,8 @@ def noisy(
     return probabilities, labels, wrong
 
 
-def share_found(order: NDArray[np.int64], wrong: NDArray[np.int64], places: int) -> float:
-    return float(np.isin(wrong, order[:places]).mean())
+def share_found(order: NDArray[np.int64], wrong: NDArray[np.int64], first: int) -> float:
+    return float(np.isin(wrong, order[:first]).mean())
 
 
 @pytest.mark.parametrize("classes", [2, 10, 200])
@@ -58,38 +58,38 @@ def test_flipped_labels_come_first_and_the_true_class_is_suggested(classes: int,
     assert (doubts.suggested[wrong] == probabilities[wrong].argmax(1)).mean() >= 0.95
     assert 65 <= doubts.joint.sum() - doubts.joint.trace() <= 135  # an estimate
     assert doubts.joint.sum() == pytest.approx(4000)
-    assert not doubts.strange.any()
+    assert not doubts.atypical.any()
 
 
-def test_class_of_less_confident_answers_is_judged_by_its_own_measure() -> None:
-    """A class at 0.55 throughout has no wrong labels; one photo of a sure class at 0.6 has."""
+def test_class_of_less_confident_answers_has_a_threshold_of_its_own() -> None:
+    """A class with 0.55 throughout has no wrong labels; in a confident class, one photo with 0.6 is suspicious."""
     own = np.concatenate([np.full(100, 0.55), np.full(100, 0.99), [0.6]])
     labels = np.concatenate([np.zeros(100, np.int64), np.ones(101, np.int64)])
     probabilities = np.stack([np.where(labels == 0, own, 1 - own), np.where(labels == 1, own, 1 - own)], 1)
     assert find_doubtful(probabilities, labels).order[0] == 200
 
 
-def test_strange_photos_and_flipped_labels_share_the_first_places() -> None:
+def test_atypical_photos_and_flipped_labels_share_the_first_ranks() -> None:
     probabilities, labels, wrong = noisy(2, 4000, 50, seed=2)
     ood_scores = np.random.default_rng(3).uniform(0, 0.5, 4000)
-    strange = np.setdiff1d(np.arange(4000), wrong)[:50]
-    ood_scores[strange] += 0.5
+    atypical = np.setdiff1d(np.arange(4000), wrong)[:50]
+    ood_scores[atypical] += 0.5
     doubts = find_doubtful(probabilities, labels, ood_scores)
-    assert share_found(doubts.order, strange, 100) == 1.0
+    assert share_found(doubts.order, atypical, 100) == 1.0
     assert share_found(doubts.order, wrong, 120) >= 0.9
-    assert doubts.strange[strange].mean() >= 0.95
+    assert doubts.atypical[atypical].mean() >= 0.95
     assert sorted(doubts.order) == list(range(4000))
 
 
-def test_places_that_no_flipped_label_needs_go_to_strange_photos() -> None:
+def test_ranks_that_no_flipped_label_needs_go_to_atypical_photos() -> None:
     probabilities, labels, _ = noisy(2, 4000, 0, seed=2)
     ood_scores = np.random.default_rng(3).uniform(0, 0.5, 4000)
-    strange = np.arange(100)
-    ood_scores[strange] += 0.5
-    assert share_found(find_doubtful(probabilities, labels, ood_scores).order, strange, 120) >= 0.9
+    atypical = np.arange(100)
+    ood_scores[atypical] += 0.5
+    assert share_found(find_doubtful(probabilities, labels, ood_scores).order, atypical, 120) >= 0.9
 
 
-def test_same_strangeness_everywhere_leaves_flipped_labels_in_front() -> None:
+def test_equal_ood_scores_leave_flipped_labels_in_front() -> None:
     probabilities, labels, wrong = noisy(3, 3000, 60, seed=4)
     assert share_found(find_doubtful(probabilities, labels, np.zeros(3000)).order, wrong, 150) >= 0.9
 
@@ -166,7 +166,7 @@ def test_doubtful_photos_of_a_folder_carry_the_classifiers_scores(
     output = io.StringIO()
     print_doubtful(doubtful, Console(file=output, width=200))
     assert doubtful.photos[0].path in output.getvalue()
-    assert output.getvalue().rstrip().endswith(TOO_KIND)
+    assert output.getvalue().rstrip().endswith(TRUST_WARNING)
 
 
 @pytest.mark.parametrize("family", ["resnet", "mlp"])

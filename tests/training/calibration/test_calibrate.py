@@ -1,4 +1,4 @@
-"""Calibration and the one test: what a checkpoint promises, what it measured, and that both are the file's own."""
+"""Calibration and the one test: what a checkpoint guarantees, what was measured, and that both are the file's own."""
 
 import io
 from dataclasses import dataclass
@@ -24,12 +24,12 @@ from whisker.training.data.dataset import batched, prepare_dataset
 from whisker.training.pipeline import Training, run_training, split_config
 from whisker.training.progress import Progress
 
-PROMISES = Targets(precision=0.9, false_alarms=0.1)  # what some ninety validation photos can show
+REACHABLE = Targets(precision=0.9, false_alarms=0.1)  # what some ninety validation photos can show
 
 
 @dataclass(frozen=True)
 class Result:
-    """A finished training, and what it said."""
+    """A training that is done, and what it said."""
 
     training: Training
     said: str
@@ -37,7 +37,7 @@ class Result:
 
 
 def other_picture(seed: int) -> Image.Image:
-    """Draw what is neither rings nor stripes: flat areas in two colours."""
+    """Draw neither rings nor stripes, but flat areas in two colours."""
     rng = np.random.default_rng((9, seed))
     image = Image.new("RGB", (48, 40), tuple(rng.integers(0, 255, 3).tolist()))
     left, top = rng.integers(0, 30, 2).tolist()
@@ -74,7 +74,7 @@ def train(root: Path, start: Path, *, photos: int, outliers: int, targets: Targe
 @pytest.fixture(scope="module")
 def plenty(trained: Training, tmp_path_factory: pytest.TempPathFactory) -> Result:
     return train(
-        tmp_path_factory.mktemp("plenty"), trained.out, photos=150, outliers=90, targets=PROMISES, held_out=0.3
+        tmp_path_factory.mktemp("plenty"), trained.out, photos=150, outliers=90, targets=REACHABLE, held_out=0.3
     )
 
 
@@ -83,23 +83,23 @@ def few(trained: Training, tmp_path_factory: pytest.TempPathFactory) -> Result:
     return train(tmp_path_factory.mktemp("few"), trained.out, photos=20, outliers=10, targets=Targets(), held_out=0.1)
 
 
-def score_test_side(training: Training, quiet: Progress) -> tuple[Scores, NDArray[np.int64]]:
-    """Score the test side anew, from the files alone, by the engine that the figures are measured with."""
+def score_test_split(training: Training, quiet: Progress) -> tuple[Scores, NDArray[np.int64]]:
+    """Score the test split anew, from the files alone, by the engine that the figures are measured with."""
     classifier = Classifier.load(training.out, engine="torch")
-    side = prepare_dataset(training.photos, split_config(classifier.checkpoint), training.work, quiet).test
-    parts = [classifier.scores([side.pixels[row] for row in rows]) for rows in batched(side.rows, 32)]
+    test = prepare_dataset(training.photos, split_config(classifier.checkpoint), training.work, quiet).test
+    parts = [classifier.scores([test.pixels[row] for row in rows]) for rows in batched(test.rows, 32)]
     unknown = [part.unknown for part in parts if part.unknown is not None]
-    return Scores(np.concatenate([part.probabilities for part in parts]), np.concatenate(unknown)), side.labels
+    return Scores(np.concatenate([part.probabilities for part in parts]), np.concatenate(unknown)), test.labels
 
 
-def test_with_enough_photos_every_promise_is_made(plenty: Result) -> None:
+def test_with_enough_photos_every_target_is_guaranteed(plenty: Result) -> None:
     assert "Warning" not in plenty.said
     confident, unknown = plenty.metrics["confident"], plenty.metrics["unknown"]
     assert (confident["promised"], confident["promised_precision"]) == (True, 0.9)
     assert (unknown["promised"], unknown["promised_rate"]) == (True, 0.1)
 
 
-def test_with_enough_photos_the_promises_hold_on_the_test_side(plenty: Result) -> None:
+def test_with_enough_photos_the_targets_are_met_on_the_test_split(plenty: Result) -> None:
     confident, unknown = plenty.metrics["confident"], plenty.metrics["unknown"]
     assert confident["of"] == unknown["of"] == 90
     assert confident["answers"] > 60
@@ -109,7 +109,7 @@ def test_with_enough_photos_the_promises_hold_on_the_test_side(plenty: Result) -
     assert low <= unknown["false_alarms"] / 90 <= high
 
 
-def test_other_things_are_mostly_caught(plenty: Result) -> None:
+def test_unrelated_photos_are_mostly_flagged(plenty: Result) -> None:
     outliers = plenty.metrics["unknown"]["outliers"]
     assert outliers["of"] == 90
     assert outliers["caught"] > 60
@@ -117,7 +117,7 @@ def test_other_things_are_mostly_caught(plenty: Result) -> None:
     assert 0.6 < low < outliers["caught"] / 90 <= high
 
 
-def test_served_verdicts_follow_the_promises_on_fresh_pictures(plenty: Result) -> None:
+def test_served_verdicts_meet_the_targets_on_fresh_pictures(plenty: Result) -> None:
     classifier = Classifier.load(plenty.training.out)
     known = classifier.predict([encode(draw(label, seed)) for label in classifier.classes for seed in range(700, 800)])
     others = classifier.predict([encode(other_picture(seed)) for seed in range(700, 800)])
@@ -127,7 +127,7 @@ def test_served_verdicts_follow_the_promises_on_fresh_pictures(plenty: Result) -
 
 
 def test_metrics_are_those_of_the_written_file(plenty: Result, quiet: Progress) -> None:
-    scores, labels = score_test_side(plenty.training, quiet)
+    scores, labels = score_test_split(plenty.training, quiet)
     checkpoint = load_checkpoint(plenty.training.out)
     assert scores.unknown is not None
     known = scores.unknown <= UNKNOWN_SCORE
@@ -150,12 +150,12 @@ def test_figures_and_speed_are_kept_for_the_report(plenty: Result) -> None:
     assert speed["processor"]
 
 
-def test_with_few_photos_each_missing_promise_is_said_aloud(few: Result) -> None:
+def test_with_few_photos_each_missing_guarantee_is_said_aloud(few: Result) -> None:
     warnings = [line for line in few.said.splitlines() if line.startswith("Warning: ")]
     assert len(warnings) == 3
     assert "the validation photos do not show that 99.0% of confident answers are right" in warnings[0]
     assert "too few validation photos to show that at most 5.0% of known photos are called unknown" in warnings[1]
-    assert "10 photos of other things are too few to learn from (at least 50)" in warnings[2]
+    assert "10 unrelated photos are too few to learn from (at least 50)" in warnings[2]
     assert not few.metrics["confident"]["promised"]
     assert not few.metrics["unknown"]["promised"]
     assert few.metrics["unknown"]["outliers"]["of"] == 10

@@ -1,4 +1,4 @@
-"""Fitting verdicts anew: same weights, same split, other promises; never on photos that may have been trained on."""
+"""Fitting verdicts anew: same weights, same split, other targets; never on photos that may have been trained on."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +16,7 @@ from whisker.training.progress import Progress
 
 @pytest.fixture
 def again(trained: Training, tmp_path: Path) -> Training:
-    """Ask for other promises of the trained checkpoint."""
+    """Calibrate the trained checkpoint for other targets."""
     return replace(
         trained,
         out=tmp_path / "again.safetensors",

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from whisker.model.card.metrics import CoveragePoint, Figures, ReliabilityBin
 from whisker.training.calibration.figures import measure_figures
 from whisker.training.calibration.metrics import wilson_interval
 
@@ -23,58 +24,61 @@ def test_every_figure_counts_every_photo_once(photos: int, classes: int) -> None
     probabilities, labels = answers(photos, classes)
     figures = measure_figures(probabilities, labels, probabilities[:, 0], probabilities[:, 1])
     right = int((probabilities.argmax(1) == labels).sum())
-    assert sum(row["photos"] for row in figures["reliability"]) == photos
-    assert (sum(figures["scores"]["right"]), sum(figures["scores"]["wrong"])) == (right, photos - right)
-    assert sum(figures["unknown"]["known"]) == sum(figures["unknown"]["outliers"]) == photos
-    rows = figures["per_class"]
-    assert (len(rows), sum(row["photos"] for row in rows), sum(row["right"] for row in rows)) == (
+    assert sum(row.photos for row in figures.reliability or ()) == photos
+    assert figures.scores is not None
+    assert (sum(figures.scores.right), sum(figures.scores.wrong)) == (right, photos - right)
+    assert figures.unknown is not None
+    assert sum(figures.unknown.known) == sum(figures.unknown.outliers or ()) == photos
+    rows = figures.per_class or ()
+    assert (len(rows), sum(row.photos for row in rows), sum(row.right for row in rows)) == (
         classes,
         photos,
         right,
     )
-    last = figures["coverage"][-1]
-    assert (last["coverage"], last["accuracy"]) == (1.0, pytest.approx(right / photos, abs=1e-4))
-    assert json.loads(json.dumps(figures)) == figures
+    last = (figures.coverage or ())[-1]
+    assert last.coverage == 1.0
+    assert last.accuracy == pytest.approx(right / photos, abs=1e-4)
+    assert Figures.from_json(json.loads(json.dumps(figures.to_json()))) == figures
 
 
 def test_reliability_holds_mean_score_and_accuracy_of_its_bin() -> None:
     probabilities = np.array([[0.9, 0.1], [0.88, 0.12], [1.0, 0.0]], np.float32)
-    bins = measure_figures(probabilities, np.array([0, 1, 0]), None, None)["reliability"]
+    bins = measure_figures(probabilities, np.array([0, 1, 0]), None, None).reliability or ()
     assert len(bins) == 15
-    assert bins[13] == {"low": 0.8667, "high": 0.9333, "photos": 2, "score": 0.89, "accuracy": 0.5}
-    assert bins[14]["photos"] == 1
-    assert (bins[0]["score"], bins[0]["accuracy"]) == (None, None)
+    assert bins[13] == ReliabilityBin(low=0.8667, high=0.9333, photos=2, score=0.89, accuracy=0.5)
+    assert bins[14].photos == 1
+    assert (bins[0].score, bins[0].accuracy) == (None, None)
 
 
 def test_coverage_falls_from_the_surest_and_does_not_part_equal_scores() -> None:
     scores = np.array([0.9, 0.6, 0.9, 0.7, 0.6], np.float32)
     labels = np.array([0, 1, 1, 0, 0])
-    curve = measure_figures(np.stack([scores, 1 - scores], 1), labels, None, None)["coverage"]
-    assert curve == [
-        {"coverage": 0.4, "accuracy": 0.5, "threshold": 0.9},
-        {"coverage": 0.6, "accuracy": 0.6667, "threshold": 0.7},
-        {"coverage": 1.0, "accuracy": 0.6, "threshold": 0.6},
-    ]
+    curve = measure_figures(np.stack([scores, 1 - scores], 1), labels, None, None).coverage
+    assert curve == (
+        CoveragePoint(coverage=0.4, accuracy=0.5, threshold=0.9),
+        CoveragePoint(coverage=0.6, accuracy=0.6667, threshold=0.7),
+        CoveragePoint(coverage=1.0, accuracy=0.6, threshold=0.6),
+    )
 
 
 def test_coverage_of_many_photos_has_at_most_101_points() -> None:
-    curve = measure_figures(*answers(5000, 4), None, None)["coverage"]
+    curve = measure_figures(*answers(5000, 4), None, None).coverage or ()
     assert len(curve) == 101
-    assert all(a["threshold"] > b["threshold"] for a, b in pairwise(curve))
+    assert all(a.threshold > b.threshold for a, b in pairwise(curve))
 
 
 def test_recall_and_precision_of_each_class_have_intervals() -> None:
     probabilities = np.eye(3, dtype=np.float32)[[0, 0, 1, 0]]
-    rows = measure_figures(probabilities, np.array([0, 0, 0, 1]), None, None)["per_class"]
-    assert (rows[0]["photos"], rows[0]["answered"], rows[0]["right"]) == (3, 3, 2)
-    assert rows[0]["recall"] == rows[0]["precision"] == 0.6667
-    assert rows[0]["recall_95_interval"] == pytest.approx(wilson_interval(2, 3), abs=1e-4)
-    assert (rows[1]["recall"], rows[1]["precision"]) == (0.0, 0.0)
-    assert (rows[2]["recall"], rows[2]["recall_95_interval"], rows[2]["precision_95_interval"]) == (None, None, None)
+    rows = measure_figures(probabilities, np.array([0, 0, 0, 1]), None, None).per_class or ()
+    assert (rows[0].photos, rows[0].answered, rows[0].right) == (3, 3, 2)
+    assert rows[0].recall == rows[0].precision == 0.6667
+    assert rows[0].recall_95_interval == pytest.approx(wilson_interval(2, 3), abs=1e-4)
+    assert (rows[1].recall, rows[1].precision) == (0.0, 0.0)
+    assert (rows[2].recall, rows[2].recall_95_interval, rows[2].precision_95_interval) == (None, None, None)
 
 
 def test_unknown_is_null_where_it_was_not_measured() -> None:
     probabilities, labels = answers(20, 2)
-    assert measure_figures(probabilities, labels, None, None)["unknown"] is None
-    without_outliers = measure_figures(probabilities, labels, np.full(20, 0.97, np.float32), None)["unknown"]
+    assert measure_figures(probabilities, labels, None, None).to_json()["unknown"] is None
+    without_outliers = measure_figures(probabilities, labels, np.full(20, 0.97, np.float32), None).to_json()["unknown"]
     assert without_outliers == {"known": [0] * 19 + [20], "outliers": None}

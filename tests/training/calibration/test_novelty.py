@@ -1,4 +1,4 @@
-"""The measure of novelty on synthetic features: classes are clusters on the sphere, other things lie elsewhere."""
+"""The novelty measure on synthetic features: classes are clusters on the sphere, unrelated photos lie elsewhere."""
 
 import numpy as np
 import pytest
@@ -61,7 +61,7 @@ def test_examples_of_other_things_help_to_catch_more() -> None:
 
 @pytest.mark.parametrize("examples", [0, 300])
 def test_false_alarm_rate_is_kept_on_fresh_photos(examples: int) -> None:
-    """Promised with 95 % confidence: among validation sides drawn anew, nearly all keep it."""
+    """Guaranteed with 95 % confidence: among validation splits drawn anew, nearly all keep it."""
     train, labels = known(600, 1)
     outliers = others(examples, 10) if examples else None
     fresh, _ = known(20_000, 99)
@@ -78,7 +78,7 @@ def test_typical_score_is_that_of_the_middle_validation_photo() -> None:
     assert float(np.median(fit().novelty.scores(known(500, 2)[0].numpy()))) == pytest.approx(0.1, abs=0.005)
 
 
-def test_too_few_validation_photos_are_no_promise() -> None:
+def test_too_few_validation_photos_are_no_guarantee() -> None:
     fitted = fit(validation=40)
     assert not fitted.guaranteed
     assert share_unknown(fitted, known(40, 2)[0]) == 0.0

@@ -28,7 +28,7 @@ def test_perfect_validation_does_not_make_scores_certain(photos: int) -> None:
     assert float(scores.mean()) == pytest.approx((photos + 1) / (photos + 2), abs=1e-3)
 
 
-def test_promised_unsure_threshold_keeps_its_promise_on_fresh_photos() -> None:
+def test_guaranteed_unsure_threshold_keeps_its_target_on_fresh_photos() -> None:
     """Drawn 200 times: 95 % confidence means that about one draw in twenty breaks it, and that none is far off."""
     rng = np.random.default_rng(0)
     choices = [choose_unsure_threshold(*answers(rng, 5000), precision=0.95) for _ in range(200)]
@@ -62,7 +62,7 @@ def test_equal_scores_are_confident_together_or_not_at_all() -> None:
     ("labels", "threshold"),
     [([0, 0, 0], 0.6), ([1, 1, 1], 1.0), ([0, 0, 1], 0.8)],
 )
-def test_few_photos_give_a_threshold_but_no_promise(labels: list[int], threshold: float) -> None:
+def test_few_photos_give_a_threshold_but_no_guarantee(labels: list[int], threshold: float) -> None:
     probabilities = np.array([[0.9, 0.1], [0.8, 0.2], [0.6, 0.4]], np.float32)
     choice = choose_unsure_threshold(probabilities, np.array(labels), 0.99)
     assert choice.threshold == pytest.approx(threshold)
@@ -74,14 +74,14 @@ def test_no_photos_to_choose_by_make_next_to_everything_unsure() -> None:
     assert choice == Choice(1.0, guaranteed=False)
 
 
-@pytest.mark.parametrize(("photos", "promised"), [(260, False), (280, True)])
-def test_promise_needs_as_many_right_answers_as_statistics_ask_for(photos: int, guaranteed: bool) -> None:  # noqa: FBT001
+@pytest.mark.parametrize(("photos", "guaranteed"), [(260, False), (280, True)])
+def test_guarantee_needs_as_many_right_answers_as_statistics_ask_for(photos: int, guaranteed: bool) -> None:  # noqa: FBT001
     """Without a mistake, Wilson's bound at 95 % falls to 1 % at z² (1 - 0.01) / 0.01 = 268 answers."""
     probabilities = np.tile(np.array([[0.9, 0.1]], np.float32), (photos, 1))
     assert choose_unsure_threshold(probabilities, np.zeros(photos, np.int64), 0.99).guaranteed is guaranteed
 
 
-def test_promised_unknown_threshold_keeps_its_promise_on_fresh_photos() -> None:
+def test_guaranteed_unknown_threshold_keeps_its_target_on_fresh_photos() -> None:
     rng, rates = np.random.default_rng(0), []
     for _ in range(200):
         choice = choose_unknown_threshold(rng.uniform(size=500).astype(np.float32), 0.05)

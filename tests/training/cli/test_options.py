@@ -1,4 +1,4 @@
-"""What a user leaves open is chosen from the photos, from the weights to start from, or from the defaults."""
+"""Options left open are chosen from the photos, from pretrained weights, or from the defaults."""
 
 import json
 from dataclasses import asdict, replace

@@ -48,7 +48,7 @@ def test_flat_pictures_are_not_duplicates_of_each_other() -> None:
 
 
 def apple(colour: tuple[int, int, int], seed: int) -> bytes:
-    """Draw an apple on a white table, each a little elsewhere."""
+    """Draw an apple on a white table, slightly shifted by `seed`."""
     left, top = (60 + int(shift) for shift in np.random.default_rng(seed).integers(-6, 7, 2))
     image = Image.new("RGB", (320, 320), (255, 255, 255))
     ImageDraw.Draw(image).ellipse((left, top, left + 200, top + 200), fill=colour)
@@ -61,13 +61,13 @@ def test_things_of_another_colour_are_not_duplicates() -> None:
     assert not set(groups[:6]) & set(groups[6:])
 
 
-def test_many_alike_photos_are_one_group_in_little_memory() -> None:
+def test_many_similar_photos_are_one_group_in_little_memory() -> None:
     pixels = np.broadcast_to(np.asarray(scene(1).resize((SIZE, SIZE))), (3000, SIZE, SIZE, 3))
     digests = [str(index) for index in range(3000)]
     assert set(group_duplicates(pixels, np.arange(3000), digests)) == {0}
 
 
-def test_only_the_asked_rows_are_looked_at() -> None:
+def test_only_the_given_rows_are_compared() -> None:
     files = [encode(scene(1)), encode(scene(2)), encode(scene(1), "JPEG")]
     pixels = np.stack([Preprocessing(SIZE).decode(data) for data in files])
     assert group_duplicates(pixels, np.array([0, 2]), ["a", "b"]).tolist() == [0, 0]

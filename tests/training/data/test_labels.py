@@ -99,7 +99,7 @@ def test_photos_keep_the_order_of_their_class_folders(sorted_photos: Path) -> No
     ("text", "note"),
     [
         ("cat/2.jpg,dog\ncat/1.jpg,cat\ndog/1.jpg,\n", "labels 2 photos and leaves 1 out; 1 labels differ from"),
-        ("cat/1.jpg,a\ndog/1.jpg,b\n", "labels 2 photos and leaves 0 out; folders count for nothing"),
+        ("cat/1.jpg,a\ndog/1.jpg,b\n", "labels 2 photos and leaves 0 out; class folders are ignored"),
     ],
 )
 def test_note_tells_how_the_file_was_read(sorted_photos: Path, text: str, note: str) -> None:
@@ -146,6 +146,6 @@ def test_no_photo_left_is_refused(tmp_path: Path) -> None:
         find_photos(root, labels_file=labels(root, "path,label\n1.jpg,\n"))
 
 
-def test_one_class_is_enough_where_one_is_asked_for(flat: Path) -> None:
+def test_one_class_is_enough_if_the_minimum_is_one(flat: Path) -> None:
     folder = find_photos(flat, min_classes=1, labels_file=labels(flat, "path,label\n1.jpg,cat\n"))
     assert folder.classes == ("cat",)

@@ -1,4 +1,4 @@
-"""Photos of other things: every picture in a folder, whatever its sub-folders are called."""
+"""Photos of other things: every picture in a folder, whatever the names of its sub-folders."""
 
 import hashlib
 import io
@@ -33,7 +33,7 @@ def write(root: Path, *paths: str) -> list[bytes]:
 
 
 def read(root: Path, known: frozenset[str] = frozenset()) -> tuple[Outliers, str]:
-    """Read the outliers; return them and what was said."""
+    """Read the outliers; return them and the output."""
     console = Console(file=io.StringIO(), width=400)
     outliers = read_outliers(root, PREPROCESSING, root.parent / "cache", known, Progress(console))
     assert isinstance(console.file, io.StringIO)
@@ -74,11 +74,11 @@ def test_unreadable_and_hidden_files_are_left_out(root: Path) -> None:
     assert "Photos of other things: 1; left out as unreadable: 1." in said
 
 
-def test_photos_that_are_taught_as_known_are_left_out(root: Path) -> None:
+def test_photos_of_known_classes_are_left_out(root: Path) -> None:
     contents = write(root, "a.png", "b.png", "c.png")
     outliers, said = read(root, frozenset({hashlib.sha256(contents[1]).hexdigest()}))
     assert outliers.rows.tolist() == [0, 2]
-    assert "Photos of other things: 2; left out, as they are among the photos of known classes: 1." in said
+    assert "Photos of other things: 2; left out because they are also photos of known classes: 1." in said
 
 
 def test_no_folder_is_one_sentence(root: Path) -> None:

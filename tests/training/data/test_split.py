@@ -16,7 +16,7 @@ def split(labels: list[int], groups: list[int], seed: int = 0, classes: int = 2)
     sizes=st.lists(st.lists(st.integers(1, 4), min_size=3, max_size=40), min_size=2, max_size=4),
     seed=st.integers(0, 2**31),
 )
-def test_sides_are_a_partition_that_no_group_crosses(sizes: list[list[int]], seed: int) -> None:
+def test_splits_are_a_partition_that_no_group_crosses(sizes: list[list[int]], seed: int) -> None:
     labels: list[int] = []
     groups: list[int] = []
     for label, members in enumerate(sizes):
@@ -25,11 +25,11 @@ def test_sides_are_a_partition_that_no_group_crosses(sizes: list[list[int]], see
             labels += [label] * size
             groups += [group] * size
     result = split(labels, groups, seed, len(sizes))
-    sides = [result.train, result.validation, result.test]
-    assert sorted(np.concatenate(sides)) == list(range(len(labels)))
-    for side in sides:
-        assert set(np.array(labels)[side]) == set(range(len(sizes)))
-    group_sets = [set(np.array(groups)[side]) for side in sides]
+    splits = [result.train, result.validation, result.test]
+    assert sorted(np.concatenate(splits)) == list(range(len(labels)))
+    for rows in splits:
+        assert set(np.array(labels)[rows]) == set(range(len(sizes)))
+    group_sets = [set(np.array(groups)[rows]) for rows in splits]
     assert not group_sets[0] & group_sets[1]
     assert not group_sets[0] & group_sets[2]
     assert not group_sets[1] & group_sets[2]
@@ -38,8 +38,8 @@ def test_sides_are_a_partition_that_no_group_crosses(sizes: list[list[int]], see
 def test_every_class_has_its_fractions() -> None:
     labels = [0] * 1000 + [1] * 200
     result = split(labels, list(range(1200)))
-    for side, share in [(result.test, 0.1), (result.validation, 0.1), (result.train, 0.8)]:
-        counts = np.bincount(np.array(labels)[side])
+    for rows, share in [(result.test, 0.1), (result.validation, 0.1), (result.train, 0.8)]:
+        counts = np.bincount(np.array(labels)[rows])
         assert counts == pytest.approx([1000 * share, 200 * share], abs=2)
 
 

@@ -1,4 +1,4 @@
-"""A first look at a folder: the size that it suggests, and the time that decoding takes."""
+"""The survey of a folder: the suggested size, and the time that decoding takes."""
 
 from pathlib import Path
 
@@ -29,7 +29,7 @@ def test_few_large_photos_among_small_ones_do_not_decide(tmp_path: Path) -> None
     assert (survey.photos, survey.serving_size) == (20, 64)
 
 
-def test_unreadable_files_are_passed_over(tmp_path: Path) -> None:
+def test_unreadable_files_are_skipped(tmp_path: Path) -> None:
     root = write_folder(tmp_path / "photos", 6, (32, 32))
     for number in range(3):
         (root / "rings" / f"{number:03}.png").write_text("hello")
@@ -46,7 +46,7 @@ def test_folder_without_a_readable_file_suggests_the_usual_size(tmp_path: Path) 
 
 
 def test_large_folder_is_sampled(tmp_path: Path) -> None:
-    """A sample is read from end to end of the folder: its last files decide as its first ones do."""
+    """The sample is spread over the whole folder: its last files count as much as its first ones."""
     root = write_folder(tmp_path / "photos", 100, (32, 32))
     for path in (root / "stripes").iterdir():
         path.write_text("hello")

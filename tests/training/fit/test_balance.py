@@ -18,15 +18,15 @@ TINY = NetworkConfig(width=2, depth=1, size=32)
 def shown(
     counts: Sequence[int], quiet: Progress, *, passes: int, seed: int = 0, balance: float = 0.5
 ) -> list[list[int]]:
-    """List the positions that a trainer shows in each pass over classes of so many photos."""
+    """List the positions that a trainer shows in each pass over classes with `counts` photos."""
     labels = np.repeat(np.arange(len(counts)), counts)
     pixels = np.zeros((len(labels), 40, 40, 3), np.uint8)
-    side = Split(pixels, np.arange(len(labels)), labels)
+    split = Split(pixels, np.arange(len(labels)), labels)
     recipe = replace(recipe_for("quick", TINY, epochs=1), balance=balance)
     config = TrainingConfig(recipe, TINY, dtype="float32", seed=seed)
     names = [f"class {number}" for number in range(len(counts))]
-    trainer = Trainer(config, side, side, classes=names, device="cpu", progress=quiet)
-    return [trainer._order(number).tolist() for number in range(passes)]  # noqa: SLF001 - the batches are cut from it
+    trainer = Trainer(config, split, split, classes=names, device="cpu", progress=quiet)
+    return [trainer.order(number).tolist() for number in range(passes)]
 
 
 def test_a_class_of_ten_times_the_photos_is_seen_three_times_as_often(quiet: Progress) -> None:
@@ -43,8 +43,8 @@ def test_balance_goes_from_the_counts_as_they_are_to_equal_ones(quiet: Progress,
     assert large / (660 - large) == pytest.approx(ratio, rel=0.05)
 
 
-def test_photos_of_a_class_are_shown_alike(quiet: Progress) -> None:
-    """Each as often as its odds say, rounded down or up; in many passes, every photo of a large class has its turn."""
+def test_photos_of_a_class_are_shown_equally_often(quiet: Progress) -> None:
+    """Each is shown as often as its odds say, rounded down or up; many passes show every photo of a large class."""
     passes = shown((600, 60), quiet, passes=30)
     times = np.bincount(np.concatenate(passes), minlength=660)
     assert times[:600].min() > 0
@@ -56,7 +56,7 @@ def test_photos_of_a_class_are_shown_alike(quiet: Progress) -> None:
 
 
 @pytest.mark.parametrize("counts", [(50, 50), (60, 40), (30, 30, 30)])
-def test_classes_of_alike_size_are_shuffled_and_no_more(quiet: Progress, counts: tuple[int, ...]) -> None:
+def test_balanced_classes_are_only_shuffled(quiet: Progress, counts: tuple[int, ...]) -> None:
     for order in shown(counts, quiet, passes=3):
         assert sorted(order) == list(range(sum(counts)))
         assert order != sorted(order)

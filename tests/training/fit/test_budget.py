@@ -1,18 +1,19 @@
 import signal
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from torch import Tensor
 
-import whisker.training.fit.budget as budget_module
-import whisker.training.fit.loop as loop_module
 from whisker.model import NetworkConfig
 from whisker.model.errors import ConfigError
 from whisker.training.cli.options import NetworkOptions, TrainingOptions
 from whisker.training.config import PRESETS, TrainingConfig
 from whisker.training.data.survey import Survey
 from whisker.training.errors import TrainingInterruptedError
-from whisker.training.fit.budget import Fixed, plan_within
+from whisker.training.fit.budget import FixedChoices, plan_within
+from whisker.training.fit.loop import Trainer
 from whisker.training.pipeline import Training, run_training, unfinished_state
 from whisker.training.progress import Progress
 
@@ -20,18 +21,15 @@ BASE = TrainingConfig(PRESETS["quick"], NetworkConfig(), dtype="float32")
 MANY = Survey(photos=20_000, short_side=400, decode_seconds=0.001)
 
 
-@pytest.fixture
-def steady(monkeypatch: pytest.MonkeyPatch) -> None:
+def steady(network: NetworkConfig, sizes: Sequence[int], _photos: int, _dtype: str, _device: str) -> list[float]:
     """Let a photo of 128 px take 4 ms at width 32, and in proportion otherwise: a machine of known speed."""
-
-    def seconds(config: NetworkConfig, size: int, _batch: int, _dtype: str, _device: str) -> float:
-        return 0.004 * (config.width / 32) ** 2 * (size / 128) ** 2
-
-    monkeypatch.setattr(budget_module, "_photo_seconds", seconds)
+    return [0.004 * (network.width / 32) ** 2 * (size / 128) ** 2 for size in sizes]
 
 
-def plan(minutes: float, survey: Survey, quiet: Progress, fixed: Fixed = Fixed()) -> TrainingConfig:  # noqa: B008
-    return plan_within(60 * minutes, BASE, survey, fixed=fixed, device="cpu", progress=quiet)
+def plan(minutes: float, survey: Survey, quiet: Progress, fixed: FixedChoices | None = None) -> TrainingConfig:
+    """Plan for the machine of known speed."""
+    fixed = fixed or FixedChoices()
+    return plan_within(60 * minutes, BASE, survey, fixed=fixed, device="cpu", progress=quiet, time_photos=steady)
 
 
 def work(config: TrainingConfig, survey: Survey) -> float:
@@ -43,61 +41,52 @@ def work(config: TrainingConfig, survey: Survey) -> float:
     )
 
 
-@pytest.mark.usefixtures("steady")
 @pytest.mark.parametrize("minutes", [5, 12, 20, 60, 240])
 def test_plan_fills_the_time_and_not_more(minutes: float, quiet: Progress) -> None:
     config = plan(minutes, MANY, quiet)
     assert 0.6 * 60 * minutes < work(config, MANY) < 60 * minutes
 
 
-@pytest.mark.usefixtures("steady")
 def test_more_time_buys_a_better_preset(quiet: Progress) -> None:
     plans = [plan(minutes, MANY, quiet) for minutes in (2, 9, 20, 90, 1_000)]
     assert [config.preset for config in plans] == ["quick", "quick", "standard", "best", "best"]
     assert [config.network.width for config in plans] == [16, 32, 32, 32, 48]
 
 
-@pytest.mark.usefixtures("steady")
 def test_small_photos_are_not_magnified_more_than_twice(quiet: Progress) -> None:
     assert plan(20, replace(MANY, short_side=32), quiet).network.size == 64
 
 
 @pytest.mark.parametrize(("size", "probed"), [(128, {64, 128}), (64, {32, 64}), (32, {32, 64}), (152, {80, 152})])
-def test_probe_measures_the_sizes_that_will_be_trained(
-    monkeypatch: pytest.MonkeyPatch, quiet: Progress, size: int, probed: set[int]
-) -> None:
-    seen = set()
+def test_probe_measures_the_sizes_that_will_be_trained(quiet: Progress, size: int, probed: set[int]) -> None:
+    seen: set[int] = set()
 
-    def seconds(_config: NetworkConfig, size: int, _batch: int, _dtype: str, _device: str) -> float:
-        seen.add(size)
-        return 0.004 * (size / 128) ** 2
+    def noting(network: NetworkConfig, sizes: Sequence[int], photos: int, dtype: str, device: str) -> list[float]:
+        seen.update(sizes)
+        return steady(network, sizes, photos, dtype, device)
 
-    monkeypatch.setattr(budget_module, "_photo_seconds", seconds)
-    base = replace(BASE, network=NetworkConfig(size=size))
-    plan_within(1_200, base, MANY, fixed=Fixed(size=size), device="cpu", progress=quiet)
+    base, fixed = replace(BASE, network=NetworkConfig(size=size)), FixedChoices(size=size)
+    plan_within(1_200, base, MANY, fixed=fixed, device="cpu", progress=quiet, time_photos=noting)
     assert seen == probed
 
 
-@pytest.mark.usefixtures("steady")
 def test_what_the_user_fixed_stays(quiet: Progress) -> None:
-    config = plan(30, MANY, quiet, Fixed(width=24, size=96, learning_rate=0.03))
+    config = plan(30, MANY, quiet, FixedChoices(width=24, size=96, learning_rate=0.03))
     assert (config.network.width, config.network.size, config.recipe.peak_learning_rate) == (24, 96, 0.03)
 
 
-@pytest.mark.usefixtures("steady")
 def test_few_photos_do_not_train_for_ever(quiet: Progress) -> None:
     config = plan(600, Survey(photos=200, short_side=400, decode_seconds=0.001), quiet)
     assert sum(stage.epochs for stage in config.recipe.stages) <= 3_840
 
 
-@pytest.mark.usefixtures("steady")
 def test_time_too_short_for_an_epoch_is_one_sentence(quiet: Progress) -> None:
     with pytest.raises(ConfigError, match="too short for 20,000 photos"):
         plan(0.5, MANY, quiet)
 
 
 def test_real_probe_makes_a_plan_that_trains_and_resumes(training: Training, quiet: Progress) -> None:
-    """The plan depends on this machine's speed, so that a resumed training keeps the one it began with."""
+    """The plan depends on this machine's speed, so a resumed training keeps its first plan."""
     options = TrainingOptions(training.photos, NetworkOptions(width=4, depth=1, size=32), minutes=5, device="cpu")
     config = options.choose_config(None, quiet)
     assert (config.network.width, config.network.size) == (4, 32)
@@ -110,14 +99,14 @@ def test_real_probe_makes_a_plan_that_trains_and_resumes(training: Training, qui
 
 
 def _interrupt(training: Training, quiet: Progress) -> Path:
-    original = loop_module.Trainer._step  # noqa: SLF001
+    original = Trainer.step
     with pytest.MonkeyPatch.context() as patched:
 
-        def stepping(trainer: loop_module.Trainer, *batch: object) -> float:
+        def stepping(trainer: Trainer, x: Tensor, targets: Tensor) -> float:
             signal.raise_signal(signal.SIGTERM)
-            return original(trainer, *batch)  # type: ignore[arg-type]
+            return original(trainer, x, targets)
 
-        patched.setattr(loop_module.Trainer, "_step", stepping)
+        patched.setattr(Trainer, "step", stepping)
         with pytest.raises(TrainingInterruptedError):
             run_training(training, quiet)
     state = unfinished_state(training.out)

@@ -1,4 +1,4 @@
-"""Two processes on one machine, started by `torchrun` as a user would."""
+"""Two processes on one machine, started by `torchrun`, as users start them."""
 
 import signal
 import subprocess
@@ -29,7 +29,7 @@ def start(*words: str, folder: Path) -> subprocess.Popen[str]:
     )
 
 
-def test_process_by_itself_is_the_whole_world() -> None:
+def test_single_process_is_the_whole_world() -> None:
     with joined_world("cpu") as (world, device):
         assert (world, device) == (World(), "cpu")
         assert world.broadcast(lambda: 7) == 7
@@ -49,19 +49,19 @@ def test_two_processes_train_as_well_and_one_writes(photos: Path) -> None:
     ended = start("train", "shapes", "--labels", "labels.csv", *SMALL, folder=photos.parent)
     out, _ = ended.communicate(timeout=240)
     assert ended.returncode == 0, out
-    assert out.count("Test accuracy: ") == 1  # of the leader alone
+    assert out.count("Test accuracy: ") == 1  # only the main process prints it
     checkpoint = load_checkpoint(photos.parent / "shapes.safetensors")
     assert checkpoint.metrics["validation"]["accuracy"] >= 0.8
     assert sum(checkpoint.provenance["data"]["photos"].values()) == 60 * len(checkpoint.classes) - 1
 
 
 @pytest.mark.slow
-def test_two_processes_stop_together_and_go_on(photos: Path) -> None:
+def test_two_processes_stop_together_and_save(photos: Path) -> None:
     state = photos.parent / "shapes.run" / "state.safetensors"
     process = start("train", "shapes", *SMALL[:-1], "4000", folder=photos.parent)
     patience = time.monotonic() + 120
     while not state.exists() and process.poll() is None and time.monotonic() < patience:
-        time.sleep(0.1)  # until the first save: nothing else tells from outside that training has begun
+        time.sleep(0.1)  # until the first save: nothing else shows from outside that training has begun
     process.send_signal(signal.SIGINT)
     out, _ = process.communicate(timeout=60)
     assert "Stopped and saved" in out

@@ -4,16 +4,16 @@ import pytest
 import torch
 from rich.console import Console
 
-import whisker.training.fit.precision as precision_module
 from whisker.model.network import NetworkConfig, build_network
 from whisker.training.fit.precision import probe_bf16
 from whisker.training.progress import Progress
 
 
-def probe(network: torch.nn.Module) -> tuple[bool, str]:
+def probe(network: torch.nn.Module, min_speed_up: float = 0.0) -> tuple[bool, str]:
     buffer = io.StringIO()
     x = torch.rand(8, 3, 32, 32, generator=torch.Generator().manual_seed(0))
-    chosen = probe_bf16(network, x, torch.arange(8) % 2, Progress(Console(file=buffer, soft_wrap=True)))
+    progress = Progress(Console(file=buffer, soft_wrap=True))
+    chosen = probe_bf16(network, x, torch.arange(8) % 2, progress, min_speed_up=min_speed_up)
     return chosen, buffer.getvalue()
 
 
@@ -23,22 +23,19 @@ def network() -> torch.nn.Module:
     return build_network(NetworkConfig("mlp", width=16, depth=1, size=32), 2)
 
 
-def test_faster_and_right_bfloat16_is_chosen(network: torch.nn.Module, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(precision_module, "_WORTHWHILE", 0.0)
+def test_faster_and_right_bfloat16_is_chosen(network: torch.nn.Module) -> None:
     chosen, text = probe(network)
     assert chosen
     assert text.startswith("Precision: bfloat16 (bfloat16 is ")
 
 
-def test_slow_bfloat16_is_not_chosen(network: torch.nn.Module, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(precision_module, "_WORTHWHILE", 1e9)
-    chosen, text = probe(network)
+def test_slow_bfloat16_is_not_chosen(network: torch.nn.Module) -> None:
+    chosen, text = probe(network, min_speed_up=1e9)
     assert not chosen
     assert text.startswith("Precision: float32")
 
 
-def test_wrong_bfloat16_is_not_chosen(network: torch.nn.Module, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(precision_module, "_WORTHWHILE", 0.0)
+def test_wrong_bfloat16_is_not_chosen(network: torch.nn.Module) -> None:
     passes: list[bool] = []
 
     def poison(gradient: torch.Tensor) -> torch.Tensor:

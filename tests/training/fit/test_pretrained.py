@@ -1,4 +1,4 @@
-"""Weights from elsewhere: files with the common ResNet names, and checkpoints of Whisker's own."""
+"""Pretrained weights: files with the common ResNet names, and Whisker checkpoints."""
 
 import io
 from collections.abc import Mapping
@@ -27,7 +27,7 @@ RESNET_34 = NetworkConfig(width=8, depth=(3, 4, 6, 3), variant="original")
 
 
 def common_weights(config: NetworkConfig = RESNET_18, classes: int = 1000) -> dict[str, Tensor]:
-    """Make what others publish: random weights under the common names, without a normalisation of ours."""
+    """Make random weights under the common names, as others publish them, without our normalisation."""
     generator = torch.Generator().manual_seed(4)
     state = build_network(config, classes).state_dict()
     return {
@@ -44,7 +44,7 @@ def file(tmp_path: Path) -> Path:
 
 
 def apply(network: Network, pretrained: Pretrained, classes: tuple[str, ...] = CLASSES) -> str:
-    """Take the weights over; return what was said."""
+    """Apply the weights; return the output."""
     text = io.StringIO()
     apply_pretrained(network, pretrained, classes, Progress(Console(file=text, width=1000)))
     return text.getvalue()
@@ -73,7 +73,7 @@ def test_all_but_the_last_layer_is_taken_over(file: Path) -> None:
     assert torch.equal(network.fc.weight, last)
     assert "newly initialised: fc.weight, fc.bias; not used: fc.bias, fc.weight; normalisation: of ImageNet." in said
     tensors = len(network.state_dict())
-    assert f"Pretrained: {tensors - 4} of {tensors} tensors taken over" in said
+    assert f"Pretrained: {tensors - 4} of {tensors} tensors used" in said
 
 
 def test_weights_from_elsewhere_bring_the_normalisation_of_imagenet(file: Path) -> None:
@@ -150,7 +150,7 @@ def without(weights: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
         (without(common_weights(), "layer3."), "lacks the names of a ResNet"),
         (without(common_weights(), "conv1."), "lacks the names of a ResNet"),
         (common_weights() | {"conv1.weight": torch.zeros(8)}, "lacks the names of a ResNet"),
-        (common_weights() | {"conv1.weight": torch.zeros(8, 4, 7, 7)}, "takes 4 channels, where a photo has 3"),
+        (common_weights() | {"conv1.weight": torch.zeros(8, 4, 7, 7)}, "takes 4 channels, but a photo has 3"),
         (common_weights() | {"layer1.0.conv1.weight": torch.zeros(7, 8, 3, 3)}, "width is an even 2 to 2048, not 7"),
     ],
     ids=["bottleneck", "unknown", "no layer3", "no stem", "flat stem", "four channels", "odd width"],
@@ -159,7 +159,7 @@ def test_network_that_cannot_be_built_is_one_sentence(weights: dict[str, Tensor]
     save_file(weights, tmp_path / "weights")
     with pytest.raises(TrainingError, match=message) as caught:
         read_pretrained(tmp_path / "weights")
-    assert str(caught.value).startswith(f"{tmp_path / 'weights'} cannot be started from: ")
+    assert str(caught.value).startswith(f"{tmp_path / 'weights'} cannot be used as pretrained weights: ")
 
 
 @pytest.mark.parametrize("content", [b"hello", b"PK\x03\x04 a pickled checkpoint", None])

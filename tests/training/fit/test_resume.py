@@ -1,13 +1,15 @@
-"""Interrupted trainings: what a signal or a kill costs, and what is never lost by it."""
+"""Interrupted trainings: the cost of a signal or a kill, and the work that is never lost."""
 
+import io
 import signal
 from dataclasses import replace
+from functools import partialmethod
 
 import pytest
 import torch
+from rich.console import Console
 from safetensors.torch import load_file
 
-import whisker.training.fit.loop as loop_module
 from tests.pictures import draw
 from whisker.model import Classifier
 from whisker.training.errors import DatasetError, TrainingError, TrainingInterruptedError
@@ -17,8 +19,8 @@ from whisker.training.progress import Progress
 
 
 def signal_in_step(patched: pytest.MonkeyPatch, step: int, number: int) -> None:
-    """Have this process send itself a signal in a training step: the one place that it must be able to hit."""
-    original = Trainer._step  # noqa: SLF001
+    """Let this process send itself a signal in the given training step."""
+    original = Trainer.step
 
     def stepping(trainer: Trainer, x: torch.Tensor, labels: torch.Tensor) -> float:
         loss = original(trainer, x, labels)
@@ -26,7 +28,7 @@ def signal_in_step(patched: pytest.MonkeyPatch, step: int, number: int) -> None:
             signal.raise_signal(number)
         return loss
 
-    patched.setattr(Trainer, "_step", stepping)
+    patched.setattr(Trainer, "step", stepping)
 
 
 @pytest.fixture
@@ -64,15 +66,15 @@ def test_resumed_training_gives_the_same_weights(
 def test_kill_loses_at_most_the_time_since_the_last_save(
     training: Training, quiet: Progress, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loop_module, "_SAVE_SECONDS", 0.0)  # every step is due for a save
-    original = Trainer._step  # noqa: SLF001
+    monkeypatch.setattr(Trainer, "fit", partialmethod(Trainer.fit, save_seconds=0.0))  # saves after every step
+    original = Trainer.step
 
     def killed(trainer: Trainer, x: torch.Tensor, labels: torch.Tensor) -> float:
         if trainer.state.step == 4:
-            raise KeyboardInterrupt  # no handler, no farewell
+            raise KeyboardInterrupt  # unlike a signal, it leaves no time to save
         return original(trainer, x, labels)
 
-    monkeypatch.setattr(Trainer, "_step", killed)
+    monkeypatch.setattr(Trainer, "step", killed)
     with pytest.raises(KeyboardInterrupt):
         run_training(training, quiet)
     steps: list[int] = []
@@ -81,7 +83,7 @@ def test_kill_loses_at_most_the_time_since_the_last_save(
         steps.append(trainer.state.step)
         return original(trainer, x, labels)
 
-    monkeypatch.setattr(Trainer, "_step", noting)
+    monkeypatch.setattr(Trainer, "step", noting)
     run_training(replace(training, resume=True), quiet)
     assert steps[0] == 4
 
@@ -99,16 +101,17 @@ def test_unfinished_training_is_not_dropped_unasked(unfinished: Training, quiet:
     assert unfinished.out.exists()
 
 
-def test_interrupted_preparation_says_how_to_go_on(
-    training: Training, quiet: Progress, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def interrupted(*_: object) -> None:
-        raise KeyboardInterrupt
+class InterruptedProgress(Progress):
+    """Interrupt the preparation, as Ctrl-C does, when it begins to look for duplicates."""
 
-    monkeypatch.setattr("whisker.training.data.dataset.group_duplicates", interrupted)
-    with pytest.raises(TrainingInterruptedError, match="the same command goes on"):
-        run_training(training, quiet)
-    monkeypatch.undo()
+    def say(self, text: str) -> None:
+        if text.startswith("Looking for duplicates"):
+            raise KeyboardInterrupt
+
+
+def test_interrupted_preparation_says_how_to_continue(training: Training, quiet: Progress) -> None:
+    with pytest.raises(TrainingInterruptedError, match="The same command goes on"):
+        run_training(training, InterruptedProgress(Console(file=io.StringIO())))
     run_training(training, quiet)
     assert training.out.exists()
 

@@ -67,7 +67,7 @@ def measured(checkpoint: Checkpoint, classes: Sequence[str], photos: int = 300, 
     metrics = {
         "test": evaluate_probabilities(probabilities, labels).to_json(),
         "confident": {"answers": 200, "of": 300, "wrong": 2, "error_95_interval": [0.0027, 0.0357]},
-        "figures": measure_figures(probabilities, labels, unknown, unknown),
+        "figures": measure_figures(probabilities, labels, unknown, unknown).to_json(),
         **more,
     }
     return replace(checkpoint, classes=tuple(classes), metrics=metrics)
@@ -92,7 +92,7 @@ def shown(label: str = "cat", answer: str = "dog", path: str = "cat/1.jpg", note
 
 
 def test_page_shows_accuracy_with_its_interval_and_all_plots(file: Path, untrained: Checkpoint) -> None:
-    provenance = {"history": history(5), "command": "whisker train birds"}
+    provenance = {"history": [epoch.to_json() for epoch in history(5)], "command": "whisker train birds"}
     unknown = {
         "false_alarms": 6,
         "of": 300,
@@ -113,7 +113,7 @@ def test_page_shows_accuracy_with_its_interval_and_all_plots(file: Path, untrain
         "99.0 % of confident answers are right",
         "180 of 200, 90.0 % (95 % interval 85.1 % to 93.4 %)",
         "whisker train birds",
-        "5.43 ms a photo",
+        "5.43 ms per photo",
         "Abacus 3000",
         "296 million multiply-adds",
         "loses 0.07 percentage points on the validation photos, and probabilities move by 0.0012",
@@ -185,7 +185,7 @@ def test_checkpoint_from_before_the_figures_has_a_report(file: Path, untrained: 
     full = measured(untrained, ("cat", "dog"))
     page = write(file, replace(full, metrics={"test": full.metrics["test"]}))
     assert len(page.all("svg")) == 1
-    for text in ("kept the course of a training", "kept figures of each class", "no “unknown” verdict", "not measured"):
+    for text in ("recorded training curves", "recorded figures for each class", "no “unknown” verdict", "not measured"):
         assert text in page.text
     assert "--photos DIR" in page.text
 
@@ -204,14 +204,28 @@ def test_half_a_figure_is_refused(file: Path, untrained: Checkpoint, speed: dict
         write_report(file, checkpoint, None)
 
 
+@pytest.mark.parametrize("part", ["test", "figures"])
+def test_figures_of_other_classes_are_refused(file: Path, untrained: Checkpoint, part: str) -> None:
+    checkpoint, other = measured(untrained, ("cat", "dog")), measured(untrained, ("cat", "dog", "owl"))
+    with pytest.raises(TrainingError, match="does not hold the figures of a training"):
+        write_report(file, replace(checkpoint, metrics={**checkpoint.metrics, part: other.metrics[part]}), None)
+
+
+def test_provenance_of_another_kind_is_left_out(file: Path, untrained: Checkpoint) -> None:
+    provenance = {"recipe": "none", "history": [{"epoch": 1}], "data": [], "date": "2026-01-01"}
+    page = write(file, replace(measured(untrained, ("cat", "dog")), provenance=provenance))
+    assert "2026-01-01" in page.text
+    assert "recorded training curves" in page.text
+
+
 def test_captions_say_label_answer_and_score(file: Path, untrained: Checkpoint) -> None:
     sure = replace(shown("owl", "owl"), score=0.99999)
     copies = ((replace(shown(path="a.jpg"), answer=""), replace(shown(path="b.jpg"), answer="")),)
     page = write(file, measured(untrained, ("cat", "dog")), Galleries((sure,), (shown(),), (), copies))
     text = page.text.replace("\N{NO-BREAK SPACE}", " ")
-    assert "is cat · answered dog 98 %" in text
-    assert "is owl · answered owl > 99 %" in text
-    assert "is cat a.jpg is cat b.jpg" in text
+    assert "labelled cat · answered dog 98.0 %" in text
+    assert "labelled owl · answered owl > 99.9 %" in text
+    assert "labelled cat a.jpg labelled cat b.jpg" in text
 
 
 def test_photo_in_doubt_is_not_shown_twice(file: Path, untrained: Checkpoint) -> None:
@@ -223,7 +237,7 @@ def test_photo_in_doubt_is_not_shown_twice(file: Path, untrained: Checkpoint) ->
 
 def test_galleries_of_a_faultless_set_say_so(file: Path, untrained: Checkpoint) -> None:
     page = write(file, measured(untrained, ("cat", "dog")), Galleries((shown(),), (), (), (), "9 photos of pets"))
-    assert page.text.count("There is none") == 3
+    assert page.text.count("None found") == 3
     assert "From 9 photos of pets." in page.text
 
 
@@ -266,7 +280,7 @@ def test_left_out_files_are_counted_even_where_only_some_are_named(file: Path, u
         measured(untrained, ("cat", "dog")), provenance={"noticed": noticed, "data": {"quarantined": 1234}}
     )
     text = write(file, checkpoint).text
-    assert "Left out: 1,234" in text
+    assert "Skipped: 1,234" in text
     assert "cat/1.txt : The file is not a picture." in text
     assert "The list shows only the first." in text
     assert "cat/2.jpg = dog/2.jpg" in text
@@ -302,7 +316,7 @@ def test_command_writes_beside_the_user_and_overwrites_only_when_told(
     assert "ends in .html" in str(code)
 
 
-def test_report_of_a_training_tells_its_test_side(classifier: Classifier, file: Path) -> None:
+def test_report_of_a_training_shows_its_test_split(classifier: Classifier, file: Path) -> None:
     page = write(file, classifier.checkpoint)
     test = classifier.checkpoint.metrics["test"]
-    assert f"of {test['photos']} test photos named rightly" in page.text
+    assert f"correct on {test['photos']} test photos" in page.text

@@ -1,5 +1,4 @@
 import re
-from typing import Any
 from xml.etree import ElementTree as ET
 
 import matplotlib as mpl
@@ -7,6 +6,8 @@ import numpy as np
 import pytest
 
 from tests.training.calibration.test_figures import answers
+from whisker.model.card.metrics import CoveragePoint, UnknownHistograms
+from whisker.model.card.provenance import Epoch
 from whisker.training.calibration.figures import measure_figures
 from whisker.training.report.plots import (
     draw_confusion,
@@ -19,10 +20,10 @@ from whisker.training.report.plots import (
 )
 
 
-def history(epochs: int) -> list[dict[str, Any]]:
+def history(epochs: int) -> list[Epoch]:
     """Make a training that improves and grows its photos half-way."""
     return [
-        {"epoch": i + 1, "size": 64 if i < epochs / 2 else 128, "loss": 1 / (i + 1), "validation_accuracy": 1 - 0.4**i}
+        Epoch(i + 1, size=64 if i < epochs / 2 else 128, loss=1 / (i + 1), validation_accuracy=1 - 0.4**i)
         for i in range(epochs)
     ]
 
@@ -30,16 +31,18 @@ def history(epochs: int) -> list[dict[str, Any]]:
 def all_plots(photos: int = 200, classes: int = 3, epochs: int = 6) -> dict[str, str]:
     probabilities, labels = answers(photos, classes)
     figures = measure_figures(probabilities, labels, probabilities[:, 0], probabilities[:, 1])
+    assert figures.scores is not None
+    assert figures.unknown is not None
     confusion = np.zeros((classes, classes), int)
     np.add.at(confusion, (labels, probabilities.argmax(1)), 1)
     return {
         "loss": draw_loss(history(epochs)),
         "validation": draw_validation(history(epochs)),
         "confusion": draw_confusion(confusion.tolist(), [f"class {i}" for i in range(classes)]),
-        "reliability": draw_reliability(figures["reliability"]),
-        "coverage": draw_coverage(figures["coverage"], 0.8),
-        "scores": draw_scores(figures["scores"], 0.8),
-        "unknown": draw_unknown(figures["unknown"]),
+        "reliability": draw_reliability(figures.reliability or ()),
+        "coverage": draw_coverage(figures.coverage or (), 0.8),
+        "scores": draw_scores(figures.scores, 0.8),
+        "unknown": draw_unknown(figures.unknown),
     }
 
 
@@ -79,7 +82,7 @@ def test_plots_heed_no_settings_of_the_user() -> None:
 def test_curves_tell_the_last_value_and_the_sizes() -> None:
     plots = all_plots(epochs=4)
     assert {"64 px", "128 px", "0.250", "epoch"} <= set(texts(plots["loss"]))
-    assert {"64 px", "128 px", "93.6 %", "epoch"} <= set(texts(plots["validation"]))
+    assert {"64 px", "128 px", "93.6\N{NO-BREAK SPACE}%", "epoch"} <= set(texts(plots["validation"]))
 
 
 def test_single_epoch_is_the_only_number_below_its_axis() -> None:
@@ -90,14 +93,14 @@ def test_single_epoch_is_the_only_number_below_its_axis() -> None:
 
 def test_matrix_of_few_classes_has_names_numbers_and_shares() -> None:
     shown = texts(draw_confusion([[9, 1], [0, 1234]], ["cat", "dog"]))
-    assert {"cat", "dog", "is", "answered", "0"} <= set(shown)
+    assert {"cat", "dog", "true class", "answer", "0"} <= set(shown)
     assert "1,234" in " ".join(shown)
-    assert "90.0 %" in " ".join(shown)
+    assert "90.0\N{NO-BREAK SPACE}%" in " ".join(shown)
 
 
 def test_matrix_of_many_classes_is_one_picture_without_numbers() -> None:
     svg = draw_confusion(np.diag([7] * 21).tolist(), [f"class {i}" for i in range(21)])
-    assert texts(svg) == ["answered", "is"]
+    assert texts(svg) == ["answer", "true class"]
     assert svg.count("<image") == 1
     assert "data:image/png;base64," in svg
 
@@ -114,14 +117,14 @@ def test_long_class_names_are_cut() -> None:
 
 def test_threshold_is_marked_where_answers_reach_it() -> None:
     points = [
-        {"coverage": 0.5, "accuracy": 1.0, "threshold": 0.9},
-        {"coverage": 1.0, "accuracy": 0.8, "threshold": 0.5},
+        CoveragePoint(coverage=0.5, accuracy=1.0, threshold=0.9),
+        CoveragePoint(coverage=1.0, accuracy=0.8, threshold=0.5),
     ]
     assert "confident: score 0.900 or more" in texts(draw_coverage(points, 0.9))
     assert not [text for text in texts(draw_coverage(points, 0.95)) if "confident" in text]
 
 
 def test_unknown_scores_without_outliers_are_one_panel() -> None:
-    assert "4 photos of known classes" in texts(draw_unknown({"known": [4, 0], "outliers": None}))
-    both = texts(draw_unknown({"known": [4, 0], "outliers": [0, 5]}))
-    assert {"4 photos of known classes", "5 photos of other things", "unknown above 0.5"} <= set(both)
+    assert "4 photos of known classes" in texts(draw_unknown(UnknownHistograms((4, 0))))
+    both = texts(draw_unknown(UnknownHistograms((4, 0), (0, 5))))
+    assert {"4 photos of known classes", "5 unrelated photos", "unknown above 0.5"} <= set(both)

@@ -1,0 +1,128 @@
+"""A checkpoint's overview for its page: what the template of `/card` shows."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TypedDict
+
+from whisker.model.card.document import CheckpointCard
+from whisker.model.card.metrics import ClassMetrics, Confusion
+from whisker.model.card.summary import CheckpointSummary
+from whisker.model.card.text import (
+    Fact,
+    date_fact,
+    describe_accuracy,
+    describe_confident_answers,
+    describe_input_limit,
+    describe_training_data,
+    describe_unknown_limit,
+    hash_fact,
+    input_fact,
+    known,
+    network_fact,
+    percent,
+    training_fact,
+    warn_of_few_test_photos,
+)
+
+_MAX_CLASSES_PICTURED = 30  # of a confusion matrix
+_MAX_CLASSES_LISTED = 200
+
+
+class ClassRow(TypedDict):
+    """A row of the table of classes, as it is written."""
+
+    label: str
+    photos: str
+    recall: str
+    precision: str
+
+
+class Cell(TypedDict):
+    """A cell of a confusion matrix; its `share` of the row, 0..1, is how dark it is."""
+
+    row: int
+    column: int
+    count: int
+    share: float
+
+
+class ConfusionPicture(TypedDict):
+    """A confusion matrix to draw."""
+
+    classes: Sequence[str]
+    cells: list[Cell]
+
+
+class Overview(TypedDict):
+    """What is known of a checkpoint; what was not measured is empty."""
+
+    training_data: str
+    photos: Mapping[str, int]
+    per_class: bool
+    rows: list[ClassRow]
+    accuracy: list[str]
+    confusion: ConfusionPicture | None
+    limits: list[str]
+    facts: list[Fact]
+
+
+def describe(card: CheckpointCard) -> Overview:
+    """Write what the template shows."""
+    summary = CheckpointSummary.from_card(card)
+    metrics, data = summary.metrics, summary.provenance.data
+    per_class = metrics.figures.per_class if metrics.figures else None
+    photos = data.photos if data and data.photos else {}
+    return {
+        "training_data": describe_training_data(summary),
+        "photos": photos,
+        "per_class": bool(per_class),
+        "rows": _rows(summary.classes[:_MAX_CLASSES_LISTED], photos, per_class or ()),
+        "accuracy": [*_accuracy(summary)],
+        "confusion": _picture(summary.classes, metrics.test.confusion if metrics.test else None),
+        "limits": [describe_input_limit(summary), describe_unknown_limit(summary)],
+        "facts": known(
+            network_fact(summary),
+            input_fact(summary),
+            ("Engine", f"{card['engine']} on {card['device']}"),
+            training_fact(summary),
+            date_fact(summary),
+            hash_fact(summary),
+        ),
+    }
+
+
+def _accuracy(summary: CheckpointSummary) -> Iterator[str]:
+    test, confident = summary.metrics.test, summary.metrics.confident
+    if test:
+        yield from describe_accuracy(test)
+    if confident:
+        yield from describe_confident_answers(confident)
+    if test:
+        yield from warn_of_few_test_photos(test)
+
+
+def _rows(classes: Sequence[str], photos: Mapping[str, int], measured: Sequence[ClassMetrics]) -> list[ClassRow]:
+    return [_row(label, photos, measured[i] if i < len(measured) else None) for i, label in enumerate(classes)]
+
+
+def _row(label: str, photos: Mapping[str, int], measured: ClassMetrics | None) -> ClassRow:
+    return {
+        "label": label,
+        "photos": f"{photos.get(label, 0):,}",
+        "recall": _share(measured.recall if measured else None),
+        "precision": _share(measured.precision if measured else None),
+    }
+
+
+def _share(value: float | None) -> str:
+    return "\N{EN DASH}" if value is None else percent(value)
+
+
+def _picture(classes: Sequence[str], confusion: Confusion | None) -> ConfusionPicture | None:
+    if confusion is None or len(classes) > _MAX_CLASSES_PICTURED:
+        return None
+    cells: list[Cell] = [
+        {"row": row, "column": column, "count": count, "share": round(count / max(1, sum(counts)), 4)}
+        for row, counts in enumerate(confusion)
+        for column, count in enumerate(counts)
+    ]
+    return {"classes": classes, "cells": cells}

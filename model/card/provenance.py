@@ -1,0 +1,88 @@
+"""Where a checkpoint comes from: the `provenance` of its header."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Self
+
+from whisker.model.card.document import JsonValue
+from whisker.model.card.record import Record, read_record
+
+
+@dataclass(frozen=True, slots=True)
+class DataCounts(Record):
+    """The photos of a training: readable ones by class, those of each split, and what was found among the files.
+
+    `fingerprint` is a hash of all photos with their classes, `split` one of which photo is in which split.
+    """
+
+    fingerprint: str | None = None
+    split: str | None = None
+    photos: Mapping[str, int] | None = None
+    train: int | None = None
+    validation: int | None = None
+    test: int | None = None
+    quarantined: int | None = None
+    duplicates: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Noticed(Record):
+    """The first unusable files, each with a reason, and the first groups of look-alikes in several classes."""
+
+    quarantined: tuple[tuple[str, str], ...]
+    conflicts: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Shares(Record):
+    """The fractions 0..1 of each class's photos that were held out."""
+
+    validation: float
+    test: float
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch(Record):
+    """One epoch: the photos' side in pixels, the mean loss, and the accuracy after it."""
+
+    epoch: int
+    size: int
+    loss: float
+    validation_accuracy: float
+    seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CalibrationRun(Record):
+    """A later `whisker calibrate`."""
+
+    command: str
+    date: str
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance(Record):
+    """Everything about the training that made a checkpoint; a part that a checkpoint lacks is `None`."""
+
+    data: DataCounts | None = None
+    noticed: Noticed | None = None
+    split_seed: int | None = None
+    shares: Shares | None = None
+    preset: str | None = None
+    pretrained: str | None = None  # SHA-256 of the file that the weights started from; empty if they were random
+    recipe: Mapping[str, JsonValue] | None = None  # hyper-parameters
+    epochs: int | None = None
+    history: tuple[Epoch, ...] | None = None
+    weights: str | None = None  # averaged or last
+    precision: str | None = None  # of the numbers in training
+    training_minutes: float | None = None
+    command: str | None = None
+    libraries: Mapping[str, str] | None = None  # versions
+    python: str | None = None
+    date: str | None = None
+    calibration: CalibrationRun | None = None
+
+    @classmethod
+    def from_json(cls, document: object) -> Self:
+        """Read a checkpoint's `provenance`, whatever it holds."""
+        return read_record(cls, document) or cls()

@@ -1,0 +1,39 @@
+"""A checkpoint's summary: what sentences about it are made of, wherever the checkpoint comes from."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Self
+
+from whisker.model.card.document import CheckpointCard, JsonValue
+from whisker.model.card.metrics import TestMetrics
+from whisker.model.card.provenance import Provenance
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointSummary:
+    """What a checkpoint knows of itself; `network` and `preprocessing` are the configurations in its header."""
+
+    classes: Sequence[str]
+    network: Mapping[str, JsonValue]
+    preprocessing: Mapping[str, JsonValue]
+    temperature: float
+    unsure: float  # the score below which an answer is unsure
+    knows_novelty: bool
+    metrics: TestMetrics
+    provenance: Provenance
+    sha256: str
+
+    @classmethod
+    def from_card(cls, card: CheckpointCard) -> Self:
+        """Summarise the checkpoint of a running service."""
+        return cls(
+            classes=card["classes"],
+            network=card["network"],
+            preprocessing=card["preprocessing"],
+            temperature=card["temperature"],
+            unsure=card["unsure"],
+            knows_novelty=card["knows_novelty"],
+            metrics=TestMetrics.from_json(card["metrics"]),
+            provenance=Provenance.from_json(card["provenance"]),
+            sha256=card["sha256"],
+        )

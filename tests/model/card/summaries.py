@@ -1,0 +1,26 @@
+"""Summaries to write about, each with only the parts that a test is about."""
+
+from typing import Any
+
+from whisker.model.card.metrics import TestMetrics
+from whisker.model.card.provenance import Provenance
+from whisker.model.card.summary import CheckpointSummary
+
+
+def summary(
+    metrics: dict[str, Any] | None = None, provenance: dict[str, Any] | None = None, **changes: Any
+) -> CheckpointSummary:
+    values: dict[str, Any] = {
+        "classes": ("cat", "dog"),
+        "network": {"family": "resnet", "activation": "relu", "width": 32, "depth": 2, "channels": 3},
+        "preprocessing": {"size": 64},
+        "temperature": 0.5,
+        "unsure": 0.9,
+        "knows_novelty": True,
+        "sha256": "0" * 64,
+    }
+    return CheckpointSummary(
+        **(values | changes),
+        metrics=TestMetrics.from_json(metrics or {}),
+        provenance=Provenance.from_json(provenance or {}),
+    )

@@ -1,0 +1,78 @@
+"""The overview on a checkpoint's page: what was measured, and no more than can be shown."""
+
+from typing import Any
+
+from whisker.model.card.document import CheckpointCard
+from whisker.model.card.overview import describe
+
+
+def card(classes: list[str], **parts: Any) -> CheckpointCard:
+    return {
+        "name": "tiny",
+        "sha256": "0" * 64,
+        "device": "cpu",
+        "engine": "torch",
+        "classes": classes,
+        "preprocessing": {"size": 64},
+        "network": {"family": "cnn", "width": 8},
+        "temperature": 1.0,
+        "unsure": 0.5,
+        "knows_novelty": True,
+        "has_heat_maps": True,
+        "metrics": parts.get("metrics", {}),
+        "provenance": parts.get("provenance", {}),
+    }
+
+
+def test_confusion_of_very_many_classes_is_not_pictured() -> None:
+    classes = [f"{number:03}" for number in range(50)]
+    metrics = {"test": {"confusion": [[1] * 50] * 50}, "confident": {"answers": 0}}
+    overview = describe(card(classes, metrics=metrics))
+    assert overview["confusion"] is None
+    assert overview["accuracy"] == []
+    assert overview["limits"][1:] == [
+        (
+            "Its “unknown” verdict flags photos that are unlike the training photos. How many unrelated photos it "
+            "flags was not measured."
+        )
+    ]
+
+
+def test_half_a_measurement_is_told_as_far_as_it_goes() -> None:
+    few = {"test": {"photos": 9, "expected_calibration_error": 0.264}, "confident": {"answers": 6, "of": 9, "wrong": 1}}
+    assert describe(card(["cat", "dog"], metrics=few))["accuracy"] == [
+        "On average, scores differ from the accuracy by 26.4 percentage points; 0 would be perfect.",
+        "6 of 9 answers were confident, and 1 of those was wrong (16.7\N{NO-BREAK SPACE}%).",
+        "With only 9 test photos, every figure is a rough estimate.",
+    ]
+
+
+def test_classes_have_rows_with_what_is_known_of_them() -> None:
+    rows = [
+        {"photos": 10, "answered": 10, "right": 9, "recall": 0.9, "precision": 0.9},
+        {"photos": 0, "answered": 0, "right": 0, "recall": None, "precision": None},
+    ]
+    photos = {"data": {"photos": {"cat": 1100}}}
+    overview = describe(card(["cat", "dog"], metrics={"figures": {"per_class": rows}}, provenance=photos))
+    assert overview["per_class"]
+    assert [(row["label"], row["photos"]) for row in overview["rows"]] == [("cat", "1,100"), ("dog", "0")]
+    assert [row["recall"] for row in overview["rows"]] == ["90.0\N{NO-BREAK SPACE}%", "\N{EN DASH}"]
+    assert len(describe(card([str(i) for i in range(1000)]))["rows"]) == 200
+
+
+def test_cells_of_the_confusion_matrix_are_shares_of_their_row() -> None:
+    picture = describe(card(["cat", "dog"], metrics={"test": {"confusion": [[3, 1], [0, 0]]}}))["confusion"]
+    assert picture is not None
+    assert [(cell["row"], cell["column"], cell["count"], cell["share"]) for cell in picture["cells"]] == [
+        (0, 0, 3, 0.75),
+        (0, 1, 1, 0.25),
+        (1, 0, 0, 0.0),
+        (1, 1, 0, 0.0),
+    ]
+
+
+def test_facts_name_the_engine_here() -> None:
+    facts = dict(describe(card(["cat", "dog"], provenance={"date": "2026-11-24", "recipe": "none"}))["facts"])
+    assert facts["Engine"] == "torch on cpu"
+    assert facts["Date"] == "2026-11-24"
+    assert facts["Network"] == "convolutional, width 8"
