@@ -7,6 +7,8 @@ WHISKER_TORCH ?=
 # Forced, as another build of the same version may be there; its dependencies come from the usual index, with the rest.
 TORCH_BUILD := $(if $(WHISKER_TORCH),--force-reinstall --no-deps --index-url https://download.pytorch.org/whl/$(WHISKER_TORCH))
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
+# Processes that run tests: one per core, which it keeps to, but at least four, as many tests wait.
+JOBS := $(shell n=$$(getconf _NPROCESSORS_ONLN); echo $$((n < 4 ? 4 : n)))
 STAMP := $(VENV)/installed-$(or $(WHISKER_TORCH),default)
 
 .DEFAULT_GOAL := help
@@ -20,7 +22,7 @@ run: $(STAMP)  ## install what is missing and serve the bundled checkpoint (port
 
 test: $(STAMP)-dev  ## install what is missing and run the tests with branch coverage
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest -n logical --dist loadfile
+	$(BIN)/coverage run -m pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 

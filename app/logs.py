@@ -87,7 +87,8 @@ def _time(record: logging.LogRecord) -> datetime:
 
 
 def _fields(record: logging.LogRecord) -> Mapping[str, object]:
-    fields = {name: value for name, value in vars(record).items() if name not in _STANDARD}
+    # Names with an underscore are other libraries' own: Ray marks all records of a process.
+    fields = {name: value for name, value in vars(record).items() if name not in _STANDARD and name[0] != "_"}
     if request_id := current_request_id():
         fields["request_id"] = request_id
     return fields

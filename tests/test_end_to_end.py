@@ -36,8 +36,11 @@ UPLOADS: dict[str, Callable[[Image.Image], bytes]] = {
 }
 
 
-async def post_all(checkpoint: Path, uploads: dict[str, bytes]) -> dict[str, dict[str, Any]]:
-    """Serve `checkpoint` in this process and post each upload in both body forms; both must answer alike."""
+async def post_all(checkpoint: Path, uploads: dict[str, bytes]) -> tuple[str, dict[str, dict[str, Any]]]:
+    """Serve `checkpoint` in this process and post each upload in both body forms; both must answer alike.
+
+    Returns the engine that was chosen, and the answers.
+    """
     app = create_app(Settings(checkpoint=checkpoint, device="cpu"))
     answers = {}
     transport = httpx.ASGITransport(app)
@@ -47,17 +50,17 @@ async def post_all(checkpoint: Path, uploads: dict[str, bytes]) -> dict[str, dic
             raw = await client.post("/predict", content=data, headers={"content-type": "image/jpeg"})
             assert raw.raise_for_status().json()["predictions"] == form["predictions"]
             answers[name] = form
-    return answers
+        engine: str = (await client.get("/model")).json()["engine"]
+    return engine, answers
 
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("size", [(48, 40), LARGE])
 async def test_service_answers_as_the_classifier(trained: Training, size: tuple[int, int]) -> None:
     uploads = {name: make(draw("rings", 500, size)) for name, make in UPLOADS.items()}
-    answers = await post_all(trained.out, uploads)
-    for (name, answer), expected in zip(
-        answers.items(), Classifier.load(trained.out).predict(list(uploads.values())), strict=True
-    ):
+    engine, answers = await post_all(trained.out, uploads)
+    classifier = Classifier.load(trained.out, engine=engine)
+    for (name, answer), expected in zip(answers.items(), classifier.predict(list(uploads.values())), strict=True):
         assert answer["label"] == expected.label, name
         assert answer["verdict"] == expected.verdict, name
         assert answer["unknown_score"] == pytest.approx(expected.unknown_score, abs=1e-5), name
@@ -72,5 +75,5 @@ async def test_served_answers_are_right(trained: Training) -> None:
     uploads = {
         f"{label} {seed}": encode(draw(label, seed)) for label in ("rings", "stripes") for seed in range(900, 910)
     }
-    answers = await post_all(trained.out, uploads)
+    _, answers = await post_all(trained.out, uploads)
     assert sum(name.startswith(answer["label"]) for name, answer in answers.items()) >= 18

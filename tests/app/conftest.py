@@ -1,16 +1,17 @@
 """Tiny real checkpoints, generated pictures, and the application with its lifespan entered."""
 
 import dataclasses
+import errno
 import io
 import json
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import httpx
 import numpy as np
@@ -95,7 +96,8 @@ def fragile(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def settings(tiny: Path) -> Settings:
-    return Settings(checkpoint=tiny, device="cpu", threads=1, inference_workers=1)
+    """Serve the tiny checkpoint with the engine that starts fastest; real servers in the tests choose their own."""
+    return Settings(checkpoint=tiny, device="cpu", engine="torch", threads=1, inference_workers=1)
 
 
 @pytest.fixture(scope="session")
@@ -179,6 +181,18 @@ class Server:
         self.process.wait()
         assert self.process.stderr is not None
         self.process.stderr.close()
+
+
+@contextmanager
+def full_disk() -> Iterator[None]:
+    """Let no file that is written whole or not at all be completed."""
+
+    def refuse(_descriptor: int) -> NoReturn:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", refuse)
+        yield
 
 
 def rows(file: Path) -> list[dict[str, Any]]:

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from tests.app.conftest import picture
 from whisker.app import commands
-from whisker.app.settings import Settings, flag
+from whisker.app.settings import RENAMED, Settings, flag
 from whisker.model import Classifier
 from whisker.model.errors import CheckpointError, ConfigError
 
@@ -30,7 +30,7 @@ def photos(tmp_path: Path) -> list[Path]:
 
 def test_every_setting_is_an_option_of_serve() -> None:
     options = [option for parameter in _command(commands.serve).params for option in parameter.opts]
-    assert sorted(options) == sorted(flag(name) for name in Settings.model_fields)
+    assert sorted(options) == sorted(flag(name) for name in (*Settings.model_fields, *RENAMED))
 
 
 def test_serve_hands_its_options_to_the_settings() -> None:

@@ -7,10 +7,16 @@ from fastapi import FastAPI
 from starlette.types import Message
 
 from whisker.app.main import create_app
+from whisker.app.routes.state import state_of
 from whisker.app.settings import Settings
 from whisker.model.errors import CheckpointError
 
 pytestmark = pytest.mark.anyio
+
+
+def is_ready(app: FastAPI) -> bool:
+    service = state_of(app).service
+    return service is not None and service.is_ready
 
 
 async def test_lifespan_loads_and_lets_go(settings: Settings) -> None:
@@ -19,12 +25,12 @@ async def test_lifespan_loads_and_lets_go(settings: Settings) -> None:
     sent = await _live(app, ready)
     assert [message["type"] for message in sent] == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
     assert ready == [True]
-    assert not app.state.service.is_ready
+    assert not is_ready(app)
 
 
 async def test_environment_is_read_without_settings(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WHISKER_CHECKPOINT", str(tiny))
-    assert create_app().state.settings.checkpoint == tiny
+    assert state_of(create_app()).settings.checkpoint == tiny
 
 
 async def test_lifespan_fails_with_the_sentence(settings: Settings, tmp_path: Path) -> None:
@@ -40,7 +46,7 @@ async def _live(app: FastAPI, ready: list[bool]) -> list[Message]:
     async def receive() -> Message:
         if not sent:
             return {"type": "lifespan.startup"}
-        ready.append(app.state.service.is_ready)
+        ready.append(is_ready(app))
         return {"type": "lifespan.shutdown"}
 
     async def send(message: Message) -> None:

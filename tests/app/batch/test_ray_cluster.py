@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.app.conftest import picture
+from tests.app.conftest import full_disk, picture
 from whisker.app.batch.job import Job, predict_to_file
 from whisker.app.errors import ResultsError
 from whisker.app.settings import Settings
@@ -64,11 +64,8 @@ def test_worker_killed_in_the_middle_loses_nothing(settings: Settings, folder: P
 
 def test_run_on_ray_goes_on_where_one_here_was_stopped(settings: Settings, folder: Path, tmp_path: Path) -> None:
     job = Job([folder], tmp_path / "results.jsonl", settings, on_ray=True)
-    blocked = job.out.with_name(".results.jsonl.unfinished")
-    blocked.mkdir()
-    with pytest.raises(ResultsError, match="cannot be written"):
+    with full_disk(), pytest.raises(ResultsError, match="cannot be written"):
         predict_to_file(Job([folder], job.out, settings))
-    blocked.rmdir()
     journal = job.journal.read_bytes().splitlines(keepends=True)
     job.journal.write_bytes(b"".join(journal[:1000]))
     assert predict_to_file(job) == (1101, 1)

@@ -22,12 +22,12 @@ from whisker.model import Classifier, load_checkpoint
 pytestmark = pytest.mark.anyio
 
 
-async def test_prediction_says_all_there_is_to_say(client: httpx.AsyncClient, tiny: Path) -> None:
+async def test_prediction_says_all_there_is_to_say(client: httpx.AsyncClient, tiny: Path, settings: Settings) -> None:
     data = picture(48, 36, format_="JPEG")
     response = await client.post("/predict", files={"file": ("a.jpg", data)})
     assert response.status_code == 200
     answer = response.json()
-    (expected,) = Classifier.load(tiny).predict([data])
+    (expected,) = Classifier.load(tiny, engine=settings.engine).predict([data])
     assert answer["label"] == expected.label
     assert answer["score"] == pytest.approx(expected.score, abs=1e-5)
     assert (answer["verdict"], answer["unknown_score"]) == ("confident", None)  # no measure of novelty
