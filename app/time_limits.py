@@ -2,7 +2,8 @@
 
 Four are settings, since operators tune them: `receive_seconds` (longest time for a body), `deadline_seconds` (from a
 complete upload to its answer), `stall_seconds` (longest time for a batch in an inference worker) and `drain_seconds`
-(from SIGTERM until no connection is accepted). The rest is here.
+(from SIGTERM until no connection is accepted). The rest is here. Pauses between attempts, polls and log lines are not
+limits: each stands in the module that makes it.
 """
 
 # A connection (app/server/connection.py)

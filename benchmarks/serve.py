@@ -42,9 +42,8 @@ def main(
     out: Annotated[Path, typer.Option(help="Folder for the results.")] = _RESULTS,
 ) -> None:
     """Measure Whisker and every peer that is installed, and write JSON and a page."""
-    signal.signal(
-        signal.SIGTERM, lambda *_: sys.exit("Stopped.")
-    )  # as Ctrl-C does: the server under test must end, too
+    # As Ctrl-C does: the server under test must end, too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("Stopped."))
     for name in only or ():
         if name not in _NAMES:
             raise ConfigError(f"The servers are {', '.join(_NAMES)}; there is no {name!r}.")

@@ -32,16 +32,6 @@ def check_signature(start: bytes) -> None:
         raise UnsupportedFormatError("The file is not a JPEG, PNG, WebP, GIF or BMP picture.")
 
 
-def list_files(root: Path) -> list[str]:
-    """List the files that `walk_files` finds; raise `OSError` for a folder that cannot be searched."""
-    paths = []
-    for path in walk_files(str(root)):
-        if path == "." or path.endswith("/"):
-            os.scandir(root / path).close()  # raises the error that `walk_files` passed over
-        paths.append(path)
-    return paths
-
-
 def walk_files(root: str) -> Iterator[str]:
     """Yield the paths of all files in a folder, at any depth, relative to `root` and sorted.
 

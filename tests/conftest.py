@@ -1,6 +1,9 @@
 """What all tests share: one checkpoint, really trained, on generated pictures."""
 
+import errno
 import io
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -31,6 +34,20 @@ def anyio_backend() -> str:
 def quiet() -> Progress:
     """Progress that prints to nowhere."""
     return Progress(Console(file=io.StringIO()))
+
+
+@pytest.fixture
+def deny(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
+    """Let a folder be one that may not be read, even by root, whom no permission stops."""
+    scandir, denied = os.scandir, set[Path]()
+
+    def scan(folder: str | Path) -> "Iterator[os.DirEntry[str]]":
+        if Path(folder) in denied:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
+        return scandir(folder)
+
+    monkeypatch.setattr(os, "scandir", scan)
+    return denied.add
 
 
 @pytest.fixture(scope="session")

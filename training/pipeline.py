@@ -2,6 +2,8 @@
 
 import json
 import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -87,7 +89,9 @@ def run_training(training: Training, progress: Progress, world: World = SINGLE_P
     _check_paths(training)
     with world.main_first():
         _require_free(training, world)
-        dataset, data = _prepare(training, progress)
+        with _stoppable():
+            dataset = prepare_dataset(training.photos, training.config, training.work, progress, training.labels)
+            data = _calibration_data(training, dataset, progress)  # now: after the training, photos may be gone
         run = _run_identity(training, dataset)
         if training.overwrite and world.is_main:
             training.state_file.unlink(missing_ok=True)
@@ -123,13 +127,16 @@ def run_calibration(training: Training, checkpoint: Checkpoint, progress: Progre
     use_available_cores()
     _check_paths(training)
     _require_free(training, SINGLE_PROCESS)
-    dataset, data = _prepare(training, progress)
     provenance = Provenance.from_json(checkpoint.provenance)
-    if provenance.data is None or dataset.split != provenance.data.split:
-        raise TrainingError(
-            f"{training.photos} does not hold exactly the photos that {checkpoint.name} was trained with, so it is "
-            "unknown which of them are left for calibration and testing: give the same folder, and the same --labels."
-        )
+    with _stoppable():
+        dataset = prepare_dataset(training.photos, training.config, training.work, progress, training.labels)
+        if provenance.data is None or dataset.split != provenance.data.split:
+            raise TrainingError(
+                f"{training.photos} does not hold exactly the photos that {checkpoint.name} was trained with, so it is "
+                "unknown which of them are left for calibration and testing: give the same folder, and the same "
+                "--labels."
+            )
+        data = _calibration_data(training, dataset, progress)
     provenance = replace(provenance, calibration=CalibrationRun(training.command, _today()))
     uncalibrated = replace(checkpoint, name=training.out.stem, provenance=provenance.to_json())
     calibrated = calibrate(uncalibrated, data, targets=training.targets, device=device, progress=progress)
@@ -150,24 +157,25 @@ def split_config(checkpoint: Checkpoint) -> TrainingConfig:
     )
 
 
-def _prepare(training: Training, progress: Progress) -> tuple[Dataset, CalibrationData]:
-    """Decode all photos before the training begins, so that none can be missing after it."""
-    served, work = Preprocessing(size=training.config.network.size), training.work
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """Translate a signal that comes while photos are decoded."""
     try:
-        dataset = prepare_dataset(training.photos, training.config, work, progress, training.labels)
-        sample = read_training_sample(training.photos, dataset.train, served, work / "cache-calibration", progress)
-        return dataset, CalibrationData(
-            train=sample,
-            validation=dataset.validation,
-            test=dataset.test,
-            outliers=None
-            if training.outliers is None
-            else read_outliers(training.outliers, served, work / "cache-outliers", dataset.digests, progress),
-        )
+        yield
     except KeyboardInterrupt as exc:
         raise TrainingInterruptedError(
             "Stopped while preparing the photos. The same command goes on with the photos that are decoded."
         ) from exc
+
+
+def _calibration_data(training: Training, dataset: Dataset, progress: Progress) -> CalibrationData:
+    """Decode what calibration needs besides the splits: training photos as they are served, and outliers."""
+    served, work = Preprocessing(size=training.config.network.size), training.work
+    sample = read_training_sample(training.photos, dataset.train, served, work / "cache-calibration", progress)
+    outliers = None
+    if training.outliers is not None:
+        outliers = read_outliers(training.outliers, served, work / "cache-outliers", dataset.digests, progress)
+    return CalibrationData(sample, dataset.validation, dataset.test, outliers)
 
 
 def _check_paths(training: Training) -> None:

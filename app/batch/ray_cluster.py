@@ -79,9 +79,8 @@ def _cluster() -> Iterator[None]:
     joined_before = ray.is_initialized()
     if not joined_before:
         ray.init(log_to_driver=False, logging_level=logging.ERROR)
-    logging.getLogger("ray.data").setLevel(
-        logging.CRITICAL
-    )  # errors are raised as well; Ray's own log files have the rest
+    # Errors are raised as well, and Ray's own log files have the rest.
+    logging.getLogger("ray.data").setLevel(logging.CRITICAL)
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     context.execution_options.preserve_order = True

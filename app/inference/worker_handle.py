@@ -86,7 +86,7 @@ class WorkerHandle(asyncio.Protocol):
                 for end in (ours, theirs):
                     end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SOCKET_BYTES)
                 self._process = await asyncio.to_thread(_run, self._program, theirs)
-        except BaseException:
+        except BaseException:  # raised again: our end must be closed, which also ends a process that has started
             ours.close()
             raise
         return ours

@@ -25,11 +25,10 @@ _ID = HEADER.lower().encode()
 class Connection(HttpConnection):
     """Time the client, and answer with a problem what does not become a request."""
 
-    def __init__(self, *args: Any, state: AppState, head_seconds: float = HEAD_SECONDS, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, state: AppState, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.wrap_application(_closing_slots)
         self._state = state
-        self._head_seconds = head_seconds
         self._since: float | None = time.monotonic()  # when the client had to send; `None` while it need not
         self._has_begun = False  # to send a request
         self._is_received = True
@@ -37,13 +36,12 @@ class Connection(HttpConnection):
 
     def is_too_slow(self, now: float) -> bool:
         """Tell whether the client has let the service wait for too long."""
-        return self._since is not None and now - self._since > self._head_seconds
+        return self._since is not None and now - self._since > HEAD_SECONDS
 
     def close_slow(self) -> None:
         """Close the connection of a client that is too slow, saying why if half a request has come."""
         if self._has_begun:
-            seconds = f"{self._head_seconds:g}"
-            self._refuse(RequestTimeoutError(f"The request's head was not complete after {seconds} seconds."))
+            self._refuse(RequestTimeoutError(f"The request's head was not complete after {HEAD_SECONDS:g} seconds."))
         self.transport.close()
 
     def data_received(self, data: bytes) -> None:

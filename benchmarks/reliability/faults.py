@@ -25,8 +25,8 @@ from benchmarks.reliability.plan import Trial
 from benchmarks.reliability.prober import Probes, probing
 from benchmarks.reliability.scoreboard import Finding
 from benchmarks.servers import ROOT
+from whisker.app.inference.worker_handle import PROGRAM as WORKER_PROGRAM
 
-_WORKER_PROGRAM = "whisker.app.inference.worker"
 _KILLS = 5
 _CONNECTIONS, _REQUESTS = 8, 400
 _PAUSE_SECONDS = 3.0  # after a fault: what it does to others shows by then
@@ -150,7 +150,7 @@ def _inference_workers(server: RunningServer) -> list[psutil.Process]:
     workers = []
     for process in server.processes():
         with suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
-            if _WORKER_PROGRAM in process.cmdline():
+            if WORKER_PROGRAM in process.cmdline():
                 workers.append(process)
     return workers
 

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from whisker.model.cores import available_cores
 from whisker.model.errors import PictureError
-from whisker.model.photo_files import list_files, printable, read_photo
+from whisker.model.photo_files import printable, read_photo
 from whisker.model.preprocessing import Preprocessing
 from whisker.training.data.duplicates import FLAT_DEVIATION, group_duplicates
-from whisker.training.data.folder import PhotoFolder
+from whisker.training.data.folder import PhotoFolder, list_files
 from whisker.training.errors import DatasetError
 from whisker.training.progress import Progress
 
@@ -53,7 +53,7 @@ class Examination:
 def examine(folder: PhotoFolder, against: Sequence[Path], progress: Progress) -> Examination:
     """Decode thumbnails of all photos in `folder` and in the folders `against`; find those that look the same.
 
-    Raises `DatasetError` for a folder in `against` that does not exist or overlaps with `folder`.
+    Raises `DatasetError` for a folder in `against` that does not exist, overlaps with `folder` or cannot be read.
     """
     files = [(folder.root / file.path, file.path, folder.classes[file.label]) for file in folder.files]
     for other in against:

@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from whisker.model import Checkpoint, Classifier
 from whisker.model.answers.decision_rule import Outputs, Scores, softmax
@@ -84,14 +86,14 @@ class _Calibration:
         outputs = self._run_network()
         temperature = self._fit_temperature(outputs)
         novelty = self._fit_novelty(outputs)
-        quantization = self._quantize(outputs, temperature)
+        validation = softmax(outputs.validation.logits, temperature)
+        quantization = self._quantize(validation, temperature)
         checkpoint = replace(
             self.uncalibrated, temperature=temperature, novelty=novelty.novelty, quantization=quantization
         )
-        unsure = self._choose_unsure(checkpoint, outputs)
+        unsure = self._choose_unsure(checkpoint, validation, outputs.validation)
         self._warn(novelty, unsure)
         checkpoint = replace(checkpoint, thresholds=Thresholds(unsure=unsure.threshold))
-        validation = softmax(outputs.validation.logits, temperature)
         return self._test(checkpoint, evaluate_probabilities(validation, self.data.validation.labels), novelty, unsure)
 
     def _run_network(self) -> _DataOutputs:
@@ -118,13 +120,14 @@ class _Calibration:
             folds=None if self.data.outliers is None else self.data.outliers.groups,
         )
 
-    def _quantize(self, outputs: _DataOutputs, temperature: float) -> Quantization:
+    def _quantize(self, validation: NDArray[np.float32], temperature: float) -> Quantization:
+        """Quantize; compare with the float32 network's probabilities, `[N, classes]`."""
         cost = quantize(
             self.network,
             self.device,
             self.data.train,
             self.data.validation,
-            float32=softmax(outputs.validation.logits, temperature),
+            float32=validation,
             temperature=temperature,
             progress=self.progress,
         )
@@ -134,12 +137,11 @@ class _Calibration:
         )
         return cost
 
-    def _choose_unsure(self, checkpoint: Checkpoint, outputs: _DataOutputs) -> Choice:
+    def _choose_unsure(self, checkpoint: Checkpoint, probabilities: NDArray[np.float32], outputs: Outputs) -> Choice:
         """Choose the threshold of "unsure" on the validation photos that are not called unknown."""
         labels = self.data.validation.labels
-        probabilities = softmax(outputs.validation.logits, checkpoint.temperature)
         if checkpoint.novelty is not None:
-            familiar = checkpoint.novelty.scores(outputs.validation.features) <= UNKNOWN_SCORE
+            familiar = checkpoint.novelty.scores(outputs.features) <= UNKNOWN_SCORE
             probabilities, labels = probabilities[familiar], labels[familiar]
         return choose_unsure_threshold(probabilities, labels, self.targets.precision)
 

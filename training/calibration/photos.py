@@ -30,14 +30,14 @@ def read_training_sample(
     rows = np.flatnonzero([not item.error for item in decoded])
     if not len(rows):
         raise DatasetError(f"No training photo in {root} is readable any more: {decoded[0].error}")
-    return Split(pixels, rows, sample.labels[rows], tuple(sample.paths[row] for row in rows))
+    return Split(pixels, rows, sample.labels[rows], tuple(sample.files[row] for row in rows))
 
 
 def thin_out(split: Split, max_photos: int) -> Split:
     """Take at most `max_photos`, evenly: rows are sorted, so that every class and folder keeps its part."""
     picked = np.linspace(0, len(split.rows) - 1, min(max_photos, len(split.rows))).round().astype(np.int64)
-    paths, files = (tuple(names[index] for index in picked) if names else () for names in (split.paths, split.files))
-    return Split(split.pixels, split.rows[picked], split.labels[picked], paths, files)
+    files = tuple(split.files[index] for index in picked) if split.files else ()
+    return Split(split.pixels, split.rows[picked], split.labels[picked], files)
 
 
 def run_engine(engine: Engine, photos: Split | Outliers, task: Task) -> Outputs:

@@ -26,14 +26,18 @@ _MAX_EXAMPLES = 5  # quarantined files named on the screen; all of them are in t
 class Split:
     """One of the three splits: uint8 `[M, H, W, 3]` pixels, the rows in use `[N]`, and their labels `[N]`.
 
-    `paths` are printable. `files` are the same paths as the file system has them, for the training split only.
+    `files` are the paths of the photos, relative to their root, as the file system has them.
     """
 
     pixels: NDArray[np.uint8]
     rows: NDArray[np.int64]
     labels: NDArray[np.int64]
-    paths: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The same paths, printable."""
+        return tuple(map(printable, self.files))
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,18 +120,12 @@ def prepare_dataset(
     train_rows = readable[indices.train]
     held_out = readable[np.concatenate([indices.validation, indices.test])]
     served = Preprocessing(size=config.network.size)
-    held_out_files = [paths[index] for index in held_out]
+    held_out_files = tuple(paths[index] for index in held_out)
     held_out_pixels, _ = decode_photos(root, held_out_files, served, work / "cache-test", progress)
     validation, test = _split_held_out(held_out_pixels, labels[held_out], held_out_files, len(indices.validation))
     dataset = Dataset(
         classes=folder.classes,
-        train=Split(
-            pixels,
-            train_rows,
-            labels[train_rows],
-            paths=tuple(printable(paths[index]) for index in train_rows),
-            files=tuple(paths[index] for index in train_rows),
-        ),
+        train=Split(pixels, train_rows, labels[train_rows], tuple(paths[index] for index in train_rows)),
         validation=validation,
         test=test,
         counts=tuple(int(count) for count in counts),
@@ -156,13 +154,13 @@ def _quarantine(paths: Sequence[str], decoded: Sequence[Decoded], progress: Prog
 
 
 def _split_held_out(
-    pixels: NDArray[np.uint8], labels: NDArray[np.int64], paths: Sequence[str], validation: int
+    pixels: NDArray[np.uint8], labels: NDArray[np.int64], files: tuple[str, ...], validation: int
 ) -> tuple[Split, Split]:
     """Divide the held-out photos: the first `validation` of them, and the test photos after them."""
-    rows, printed = np.arange(len(labels)), tuple(printable(path) for path in paths)
+    rows = np.arange(len(labels))
     return (
-        Split(pixels, rows[:validation], labels[:validation], printed[:validation]),
-        Split(pixels, rows[validation:], labels[validation:], printed[validation:]),
+        Split(pixels, rows[:validation], labels[:validation], files[:validation]),
+        Split(pixels, rows[validation:], labels[validation:], files[validation:]),
     )
 
 

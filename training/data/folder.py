@@ -1,10 +1,11 @@
 """The photos of a folder and their classes, from class folders `root/<class>/**` or a file of labels."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from whisker.model.photo_files import is_utf8, list_files, printable
+from whisker.model.photo_files import is_utf8, printable, walk_files
 from whisker.training.data.labels import read_labels
 from whisker.training.errors import DatasetError
 
@@ -46,7 +47,27 @@ def find_photos(root: Path, *, min_classes: int = 2, labels_file: Path | None = 
             return _numbered(root, _list_class_folders(root, min_classes))
         return _find_labelled(root, labels_file, min_classes)
     except OSError as exc:
-        raise DatasetError(f"The folder {exc.filename or root} cannot be read: {exc.strerror}.") from exc
+        raise _unreadable(root, exc) from exc
+
+
+def list_files(root: Path) -> list[str]:
+    """List the files in `root`, at any depth, that `walk_files` finds.
+
+    Raises `DatasetError` for a folder that cannot be read, which `walk_files` passes over.
+    """
+    paths = []
+    for path in walk_files(str(root)):
+        if path == "." or path.endswith("/"):
+            try:
+                os.scandir(root / path).close()
+            except OSError as exc:
+                raise _unreadable(root / path, exc) from exc
+        paths.append(path)
+    return paths
+
+
+def _unreadable(folder: Path, exc: OSError) -> DatasetError:
+    return DatasetError(f"The folder {printable(str(exc.filename or folder))} cannot be read: {exc.strerror}.")
 
 
 def _find_labelled(root: Path, labels_file: Path, min_classes: int) -> PhotoFolder:

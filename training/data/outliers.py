@@ -7,9 +7,9 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from numpy.typing import NDArray
 
-from whisker.model.photo_files import list_files
 from whisker.model.preprocessing import Preprocessing
 from whisker.training.data.cache import decode_photos
+from whisker.training.data.folder import list_files
 from whisker.training.errors import DatasetError
 from whisker.training.progress import Progress
 
@@ -33,7 +33,7 @@ def read_outliers(
 ) -> Outliers:
     """Decode every picture in `root`, at any depth, except those whose SHA-256 is in `known`, the training folder's.
 
-    Raises `DatasetError` if there is no folder or no such readable picture in it.
+    Raises `DatasetError` if there is no folder, if one in it cannot be read, or if it holds no such readable picture.
     """
     if not root.is_dir():
         raise DatasetError(f"There is no folder {root}: --outliers needs a folder of photos of anything else.")

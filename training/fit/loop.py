@@ -100,7 +100,7 @@ class Trainer:
             state.load(state_file)
             self.progress.say(f"Resuming at step {state.step + 1:,} of {schedule.steps:,}.")
         else:
-            state.bf16 = world.broadcast(self._choose_dtype)
+            state.bf16 = world.broadcast(self._wants_bf16)
         # Steps on small pictures are cheap, so the remaining time is estimated from their cost.
         work = sum(schedule.cost(step) for step in range(state.step, schedule.steps))
         with stop_on_signal() as stopped, self.progress.task("Training", work) as task:
@@ -132,7 +132,7 @@ class Trainer:
         seconds = sum(result.seconds for result in state.history)
         return TrainingResult(network, averaged, state.bf16, schedule, state.history, seconds)
 
-    def _choose_dtype(self) -> bool:
+    def _wants_bf16(self) -> bool:
         """Tell whether to compute in bfloat16."""
         if self.config.dtype != "auto":
             return self.config.dtype == "bfloat16"

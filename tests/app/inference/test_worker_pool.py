@@ -247,7 +247,7 @@ async def test_upload_that_comes_when_all_workers_have_ended_waits_for_the_next(
         assert not bench.pool.is_empty(0)
 
 
-async def test_workers_that_cannot_be_replaced_is_empty_until_they_can(
+async def test_workers_that_cannot_be_replaced_are_missing_until_they_can(
     settings: Settings, tiny: Path, strict: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     checkpoint = tmp_path / "moved.safetensors"

@@ -165,6 +165,15 @@ def test_labels_of_a_file_count_and_not_the_folders(sound: Path, tmp_path: Path,
     assert diagnosis.counts == {"cat": 101, "dog": 100}
 
 
+def test_sub_folder_to_compare_with_that_cannot_be_read_is_refused(
+    tmp_path: Path, sound: Path, quiet: Progress, deny: Callable[[Path], None]
+) -> None:
+    other = write(tmp_path / "other", {"a.jpg": encode(scene(7), "JPEG"), "b/c.jpg": b"hello"})
+    deny(other / "b")
+    with pytest.raises(DatasetError, match=r"The folder .*other/b/? cannot be read: Permission denied\."):
+        diagnose(find_photos(sound), [other], quiet)
+
+
 def test_no_file_is_changed(sound: Path, quiet: Progress) -> None:
     write(sound, {"cat/a.png": encode(scene(7), "JPEG"), "dog/b.jpg": b"hello"})
     before = {path: path.read_bytes() for path in sound.rglob("*") if path.is_file()}

@@ -91,7 +91,7 @@ def test_sample_is_decoded_once(tmp_path: Path, quiet: Progress) -> None:
 
 def test_thinning_out_is_even_and_keeps_what_belongs_together() -> None:
     names = tuple(f"{i}.png" for i in range(100))
-    split = Split(np.zeros((200, 1, 1, 3), np.uint8), np.arange(100) + 100, np.arange(100) // 50, names, names)
+    split = Split(np.zeros((200, 1, 1, 3), np.uint8), np.arange(100) + 100, np.arange(100) // 50, names)
     thin = thin_out(split, 5)
     assert thin.rows.tolist() == [100, 125, 150, 174, 199]
     assert thin.labels.tolist() == [0, 0, 1, 1, 1]

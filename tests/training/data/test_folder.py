@@ -38,6 +38,16 @@ def test_photos_are_found_at_any_depth_in_sorted_order(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("folder", ["cat", "cat/deep"])
+def test_folder_that_cannot_be_read_is_refused(tmp_path: Path, folder: str, deny: Callable[[Path], None]) -> None:
+    for name in ("cat/1.jpg", "cat/deep/2.jpg", "dog/1.jpg"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    deny(tmp_path / folder)
+    with pytest.raises(DatasetError, match=rf"The folder .*/{folder}/? cannot be read: Permission denied\."):
+        find_photos(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("names", "message"),
     [

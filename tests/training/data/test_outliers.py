@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -99,3 +100,10 @@ def test_folder_of_known_photos_alone_is_one_sentence(root: Path) -> None:
     contents = write(root, "a.png", "b.png")
     with pytest.raises(DatasetError, match="holds no readable picture of anything else"):
         read(root, frozenset(hashlib.sha256(content).hexdigest() for content in contents))
+
+
+def test_sub_folder_that_cannot_be_read_is_one_sentence(root: Path, deny: Callable[[Path], None]) -> None:
+    write(root, "a.png", "b/c.png")
+    deny(root / "b")
+    with pytest.raises(DatasetError, match=r"The folder .*others/b/? cannot be read: Permission denied\."):
+        read(root)
