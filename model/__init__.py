@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from whisker.model.checkpoint.contents import Checkpoint
     from whisker.model.checkpoint.file import load_checkpoint, save_checkpoint
     from whisker.model.classifier import Classifier, with_golden_answers
-    from whisker.model.network import NetworkConfig, build_network
+    from whisker.model.networks.build import build_network
+    from whisker.model.networks.config import NetworkConfig
     from whisker.model.preprocessing import Picture, Preprocessing
 
 MAX_PIXELS = 50_000_000  # of an accepted picture: a 50-megapixel photo decodes to 150 MB of RGB
@@ -40,7 +41,8 @@ _MODULES = {
     "checkpoint.contents": ("Checkpoint",),
     "checkpoint.file": ("load_checkpoint", "save_checkpoint"),
     "classifier": ("Classifier", "with_golden_answers"),
-    "network": ("NetworkConfig", "build_network"),
+    "networks.build": ("build_network",),
+    "networks.config": ("NetworkConfig",),
     "preprocessing": ("Picture", "Preprocessing"),
 }
 

@@ -19,7 +19,7 @@ from whisker.model.engines.device import resolve_device
 from whisker.model.engines.torch_engine import TorchEngine
 from whisker.model.errors import CheckpointError, PictureError
 from whisker.model.exported import ExportedClassifier
-from whisker.model.network import build_network
+from whisker.model.networks.build import build_network
 from whisker.model.predictor import Predictor
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from whisker.model.errors import ConfigError
-from whisker.model.network import NetworkConfig
+from whisker.model.networks.config import NetworkConfig
 
 Dtype = Literal["auto", "float32", "bfloat16"]
 

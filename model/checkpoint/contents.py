@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from whisker.model.answers.novelty import Novelty
-from whisker.model.network import NetworkConfig
+from whisker.model.networks.config import NetworkConfig
 from whisker.model.preprocessing import Preprocessing
 
 Range = tuple[float, float]

@@ -25,7 +25,7 @@ from whisker.model.atomic_write import atomic_write
 from whisker.model.checkpoint.contents import Checkpoint, Golden, Quantization, Thresholds
 from whisker.model.checkpoint.integrity import check_tensors, content_digest, refuse
 from whisker.model.errors import CheckpointError, ConfigError
-from whisker.model.network import NetworkConfig
+from whisker.model.networks.config import NetworkConfig
 from whisker.model.preprocessing import Preprocessing
 
 FORMAT_VERSION = 1

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from whisker.model.answers.novelty import Novelty
 from whisker.model.errors import CheckpointError
-from whisker.model.network import NetworkConfig, build_network
+from whisker.model.networks.build import build_network
+from whisker.model.networks.config import NetworkConfig
 
 
 def check_tensors(config: NetworkConfig, classes: int, state: Mapping[str, Tensor], novelty: Novelty | None) -> None:

@@ -19,7 +19,7 @@ from whisker.model.checkpoint.contents import Checkpoint
 from whisker.model.engines.base import Engine, OpenVinoModel
 from whisker.model.engines.torch_engine import FoldedEngine, TorchEngine, head_of
 from whisker.model.errors import EngineError
-from whisker.model.network import Network
+from whisker.model.networks.base import Network
 
 AUTO = "auto"
 MAX_POINTS_LOST = 0.1  # percentage points of accuracy that int8 may cost

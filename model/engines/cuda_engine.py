@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from whisker.model.engines.torch_engine import FoldedEngine, to_arrays
-from whisker.model.network import Network
+from whisker.model.networks.base import Network
 
 _WARM_UP_PASSES = 3  # cuDNN and the allocator settle before a recording, as PyTorch's notes on CUDA graphs ask
 

@@ -6,7 +6,7 @@ from typing import cast
 from torch import Tensor, fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from whisker.model.network import Network
+from whisker.model.networks.base import Network
 
 
 class _Embedding(nn.Module):

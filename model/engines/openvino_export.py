@@ -1,6 +1,7 @@
 """A network exported for OpenVINO, which is optional: only `whisker.model.engines.choice` imports this module."""
 
 import operator
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -15,9 +16,14 @@ from whisker.model.engines.base import OpenVinoModel
 from whisker.model.engines.graph import fold
 from whisker.model.engines.quantization import Quantized, quantize
 from whisker.model.errors import EngineError
-from whisker.model.network import Network, Normalization
+from whisker.model.networks.base import Network, Normalization
 
 _Node = Any  # openvino.Node: its stubs do not cover what operations take
+_ACTIVATIONS: Mapping[type[nn.Module], Callable[[_Node], _Node]] = {
+    nn.ReLU: ops.relu,
+    nn.ReLU6: lambda x: ops.clamp(x, 0.0, 6.0),
+    nn.Sigmoid: ops.sigmoid,
+}
 
 
 def export_openvino_model(network: Network, size: int, quantization: Quantization | None = None) -> OpenVinoModel:
@@ -69,10 +75,10 @@ def _translate(layer: nn.Module, x: _Node) -> _Node:
             return _apply(layer.layer, ops.fake_quantize(x, low, high, low, high, 256), _quantized_weight(layer))
         case nn.Conv2d() | nn.Linear():
             return _apply(layer, x, _constant(layer.weight))
-        case nn.ReLU():
-            return ops.relu(x)
-        case nn.Sigmoid():
-            return ops.sigmoid(x)
+        case nn.ReLU() | nn.ReLU6() | nn.Sigmoid():
+            return _ACTIVATIONS[type(layer)](x)
+        case nn.ZeroPad2d():
+            return _pad(layer, x)
         case nn.MaxPool2d() | nn.AvgPool2d():
             return _pool(layer, x)
         case nn.AdaptiveAvgPool2d():
@@ -99,9 +105,19 @@ def _apply(layer: nn.Conv2d | nn.Linear, x: _Node, weight: _Node) -> _Node:
     if isinstance(layer, nn.Linear):
         return ops.add(ops.matmul(x, weight, transpose_a=False, transpose_b=True), _constant(layer.bias))
     padding = [int(side) for side in layer.padding]
-    out = ops.convolution(x, weight, list(layer.stride), padding, padding, [1, 1])
+    geometry = [list(layer.stride), padding, padding, [1, 1]]
+    if layer.groups == 1:
+        out = ops.convolution(x, weight, *geometry)
+    else:  # [channels out, 1, k, k] -> [groups, channels out of a group, 1, k, k]
+        shape = [layer.groups, layer.out_channels // layer.groups, *layer.weight.shape[1:]]
+        out = ops.group_convolution(x, ops.reshape(weight, shape, special_zero=False), *geometry)
     assert layer.bias is not None  # noqa: S101 - folding has given every convolution one
     return ops.add(out, _constant(layer.bias.view(1, -1, 1, 1)))
+
+
+def _pad(layer: nn.ZeroPad2d, x: _Node) -> _Node:
+    left, right, top, bottom = layer.padding
+    return ops.pad(x, [0, 0, top, left], [0, 0, bottom, right], "constant", np.float32(0))
 
 
 def _pool(layer: nn.MaxPool2d | nn.AvgPool2d, x: _Node) -> _Node:

@@ -15,7 +15,7 @@ from whisker.model.checkpoint.contents import Range
 from whisker.model.engines.graph import fold
 from whisker.model.engines.torch_engine import FoldedEngine
 from whisker.model.errors import EngineError
-from whisker.model.network import Network
+from whisker.model.networks.base import Network
 
 _LEVELS = 255  # steps of an activation's 8 bits
 _MAX_WEIGHT = 127  # symmetric, so that 0 stays 0 and -w mirrors w
@@ -50,7 +50,8 @@ class Quantized(nn.Module):
             self.layer.weight, self.weight_scale, zeros, 0, -_MAX_WEIGHT, _MAX_WEIGHT
         )
         if isinstance(self.layer, nn.Conv2d):
-            return functional.conv2d(x, weight, self.layer.bias, self.layer.stride, self.layer.padding)
+            stride, padding, groups = self.layer.stride, self.layer.padding, self.layer.groups
+            return functional.conv2d(x, weight, self.layer.bias, stride, padding, groups=groups)
         return functional.linear(x, weight, self.layer.bias)
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from whisker.model.answers.head import Head
 from whisker.model.engines.base import Engine
 from whisker.model.engines.graph import fold
-from whisker.model.network import Network
+from whisker.model.networks.base import Network
 
 
 class TorchEngine(Engine):

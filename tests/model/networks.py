@@ -3,13 +3,16 @@
 import torch
 from torch import nn
 
-from whisker.model.network import Network, NetworkConfig, build_network
+from whisker.model.networks.base import Network
+from whisker.model.networks.build import build_network
+from whisker.model.networks.config import NetworkConfig
 
 CONFIGS = (
     NetworkConfig("mlp", width=8, depth=2, size=32, channels=1),
     NetworkConfig("cnn", "sigmoid", width=4, depth=2, size=32),
     NetworkConfig("resnet", width=8, depth=2, size=32),
     NetworkConfig("resnet", width=4, depth=1, size=32, variant="original"),
+    NetworkConfig("efficientnet-lite", "relu6", depth=1, size=64, variant="lite0"),
 )
 
 

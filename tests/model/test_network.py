@@ -1,20 +1,23 @@
 import itertools
 import re
-from dataclasses import asdict
-from typing import Any, get_args
+from dataclasses import asdict, replace
+from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
+from tests.model.networks import CONFIGS, trained_like
 from whisker.model.errors import ConfigError
-from whisker.model.network import Activation, Family, NetworkConfig, build_network, count_multiply_adds
+from whisker.model.networks.build import build_network, count_multiply_adds
+from whisker.model.networks.config import Activation, Family, NetworkConfig, Variant
 
-FAMILIES = get_args(Family)
+FAMILIES: tuple[Family, ...] = ("mlp", "cnn", "resnet")  # whose width and activation can be chosen
+LITE = NetworkConfig("efficientnet-lite", "relu6", depth=1, size=64, variant="lite0")
 
 
 @pytest.mark.parametrize(
-    ("family", "activation", "channels"), list(itertools.product(FAMILIES, get_args(Activation), (1, 3)))
+    ("family", "activation", "channels"), list(itertools.product(FAMILIES, ("relu", "sigmoid"), (1, 3)))
 )
 def test_every_network_gives_logits_and_gradients(family: Family, activation: Activation, channels: Any) -> None:
     network = build_network(NetworkConfig(family, activation, 4, 1, channels, 32), 5)
@@ -110,6 +113,37 @@ def test_multiply_adds_are_those_known_of_resnets(config: NetworkConfig, giga: f
     assert count_multiply_adds(config, 1000) / 1e9 == pytest.approx(giga, abs=0.001)
 
 
+@pytest.mark.parametrize(("variant", "parameters"), [("lite0", 4_652_008), ("lite1", 5_416_680), ("lite2", 6_092_072)])
+def test_efficientnet_lite_has_the_published_size(variant: Variant, parameters: int) -> None:
+    network = build_network(NetworkConfig.published(variant, 224), 1000)
+    assert sum(parameter.numel() for parameter in network.parameters()) == parameters
+
+
+def test_efficientnet_lite_pads_as_tensorflow_does() -> None:
+    torch.manual_seed(0)
+    network = build_network(LITE, 2).eval()
+    x = torch.rand(1, 3, 64, 64)
+    stem = network.get_submodule("conv_stem")
+    assert isinstance(stem, nn.Conv2d)
+    # SAME padding of an even size and stride 2: the first output looks at pixels 0 to 2, none before them.
+    first = nn.functional.conv2d(x[:, :, :3, :3], stem.weight)
+    pad = network.get_submodule("pad")
+    torch.testing.assert_close(stem(pad(x))[:, :, :1, :1], first)
+    assert stem(pad(x)).shape[2:] == (32, 32)
+
+
+def test_parts_make_up_the_network() -> None:
+    for config in CONFIGS:
+        network = trained_like(config).eval()
+        x = torch.rand(2, 3, config.size, config.size)
+        features, feature_map = network.embed_and_map(x)
+        if feature_map is not None:
+            for part in network.parts():
+                x = part(x)
+            torch.testing.assert_close(x, feature_map)
+            torch.testing.assert_close(x.mean((2, 3)), features)
+
+
 def test_multiply_adds_of_a_perceptron_are_its_weights() -> None:
     assert count_multiply_adds(NetworkConfig("mlp", width=10, depth=2, size=32), 5) == 3 * 32 * 32 * 10 + 10 * 10 + 50
 
@@ -166,5 +200,20 @@ def test_value_out_of_range_is_refused_by_name(field: str, value: Any) -> None:
 
 
 def test_only_a_residual_network_has_stages_of_differing_depth() -> None:
-    with pytest.raises(ConfigError, match="four such numbers for a resnet"):
+    with pytest.raises(ConfigError, match="depth is 1 to 32, not"):
         NetworkConfig("cnn", depth=(1, 1, 1, 1))
+
+
+@pytest.mark.parametrize(
+    ("values", "rule"),
+    [
+        ({"size": 100}, "size is a multiple of 32 pixels, not 100"),
+        ({"width": 64}, "width is 32, not 64"),
+        ({"activation": "relu"}, "activation is one of relu6, not 'relu'"),
+        ({"variant": "d"}, "variant is one of lite0, lite1, lite2, not 'd'"),
+        ({"depth": (1, 2)}, "or 7 such numbers"),
+    ],
+)
+def test_published_family_has_its_own_rules(values: dict[str, Any], rule: str) -> None:
+    with pytest.raises(ConfigError, match=rule):
+        replace(LITE, **values)

@@ -18,7 +18,7 @@ from whisker.model.answers.decision_rule import Outputs, softmax
 from whisker.model.atomic_write import atomic_write
 from whisker.model.classifier import Classifier
 from whisker.model.engines.torch_engine import TorchEngine
-from whisker.model.network import ResidualNetwork
+from whisker.model.networks.resnet import ResidualNetwork
 from whisker.model.photo_files import is_utf8, printable
 from whisker.training.audit.label_errors import find_doubtful, label_distances
 from whisker.training.calibration.evaluation import run_folder

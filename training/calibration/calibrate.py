@@ -13,7 +13,8 @@ from whisker.model.answers.profile import Profile
 from whisker.model.card.metrics import TestMetrics
 from whisker.model.checkpoint.contents import Quantization, Thresholds
 from whisker.model.engines.torch_engine import TorchEngine
-from whisker.model.network import Network, build_network
+from whisker.model.networks.base import Network
+from whisker.model.networks.build import build_network
 from whisker.training.calibration.figures import measure_figures
 from whisker.training.calibration.measurement import count_confident, count_unknown, score_photos
 from whisker.training.calibration.metrics import Evaluation, evaluate_probabilities

@@ -13,7 +13,7 @@ from whisker.model import Classifier
 from whisker.model.answers.decision_rule import Scores, Verdict
 from whisker.model.answers.novelty import UNKNOWN_SCORE
 from whisker.model.card.metrics import ConfidentMetrics, Interval, OutlierMetrics, SpeedMetrics, UnknownMetrics
-from whisker.model.network import count_multiply_adds
+from whisker.model.networks.build import count_multiply_adds
 from whisker.training.calibration.metrics import wilson_interval
 from whisker.training.calibration.photos import BATCH
 from whisker.training.data.dataset import Split, batched

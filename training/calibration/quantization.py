@@ -10,7 +10,7 @@ from torch import Tensor
 from whisker.model.answers.decision_rule import softmax
 from whisker.model.checkpoint.contents import Quantization
 from whisker.model.engines.quantization import SimulatedInt8Engine, measure_ranges
-from whisker.model.network import Network
+from whisker.model.networks.base import Network
 from whisker.training.calibration.photos import BATCH, run_engine, thin_out
 from whisker.training.data.dataset import Split, batched
 from whisker.training.progress import Progress

@@ -9,7 +9,7 @@ from typing import Any
 from whisker.model import NetworkConfig
 from whisker.model.engines.device import resolve_device, use_available_cores
 from whisker.model.errors import ConfigError
-from whisker.model.network import Activation, Family
+from whisker.model.networks.config import Activation, Family
 from whisker.training.config import Dtype, Recipe, Stage, TrainingConfig, recipe_for
 from whisker.training.data.folder import find_photos
 from whisker.training.data.survey import Survey, survey_photos

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from whisker.model.cores import available_cores
-from whisker.model.network import LUMA
+from whisker.model.networks.base import LUMA
 from whisker.training.config import Recipe
 
 _MAX_LOG_RATIO = math.log(4 / 3)  # crops between 3:4 and 4:3

@@ -10,7 +10,8 @@ import torch
 
 from whisker.model.cores import available_cores
 from whisker.model.errors import ConfigError
-from whisker.model.network import NetworkConfig, build_network
+from whisker.model.networks.build import build_network
+from whisker.model.networks.config import NetworkConfig
 from whisker.training.config import (
     CALIBRATION_PHOTOS,
     MIN_SIZE,

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from whisker.model.network import Network, build_network
+from whisker.model.networks.base import Network
+from whisker.model.networks.build import build_network
 from whisker.training.config import TrainingConfig
 from whisker.training.data.dataset import Split, batched
 from whisker.training.errors import TrainingError, TrainingInterruptedError

@@ -13,7 +13,8 @@ from torch import Tensor
 from whisker.model import NetworkConfig, load_checkpoint
 from whisker.model.checkpoint.file import is_checkpoint
 from whisker.model.errors import ConfigError
-from whisker.model.network import STAGES, Network
+from whisker.model.networks.base import Network
+from whisker.model.networks.config import STAGES
 from whisker.training.errors import TrainingError
 from whisker.training.progress import Progress
 

@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
-from whisker.model.network import NetworkConfig
+from whisker.model.networks.config import NetworkConfig
 
 _MAX_TILES = 64
 _COLUMNS = 8

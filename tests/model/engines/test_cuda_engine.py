@@ -4,7 +4,7 @@ import torch
 
 from tests.model.networks import trained_like
 from whisker.model.engines.torch_engine import TorchEngine
-from whisker.model.network import NetworkConfig
+from whisker.model.networks.config import NetworkConfig
 
 pytestmark = [
     pytest.mark.gpu,

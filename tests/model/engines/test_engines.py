@@ -10,7 +10,9 @@ from tests.model.networks import CONFIGS, trained_like
 from whisker.model.engines.base import Engine
 from whisker.model.engines.torch_engine import FoldedEngine, TorchEngine
 from whisker.model.errors import InferenceError
-from whisker.model.network import Network, NetworkConfig, build_network
+from whisker.model.networks.base import Network
+from whisker.model.networks.build import build_network
+from whisker.model.networks.config import NetworkConfig
 
 
 @pytest.fixture

@@ -11,7 +11,8 @@ from whisker.model.answers.decision_rule import Outputs
 from whisker.model.checkpoint.contents import Quantization
 from whisker.model.engines.quantization import SimulatedInt8Engine, measure_ranges
 from whisker.model.engines.torch_engine import TorchEngine, head_of
-from whisker.model.network import Network, NetworkConfig
+from whisker.model.networks.base import Network
+from whisker.model.networks.config import NetworkConfig
 
 pytest.importorskip("openvino", reason="openvino is not installed: pip install 'whisker[openvino]'")
 from whisker.model.engines.openvino_engine import OpenVinoEngine
@@ -64,7 +65,7 @@ def test_answer_does_not_depend_on_the_neighbours(pixels: list[NDArray[np.uint8]
 def test_signal_is_survived_by_a_process_that_has_dropped_engines() -> None:
     code = """
 import gc, signal
-from whisker.model.network import NetworkConfig
+from whisker.model.networks.config import NetworkConfig
 from tests.model.networks import trained_like
 from tests.model.engines.test_openvino_engine import compiled
 signal.signal(signal.SIGINT, lambda *_: print("survived"))

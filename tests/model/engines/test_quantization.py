@@ -7,7 +7,7 @@ from tests.model.networks import CONFIGS, trained_like
 from whisker.model.engines.quantization import Quantized, SimulatedInt8Engine, measure_ranges
 from whisker.model.engines.torch_engine import TorchEngine
 from whisker.model.errors import EngineError
-from whisker.model.network import NetworkConfig
+from whisker.model.networks.config import NetworkConfig
 
 
 def test_values_on_the_grid_are_kept_and_others_are_rounded_to_it() -> None:

@@ -16,7 +16,8 @@ from tests.pictures import write_folder
 from whisker.cli import main
 from whisker.model import Checkpoint, Classifier, build_network
 from whisker.model.checkpoint.file import save_checkpoint
-from whisker.model.network import Family, ResidualNetwork
+from whisker.model.networks.config import Family
+from whisker.model.networks.resnet import ResidualNetwork
 from whisker.training.audit.label_errors import NEIGHBOURS, find_doubtful, label_distances
 from whisker.training.audit.label_review import (
     TRUST_WARNING,

@@ -17,7 +17,7 @@ from tests.pictures import draw, encode, write_folder
 from whisker.model import Classifier, load_checkpoint
 from whisker.model.answers.decision_rule import Scores
 from whisker.model.answers.novelty import UNKNOWN_SCORE
-from whisker.model.network import count_multiply_adds
+from whisker.model.networks.build import count_multiply_adds
 from whisker.training.calibration.calibrate import Targets
 from whisker.training.config import TrainingConfig, recipe_for
 from whisker.training.data.dataset import batched, prepare_dataset

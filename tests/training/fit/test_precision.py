@@ -4,7 +4,8 @@ import pytest
 import torch
 from rich.console import Console
 
-from whisker.model.network import NetworkConfig, build_network
+from whisker.model.networks.build import build_network
+from whisker.model.networks.config import NetworkConfig
 from whisker.training.fit.precision import probe_bf16
 from whisker.training.progress import Progress
 

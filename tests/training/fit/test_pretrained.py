@@ -15,7 +15,7 @@ from tests.conftest import TINY
 from tests.pictures import CLASSES
 from whisker.model import Checkpoint, Classifier, NetworkConfig, build_network, load_checkpoint, save_checkpoint
 from whisker.model.errors import CheckpointError
-from whisker.model.network import Network
+from whisker.model.networks.base import Network
 from whisker.training.config import TrainingConfig, recipe_for
 from whisker.training.errors import TrainingError
 from whisker.training.fit.pretrained import Pretrained, apply_pretrained, file_digest, read_pretrained

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from whisker.model.errors import ConfigError
-from whisker.model.network import NetworkConfig
+from whisker.model.networks.config import NetworkConfig
 from whisker.training.config import PRESETS, cache_size, recipe_for, training_size
 from whisker.training.fit.schedule import plan
 

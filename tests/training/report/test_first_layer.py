@@ -10,7 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from whisker.model import Checkpoint, NetworkConfig
-from whisker.model.network import build_network
+from whisker.model.networks.build import build_network
 from whisker.training.report.first_layer import FirstLayer, draw_first_layer
 
 
