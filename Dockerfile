@@ -19,7 +19,7 @@ COPY whisker whisker
 COPY app app
 COPY model model
 COPY training training
-RUN /opt/whisker/bin/pip install --quiet --constraint constraints.txt '.[openvino]' \
+RUN /opt/whisker/bin/pip install --quiet --constraint constraints.txt '.[openvino,imagenet]' \
     && /opt/whisker/bin/pip uninstall --quiet --yes pip
 
 FROM ${BASE}

@@ -67,12 +67,12 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -m venv $(VENV)
 	@rm -f $(VENV)/installed-*
 	@$(PIP) $(TORCH_BUILD) torch
-	@$(PIP) --editable '.[openvino]'
+	@$(PIP) --editable '.[openvino,imagenet]'
 	@touch $@
 
 $(STAMP)-dev: $(STAMP)
 	@echo "Installing the development tools ..."
-	@$(PIP) --editable '.[dev,openvino]'
+	@$(PIP) --editable '.[dev,openvino,imagenet]'
 	@touch $@
 
 $(STAMP)-bench: $(STAMP)

@@ -25,8 +25,8 @@ from whisker.training.data.outliers import read_outliers
 from whisker.training.errors import TrainingError, TrainingInterruptedError
 from whisker.training.fit.distributed import SINGLE_PROCESS, World
 from whisker.training.fit.loop import Trainer, TrainingResult
-from whisker.training.fit.pretrained import read_pretrained
 from whisker.training.fit.state import saved_run
+from whisker.training.pretrained.weights import read_pretrained
 from whisker.training.progress import Progress
 from whisker.training.report.publish import publish
 

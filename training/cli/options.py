@@ -14,8 +14,8 @@ from whisker.training.config import Dtype, Recipe, Stage, TrainingConfig, recipe
 from whisker.training.data.folder import find_photos
 from whisker.training.data.survey import Survey, survey_photos
 from whisker.training.fit.budget import FixedChoices, plan_within
-from whisker.training.fit.pretrained import Pretrained, file_digest, read_pretrained
 from whisker.training.fit.state import saved_run
+from whisker.training.pretrained.weights import Pretrained, file_digest, read_pretrained
 from whisker.training.progress import Progress
 
 

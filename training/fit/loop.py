@@ -22,9 +22,9 @@ from whisker.training.fit.augmentation import Augmentation, mix_pairs
 from whisker.training.fit.averaging import reestimate_batch_norm, update_average
 from whisker.training.fit.distributed import SINGLE_PROCESS, World
 from whisker.training.fit.precision import autocast, probe_bf16
-from whisker.training.fit.pretrained import Pretrained, apply_pretrained
 from whisker.training.fit.schedule import Schedule, plan
 from whisker.training.fit.state import EpochResult, TrainingState, stop_on_signal
+from whisker.training.pretrained.weights import Pretrained, apply_pretrained
 from whisker.training.progress import Progress, duration
 
 _EVALUATION_BATCH = 64

@@ -15,7 +15,7 @@ from whisker.training.cli.options import NetworkOptions, TrainingOptions, saved_
 from whisker.training.config import PRESETS, TrainingConfig, recipe_for
 from whisker.training.data.survey import Survey
 from whisker.training.errors import DatasetError, TrainingError
-from whisker.training.fit.pretrained import Pretrained, file_digest
+from whisker.training.pretrained.weights import Pretrained, file_digest
 from whisker.training.progress import Progress
 
 SMALL = Survey(photos=100, short_side=32, decode_seconds=0.001)

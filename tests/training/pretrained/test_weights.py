@@ -18,8 +18,8 @@ from whisker.model.errors import CheckpointError
 from whisker.model.networks.base import Network
 from whisker.training.config import TrainingConfig, recipe_for
 from whisker.training.errors import TrainingError
-from whisker.training.fit.pretrained import Pretrained, apply_pretrained, file_digest, read_pretrained
 from whisker.training.pipeline import Training, run_training
+from whisker.training.pretrained.weights import Pretrained, apply_pretrained, file_digest, read_pretrained
 from whisker.training.progress import Progress
 
 RESNET_18 = NetworkConfig(width=8, depth=(2, 2, 2, 2), variant="original")
