@@ -35,7 +35,11 @@ class Classifier(Predictor):
         self.network.eval().requires_grad_(requires_grad=False).to(self.device)
         self._kind = PLAIN
         decision_rule = DecisionRule(
-            checkpoint.classes, checkpoint.temperature, checkpoint.thresholds.unsure, checkpoint.novelty
+            checkpoint.classes,
+            checkpoint.temperature,
+            checkpoint.thresholds.unsure,
+            checkpoint.novelty,
+            checkpoint.thresholds.shown,
         )
         super().__init__(TorchEngine(self.network, self.device), checkpoint.preprocessing, decision_rule)
         self.batch_seconds: Mapping[int, float] = {}  # what a batch of each size took at warm-up

@@ -2,7 +2,7 @@
 
 import json
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
@@ -10,25 +10,42 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
-from whisker.model import Checkpoint, Preprocessing
-from whisker.model.card.provenance import CalibrationRun, DataCounts, Epoch, Noticed, Provenance, Shares
+from whisker.model import Checkpoint, build_network
+from whisker.model.card.metrics import TestMetrics
+from whisker.model.card.provenance import (
+    CalibrationRun,
+    DataCounts,
+    Epoch,
+    Noticed,
+    Provenance,
+    Shares,
+    TriedCandidate,
+)
+from whisker.model.engines.base import Engine
 from whisker.model.engines.device import resolve_device, use_available_cores
 from whisker.model.errors import ConfigError
-from whisker.training.calibration.calibrate import CalibrationData, Targets, calibrate
+from whisker.training.calibration.calibrate import CalibratedCheckpoint, CalibrationData, Targets, calibrate
+from whisker.training.calibration.cross_validated import CrossValidated, calibrate_cross_validated
 from whisker.training.calibration.metrics import Evaluation
-from whisker.training.calibration.photos import read_training_sample
-from whisker.training.config import PRESETS, TrainingConfig
+from whisker.training.calibration.photos import read_training_sample, run_engine
+from whisker.training.config import PRESETS, TrainingConfig, TransferRecipe
 from whisker.training.data.dataset import Dataset, prepare_dataset
-from whisker.training.data.outliers import read_outliers
+from whisker.training.data.outliers import Outliers, read_outliers
 from whisker.training.errors import TrainingError, TrainingInterruptedError
 from whisker.training.fit.distributed import SINGLE_PROCESS, World
 from whisker.training.fit.loop import Trainer, TrainingResult
 from whisker.training.fit.state import saved_run
-from whisker.training.pretrained.weights import read_pretrained
-from whisker.training.progress import Progress
+from whisker.training.pretrained.sources import NONE, open_pretrained
+from whisker.training.pretrained.weights import Pretrained, apply_pretrained
+from whisker.training.progress import Progress, silent
 from whisker.training.report.publish import publish
+from whisker.training.transfer.features import open_engine
+from whisker.training.transfer.fit import Transfer, TransferData, TransferResult
 
 _LIBRARIES = ("torch", "pillow", "numpy", "safetensors")
 _MAX_CLASSES = 10  # named on the screen
@@ -46,7 +63,7 @@ class Training:
     device: str = "auto"
     labels: Path | None = None
     outliers: Path | None = None
-    pretrained: Path | None = None
+    pretrained: str | None = None
     resume: bool = False
     overwrite: bool = False
     command: str = ""
@@ -97,6 +114,27 @@ def run_training(training: Training, progress: Progress, world: World = SINGLE_P
             training.state_file.unlink(missing_ok=True)
         _check_resumable(training, run)
     _say_plan(training, dataset, device, progress)
+    if training.config.transfer is not None:
+        calibrated = _transfer(training, dataset, data, device, progress) if world.is_main else None
+    else:
+        calibrated = _train(training, dataset, data, run, device, progress, world)
+    if calibrated is None:
+        return None
+    publish(calibrated, dataset, training.out, training.report_file)
+    training.state_file.unlink(missing_ok=True)
+    return calibrated.evaluation
+
+
+def _train(
+    training: Training,
+    dataset: Dataset,
+    data: CalibrationData,
+    run: dict[str, Any],
+    device: str,
+    progress: Progress,
+    world: World,
+) -> CalibratedCheckpoint | None:
+    """Train the whole network, and calibrate it on the photos that are set aside."""
     fit = Trainer(
         training.config,
         dataset.train,
@@ -104,17 +142,62 @@ def run_training(training: Training, progress: Progress, world: World = SINGLE_P
         classes=dataset.classes,
         device=device,
         progress=progress,
-        pretrained=None if training.pretrained is None else read_pretrained(training.pretrained),
+        pretrained=None if training.pretrained is None else open_pretrained(training.pretrained),
         world=world,
     ).fit(training.state_file, run)
     if not world.is_main:
         return None
     uncalibrated = _uncalibrated(training, dataset, fit)
     use_available_cores()
-    calibrated = calibrate(uncalibrated, data, targets=training.targets, device=device, progress=progress)
-    publish(calibrated, dataset, training.out, training.report_file)
-    training.state_file.unlink(missing_ok=True)
-    return calibrated.evaluation
+    return calibrate(uncalibrated, data, targets=training.targets, device=device, progress=progress)
+
+
+def _transfer(
+    training: Training, dataset: Dataset, data: CalibrationData, device: str, progress: Progress
+) -> CalibratedCheckpoint:
+    """Teach a pretrained network the classes, and calibrate it by cross-validation or on photos that are set aside."""
+    config, recipe = training.config, training.config.transfer
+    start = open_pretrained(training.pretrained or NONE)
+    if recipe is None or start is None or dataset.served is None:
+        raise ConfigError("A transfer needs pretrained weights: give --pretrained.")
+    network = build_network(config.network, len(dataset.classes))
+    apply_pretrained(network, start, dataset.classes, silent())
+    validation = None if recipe.cross_validated else dataset.validation
+    result = Transfer(
+        network,
+        TransferData(dataset.served, dataset.train, validation, dataset.classes),
+        recipe,
+        size=config.network.size,
+        seed=config.seed,
+        work=training.work,
+        key={"weights": start.sha256, "photos": dataset.fingerprint, "size": config.network.size},
+        device=device,
+        progress=progress,
+    ).run()
+    uncalibrated = replace(
+        _checkpoint(training, dataset, result.network.state_dict()),
+        provenance=_transfer_provenance(training, dataset, result, start).to_json(),
+    )
+    if result.held_out is None:
+        return calibrate(uncalibrated, data, targets=training.targets, device=device, progress=progress)
+    engine = open_engine(result.network, config.network.size, device)
+    cross_validated = CrossValidated(
+        dataset.served, result.held_out, result.features, *_outlier_features(engine, data.outliers, progress)
+    )
+    calibrated = calibrate_cross_validated(
+        uncalibrated, cross_validated, curve=result.curve, targets=training.targets, device=device, progress=progress
+    )
+    return calibrated
+
+
+def _outlier_features(
+    engine: Engine, outliers: Outliers | None, progress: Progress
+) -> tuple[NDArray[np.float32] | None, NDArray[np.int64] | None]:
+    """Compute features of unrelated photos, with the numbers of their groups."""
+    if outliers is None:
+        return None, None
+    with progress.task("Computing features of unrelated photos", len(outliers.rows)) as task:
+        return run_engine(engine, outliers, task).features, outliers.groups
 
 
 def run_calibration(training: Training, checkpoint: Checkpoint, progress: Progress) -> Evaluation:
@@ -139,7 +222,21 @@ def run_calibration(training: Training, checkpoint: Checkpoint, progress: Progre
         data = _calibration_data(training, dataset, progress)
     provenance = replace(provenance, calibration=CalibrationRun(training.command, _today()))
     uncalibrated = replace(checkpoint, name=training.out.stem, provenance=provenance.to_json())
-    calibrated = calibrate(uncalibrated, data, targets=training.targets, device=device, progress=progress)
+    if checkpoint.held_out is None or dataset.served is None:
+        calibrated = calibrate(uncalibrated, data, targets=training.targets, device=device, progress=progress)
+    else:
+        network = build_network(checkpoint.network, len(checkpoint.classes))
+        network.load_state_dict(dict(checkpoint.state))
+        engine = open_engine(network.eval(), checkpoint.network.size, device)
+        with progress.task("Computing features", len(dataset.served.rows)) as task:
+            features = run_engine(engine, dataset.served, task).features
+        cross_validated = CrossValidated(
+            dataset.served, checkpoint.held_out, features, *_outlier_features(engine, data.outliers, progress)
+        )
+        curve = TestMetrics.from_json(checkpoint.metrics).learning_curve
+        calibrated = calibrate_cross_validated(
+            uncalibrated, cross_validated, curve=curve, targets=training.targets, device=device, progress=progress
+        )
     publish(calibrated, dataset, training.out, training.report_file)
     return calibrated.evaluation
 
@@ -148,12 +245,14 @@ def split_config(checkpoint: Checkpoint) -> TrainingConfig:
     """Give the configuration that splits photos as the training of `checkpoint` did."""
     provenance = Provenance.from_json(checkpoint.provenance)
     shares = provenance.shares or Shares(validation=0.1, test=0.1)
+    transferred = checkpoint.preprocessing.resample == "bicubic"  # the photos are decoded as they were
     return TrainingConfig(
         PRESETS["quick"],
         checkpoint.network,
         seed=provenance.split_seed or 0,
         validation=shares.validation,
         test=shares.test,
+        transfer=TransferRecipe(cross_validated=checkpoint.held_out is not None) if transferred else None,
     )
 
 
@@ -170,7 +269,7 @@ def _stoppable() -> Iterator[None]:
 
 def _calibration_data(training: Training, dataset: Dataset, progress: Progress) -> CalibrationData:
     """Decode what calibration needs besides the splits: training photos as they are served, and outliers."""
-    served, work = Preprocessing(size=training.config.network.size), training.work
+    served, work = training.config.preprocessing, training.work
     sample = read_training_sample(training.photos, dataset.train, served, work / "cache-calibration", progress)
     outliers = None
     if training.outliers is not None:
@@ -225,9 +324,11 @@ def _say_plan(training: Training, dataset: Dataset, device: str, progress: Progr
     counts = ", ".join(named[:_MAX_CLASSES]) + (f" and {more:,} other classes" if more > 0 else "")
     train, validation, test = (len(split.rows) for split in (dataset.train, dataset.validation, dataset.test))
     network = training.config.network
-    progress.say(f"Photos: {counts}; train {train:,}, validation {validation:,}, test {test:,}.")
+    sides = f"train {train:,}, validation {validation:,}, test {test:,}"
+    progress.say(f"Photos: {counts}; {'all are tested on in turn' if training.config.cross_validated else sides}.")
+    shape = f"{network.activation}, width {network.width}, depth {network.depth}, "
     progress.say(
-        f"Network: {network.family}, {network.activation}, width {network.width}, depth {network.depth}, "
+        f"Network: {network.family}, {shape if training.config.transfer is None else f'{network.variant}, '}"
         f"{'colour' if network.channels == 3 else 'grayscale'}, {network.size} px, on {device} "
         f"with {torch.get_num_threads()} threads."
     )
@@ -235,27 +336,24 @@ def _say_plan(training: Training, dataset: Dataset, device: str, progress: Progr
 
 def _uncalibrated(training: Training, dataset: Dataset, fit: TrainingResult) -> Checkpoint:
     """Put the trained weights and their provenance into a checkpoint."""
-    network = training.config.network
+    checkpoint = _checkpoint(training, dataset, fit.network.state_dict())
+    return replace(checkpoint, provenance=_provenance(training, dataset, fit).to_json())
+
+
+def _checkpoint(training: Training, dataset: Dataset, state: Mapping[str, Tensor]) -> Checkpoint:
     return Checkpoint(
         name=training.out.stem,
-        network=network,
-        preprocessing=Preprocessing(size=network.size),
+        network=training.config.network,
+        preprocessing=training.config.preprocessing,
         classes=dataset.classes,
-        state={name: tensor.cpu() for name, tensor in fit.network.state_dict().items()},
-        provenance=_provenance(training, dataset, fit).to_json(),
+        state={name: tensor.detach().cpu() for name, tensor in state.items()},
     )
 
 
 def _provenance(training: Training, dataset: Dataset, fit: TrainingResult) -> Provenance:
     config = training.config
-    return Provenance(
-        data=_data_counts(dataset),
-        noticed=Noticed(
-            quarantined=tuple((item.path, item.reason) for item in dataset.quarantined[:_MAX_NOTICED]),
-            conflicts=dataset.conflicts[:_MAX_NOTICED],
-        ),
-        split_seed=config.seed,
-        shares=Shares(config.validation, config.test),
+    return replace(
+        _common_provenance(training, dataset),
         preset=config.preset,
         pretrained=config.pretrained,
         recipe=asdict(config.recipe),
@@ -264,6 +362,36 @@ def _provenance(training: Training, dataset: Dataset, fit: TrainingResult) -> Pr
         weights="averaged" if fit.averaged else "last",
         precision="bfloat16" if fit.bf16 else "float32",
         training_minutes=round(fit.seconds / 60, 1),
+    )
+
+
+def _transfer_provenance(training: Training, dataset: Dataset, result: TransferResult, start: Pretrained) -> Provenance:
+    recipe = training.config.transfer
+    return replace(
+        _common_provenance(training, dataset),
+        pretrained=start.sha256,
+        pretrained_source=start.source,
+        recipe=None if recipe is None else asdict(recipe),
+        method=result.chosen.name,
+        candidates=tuple(
+            TriedCandidate(tried.name, round(tried.accuracy, 4), round(tried.likelihood, 4))
+            for tried in result.candidates
+        ),
+        epochs=None if result.plan is None else result.plan.epochs,
+        training_minutes=round(result.seconds / 60, 1),
+    )
+
+
+def _common_provenance(training: Training, dataset: Dataset) -> Provenance:
+    config = training.config
+    return Provenance(
+        data=_data_counts(dataset),
+        noticed=Noticed(
+            quarantined=tuple((item.path, item.reason) for item in dataset.quarantined[:_MAX_NOTICED]),
+            conflicts=dataset.conflicts[:_MAX_NOTICED],
+        ),
+        split_seed=config.seed,
+        shares=None if config.cross_validated else Shares(config.validation, config.test),
         command=training.command,
         libraries={name: version(name) for name in _LIBRARIES},
         python=platform.python_version(),
@@ -276,13 +404,14 @@ def _today() -> str:
 
 
 def _data_counts(dataset: Dataset) -> DataCounts:
+    cross_validated = dataset.test is dataset.served
     return DataCounts(
         fingerprint=dataset.fingerprint,
         split=dataset.split,
         photos=dict(zip(dataset.classes, dataset.counts, strict=True)),
         train=len(dataset.train.rows),
-        validation=len(dataset.validation.rows),
-        test=len(dataset.test.rows),
+        validation=None if cross_validated else len(dataset.validation.rows),
+        test=None if cross_validated else len(dataset.test.rows),
         quarantined=len(dataset.quarantined),
         duplicates=dataset.duplicates,
     )

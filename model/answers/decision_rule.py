@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from whisker.model.answers.novelty import UNKNOWN_SCORE, Novelty
 
 Verdict = Literal["confident", "unsure", "unknown"]
+Reason = Literal["low_score", "precision_not_shown", "unlike_training_photos"]
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 
 
@@ -34,12 +35,15 @@ class Prediction:
     """The prediction for one picture: every class, best first, and whether to trust the best one.
 
     `unknown_score` says how unlike the training photos the picture is: 0.1 is typical of photos of known classes, and
-    above 0.5 the verdict is "unknown". It is `None` where the checkpoint has no measure of it.
+    above 0.5 the verdict is "unknown". It is `None` where the checkpoint has no measure of it. `reason` says why the
+    answer is not confident: its score is low, the checkpoint's photos were too few to show that any score can be
+    relied on, or the picture is unlike the training photos.
     """
 
     predictions: tuple[ClassScore, ...]
     verdict: Verdict
     unknown_score: float | None
+    reason: Reason | None = None
     heat_map: HeatMap | None = None  # if requested
 
     @property
@@ -77,13 +81,15 @@ class Scores:
 class DecisionRule:
     """How one checkpoint turns outputs into predictions.
 
-    `classes[i]` belongs to column `i` of the logits; a best probability below `unsure` gets that verdict.
+    `classes[i]` belongs to column `i` of the logits; a best probability below `unsure` gets that verdict, and all do
+    unless `shown` says that confident answers were shown to keep their promise.
     """
 
     classes: tuple[str, ...]
     temperature: float
     unsure: float
     novelty: Novelty | None
+    shown: bool = True
 
     def scores(self, outputs: Outputs) -> Scores:
         """Compute probabilities, the softmax of the logits over the temperature, and unknown scores."""
@@ -92,7 +98,7 @@ class DecisionRule:
 
     def verdicts(self, scores: Scores) -> list[Verdict]:
         """Decide each verdict: unknown by the unknown score, otherwise confident or unsure by the best probability."""
-        sure = scores.probabilities.max(1) >= self.unsure
+        sure = (scores.probabilities.max(1) >= self.unsure) & self.shown
         strange = np.zeros(len(sure), bool) if scores.unknown is None else scores.unknown > UNKNOWN_SCORE
         return [
             "unknown" if odd else "confident" if good else "unsure" for odd, good in zip(strange, sure, strict=True)
@@ -104,9 +110,14 @@ class DecisionRule:
         orders = np.argsort(-scores.probabilities, axis=1, kind="stable").tolist()
         rows = zip(orders, scores.probabilities.tolist(), self.verdicts(scores), unknown, strict=True)
         return [
-            Prediction(self._ranked(order, probabilities), verdict, ood_scores)
-            for order, probabilities, verdict, ood_scores in rows
+            Prediction(self._ranked(order, probabilities), verdict, unknown_score, self._reason(verdict))
+            for order, probabilities, verdict, unknown_score in rows
         ]
+
+    def _reason(self, verdict: Verdict) -> Reason | None:
+        if verdict == "unsure":
+            return "low_score" if self.shown else "precision_not_shown"
+        return "unlike_training_photos" if verdict == "unknown" else None
 
     def _ranked(self, order: Sequence[int], probabilities: Sequence[float]) -> tuple[ClassScore, ...]:
         return tuple([ClassScore(self.classes[index], probabilities[index]) for index in order])

@@ -39,9 +39,13 @@ class Novelty:
 
     def scores(self, features: _Floats) -> _Floats:
         """Turn features `[N, F]` into unknown scores `[N]`, 0..1: 0.1 is typical of known photos, 0.5 the threshold."""
+        return self.rate(self.ood_scores(features))
+
+    def rate(self, ood_scores: _Floats) -> _Floats:
+        """Turn OOD scores `[N]` into unknown scores."""
         slope = math.log(1 / _TYPICAL_SCORE - 1) / max(self.threshold - self.typical, 1e-6)
         # The logistic function, by tanh: exp would overflow.
-        scores: _Floats = 0.5 + 0.5 * np.tanh(np.float32(slope / 2) * (self.ood_scores(features) - self.threshold))
+        scores: _Floats = 0.5 + 0.5 * np.tanh(np.float32(slope / 2) * (ood_scores - self.threshold))
         return scores
 
     def ood_scores(self, features: _Floats) -> _Floats:

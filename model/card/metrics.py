@@ -135,6 +135,35 @@ class Figures(Record):
 
 
 @dataclass(frozen=True, slots=True)
+class CrossValidationMetrics(Record):
+    """How photos were held out in turn: what else is called the test split is then all photos, each held out."""
+
+    folds: int
+    repeats: int
+
+
+@dataclass(frozen=True, slots=True)
+class CurvePoint(Record):
+    """The expected accuracy 0..1 with so many training photos."""
+
+    photos: int
+    accuracy: float
+    accuracy_95_interval: Interval
+
+
+@dataclass(frozen=True, slots=True)
+class LearningCurve(Record):
+    """How accuracy grows with photos: measured on parts of the training photos, and expected with twice as many.
+
+    `gains` are each class's expected gains in recall with twice as many photos, 0..1, in the order of the classes.
+    """
+
+    measured: tuple[CurvePoint, ...]
+    doubled: CurvePoint
+    gains: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class TestMetrics(Record):
     """Everything that was measured; a part that a checkpoint lacks is `None`."""
 
@@ -142,6 +171,8 @@ class TestMetrics(Record):
 
     validation: SplitMetrics | None = None
     test: SplitMetrics | None = None
+    cross_validation: CrossValidationMetrics | None = None
+    learning_curve: LearningCurve | None = None
     confident: ConfidentMetrics | None = None
     unknown: UnknownMetrics | None = None
     figures: Figures | None = None

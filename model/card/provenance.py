@@ -53,6 +53,15 @@ class Epoch(Record):
 
 
 @dataclass(frozen=True, slots=True)
+class TriedCandidate(Record):
+    """What a transfer tried, and how good it was on held-out photos: accuracy, and mean negative log-likelihood."""
+
+    name: str
+    accuracy: float
+    negative_log_likelihood: float
+
+
+@dataclass(frozen=True, slots=True)
 class CalibrationRun(Record):
     """A later `whisker calibrate`."""
 
@@ -70,6 +79,9 @@ class Provenance(Record):
     shares: Shares | None = None
     preset: str | None = None
     pretrained: str | None = None  # SHA-256 of the file that the weights started from; empty if they were random
+    pretrained_source: str | None = None  # what those weights are, in words
+    method: str | None = None  # of a transfer
+    candidates: tuple[TriedCandidate, ...] | None = None  # of a transfer
     recipe: Mapping[str, JsonValue] | None = None  # hyper-parameters
     epochs: int | None = None
     history: tuple[Epoch, ...] | None = None

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from whisker.model.answers.novelty import Novelty
@@ -15,9 +17,13 @@ Range = tuple[float, float]
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
-    """The thresholds of verdicts: a best score below `unsure` gets the verdict "unsure"."""
+    """The thresholds of verdicts: a best score below `unsure` gets the verdict "unsure".
+
+    `shown` tells whether photos showed that answers above it keep their promised precision; if not, none is confident.
+    """
 
     unsure: float = 0.0
+    shown: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +49,23 @@ class Quantization:
 
 
 @dataclass(frozen=True, slots=True)
+class HeldOut:
+    """What networks that were trained without a photo gave for it, for N photos in R repeats of a cross-validation.
+
+    `logits` is float32 `[R, N, classes]`, `folds` `[R, N]` the number of the fold that a photo was held out in. Photos
+    are in the order of their classes and paths. They are kept to fit verdicts anew without training anew.
+    """
+
+    logits: NDArray[np.float32]
+    folds: NDArray[np.int64]
+
+    @property
+    def repeats(self) -> int:
+        """Count the repeats."""
+        return len(self.logits)
+
+
+@dataclass(frozen=True, slots=True)
 class Checkpoint:
     """Everything a checkpoint file holds.
 
@@ -60,5 +83,6 @@ class Checkpoint:
     provenance: Mapping[str, Any] = field(default_factory=dict)
     novelty: Novelty | None = None  # without, no verdict is "unknown"
     quantization: Quantization | None = None  # without, no engine computes in int8
+    held_out: HeldOut | None = None  # without, photos were set aside
     golden: Golden | None = None
     sha256: str = ""  # of the file it was loaded from

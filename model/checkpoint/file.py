@@ -2,7 +2,8 @@
 
 Tensors: the network's state dict under its own names, and `golden.picture.N` (an encoded file's bytes, uint8) with
 `golden.probabilities` (float32 `[pictures, classes]`), and, where novelty was fitted, `novelty.prototypes` (float16)
-and `novelty.direction` (float32). The safetensors metadata holds one JSON document under `whisker`. Nothing in the
+and `novelty.direction` (float32), and, of a cross-validation, `held_out.logits` (float16) and `held_out.folds`
+(uint8). The safetensors metadata holds one JSON document under `whisker`. Nothing in the
 file is code, and nothing in it is executed.
 """
 
@@ -22,7 +23,7 @@ from torch import Tensor
 
 from whisker.model.answers.novelty import Novelty
 from whisker.model.atomic_write import atomic_write
-from whisker.model.checkpoint.contents import Checkpoint, Golden, Quantization, Thresholds
+from whisker.model.checkpoint.contents import Checkpoint, Golden, HeldOut, Quantization, Thresholds
 from whisker.model.checkpoint.integrity import check_tensors, content_digest, refuse
 from whisker.model.errors import CheckpointError, ConfigError
 from whisker.model.networks.config import NetworkConfig
@@ -32,6 +33,7 @@ FORMAT_VERSION = 1
 _HEADER = "whisker"
 _GOLDEN = "golden."
 _NOVELTY = "novelty."
+_HELD_OUT = "held_out."
 _NOVELTY_NUMBERS = ("neighbours", "distance_weight", "typical", "threshold")
 
 
@@ -54,6 +56,9 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
     if checkpoint.novelty is not None:
         tensors[f"{_NOVELTY}prototypes"] = torch.from_numpy(checkpoint.novelty.prototypes).half()
         tensors[f"{_NOVELTY}direction"] = torch.from_numpy(checkpoint.novelty.direction)
+    if checkpoint.held_out is not None:
+        tensors[f"{_HELD_OUT}logits"] = torch.from_numpy(checkpoint.held_out.logits).half()
+        tensors[f"{_HELD_OUT}folds"] = torch.from_numpy(checkpoint.held_out.folds).to(torch.uint8)
     header = _to_header(checkpoint)
     header["digest"] = content_digest(header, tensors)
     # One entry only: safetensors writes several in random order, and equal checkpoints must be equal files.
@@ -151,13 +156,16 @@ def _from_header(header: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Ch
             network=NetworkConfig.from_json(header["network"]),
             preprocessing=Preprocessing(**preprocessing),
             classes=_classes(header["classes"]),
-            state={name: tensor for name, tensor in tensors.items() if not name.startswith((_GOLDEN, _NOVELTY))},
+            state={
+                name: tensor for name, tensor in tensors.items() if not name.startswith((_GOLDEN, _NOVELTY, _HELD_OUT))
+            },
             temperature=_positive(header["temperature"]),
-            thresholds=Thresholds(unsure=_fraction(header["thresholds"]["unsure"])),
+            thresholds=_thresholds(header["thresholds"]),
             metrics=dict(header["metrics"]),
             provenance=dict(header["provenance"]),
             novelty=_novelty(header.get("novelty"), tensors),
             quantization=_quantization(header.get("quantization")),
+            held_out=_held_out(tensors, len(header["classes"])),
             golden=_golden(tensors, len(header["classes"])),
         )
     except ConfigError as exc:
@@ -188,6 +196,10 @@ def _fraction(value: object) -> float:
     return float(value)
 
 
+def _thresholds(values: Mapping[str, Any]) -> Thresholds:
+    return Thresholds(unsure=_fraction(values["unsure"]), shown=bool(values.get("shown", True)))
+
+
 def _golden(tensors: Mapping[str, Tensor], classes: int) -> Golden:
     probabilities = tensors.get(f"{_GOLDEN}probabilities")
     if probabilities is None or probabilities.dim() != 2 or probabilities.shape[1] != classes or len(probabilities) < 1:
@@ -199,6 +211,17 @@ def _golden(tensors: Mapping[str, Tensor], classes: int) -> Golden:
             refuse(f"lacks golden picture {index}")
         pictures.append(picture.numpy().tobytes())
     return Golden(tuple(pictures), probabilities.float())
+
+
+def _held_out(tensors: Mapping[str, Tensor], classes: int) -> HeldOut | None:
+    logits, folds = (tensors.get(f"{_HELD_OUT}{name}") for name in ("logits", "folds"))
+    if logits is None or folds is None:
+        return None
+    if logits.dim() != 3 or logits.shape[2] != classes or folds.shape != logits.shape[:2]:
+        refuse("has answers for held-out photos in the wrong shape")
+    if not torch.isfinite(logits).all():
+        refuse("has NaN or infinity in its answers for held-out photos")
+    return HeldOut(logits.float().numpy(), folds.long().numpy())
 
 
 def _novelty(numbers: Mapping[str, Any] | None, tensors: Mapping[str, Tensor]) -> Novelty | None:

@@ -3,6 +3,7 @@
 import copy
 from typing import cast
 
+import torch
 from torch import Tensor, fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
@@ -39,3 +40,23 @@ def fold(network: Network) -> fx.GraphModule:
     traced.delete_all_unused_submodules()
     traced.recompile()
     return traced
+
+
+@torch.no_grad()
+def absorb_batch_norms(network: Network) -> None:
+    """Move batch-norms' scales into the convolutions before them, in place; what is left of a batch-norm is its bias.
+
+    The network computes the same as before. Trained on with frozen statistics, its weights are as those of `fold`.
+    """
+    traced = fx.symbolic_trace(_Embedding(network))
+    for node in traced.graph.nodes:
+        norm = traced.get_submodule(node.target) if node.op == "call_module" else None
+        if not isinstance(norm, nn.BatchNorm2d) or norm.running_mean is None or norm.running_var is None:
+            continue
+        convolution = cast(nn.Conv2d, traced.get_submodule(node.args[0].target))
+        scale = norm.weight / (norm.running_var + norm.eps).sqrt()
+        convolution.weight.mul_(scale.view(-1, 1, 1, 1))
+        norm.bias.sub_(norm.running_mean * scale)
+        norm.running_mean.zero_()
+        norm.running_var.fill_(1 - norm.eps)
+        norm.weight.fill_(1)

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -40,6 +41,9 @@ class Network(nn.Module, ABC):
     normalization: Normalization
     avgpool: nn.AdaptiveAvgPool2d
     fc: nn.Linear
+    tail_parts: ClassVar[
+        tuple[int, ...]
+    ] = ()  # how many of the last parts it makes sense to fine-tune alone, fewest first
 
     @abstractmethod
     def parts(self) -> Sequence[nn.Module]:

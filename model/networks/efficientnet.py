@@ -5,7 +5,7 @@ There are no squeeze-and-excitation layers, and the activation is ReLU6. Names o
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 from torch import Tensor, nn
 
@@ -83,6 +83,8 @@ class InvertedResidual(nn.Module):
 
 class EfficientNetLite(Network):
     """EfficientNet-Lite0, -1 or -2: a stem, seven stages and a pointwise convolution to 1,280 features."""
+
+    tail_parts: ClassVar[tuple[int, ...]] = (5, 7)  # from the sixth or the fourth stage on
 
     def __init__(self, config: NetworkConfig, classes: int) -> None:
         super().__init__()

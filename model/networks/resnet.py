@@ -1,6 +1,7 @@
 """Residual networks."""
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 from torch import Tensor, nn
 
@@ -40,6 +41,8 @@ class ResidualBlock(nn.Module):
 
 class ResidualNetwork(Network):
     """A ResNet of basic blocks. Names, and at width 64 shapes, are those of the common ResNet-18 and -34."""
+
+    tail_parts: ClassVar[tuple[int, ...]] = (1, 2)  # the last stages
 
     def __init__(self, config: NetworkConfig, classes: int) -> None:
         super().__init__()

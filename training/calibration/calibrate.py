@@ -18,10 +18,10 @@ from whisker.model.networks.build import build_network
 from whisker.training.calibration.figures import measure_figures
 from whisker.training.calibration.measurement import count_confident, count_unknown, score_photos
 from whisker.training.calibration.metrics import Evaluation, evaluate_probabilities
-from whisker.training.calibration.novelty import MIN_OUTLIERS, NoveltyFit, fit_novelty
+from whisker.training.calibration.novelty import MIN_OUTLIERS, KnownPhotos, NoveltyFit, fit_novelty
 from whisker.training.calibration.photos import run_engine
 from whisker.training.calibration.quantization import quantize
-from whisker.training.calibration.thresholds import Choice, choose_unsure_threshold, fit_temperature
+from whisker.training.calibration.thresholds import PrecisionChoice, choose_unsure_threshold, fit_temperature
 from whisker.training.data.dataset import Split
 from whisker.training.data.outliers import Outliers
 from whisker.training.progress import Progress
@@ -33,6 +33,7 @@ class Targets:
 
     precision: float = 0.99  # of the answers called confident, the share that is right
     false_alarms: float = 0.05  # of photos of known classes, the share called unknown
+    lowest_precision: float | None = None  # to promise where the photos cannot show `precision`
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +94,9 @@ class _Calibration:
             self.uncalibrated, temperature=temperature, novelty=novelty.novelty, quantization=quantization
         )
         unsure = self._choose_unsure(checkpoint, validation, outputs.validation)
-        self._warn(novelty, unsure)
-        checkpoint = replace(checkpoint, thresholds=Thresholds(unsure=unsure.threshold))
+        outliers = 0 if self.data.outliers is None else len(self.data.outliers.rows)
+        warn_of_missed_targets(novelty, unsure, self.targets, outliers=outliers, progress=self.progress)
+        checkpoint = replace(checkpoint, thresholds=Thresholds(unsure.threshold, shown=unsure.guaranteed))
         return self._test(checkpoint, evaluate_probabilities(validation, self.data.validation.labels), novelty, unsure)
 
     def _run_network(self) -> _DataOutputs:
@@ -112,13 +114,16 @@ class _Calibration:
         return fit_temperature(torch.from_numpy(outputs.validation.logits), labels)
 
     def _fit_novelty(self, outputs: _DataOutputs) -> NoveltyFit:
-        return fit_novelty(
+        known = KnownPhotos(
             torch.from_numpy(outputs.train.features),
             self.data.train.labels,
-            torch.from_numpy(outputs.validation.features),
+            validation=torch.from_numpy(outputs.validation.features),
+        )
+        return fit_novelty(
+            known,
             false_alarms=self.targets.false_alarms,
             outliers=None if outputs.outliers is None else torch.from_numpy(outputs.outliers.features),
-            folds=None if self.data.outliers is None else self.data.outliers.groups,
+            groups=None if self.data.outliers is None else self.data.outliers.groups,
         )
 
     def _quantize(self, validation: NDArray[np.float32], temperature: float) -> Quantization:
@@ -138,37 +143,20 @@ class _Calibration:
         )
         return cost
 
-    def _choose_unsure(self, checkpoint: Checkpoint, probabilities: NDArray[np.float32], outputs: Outputs) -> Choice:
+    def _choose_unsure(
+        self, checkpoint: Checkpoint, probabilities: NDArray[np.float32], outputs: Outputs
+    ) -> PrecisionChoice:
         """Choose the threshold of "unsure" on the validation photos that are not called unknown."""
         labels = self.data.validation.labels
         if checkpoint.novelty is not None:
             familiar = checkpoint.novelty.scores(outputs.features) <= UNKNOWN_SCORE
             probabilities, labels = probabilities[familiar], labels[familiar]
-        return choose_unsure_threshold(probabilities, labels, self.targets.precision)
-
-    def _warn(self, novelty: NoveltyFit, unsure: Choice) -> None:
-        """Say which targets the validation photos did not show to be kept."""
-        outliers = 0 if self.data.outliers is None else len(self.data.outliers.rows)
-        if not unsure.guaranteed:
-            self.progress.say(
-                f"Warning: the validation photos do not show that {self.targets.precision:.1%} of confident answers "
-                f'are right; "unsure" means a score below {unsure.threshold:.3f}, without a guarantee. More photos '
-                "would help."
-            )
-        if not novelty.guaranteed:
-            self.progress.say(
-                f"Warning: there are too few validation photos to show that at most {self.targets.false_alarms:.1%} "
-                'of known photos are called unknown; the threshold of "unknown" lies above all of them. More photos '
-                "would help."
-            )
-        if 0 < outliers < MIN_OUTLIERS:
-            self.progress.say(
-                f"Warning: {outliers} unrelated photos are too few to learn from (at least {MIN_OUTLIERS}); "
-                '"unknown" rests on the distance to the training photos alone.'
-            )
+        return choose_unsure_threshold(
+            probabilities, labels, self.targets.precision, lowest=self.targets.lowest_precision
+        )
 
     def _test(
-        self, checkpoint: Checkpoint, validation: Evaluation, novelty: NoveltyFit, unsure: Choice
+        self, checkpoint: Checkpoint, validation: Evaluation, novelty: NoveltyFit, unsure: PrecisionChoice
     ) -> CalibratedCheckpoint:
         """Score the test split through the code that serves."""
         classifier, labels = Classifier(checkpoint, self.device), self.data.test.labels
@@ -179,10 +167,42 @@ class _Calibration:
         metrics = TestMetrics(
             validation=validation.to_metrics(),
             test=evaluation.to_metrics(),
-            confident=replace(confident, target_precision=self.targets.precision, guaranteed=unsure.guaranteed),
+            confident=replace(confident, target_precision=unsure.precision, guaranteed=unsure.guaranteed),
             unknown=unknown and replace(unknown, target_rate=self.targets.false_alarms, guaranteed=novelty.guaranteed),
             figures=measure_figures(scores.probabilities, labels, scores.unknown, novelty.outlier_scores),
             profile=Profile.measure(scores.probabilities, checkpoint.classes),
             speed=speed,
         )
         return CalibratedCheckpoint(replace(checkpoint, metrics=metrics.to_json()), evaluation, scores)
+
+
+def warn_of_missed_targets(
+    novelty: NoveltyFit, unsure: PrecisionChoice, targets: Targets, *, outliers: int, progress: Progress
+) -> None:
+    """Say which targets the photos did not show to be kept, and whether unrelated photos were of use."""
+    if not unsure.guaranteed:
+        progress.say(
+            f"Warning: there are too few photos to show that {targets.precision:.1%} of confident answers are right, "
+            "so no answer will be called confident. More photos would help."
+        )
+    elif unsure.precision < targets.precision:
+        progress.say(
+            f"There are too few photos to show that {targets.precision:.1%} of confident answers are right: what they "
+            f"show, and confident answers promise, is {unsure.precision:.1%}."
+        )
+    if not novelty.guaranteed:
+        progress.say(
+            f"Warning: there are too few photos to show that at most {targets.false_alarms:.1%} of known photos are "
+            'called unknown; the threshold of "unknown" lies above all of them. More photos would help.'
+        )
+    if 0 < outliers < MIN_OUTLIERS:
+        progress.say(
+            f"Warning: {outliers} unrelated photos are too few to learn from (at least {MIN_OUTLIERS}); "
+            '"unknown" rests on the distance to the training photos alone.'
+        )
+    if novelty.caught is not None and novelty.refused:
+        learned, plain = novelty.caught
+        progress.say(
+            f"The unrelated photos were not used: learning from some kinds of them caught {learned:,} of {outliers:,} "
+            f'of the other kinds, and the distance to the training photos alone {plain:,}. "unknown" rests on that.'
+        )

@@ -15,7 +15,7 @@ from whisker.model.card.metrics import (
     ScoreHistograms,
     UnknownHistograms,
 )
-from whisker.training.calibration.metrics import wilson_interval
+from whisker.training.calibration.metrics import share_out, wilson_interval
 
 RELIABILITY_BINS = 15
 HISTOGRAM_BINS = 20
@@ -28,24 +28,27 @@ def measure_figures(
     labels: NDArray[np.int64],
     unknown_scores: NDArray[np.float32] | None,
     outlier_scores: NDArray[np.float32] | None,
+    *,
+    repeats: int = 1,
 ) -> Figures:
     """Summarise probabilities `[N, K]` for labels `[N]`, N at least 1.
 
-    `unknown_scores` `[N]` are those of the same photos, `outlier_scores` `[M]` those of unrelated photos; both are
+    Each photo may be there `repeats` times, from several cross-validations: counts are means over them.
+    `unknown_scores` are those of the photos, each once, `outlier_scores` `[M]` those of unrelated photos; both are
     optional.
     """
     best, scores = probabilities.argmax(1), probabilities.max(1)
     right = best == labels
     return Figures(
-        reliability=_reliability(scores, right),
+        reliability=_reliability(scores, right, repeats),
         coverage=_coverage(scores, right),
-        scores=ScoreHistograms(_histogram(scores[right]), _histogram(scores[~right])),
+        scores=ScoreHistograms(_histogram(scores[right], repeats), _histogram(scores[~right], repeats)),
         unknown=None if unknown_scores is None else _unknown(unknown_scores, outlier_scores),
-        per_class=_per_class(best, labels, probabilities.shape[1]),
+        per_class=_per_class(best, labels, probabilities.shape[1], repeats),
     )
 
 
-def _reliability(scores: NDArray[np.float32], right: NDArray[np.bool_]) -> tuple[ReliabilityBin, ...]:
+def _reliability(scores: NDArray[np.float32], right: NDArray[np.bool_], repeats: int) -> tuple[ReliabilityBin, ...]:
     """Compare mean score and accuracy in bins of equal width (Guo et al. 2017)."""
     bins = np.minimum((scores * RELIABILITY_BINS).astype(np.int64), RELIABILITY_BINS - 1)
     photos = np.bincount(bins, minlength=RELIABILITY_BINS)
@@ -55,11 +58,13 @@ def _reliability(scores: NDArray[np.float32], right: NDArray[np.bool_]) -> tuple
         ReliabilityBin(
             low=round(index / RELIABILITY_BINS, _DIGITS),
             high=round((index + 1) / RELIABILITY_BINS, _DIGITS),
-            photos=int(count),
+            photos=mean_count,
             score=_share(total, count),
             accuracy=_share(hit, count),
         )
-        for index, (count, total, hit) in enumerate(zip(photos, totals, hits, strict=True))
+        for index, (count, mean_count, total, hit) in enumerate(
+            zip(photos, share_out(photos, repeats), totals, hits, strict=True)
+        )
     )
 
 
@@ -87,16 +92,19 @@ def _unknown(known: NDArray[np.float32], outliers: NDArray[np.float32] | None) -
     return UnknownHistograms(_histogram(known), None if outliers is None else _histogram(outliers))
 
 
-def _histogram(values: NDArray[np.float32]) -> tuple[int, ...]:
+def _histogram(values: NDArray[np.float32], repeats: int = 1) -> tuple[int, ...]:
     """Count values of 0..1 in bins of equal width."""
     counts, _ = np.histogram(values, HISTOGRAM_BINS, (0.0, 1.0))
-    return tuple(int(count) for count in counts)
+    return tuple(share_out(counts, repeats))
 
 
-def _per_class(best: NDArray[np.int64], labels: NDArray[np.int64], classes: int) -> tuple[ClassMetrics, ...]:
-    photos = np.bincount(labels, minlength=classes).tolist()
-    answered = np.bincount(best, minlength=classes).tolist()
-    right = np.bincount(labels[best == labels], minlength=classes).tolist()
+def _per_class(
+    best: NDArray[np.int64], labels: NDArray[np.int64], classes: int, repeats: int
+) -> tuple[ClassMetrics, ...]:
+    photos, answered, right = (
+        share_out(np.bincount(numbers, minlength=classes), repeats)
+        for numbers in (labels, best, labels[best == labels])
+    )
     return tuple(
         ClassMetrics(
             photos=photos[label],

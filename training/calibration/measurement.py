@@ -1,5 +1,6 @@
 """The one test of a calibrated checkpoint: scores, speed and verdicts, measured through the code that serves."""
 
+import math
 import platform
 import time
 from collections.abc import Sequence
@@ -39,12 +40,14 @@ def score_photos(classifier: Classifier, photos: Split, progress: Progress) -> t
     )
 
 
-def count_confident(verdicts: Sequence[Verdict], scores: Scores, labels: NDArray[np.int64]) -> ConfidentMetrics:
-    """Count the confident answers, and the wrong ones among them."""
+def count_confident(
+    verdicts: Sequence[Verdict], scores: Scores, labels: NDArray[np.int64], *, repeats: int = 1
+) -> ConfidentMetrics:
+    """Count the confident answers, and the wrong ones among them; each photo may be there `repeats` times."""
     confident = np.array([verdict == "confident" for verdict in verdicts])
-    wrong = int((confident & (scores.probabilities.argmax(1) != labels)).sum())
-    answers = int(confident.sum())
-    return ConfidentMetrics(answers, len(labels), wrong, _interval(wrong, answers))
+    wrong = math.ceil((confident & (scores.probabilities.argmax(1) != labels)).sum() / repeats)
+    answers = max(wrong, round(confident.sum() / repeats))
+    return ConfidentMetrics(answers, len(labels) // repeats, wrong, _interval(wrong, answers))
 
 
 def count_unknown(known: NDArray[np.float32], outliers: NDArray[np.float32] | None) -> UnknownMetrics:

@@ -58,25 +58,39 @@ class Evaluation:
         return f"{self.accuracy:.1%} (95 % interval {low:.1%} to {high:.1%}, {self.photos:,} photos)"
 
 
-def evaluate_probabilities(probabilities: NDArray[np.float32], labels: NDArray[np.int64]) -> Evaluation:
-    """Compare probabilities `[N, classes]` with labels `[N]`, N at least 1."""
+def evaluate_probabilities(
+    probabilities: NDArray[np.float32], labels: NDArray[np.int64], *, repeats: int = 1
+) -> Evaluation:
+    """Compare probabilities `[N, classes]` with labels `[N]`, N at least 1.
+
+    Each photo may be there `repeats` times, from several cross-validations: counts are means over them.
+    """
     classes = probabilities.shape[1]
     best = probabilities.argmax(1)
     correct = best == labels
     confusion = np.zeros((classes, classes), np.int64)
     np.add.at(confusion, (labels, best), 1)
     likelihood = probabilities[np.arange(len(labels)), labels].astype(np.float64)
+    photos = len(labels) // repeats
     return Evaluation(
-        photos=len(labels),
+        photos=photos,
         accuracy=float(correct.mean()),
-        interval=wilson_interval(int(correct.sum()), len(labels)),
-        confusion=tuple(tuple(int(count) for count in row) for row in confusion),
+        interval=wilson_interval(float(correct.mean()) * photos, photos),
+        confusion=tuple(tuple(share_out(row, repeats)) for row in confusion),
         negative_log_likelihood=float(-np.log(np.maximum(likelihood, 1e-12)).mean()),
         calibration_error=_calibration_error(probabilities.max(1), correct),
     )
 
 
-def wilson_interval(successes: int, trials: int) -> tuple[float, float]:
+def share_out(counts: NDArray[np.int64], repeats: int) -> list[int]:
+    """Divide counts by `repeats` and round them, so that their sum is right (the largest remainders are rounded up)."""
+    whole, rest = counts // repeats, counts % repeats
+    missing = round(counts.sum() / repeats) - int(whole.sum())
+    whole[np.argsort(-rest, kind="stable")[:missing]] += 1
+    return [int(count) for count in whole]
+
+
+def wilson_interval(successes: float, trials: int) -> tuple[float, float]:
     """Bound a proportion at 95 % (Wilson 1927); it stays within 0..1 and holds for small counts."""
     p, z2 = successes / trials, _Z**2
     centre = (p + z2 / (2 * trials)) / (1 + z2 / trials)
@@ -84,7 +98,9 @@ def wilson_interval(successes: int, trials: int) -> tuple[float, float]:
     return max(0.0, centre - half), min(1.0, centre + half)
 
 
-def upper_bound(successes: NDArray[np.int64], trials: NDArray[np.int64] | int) -> NDArray[np.float64]:
+def upper_bound(
+    successes: NDArray[np.int64] | NDArray[np.float64], trials: NDArray[np.int64] | NDArray[np.float64] | float
+) -> NDArray[np.float64]:
     """Bound proportions from above with 95 % confidence (one-sided Wilson interval)."""
     p, z2 = successes / trials, _Z_ONE_SIDED**2
     half = _Z_ONE_SIDED * np.sqrt(p * (1 - p) / trials + z2 / (4 * np.square(trials)))

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from whisker.model.answers.novelty import Novelty, distances
+from whisker.model.answers.novelty import UNKNOWN_SCORE, Novelty, distances
 from whisker.training.calibration.thresholds import Choice, choose_unknown_threshold
 
 MIN_OUTLIERS = 50  # with fewer, a direction would fit these few photos and no others
@@ -22,42 +22,103 @@ _PENALTY = 0.01  # on the squared length of the direction, in deviations of the 
 
 @dataclass(frozen=True, slots=True)
 class NoveltyFit:
-    """The measure, whether its false-alarm rate is guaranteed, and scores `[M]` of outliers not used to fit them."""
+    """The measure, whether its false-alarm rate is guaranteed, and what unrelated photos were good for.
+
+    `outlier_scores` `[M]` are of outliers that were not used to fit them. `caught` is how many of them the measure
+    with a direction and the one without called unknown; it is `None` where there was nothing to choose between.
+    """
 
     novelty: Novelty
     guaranteed: bool
-    outlier_scores: NDArray[np.float32] | None
+    outlier_scores: NDArray[np.float32] | None = None
+    caught: tuple[int, int] | None = None
+
+    @property
+    def refused(self) -> bool:
+        """Tell whether outliers were left out because they made the measure no better."""
+        return self.caught is not None and self.caught[0] <= self.caught[1]
+
+
+@dataclass(frozen=True, slots=True)
+class KnownPhotos:
+    """Features float32 `[N, F]` of photos of known classes, their labels `[N]`, and what is held out to measure with.
+
+    That is either `validation`, features of other photos, or `folds` `[N]`, in which each photo is held out once.
+    """
+
+    features: Tensor
+    labels: NDArray[np.int64]
+    validation: Tensor | None = None
+    folds: NDArray[np.int64] | None = None
+
+    def held_out_scores(self, outliers: Tensor | None) -> NDArray[np.float32]:
+        """Give OOD scores of photos that the measure was not fitted to, with a direction if there are `outliers`."""
+        if self.validation is not None:
+            return _measure(self.features, self.labels, outliers).ood_scores(self.validation.numpy())
+        assert self.folds is not None  # noqa: S101 - one of the two is there
+        scores = np.empty(len(self.labels), np.float32)
+        for fold in np.unique(self.folds):
+            kept = self.folds != fold
+            measure = _measure(self.features[torch.from_numpy(kept)], self.labels[kept], outliers)
+            scores[~kept] = measure.ood_scores(self.features[torch.from_numpy(~kept)].numpy())
+        return scores
 
 
 def fit_novelty(
-    train: Tensor,
-    labels: NDArray[np.int64],
-    validation: Tensor,
-    *,
-    false_alarms: float,
-    outliers: Tensor | None = None,
-    folds: NDArray[np.int64] | None = None,
+    known: KnownPhotos, *, false_alarms: float, outliers: Tensor | None = None, groups: NDArray[np.int64] | None = None
 ) -> NoveltyFit:
-    """Fit on features `[N, F]` of training photos with their `labels` `[N]`; choose the threshold on validation's.
+    """Fit the measure on features; choose the threshold on photos that are held out.
 
     At most a share `false_alarms` of known photos must be called unknown. `outliers` `[M, F]` are features of
-    unrelated photos. With at least `MIN_OUTLIERS`, a direction is fitted too, and their scores come from
-    cross-validation over `folds` `[M]`, the numbers of the groups that must stay together.
+    unrelated photos, `groups` `[M]` the numbers of those that must stay together. With at least `MIN_OUTLIERS`, a
+    direction is fitted, too, and kept if it catches more of the outliers that are held out, kind by kind.
     """
-    unit = functional.normalize(train, dim=1)
-    base = _distance_measure(unit, labels)
+    base = _with_threshold(known, None, false_alarms)
     if outliers is None:
-        return _with_threshold(base, validation, false_alarms)
-    if len(outliers) < MIN_OUTLIERS or folds is None:
-        fit = _with_threshold(base, validation, false_alarms)
-        return replace(fit, outlier_scores=fit.novelty.scores(outliers.numpy()))
+        return base
+    plain = base.novelty.scores(outliers.numpy())
+    if len(outliers) < MIN_OUTLIERS or groups is None:
+        return replace(base, outlier_scores=plain)
     held_out = np.empty(len(outliers), np.float32)
-    for fold in np.unique(folds % _FOLDS):
-        kept = torch.from_numpy(folds % _FOLDS != fold)
-        part = _with_threshold(_add_direction(base, unit, outliers[kept]), validation, false_alarms)
+    folds = _outlier_folds(outliers, groups)
+    for fold in np.unique(folds):
+        kept = torch.from_numpy(folds != fold)
+        part = _with_threshold(known, outliers[kept], false_alarms)
         held_out[~kept.numpy()] = part.novelty.scores(outliers[~kept].numpy())
-    whole = _with_threshold(_add_direction(base, unit, outliers), validation, false_alarms)
-    return replace(whole, outlier_scores=held_out)
+    caught = int((held_out > UNKNOWN_SCORE).sum()), int((plain > UNKNOWN_SCORE).sum())
+    if caught[0] <= caught[1]:
+        return replace(base, outlier_scores=plain, caught=caught)
+    return replace(_with_threshold(known, outliers, false_alarms), outlier_scores=held_out, caught=caught)
+
+
+def _outlier_folds(outliers: Tensor, groups: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Divide outliers into folds of different kinds: by their groups or, if each is its own group, by clusters.
+
+    What is learnt from some kinds must help with others: photos of one kind on both sides would hide that it does not.
+    """
+    if len(np.unique(groups)) < len(groups):
+        return groups % _FOLDS
+    unit = functional.normalize(outliers, dim=1)
+    centres = unit[torch.linspace(0, len(unit) - 1, _FOLDS).long()]
+    for _ in range(_ROUNDS):
+        centres = _average_nearest(unit, centres)
+    folds: NDArray[np.int64] = (unit @ centres.T).argmax(1).numpy()
+    return folds
+
+
+def _with_threshold(known: KnownPhotos, outliers: Tensor | None, false_alarms: float) -> NoveltyFit:
+    ood_scores = known.held_out_scores(outliers)
+    choice: Choice = choose_unknown_threshold(ood_scores, false_alarms)
+    measure = _measure(known.features, known.labels, outliers)
+    return NoveltyFit(
+        replace(measure, typical=float(np.median(ood_scores)), threshold=choice.threshold), choice.guaranteed
+    )
+
+
+def _measure(features: Tensor, labels: NDArray[np.int64], outliers: Tensor | None) -> Novelty:
+    unit = functional.normalize(features, dim=1)
+    base = _distance_measure(unit, labels)
+    return base if outliers is None else _add_direction(base, unit, outliers)
 
 
 def _distance_measure(unit: Tensor, labels: NDArray[np.int64]) -> Novelty:
@@ -123,10 +184,3 @@ def _logistic_regression(inputs: Tensor, targets: Tensor, weights: Tensor) -> Te
 
     optimizer.step(closure)  # type: ignore[no-untyped-call]
     return parameters.detach()[:-1]
-
-
-def _with_threshold(measure: Novelty, validation: Tensor, false_alarms: float) -> NoveltyFit:
-    ood_scores = measure.ood_scores(validation.numpy())
-    choice: Choice = choose_unknown_threshold(ood_scores, false_alarms)
-    fitted = replace(measure, typical=float(np.median(ood_scores)), threshold=choice.threshold)
-    return NoveltyFit(fitted, choice.guaranteed, None)

@@ -17,7 +17,7 @@ def calibrate(
     out: Annotated[Path, typer.Option(help="Checkpoint to write.")],
     labels: Labels = None,
     outliers: Outliers = None,
-    precision: Precision = 0.99,
+    precision: Precision = None,
     false_alarms: FalseAlarms = 0.05,
     device: Device = "auto",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the checkpoint of that name.")] = False,
@@ -25,7 +25,7 @@ def calibrate(
 ) -> None:
     """Recalibrate a checkpoint's verdicts on the photos of its training; its weights do not change."""
     from whisker.model import load_checkpoint  # noqa: PLC0415
-    from whisker.training.calibration.calibrate import Targets  # noqa: PLC0415
+    from whisker.training.cli.options import choose_targets  # noqa: PLC0415
     from whisker.training.pipeline import Training, run_calibration, split_config  # noqa: PLC0415
 
     source, progress = load_checkpoint(checkpoint), open_progress(as_json=as_json)
@@ -33,7 +33,7 @@ def calibrate(
         photos=photos,
         out=out,
         config=split_config(source),
-        targets=Targets(precision, false_alarms),
+        targets=choose_targets(precision, false_alarms),
         device=device,
         labels=labels,
         outliers=outliers,

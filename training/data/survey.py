@@ -13,6 +13,7 @@ from whisker.training.config import cache_size
 from whisker.training.data.folder import PhotoFolder
 
 _SAMPLE_PHOTOS = 64
+_TRANSFER_SIZES, _MAX_TRANSFER_SIZE = ((48, 128), (96, 160), (128, 192)), 224  # short sides of photos, and sizes
 _MIN_SERVING_SIZE, _MAX_SERVING_SIZE = 64, 128  # pixels, of the sizes suggested
 
 
@@ -32,6 +33,18 @@ class Survey:
         first stage.
         """
         return min(_MAX_SERVING_SIZE, max(_MIN_SERVING_SIZE, round(2 * self.short_side / 16) * 16))
+
+    @property
+    def transfer_size(self) -> int:
+        """Suggest the input size in pixels of a network that was trained on ImageNet, a multiple of 32.
+
+        Such networks look for details that small pictures show only when magnified; magnified further, pictures cost
+        time and show nothing more (docs/adr/0018).
+        """
+        for largest_side, size in _TRANSFER_SIZES:
+            if self.short_side <= largest_side:
+                return size
+        return _MAX_TRANSFER_SIZE
 
 
 def survey_photos(folder: PhotoFolder) -> Survey:

@@ -12,7 +12,6 @@ from torch.nn import functional
 
 from whisker.model.cores import available_cores
 from whisker.model.networks.base import LUMA
-from whisker.training.config import Recipe
 
 _MAX_LOG_RATIO = math.log(4 / 3)  # crops between 3:4 and 4:3
 _OVERLAY = 0.3  # Beta(a, a): most overlays show one photo strongly and the other faintly
@@ -32,8 +31,9 @@ class _Crop:
 class Augmentation:
     """Turn photos of a memory map into training batches, in `threads` threads (default: one per core)."""
 
-    def __init__(self, recipe: Recipe, threads: int | None = None) -> None:
-        self._recipe = recipe
+    def __init__(self, minimum_crop: float, colour: float, threads: int | None = None) -> None:
+        """Crop to no less than `minimum_crop` of the area, and recolour by at most `colour`, both 0..1."""
+        self._minimum_crop, self._colour = minimum_crop, colour
         self._threads = threads or available_cores()
         self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="augment")
 
@@ -49,7 +49,7 @@ class Augmentation:
 
         `flipped` `[N]` tells which of them to mirror; everything else is drawn from `generator`.
         """
-        crops = _draw_crops(pixels.shape[1], pixels.shape[2], flipped, self._recipe, generator)
+        crops = _draw_crops(pixels.shape[1], pixels.shape[2], flipped, self._minimum_crop, generator)
         batch = torch.empty((len(rows), size, size, 3), dtype=torch.uint8)
 
         def fill(first: int) -> None:
@@ -57,15 +57,15 @@ class Augmentation:
                 batch[index] = _cut(torch.from_numpy(pixels[rows[index]]), crops[index], size)
 
         list(self._pool.map(fill, range(self._threads)))
-        return _recolour(batch, self._recipe.colour, generator)
+        return _recolour(batch, self._colour, generator)
 
 
 def _draw_crops(
-    height: int, width: int, flipped: NDArray[np.bool_], recipe: Recipe, generator: torch.Generator
+    height: int, width: int, flipped: NDArray[np.bool_], minimum_crop: float, generator: torch.Generator
 ) -> list[_Crop]:
     """Draw for each photo a part of random size, shape and place (Inception crop, Szegedy et al. 2015)."""
     n = len(flipped)
-    area = _uniform(n, recipe.minimum_crop, 1.0, generator)
+    area = _uniform(n, minimum_crop, 1.0, generator)
     ratio = _uniform(n, -_MAX_LOG_RATIO, _MAX_LOG_RATIO, generator).exp()
     heights = ((area / ratio).sqrt().clamp(max=1) * height).round().clamp(min=1)
     widths = ((area * ratio).sqrt().clamp(max=1) * width).round().clamp(min=1)

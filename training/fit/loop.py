@@ -85,7 +85,7 @@ class Trainer:
         # The last epochs show photos as they will be served.
         self._mixed_epochs = round(self.schedule.epochs * (1 - config.recipe.unmixed))
         self._odds = _odds(train.labels, config.recipe.balance)
-        self._augmentation = Augmentation(config.recipe)
+        self._augmentation = Augmentation(config.recipe.minimum_crop, config.recipe.colour)
         self._parity = np.random.default_rng((config.seed, 1)).integers(0, 2, len(train.rows))
 
     def fit(self, state_file: Path, run: Mapping[str, Any], *, save_seconds: float = 30.0) -> TrainingResult:

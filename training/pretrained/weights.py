@@ -58,9 +58,16 @@ def read_pretrained(path: Path) -> Pretrained:
         raise TrainingError(f"{path} is not a readable safetensors file: --pretrained needs one.") from exc
     if own:
         checkpoint = load_checkpoint(path)
-        return Pretrained(checkpoint.state, checkpoint.network, checkpoint.classes, own=True)
+        return Pretrained(
+            checkpoint.state,
+            checkpoint.network,
+            checkpoint.classes,
+            own=True,
+            source=f"the checkpoint {checkpoint.name}",
+            sha256=checkpoint.sha256,
+        )
     try:
-        return Pretrained(weights, infer_network(weights))
+        return Pretrained(weights, infer_network(weights), source=f"the weights {path.name}", sha256=file_digest(path))
     except ConfigError as exc:
         raise TrainingError(f"{path} cannot be used as pretrained weights: {exc}") from exc
 

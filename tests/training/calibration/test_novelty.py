@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from whisker.model.answers.novelty import UNKNOWN_SCORE
-from whisker.training.calibration.novelty import MIN_OUTLIERS, NoveltyFit, fit_novelty
+from whisker.training.calibration.novelty import MIN_OUTLIERS, KnownPhotos, NoveltyFit, fit_novelty
 
 FEATURES = 32
 CLASSES = 3
@@ -33,9 +33,9 @@ def others(photos: int, seed: int) -> Tensor:
     return features + displaced + 0.1 * torch.randn((photos, FEATURES), generator=generator)
 
 
-def fit(outliers: Tensor | None = None, folds: NDArray[np.int64] | None = None, validation: int = 500) -> NoveltyFit:
-    train, labels = known(600, 1)
-    return fit_novelty(train, labels, known(validation, 2)[0], false_alarms=0.05, outliers=outliers, folds=folds)
+def fit(outliers: Tensor | None = None, groups: NDArray[np.int64] | None = None, validation: int = 500) -> NoveltyFit:
+    photos = KnownPhotos(*known(600, 1), known(validation, 2)[0])
+    return fit_novelty(photos, false_alarms=0.05, outliers=outliers, groups=groups)
 
 
 def share_unknown(fitted: NoveltyFit, features: Tensor) -> float:
@@ -67,7 +67,9 @@ def test_false_alarm_rate_is_kept_on_fresh_photos(examples: int) -> None:
     fresh, _ = known(20_000, 99)
     rates = []
     for seed in range(20):
-        fitted = fit_novelty(train, labels, known(400, 200 + seed)[0], false_alarms=0.05, outliers=outliers)
+        fitted = fit_novelty(
+            KnownPhotos(train, labels, known(400, 200 + seed)[0]), false_alarms=0.05, outliers=outliers
+        )
         assert fitted.guaranteed
         rates.append(share_unknown(fitted, fresh))
     assert sum(rate <= 0.05 for rate in rates) >= 17  # of 20, at 95 % each: fewer in one run of a hundred
@@ -95,16 +97,23 @@ def test_too_few_other_things_leave_the_distance_alone(examples: int, learned: b
         np.testing.assert_array_equal(fitted.outlier_scores, fitted.novelty.scores(others(examples, 10).numpy()))
 
 
-def test_outliers_are_judged_by_measures_that_have_not_seen_their_group() -> None:
-    """Each group lies in a direction of its own, far from the others: from the others it cannot be learnt."""
-    groups = np.repeat(np.arange(5), 40)
-    offsets = 0.45 * torch.eye(FEATURES)[groups + 3]
-    outliers = known(200, 50)[0] + offsets
-    together = fit(outliers, groups).outlier_scores
-    apart = fit(outliers, np.arange(200)).outlier_scores  # as if every photo were of a kind of its own
-    assert together is not None
-    assert apart is not None
-    assert (together > UNKNOWN_SCORE).mean() < (apart > UNKNOWN_SCORE).mean() - 0.1
+def test_outliers_are_judged_by_measures_that_have_not_seen_their_kind() -> None:
+    """Each kind lies in a direction of its own, far from the others: from the others it cannot be learnt."""
+    kinds = np.repeat(np.arange(5), 40)
+    outliers = known(200, 50)[0] + 0.45 * torch.eye(FEATURES)[kinds + 3]
+    by_kind, mixed = fit(outliers, kinds), fit(outliers, np.tile(np.arange(5), 40))
+    assert by_kind.caught is not None
+    assert mixed.caught is not None
+    assert by_kind.caught[0] < mixed.caught[0] - 20
+
+
+def test_kinds_are_told_apart_where_no_folder_names_them() -> None:
+    kinds = np.repeat(np.arange(5), 40)
+    outliers = known(200, 50)[0] + 3 * torch.eye(FEATURES)[kinds + 3]
+    ungrouped, by_kind = fit(outliers, np.arange(200)), fit(outliers, kinds)
+    assert ungrouped.caught is not None
+    assert by_kind.caught is not None
+    assert abs(ungrouped.caught[0] - by_kind.caught[0]) <= 10
 
 
 def test_scores_of_outliers_do_not_come_from_a_fit_on_themselves() -> None:
@@ -120,7 +129,7 @@ def test_no_prototype_is_a_single_photos(photos: int) -> None:
     train, labels = known(photos, 1)
     train[0] = -5 * train[0]  # one lies where no other does, and would be a cluster of its own
     labels[:] = 0
-    prototypes = fit_novelty(train, labels, train, false_alarms=0.05).novelty.prototypes
+    prototypes = fit_novelty(KnownPhotos(train, labels, train), false_alarms=0.05).novelty.prototypes
     likeness = functional.normalize(train) @ torch.from_numpy(prototypes).T
     assert float(likeness.max()) < 0.999
     np.testing.assert_allclose(np.linalg.norm(prototypes, axis=1), 1, atol=1e-3)
@@ -131,7 +140,7 @@ def test_prototypes_are_shared_by_the_classes() -> None:
     train, _ = known(5000, 1)
     for classes in (2, 10, 1000):
         labels = np.arange(5000) % classes
-        prototypes = fit_novelty(train, labels, train, false_alarms=0.05).novelty.prototypes
+        prototypes = fit_novelty(KnownPhotos(train, labels, train), false_alarms=0.05).novelty.prototypes
         assert classes <= len(prototypes) <= max(256, classes)
 
 
@@ -152,7 +161,40 @@ def test_small_class_is_as_familiar_as_large_ones() -> None:
     train, labels = known(600, 1)
     small = torch.cat([train[labels != 0], train[labels == 0][:6]])
     of_small = np.concatenate([labels[labels != 0], np.zeros(6, np.int64)])
-    fitted = fit_novelty(small, of_small, known(500, 2)[0], false_alarms=0.05)
+    fitted = fit_novelty(KnownPhotos(small, of_small, known(500, 2)[0]), false_alarms=0.05)
     assert fitted.novelty.neighbours == 1
     fresh, fresh_labels = known(2000, 3)
     assert share_unknown(fitted, fresh[fresh_labels == 0]) < 0.25
+
+
+def test_outliers_that_do_not_help_are_refused() -> None:
+    """Photos of the classes themselves as "other things": what is learnt from them catches no more than before."""
+    same, _ = known(100, 77)
+    fitted = fit(same, np.arange(100))
+    assert fitted.refused
+    assert fitted.caught is not None
+    assert fitted.caught[0] <= fitted.caught[1]
+    np.testing.assert_array_equal(fitted.novelty.direction, fit().novelty.direction)
+    assert fitted.novelty.threshold == fit().novelty.threshold
+
+
+def test_outliers_that_help_are_not_refused() -> None:
+    fitted = fit(others(300, 10), np.arange(300))
+    assert not fitted.refused
+    assert fitted.caught is not None
+    assert fitted.caught[0] > fitted.caught[1]
+
+
+@pytest.mark.parametrize("examples", [0, 300])
+def test_cross_validation_keeps_the_false_alarm_rate_without_photos_set_aside(examples: int) -> None:
+    outliers = others(examples, 10) if examples else None
+    fresh, _ = known(20_000, 99)
+    rates = []
+    for seed in range(20):
+        train, labels = known(400, 300 + seed)
+        photos = KnownPhotos(train, labels, folds=np.arange(400) % 5)
+        fitted = fit_novelty(photos, false_alarms=0.05, outliers=outliers)
+        assert fitted.guaranteed
+        rates.append(share_unknown(fitted, fresh))
+    assert sum(rate <= 0.05 for rate in rates) >= 17  # as above
+    assert 0.01 < float(np.mean(rates)) < 0.05

@@ -12,7 +12,7 @@ from tests.pictures import write_folder
 from whisker.model import Preprocessing, build_network, load_checkpoint
 from whisker.model.engines.quantization import measure_ranges
 from whisker.model.engines.torch_engine import TorchEngine
-from whisker.training.calibration.novelty import fit_novelty
+from whisker.training.calibration.novelty import KnownPhotos, fit_novelty
 from whisker.training.calibration.photos import read_training_sample, thin_out
 from whisker.training.config import TrainingConfig, recipe_for
 from whisker.training.data.dataset import Dataset, Split, prepare_dataset
@@ -50,7 +50,7 @@ def test_int8_and_unknown_are_fitted_on_the_pixels_that_are_served(trained: Trai
 
     assert checkpoint.novelty is not None
     features = torch.from_numpy(TorchEngine(network, "cpu").run(pixels).features)
-    fitted = fit_novelty(features, dataset.train.labels, features, false_alarms=0.05).novelty
+    fitted = fit_novelty(KnownPhotos(features, dataset.train.labels, validation=features), false_alarms=0.05).novelty
     np.testing.assert_allclose(fitted.prototypes, checkpoint.novelty.prototypes, atol=1e-3)
 
 

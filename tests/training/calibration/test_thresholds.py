@@ -4,7 +4,7 @@ import torch
 from numpy.typing import NDArray
 
 from whisker.training.calibration.thresholds import (
-    Choice,
+    PrecisionChoice,
     choose_unknown_threshold,
     choose_unsure_threshold,
     fit_temperature,
@@ -55,7 +55,9 @@ def test_lower_precision_gives_a_lower_threshold() -> None:
 def test_equal_scores_are_confident_together_or_not_at_all() -> None:
     probabilities = np.tile(np.array([[0.97, 0.03]], np.float32), (410, 1))
     labels = np.array([0] * 400 + [1] * 10)  # the first hundreds alone would look reliable
-    assert choose_unsure_threshold(probabilities, labels, 0.99) == Choice(1.0, guaranteed=False)
+    assert choose_unsure_threshold(probabilities, labels, 0.99) == PrecisionChoice(
+        1.0, guaranteed=False, precision=0.99
+    )
 
 
 @pytest.mark.parametrize(
@@ -71,7 +73,7 @@ def test_few_photos_give_a_threshold_but_no_guarantee(labels: list[int], thresho
 
 def test_no_photos_to_choose_by_make_next_to_everything_unsure() -> None:
     choice = choose_unsure_threshold(np.empty((0, 2), np.float32), np.empty(0, np.int64), 0.99)
-    assert choice == Choice(1.0, guaranteed=False)
+    assert choice == PrecisionChoice(1.0, guaranteed=False, precision=0.99)
 
 
 @pytest.mark.parametrize(("photos", "guaranteed"), [(260, False), (280, True)])
@@ -96,3 +98,36 @@ def test_too_few_photos_put_the_unknown_threshold_above_all_of_them() -> None:
     choice = choose_unknown_threshold(ood_scores, 0.05)
     assert choice.threshold == pytest.approx(0.21)
     assert not choice.guaranteed
+
+
+def falling(right: int, wrong: int, repeats: int = 1) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Make answers of falling scores, of which the last are wrong."""
+    scores = np.linspace(0.99, 0.6, right + wrong, dtype=np.float32)
+    labels = np.array([0] * right + [1] * wrong)
+    return np.tile(np.stack([scores, 1 - scores], 1), (repeats, 1)), np.tile(labels, repeats)
+
+
+@pytest.mark.parametrize(("right", "promise"), [(268, 0.99), (267, 0.98), (132, 0.97), (87, 0.95), (51, None)])
+def test_few_photos_show_a_lower_promise(right: int, promise: float | None) -> None:
+    choice = choose_unsure_threshold(*falling(right, 0), 0.99, lowest=0.95)
+    assert choice.guaranteed is (promise is not None)
+    assert choice.precision == (promise or 0.99)
+
+
+def test_lower_promise_is_not_tried_unasked() -> None:
+    assert not choose_unsure_threshold(*falling(200, 0), 0.99).guaranteed
+
+
+def test_lower_promise_still_aims_at_the_precision_asked_for() -> None:
+    """Four errors of 154 would keep 95 %: the threshold leaves them out all the same."""
+    probabilities, labels = falling(150, 4)
+    choice = choose_unsure_threshold(probabilities, labels, 0.99, lowest=0.95)
+    confident = probabilities.max(1) >= choice.threshold
+    assert confident.sum() == 150
+    assert (probabilities.argmax(1) == labels)[confident].all()
+
+
+def test_repeats_are_no_new_evidence() -> None:
+    once = choose_unsure_threshold(*falling(100, 20), 0.99, lowest=0.95)
+    assert choose_unsure_threshold(*falling(100, 20, repeats=5), 0.99, lowest=0.95, repeats=5) == once
+    assert choose_unsure_threshold(*falling(100, 20, repeats=5), 0.99).guaranteed

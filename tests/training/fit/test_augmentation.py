@@ -32,7 +32,9 @@ def augment(
     rows: NDArray[np.int64] = ROWS,
     threads: int | None = None,
 ) -> Tensor:
-    return Augmentation(recipe, threads)(pixels, rows, NOT_FLIPPED, size, torch.Generator().manual_seed(seed))
+    return Augmentation(recipe.minimum_crop, recipe.colour, threads)(
+        pixels, rows, NOT_FLIPPED, size, torch.Generator().manual_seed(seed)
+    )
 
 
 @pytest.mark.parametrize("size", [32, 48, 64])
@@ -78,7 +80,7 @@ def test_flipped_pictures_are_mirrored_sideways() -> None:
     """On a picture that is dark at the left and light at the right, wherever the crop is."""
     ramp = np.broadcast_to(np.linspace(0, 255, 60).astype(np.uint8)[:, None], (6, 60, 60, 3)).copy()
     flipped = np.array([True, False] * 3)
-    x = Augmentation(STILL)(ramp, ROWS, flipped, 60, torch.Generator().manual_seed(0))
+    x = Augmentation(minimum_crop=1.0, colour=0.0)(ramp, ROWS, flipped, 60, torch.Generator().manual_seed(0))
     rises_sideways = x[:, 0, 30, 50] > x[:, 0, 30, 10]
     assert rises_sideways.tolist() == [False, True] * 3
     assert float((x[:, 0, 10, 30] - x[:, 0, 50, 30]).abs().max()) < 1e-5  # and nothing changes from top to bottom
@@ -89,7 +91,7 @@ def test_crop_shows_a_part_of_the_requested_area() -> None:
     ramp = np.linspace(0, 1, 200)
     red, green = np.broadcast_to(ramp, (200, 200)), np.broadcast_to(ramp[:, None], (200, 200))
     pixels = (np.stack([red, green, red * 0], -1)[None] * 255).round().astype(np.uint8)
-    x = Augmentation(replace(RECIPE, colour=0.0))(
+    x = Augmentation(RECIPE.minimum_crop, colour=0.0)(
         pixels, np.zeros(200, np.int64), np.zeros(200, bool), 32, torch.Generator().manual_seed(0)
     )
     reach = x[:, :2].amax((2, 3)) - x[:, :2].amin((2, 3))  # [200, 2]: width and height, as parts of the whole

@@ -1,0 +1,109 @@
+"""Fine-tuning: the last parts of a network learn on, from a linear probe, while the first stay frozen."""
+
+import copy
+import math
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from whisker.model.answers.head import Head
+from whisker.model.networks.base import Network
+from whisker.training.config import FineTuning
+from whisker.training.transfer.trunk import Activations
+
+_BATCH = 64
+
+
+class Tail(nn.Module):
+    """The last parts of a network, from the trunk's output to logits."""
+
+    def __init__(self, network: Network, cut: int) -> None:
+        super().__init__()
+        self.parts = nn.Sequential(*copy.deepcopy(list(network.parts()[cut:])))
+        self.avgpool = nn.AdaptiveAvgPool2d(1)
+        self.fc = copy.deepcopy(network.fc)
+
+    def embed(self, x: Tensor) -> Tensor:
+        """`[N, C, h, w]` -> features `[N, F]`."""
+        features: Tensor = self.avgpool(self.parts(x)).flatten(1)
+        return features
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits: Tensor = self.fc(self.embed(x))
+        return logits
+
+
+def set_head(layer: nn.Linear, head: Head) -> None:
+    """Copy a probe into a network's last layer, which gets as many outputs."""
+    layer.out_features = len(head.bias)
+    layer.weight = nn.Parameter(torch.from_numpy(head.weight.copy()))
+    layer.bias = nn.Parameter(torch.from_numpy(head.bias.copy()))
+
+
+def fine_tune(
+    tail: Tail,
+    activations: Activations,
+    rows: NDArray[np.int64],
+    labels: NDArray[np.int64],
+    recipe: FineTuning,
+    *,
+    epochs: int,
+    seed: int,
+    device: str,
+) -> Tail:
+    """Train a copy of `tail` on the photos `rows` of `activations`, with their `labels` `[n]`.
+
+    Batch-norms keep their statistics: those of a few photos are worse than those of ImageNet.
+    """
+    torch.manual_seed(seed)
+    rng = np.random.default_rng((seed, 9))
+    tail = copy.deepcopy(tail).to(device).to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+    optimizer = torch.optim.AdamW(tail.parameters(), lr=0.0, betas=(0.9, 0.99), weight_decay=0.0)
+    batches = math.ceil(len(rows) / recipe.batch_size)
+    steps, step = batches * epochs, 0
+    for _ in range(epochs):
+        views = rng.integers(0, len(activations.values), len(rows))
+        for batch in np.array_split(rng.permutation(len(rows)), batches):
+            for group in optimizer.param_groups:
+                group["lr"] = recipe.learning_rate * _schedule(step, steps, recipe.warmup)
+            logits = tail(activations.pick(views[batch], rows[batch]).to(device))
+            targets = torch.from_numpy(labels[batch]).to(device)
+            loss = functional.cross_entropy(logits, targets, label_smoothing=recipe.label_smoothing)
+            optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            step += 1
+    return tail.cpu()
+
+
+def _schedule(step: int, steps: int, warmup: float) -> float:
+    """Rise linearly, then fall along half a cosine: the share of the peak rate at a step."""
+    rising = min(1.0, (step + 1) / max(1.0, warmup * steps))
+    return rising * 0.5 * (1 + math.cos(math.pi * step / steps))
+
+
+@torch.no_grad()
+def average(frozen: Tail, tuned: Tail, share: float) -> Tail:
+    """Average weights: `share` of `tuned`, the rest of `frozen` (WiSE-FT, Wortsman et al. 2022)."""
+    mean = copy.deepcopy(tuned)
+    for value, start in zip(mean.parameters(), frozen.parameters(), strict=True):
+        value.lerp_(start, 1 - share)
+    return mean
+
+
+@torch.inference_mode()
+def answer(tail: Tail, activations: Activations, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Compute logits `[n, classes]` for photos as they are served."""
+    parts = [tail(activations.plain(rows[start : start + _BATCH])) for start in range(0, len(rows), _BATCH)]
+    return torch.cat(parts).numpy()
+
+
+@torch.inference_mode()
+def embed(tail: Tail, activations: Activations) -> NDArray[np.float32]:
+    """Compute features `[N, F]` of all photos as they are served."""
+    rows = np.arange(activations.values.shape[1])
+    parts = [tail.embed(activations.plain(rows[start : start + _BATCH])) for start in range(0, len(rows), _BATCH)]
+    return torch.cat(parts).numpy()

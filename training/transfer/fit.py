@@ -1,0 +1,162 @@
+"""A transfer: a linear probe, then fine-tuning if there is time for it and it helps on photos that are held out."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from whisker.model.card.metrics import LearningCurve
+from whisker.model.checkpoint.contents import HeldOut
+from whisker.model.engines.base import Engine
+from whisker.model.engines.graph import absorb_batch_norms
+from whisker.model.networks.base import Network
+from whisker.training.config import TransferRecipe
+from whisker.training.data.dataset import Split
+from whisker.training.fit.augmentation import Augmentation
+from whisker.training.progress import Progress
+from whisker.training.transfer.candidates import PROBE, Candidate, choose, judge
+from whisker.training.transfer.features import extract_features, open_engine
+from whisker.training.transfer.fine_tuning import set_head
+from whisker.training.transfer.learning_curve import measure_learning_curve
+from whisker.training.transfer.probe import ProbeData, fit_probe
+from whisker.training.transfer.trials import CrossValidation, Trial, Validation
+from whisker.training.transfer.trunk import Crops, compute_activations, open_trunk
+from whisker.training.transfer.tuning import Tuning
+from whisker.training.transfer.tuning_plan import TuningPlan, plan_tuning
+
+_MAX_CURVE_PHOTOS = 5_000  # above, whether more photos would help is not measured
+
+
+@dataclass(frozen=True, slots=True)
+class TransferData:
+    """The photos of a transfer: `served` as a service sees them, `larger` for crops, in the same order.
+
+    `validation` is what candidates are compared on where photos are set aside; without, by cross-validation.
+    """
+
+    served: Split
+    larger: Split
+    validation: Split | None
+    classes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TransferResult:
+    """The final network, and how good it and the other candidates were on held-out photos.
+
+    `features` `[N, F]` are the final network's for its training photos. `plan` is that of its fine-tuning, `None` for
+    a probe.
+    """
+
+    network: Network
+    chosen: Candidate
+    candidates: tuple[Candidate, ...]
+    features: NDArray[np.float32]
+    held_out: HeldOut | None
+    curve: LearningCurve | None
+    plan: TuningPlan | None
+    seconds: float
+
+
+class Transfer:
+    """A transfer from the pretrained weights of `network`; `run` does its steps."""
+
+    def __init__(
+        self,
+        network: Network,
+        data: TransferData,
+        recipe: TransferRecipe,
+        *,
+        size: int,
+        seed: int,
+        work: Path,
+        key: Mapping[str, object],
+        device: str,
+        progress: Progress,
+    ) -> None:
+        """`key` names the weights and the photos: features in `work` are used again if it is the same."""
+        self.network, self.data, self.recipe = network.eval(), data, recipe
+        self.size, self.seed, self.device, self.progress = size, seed, device, progress
+        self._work, self._key = work, key
+        self._started = time.monotonic()
+
+    def run(self) -> TransferResult:
+        """Fit the probe, try fine-tuning, and train what is best on all training photos."""
+        engine = open_engine(self.network, self.size, self.device)
+        photos = self._extract(engine, self.data.served, "train")
+        head = fit_probe(photos, penalty=self.recipe.penalty, balance=self.recipe.balance)
+        set_head(self.network.fc, head)
+        trial = self._open_trial(engine, photos)
+        answers = {PROBE: trial.try_probe(head)}
+        tuning = self._open_tuning(photos, trial)
+        if tuning is not None:
+            answers |= dict(zip(tuning.fine_tuning.shares, trial.try_tuning(tuning), strict=True))
+        candidates = judge({share: logits[0] for share, logits in answers.items()}, trial.labels)
+        chosen = choose(candidates)
+        self._say(candidates, chosen)
+        features = photos.features[0] if tuning is None or chosen.share == PROBE else tuning.finish(chosen.share)
+        return TransferResult(
+            network=self.network,
+            chosen=chosen,
+            candidates=tuple(candidates),
+            features=np.asarray(features),
+            held_out=trial.held_out(answers[chosen.share]),
+            curve=self._measure_curve(photos, trial),
+            plan=tuning.plan if tuning and chosen.share != PROBE else None,
+            seconds=time.monotonic() - self._started,
+        )
+
+    def _extract(self, engine: Engine, photos: Split, name: str) -> ProbeData:
+        features = extract_features(engine, photos, self._work / f"cache-features-{name}", self._key, self.progress)
+        return ProbeData(features, photos.labels, len(self.data.classes))
+
+    def _open_trial(self, engine: Engine, photos: ProbeData) -> Trial:
+        if self.data.validation is None:
+            return CrossValidation.of(
+                photos, self.data.served.groups, self.data.classes, self.recipe, seed=self.seed, progress=self.progress
+            )
+        return Validation(
+            self._extract(engine, self.data.validation, "validation"), self.data.validation, self.progress
+        )
+
+    def _open_tuning(self, photos: ProbeData, trial: Trial) -> Tuning | None:
+        """Plan fine-tuning, and compute what stays frozen; return `None` if there is no time for it."""
+        recipe = self.recipe.fine_tuning
+        if recipe is None:
+            return None
+        left = 60 * self.recipe.minutes - (time.monotonic() - self._started)
+        plan = plan_tuning(
+            self.network,
+            recipe,
+            photos=len(photos.labels),
+            size=self.size,
+            trainings=trial.trainings,
+            seconds=left,
+            device=self.device,
+        )
+        if plan is None:
+            return None
+        absorb_batch_norms(self.network)
+        trunk = open_trunk(self.network, plan.cut, self.size, self.device)
+        trial.prepare(trunk)
+        crops = Crops(self.data.larger, Augmentation(recipe.minimum_crop, recipe.colour), self.size, self.seed)
+        activations = compute_activations(trunk, self.data.served, crops, views=plan.views, progress=self.progress)
+        return Tuning(self.network, plan, self.recipe, recipe, activations, photos, self.seed, self.device)
+
+    def _measure_curve(self, photos: ProbeData, trial: Trial) -> LearningCurve | None:
+        if trial.folds is None or len(photos.labels) > _MAX_CURVE_PHOTOS:
+            return None
+        return measure_learning_curve(
+            photos, self.data.served.groups, folds=trial.folds, seed=self.seed, progress=self.progress
+        )
+
+    def _say(self, candidates: list[Candidate], chosen: Candidate) -> None:
+        for candidate in candidates:
+            kept = "; kept" if candidate is chosen else ""
+            self.progress.say(
+                f"{candidate.name}: {candidate.accuracy:.1%} right on held-out photos, "
+                f"log-likelihood {-candidate.likelihood:.3f}{kept}"
+            )

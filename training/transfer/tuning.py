@@ -1,0 +1,70 @@
+"""Fine-tuning by a plan: answers of candidates for photos held out, and the final weights."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from whisker.model.engines.base import Engine
+from whisker.model.networks.base import Network
+from whisker.training.config import FineTuning, TransferRecipe
+from whisker.training.data.dataset import Split
+from whisker.training.progress import Progress
+from whisker.training.transfer.fine_tuning import Tail, answer, average, embed, fine_tune, set_head
+from whisker.training.transfer.probe import ProbeData, fit_probe
+from whisker.training.transfer.trunk import Activations, compute_activations
+from whisker.training.transfer.tuning_plan import TuningPlan
+
+
+@dataclass(frozen=True, slots=True)
+class Tuning:
+    """Fine-tuning of the last parts of `network` on photos whose `activations` the first parts have computed.
+
+    `probes` are the features of the same photos, for the probe that each training starts from.
+    """
+
+    network: Network
+    plan: TuningPlan
+    recipe: TransferRecipe
+    fine_tuning: FineTuning
+    activations: Activations
+    probes: ProbeData
+    seed: int
+    device: str
+
+    def candidates(self, train: NDArray[np.int64]) -> list[Tail]:
+        """Train on the photos at some positions: a tail for each share of tuned weights."""
+        tail = Tail(self.network, self.plan.cut)
+        head = fit_probe(self.probes.take(train), penalty=self.fine_tuning.start_penalty, balance=self.recipe.balance)
+        set_head(tail.fc, head)
+        tuned = fine_tune(
+            tail,
+            self.activations,
+            train,
+            self.probes.labels[train],
+            self.fine_tuning,
+            epochs=self.plan.epochs,
+            seed=self.seed,
+            device=self.device,
+        )
+        return [average(tail, tuned, share) for share in self.fine_tuning.shares]
+
+    def try_on(self, train: NDArray[np.int64], held: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Train on some photos, and answer others: logits `[candidates, n, classes]`."""
+        return np.stack([answer(tail, self.activations, held) for tail in self.candidates(train)])
+
+    def validate(self, trunk: Engine, photos: Split, progress: Progress) -> NDArray[np.float32]:
+        """Train on all photos, and answer those that are set aside: logits `[candidates, n, classes]`."""
+        held = compute_activations(trunk, photos, None, views=1, progress=progress)
+        everything = np.arange(len(self.probes.labels))
+        return np.stack([answer(tail, held, np.arange(len(photos.rows))) for tail in self.candidates(everything)])
+
+    def finish(self, share: float) -> NDArray[np.float32]:
+        """Train on all photos, put the weights into the network, and return its features `[N, F]` for the photos."""
+        tails = self.candidates(np.arange(len(self.probes.labels)))
+        tail = tails[self.fine_tuning.shares.index(share)]
+        parts = torch.nn.Sequential(*self.network.parts()[self.plan.cut :])
+        parts.load_state_dict(tail.parts.state_dict())
+        self.network.fc.load_state_dict(tail.fc.state_dict())
+        return embed(tail, self.activations)

@@ -1,0 +1,59 @@
+"""How to fine-tune in the time that is left: from which part on, with how many views and epochs."""
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from whisker.model.networks.base import Network
+from whisker.training.config import FineTuning
+from whisker.training.transfer.fine_tuning import Tail, fine_tune
+from whisker.training.transfer.trunk import Activations, trunk_shape
+
+_MAX_BYTES = 1_500_000_000  # of activations
+_FEW_PHOTOS = 300  # that the recipe's epochs are meant for
+_MIN_EPOCHS = 3
+_MIN_VIEWS = 2
+_TIMED_BATCHES = 3  # of which the fastest counts
+
+
+@dataclass(frozen=True, slots=True)
+class TuningPlan:
+    """The first part that is trained, the views of each photo, and the epochs of each training."""
+
+    cut: int
+    views: int
+    epochs: int
+
+
+def plan_tuning(
+    network: Network, recipe: FineTuning, *, photos: int, size: int, trainings: float, seconds: float, device: str
+) -> TuningPlan | None:
+    """Choose the earliest cut that `trainings` on `photos` photos fit the time with; `None` if none does.
+
+    Each candidate is measured: a few steps on random activations.
+    """
+    epochs = max(_MIN_EPOCHS, min(recipe.epochs, round(recipe.epochs * (_FEW_PHOTOS / photos) ** 0.35)))
+    for tail_parts in reversed(network.tail_parts):
+        cut = len(network.parts()) - tail_parts
+        shape = trunk_shape(network, cut, size)
+        views = min(recipe.views, _MAX_BYTES // (2 * photos * int(np.prod(shape))))
+        if (
+            views >= _MIN_VIEWS
+            and trainings * photos * epochs * _photo_seconds(network, cut, shape, recipe, device) <= seconds
+        ):
+            return TuningPlan(cut, views, epochs)
+    return None
+
+
+def _photo_seconds(network: Network, cut: int, shape: tuple[int, ...], recipe: FineTuning, device: str) -> float:
+    """Time steps of fine-tuning: the seconds that a photo takes."""
+    activations = Activations(torch.rand(1, recipe.batch_size, *shape).half())
+    rows, labels = np.arange(recipe.batch_size), np.zeros(recipe.batch_size, np.int64)
+    seconds = []
+    for _ in range(_TIMED_BATCHES):
+        started = time.perf_counter()
+        fine_tune(Tail(network, cut), activations, rows, labels, recipe, epochs=1, seed=0, device=device)
+        seconds.append(time.perf_counter() - started)
+    return min(seconds) / recipe.batch_size
