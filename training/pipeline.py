@@ -24,6 +24,7 @@ from whisker.model.card.provenance import (
     Noticed,
     Provenance,
     Shares,
+    SplitGroups,
     TriedCandidate,
 )
 from whisker.model.engines.base import Engine
@@ -33,7 +34,7 @@ from whisker.training.calibration.calibrate import CalibratedCheckpoint, Calibra
 from whisker.training.calibration.cross_validated import CrossValidated, calibrate_cross_validated
 from whisker.training.calibration.metrics import Evaluation
 from whisker.training.calibration.photos import read_training_sample, run_engine
-from whisker.training.config import PRESETS, TrainingConfig, TransferRecipe
+from whisker.training.config import PRESETS, Grouping, TrainingConfig, TransferRecipe
 from whisker.training.data.dataset import Dataset, prepare_dataset
 from whisker.training.data.outliers import Outliers, read_outliers
 from whisker.training.errors import TrainingError, TrainingInterruptedError
@@ -184,10 +185,9 @@ def _transfer(
     cross_validated = CrossValidated(
         dataset.served, result.held_out, result.features, *_outlier_features(engine, data.outliers, progress)
     )
-    calibrated = calibrate_cross_validated(
+    return calibrate_cross_validated(
         uncalibrated, cross_validated, curve=result.curve, targets=training.targets, device=device, progress=progress
     )
-    return calibrated
 
 
 def _outlier_features(
@@ -210,6 +210,11 @@ def run_calibration(training: Training, checkpoint: Checkpoint, progress: Progre
     use_available_cores()
     _check_paths(training)
     _require_free(training, SINGLE_PROCESS)
+    if training.config.groups is not None and training.config.groups.column is not None and training.labels is None:
+        raise ConfigError(
+            f"{checkpoint.name} was trained with groups by the {training.config.groups} of a CSV file: give that file "
+            "with --labels."
+        )
     provenance = Provenance.from_json(checkpoint.provenance)
     with _stoppable():
         dataset = prepare_dataset(training.photos, training.config, training.work, progress, training.labels)
@@ -244,7 +249,7 @@ def run_calibration(training: Training, checkpoint: Checkpoint, progress: Progre
 def split_config(checkpoint: Checkpoint) -> TrainingConfig:
     """Give the configuration that splits photos as the training of `checkpoint` did."""
     provenance = Provenance.from_json(checkpoint.provenance)
-    shares = provenance.shares or Shares(validation=0.1, test=0.1)
+    shares, groups = provenance.shares or Shares(validation=0.1, test=0.1), provenance.groups
     transferred = checkpoint.preprocessing.resample == "bicubic"  # the photos are decoded as they were
     return TrainingConfig(
         PRESETS["quick"],
@@ -252,6 +257,7 @@ def split_config(checkpoint: Checkpoint) -> TrainingConfig:
         seed=provenance.split_seed or 0,
         validation=shares.validation,
         test=shares.test,
+        groups=None if groups is None else Grouping(groups.column, groups.folder_level),
         transfer=TransferRecipe(cross_validated=checkpoint.held_out is not None) if transferred else None,
     )
 
@@ -392,10 +398,23 @@ def _common_provenance(training: Training, dataset: Dataset) -> Provenance:
         ),
         split_seed=config.seed,
         shares=None if config.cross_validated else Shares(config.validation, config.test),
+        groups=_split_groups(config.groups, dataset),
         command=training.command,
         libraries={name: version(name) for name in _LIBRARIES},
         python=platform.python_version(),
         date=_today(),
+    )
+
+
+def _split_groups(grouping: Grouping | None, dataset: Dataset) -> SplitGroups | None:
+    if grouping is None or dataset.groups is None:
+        return None
+    return SplitGroups(
+        column=grouping.column,
+        folder_level=grouping.folder_level,
+        count=dataset.groups.count,
+        largest=dataset.groups.largest,
+        test=len(np.unique(dataset.test.groups)),
     )
 
 

@@ -101,7 +101,7 @@ def test_place_or_option_that_would_do_harm_is_refused(
 def test_training_goes_on_from_pretrained_weights(trained: Training, training: Training, quiet: Progress) -> None:
     recipe = recipe_for("quick", TINY, 1, learning_rate=1e-6)  # next to nothing is learned on top
     config = replace(training.config, recipe=recipe, pretrained="its hash")
-    run_training(replace(training, config=config, pretrained=trained.out), quiet)
+    run_training(replace(training, config=config, pretrained=str(trained.out)), quiet)
     checkpoint = load_checkpoint(training.out)
     assert checkpoint.provenance["pretrained"] == "its hash"
     before, after = load_file(trained.out)["fc.weight"], checkpoint.state["fc.weight"]
@@ -112,7 +112,7 @@ def test_pretrained_weights_that_do_not_fit_are_refused(trained: Training, train
     network = NetworkConfig("mlp", width=8, depth=1, size=32, channels=1)
     config = replace(training.config, network=network)
     with pytest.raises(TrainingError, match="No weights of the --pretrained file fit this network"):
-        run_training(replace(training, config=config, pretrained=trained.out), quiet)
+        run_training(replace(training, config=config, pretrained=str(trained.out)), quiet)
 
 
 def test_unreadable_files_and_duplicates_are_reported(training: Training, quiet: Progress) -> None:

@@ -16,6 +16,7 @@ from whisker.training.config import (
     PRESETS,
     Dtype,
     FineTuning,
+    Grouping,
     Recipe,
     Stage,
     TrainingConfig,
@@ -84,6 +85,7 @@ class TrainingOptions:
     photos: Path
     network: NetworkOptions
     labels: Path | None = None
+    groups: str | None = None
     pretrained: str | None = None
     preset: str | None = None
     epochs: int | None = None
@@ -108,18 +110,19 @@ class TrainingOptions:
         """Complete the configuration; `minutes` count from now.
 
         `unfinished` is the state of a training to resume, which keeps its plan. Raises `ConfigError` for options that
-        contradict each other, and the errors of `find_photos` and `read_pretrained`.
+        contradict each other, and the errors of `find_photos`, `Grouping.parse` and `read_pretrained`.
         """
         started = time.monotonic()
         if self.minutes is not None and (self.preset or self.epochs):
             raise ConfigError("--minutes chooses preset and epochs by itself: give either it or them.")
-        if self.minutes is not None and unfinished is not None:
-            return saved_config(saved_run(unfinished)["config"])
+        grouping = None if self.groups is None else Grouping.parse(self.groups)
+        if self.minutes is not None and unfinished is not None:  # other groups are no part of a plan, but refused later
+            return replace(saved_config(saved_run(unfinished)["config"]), groups=grouping)
         start = open_pretrained(self.source)
         self._say_start(start, progress)
-        survey = survey_photos(find_photos(self.photos, labels_file=self.labels))
+        survey = survey_photos(find_photos(self.photos, labels_file=self.labels, grouping=grouping))
         if start is not None and not start.own and (self.preset, self.epochs, self.learning_rate) == (None, None, None):
-            return self._transfer(start, survey, started)
+            return replace(self._transfer(start, survey, started), groups=grouping)
         network, preset = self.network.complete(start, survey), self.preset or "quick"
         config = TrainingConfig(
             recipe_for(preset, network, self.epochs, self.learning_rate),
@@ -130,6 +133,7 @@ class TrainingOptions:
             self.seed,
             self.validation or _SHARE,
             self.test or _SHARE,
+            grouping,
         )
         if self.minutes is None:
             return config
@@ -190,9 +194,13 @@ def saved_config(saved: Mapping[str, Any]) -> TrainingConfig:
     recipe = dict(values.pop("recipe"))
     recipe["stages"] = tuple(Stage(**stage) for stage in recipe["stages"])
     network = NetworkConfig.from_json(values.pop("network"))
-    transfer = values.pop("transfer", None)
+    groups, transfer = values.pop("groups", None), values.pop("transfer", None)
     return TrainingConfig(
-        Recipe(**recipe), network, **values, transfer=None if transfer is None else _transfer(transfer)
+        Recipe(**recipe),
+        network,
+        **values,
+        groups=groups and Grouping(**groups),
+        transfer=None if transfer is None else _transfer(transfer),
     )
 
 

@@ -49,6 +49,17 @@ class FirstLayer:
         return "data:image/png;base64," + base64.b64encode(self.png).decode("ascii")
 
 
+# Of all families; a fully connected network's is [width, channels * size²].
+_FIRST_LAYERS = (
+    "hidden.0.weight",
+    "features.0.weight",
+    "conv1.weight",
+    "conv1.0.weight",
+    "conv_stem.weight",
+    "stem.0.weight",
+)
+
+
 def draw_first_layer(network: NetworkConfig, state: Mapping[str, Tensor], max_tiles: int = _MAX_TILES) -> FirstLayer:
     """Draw at most `max_tiles` tiles, largest weights first, each scaled symmetrically around zero.
 
@@ -70,13 +81,7 @@ def draw_first_layer(network: NetworkConfig, state: Mapping[str, Tensor], max_ti
 
 def _first_weights(network: NetworkConfig, state: Mapping[str, Tensor]) -> Tensor:
     """Give the weights of the first layer, float32 `[units, channels, side, side]`."""
-    match network.family:
-        case "mlp":
-            name = "hidden.0.weight"  # [width, channels * size²]
-        case "cnn":
-            name = "features.0.weight"
-        case "resnet":
-            name = "conv1.weight" if network.variant == "original" else "conv1.0.weight"
+    name = next(name for name in _FIRST_LAYERS if name in state)
     weights = state[name].detach().float().cpu()
     return weights.view(-1, network.channels, network.size, network.size) if network.family == "mlp" else weights
 

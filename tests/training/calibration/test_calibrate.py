@@ -64,7 +64,7 @@ def train(root: Path, start: Path, *, photos: int, outliers: int, targets: Targe
         targets=targets,
         device="cpu",
         outliers=write_outliers(root / "outliers", outliers),
-        pretrained=start,
+        pretrained=str(start),
     )
     text = io.StringIO()
     run_training(training, Progress(Console(file=text, width=1000)))

@@ -194,7 +194,7 @@ def test_file_is_known_by_its_content(file: Path, tmp_path: Path) -> None:
 def test_resnet_from_elsewhere_trains_to_a_checkpoint(training: Training, file: Path, quiet: Progress) -> None:
     network = replace(read_pretrained(file).network, size=32)
     config = TrainingConfig(recipe_for("quick", network, 1), network, dtype="float32")
-    run_training(replace(training, config=config, pretrained=file), quiet)
+    run_training(replace(training, config=config, pretrained=str(file)), quiet)
     checkpoint = load_checkpoint(training.out)
     assert checkpoint.network == network
     assert checkpoint.state["normalization.mean"].tolist() == pytest.approx([0.485, 0.456, 0.406])
@@ -206,7 +206,7 @@ def test_training_with_other_classes_goes_on_from_a_checkpoint(
 ) -> None:
     (training.photos / "stripes").rename(training.photos / "waves")
     config = replace(training.config, recipe=recipe_for("quick", TINY, 1, learning_rate=1e-6))
-    run_training(replace(training, config=config, pretrained=trained.out), quiet)
+    run_training(replace(training, config=config, pretrained=str(trained.out)), quiet)
     before, after = load_checkpoint(trained.out), load_checkpoint(training.out)
     assert after.classes == ("rings", "waves")
     torch.testing.assert_close(
