@@ -115,7 +115,7 @@ def _read_split(root: Path, size: int, photos: int, cache: Path, progress: Progr
     pixels, decoded = decode_photos(root, [file.path for file in files], Preprocessing(size=size), cache, progress)
     rows = np.flatnonzero([not outcome.error for outcome in decoded])
     labels = np.array([file.label for file in files], dtype=np.int64)
-    return Split(pixels, rows, labels[rows]), folder.classes
+    return Split(pixels, rows, labels[rows], groups=rows), folder.classes
 
 
 def weights(recipe: Recipe, size: int) -> dict[int, int]:

@@ -142,6 +142,36 @@ def test_labels_from_a_csv_file_from_training_to_evaluation(
     assert [sum(row) for row in json.loads(out)["confusion"]] == [9, 9]
 
 
+def test_groups_of_a_column_from_training_to_calibration_and_doctor(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photos = write_folder(tmp_path / "shapes", 15)
+    lines = [f"{path.relative_to(photos)},{path.parent.name},{int(path.stem) // 2}" for path in photos.rglob("*.png")]
+    (tmp_path / "cameras.csv").write_text("\n".join(["path,label,Camera", *lines]))
+    monkeypatch.chdir(tmp_path)
+    file = ("--labels", "cameras.csv")
+    code, out, _ = run(monkeypatch, capsys, "train", photos, *file, "--groups", "camera", *TINY_FLAGS)
+    assert code == 0
+    assert "Groups by column 'camera': 8, of which none share look-alikes; the largest has 4 photos." in out
+    taught = Classifier.load("shapes.safetensors").checkpoint
+    words = ("calibrate", "shapes.safetensors", photos, "--out", "again.safetensors")
+    code, _, _ = run(monkeypatch, capsys, *words)
+    assert "shapes was trained with groups by the column 'camera' of a CSV file: give that file" in str(code)
+    code, _, _ = run(monkeypatch, capsys, *words, *file)
+    assert code == 0
+    assert Classifier.load("again.safetensors").checkpoint.metrics["test"] == taught.metrics["test"]
+
+    (photos / "stripes" / "014.png").write_bytes((photos / "stripes" / "000.png").read_bytes())
+    examine = ("doctor", photos, *file, "--groups", "camera")
+    code, out, _ = run(monkeypatch, capsys, *examine, "--json")
+    assert "group" in {finding["kind"] for finding in json.loads(out)["findings"]}
+    out_file = ("--checkpoint", "shapes.safetensors", "--out", "doubtful.csv", "--device", "cpu")
+    code, out, _ = run(monkeypatch, capsys, *examine, *out_file)
+    assert code == 0
+    assert out.splitlines()[-1].endswith("--labels doubtful.csv --groups camera")
+    assert (tmp_path / "doubtful.csv").read_text().splitlines()[0].endswith(",camera")
+
+
 def test_train_with_photos_of_other_things_then_calibrate_without(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -200,6 +230,7 @@ def bad(tmp_path: Path, trained: Training) -> dict[str, Path]:
         (("train", "one", "--pretrained", "one/cat/1.png"), "is not a readable safetensors file"),
         (("train", "text", "--pretrained", "trained.safetensors", "--width", "8"), "with width 4, not 8"),
         (("train", "one", "--labels", "missing.csv"), "missing.csv cannot be read"),
+        (("train", "one", "--groups", "patient"), "--groups names the column 'patient', so give the file"),
         (("calibrate", "missing.safetensors", "one", "--out", "new.safetensors"), "There is no checkpoint file"),
         (("calibrate", "trained.safetensors", "one", "--out", "new.safetensors"), "only one class"),
         (("evaluate", "missing.safetensors", "one"), "There is no checkpoint file"),

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Literal, Self
 
 from whisker.model.errors import ConfigError
 from whisker.model.networks.config import NetworkConfig
@@ -68,6 +68,41 @@ CALIBRATION_PHOTOS = 4096  # training photos, at most, that calibration runs thr
 
 
 @dataclass(frozen=True, slots=True)
+class Grouping:
+    """How users group photos that must stay in one split: by a column of the file of labels, or by a level of folders.
+
+    The name of a column is in small letters; level 1 is the outermost folder, below class folders if there are any.
+    """
+
+    column: str | None = None
+    folder_level: int | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read the value of `--groups`: `folder`, `folder:N`, `column:NAME`, or just NAME.
+
+        `folder` is never a column, so its meaning does not depend on the file. Raises `ConfigError`.
+        """
+        name = text.strip().lower()
+        kind, colon, value = (part.strip() for part in name.partition(":"))
+        if kind == "folder":
+            level = value if colon else "1"
+            if not level.isdecimal() or int(level) < 1:
+                raise ConfigError(
+                    f"--groups folder:N takes a level of 1 or more, not {value!r}; for a column of that name, give "
+                    f"--groups {f'column:{name}'!r}."
+                )
+            return cls(folder_level=int(level))
+        column = value if kind == "column" and colon else name
+        if not column:
+            raise ConfigError("--groups is the name of a column of --labels, folder, or folder:N.")
+        return cls(column=column)
+
+    def __str__(self) -> str:
+        return f"folder level {self.folder_level}" if self.column is None else f"column {self.column!r}"
+
+
+@dataclass(frozen=True, slots=True)
 class TrainingConfig:
     """A training's complete configuration: equal values on equal photos give equal weights on one machine."""
 
@@ -79,6 +114,7 @@ class TrainingConfig:
     seed: int = 0
     validation: float = 0.1  # fraction of each class's photos
     test: float = 0.1
+    groups: Grouping | None = None
 
 
 def recipe_for(

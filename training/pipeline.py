@@ -10,16 +10,17 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from whisker.model import Checkpoint, Preprocessing
-from whisker.model.card.provenance import CalibrationRun, DataCounts, Epoch, Noticed, Provenance, Shares
+from whisker.model.card.provenance import CalibrationRun, DataCounts, Epoch, Noticed, Provenance, Shares, SplitGroups
 from whisker.model.engines.device import resolve_device, use_available_cores
 from whisker.model.errors import ConfigError
 from whisker.training.calibration.calibrate import CalibrationData, Targets, calibrate
 from whisker.training.calibration.metrics import Evaluation
 from whisker.training.calibration.photos import read_training_sample
-from whisker.training.config import PRESETS, TrainingConfig
+from whisker.training.config import PRESETS, Grouping, TrainingConfig
 from whisker.training.data.dataset import Dataset, prepare_dataset
 from whisker.training.data.outliers import read_outliers
 from whisker.training.errors import TrainingError, TrainingInterruptedError
@@ -127,6 +128,11 @@ def run_calibration(training: Training, checkpoint: Checkpoint, progress: Progre
     use_available_cores()
     _check_paths(training)
     _require_free(training, SINGLE_PROCESS)
+    if training.config.groups is not None and training.config.groups.column is not None and training.labels is None:
+        raise ConfigError(
+            f"{checkpoint.name} was trained with groups by the {training.config.groups} of a CSV file: give that file "
+            "with --labels."
+        )
     provenance = Provenance.from_json(checkpoint.provenance)
     with _stoppable():
         dataset = prepare_dataset(training.photos, training.config, training.work, progress, training.labels)
@@ -147,13 +153,14 @@ def run_calibration(training: Training, checkpoint: Checkpoint, progress: Progre
 def split_config(checkpoint: Checkpoint) -> TrainingConfig:
     """Give the configuration that splits photos as the training of `checkpoint` did."""
     provenance = Provenance.from_json(checkpoint.provenance)
-    shares = provenance.shares or Shares(validation=0.1, test=0.1)
+    shares, groups = provenance.shares or Shares(validation=0.1, test=0.1), provenance.groups
     return TrainingConfig(
         PRESETS["quick"],
         checkpoint.network,
         seed=provenance.split_seed or 0,
         validation=shares.validation,
         test=shares.test,
+        groups=None if groups is None else Grouping(groups.column, groups.folder_level),
     )
 
 
@@ -256,6 +263,7 @@ def _provenance(training: Training, dataset: Dataset, fit: TrainingResult) -> Pr
         ),
         split_seed=config.seed,
         shares=Shares(config.validation, config.test),
+        groups=_split_groups(config.groups, dataset),
         preset=config.preset,
         pretrained=config.pretrained,
         recipe=asdict(config.recipe),
@@ -268,6 +276,18 @@ def _provenance(training: Training, dataset: Dataset, fit: TrainingResult) -> Pr
         libraries={name: version(name) for name in _LIBRARIES},
         python=platform.python_version(),
         date=_today(),
+    )
+
+
+def _split_groups(grouping: Grouping | None, dataset: Dataset) -> SplitGroups | None:
+    if grouping is None or dataset.groups is None:
+        return None
+    return SplitGroups(
+        column=grouping.column,
+        folder_level=grouping.folder_level,
+        count=dataset.groups.count,
+        largest=dataset.groups.largest,
+        test=len(np.unique(dataset.test.groups)),
     )
 
 

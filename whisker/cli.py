@@ -17,6 +17,7 @@ EXAMPLES: dict[Callable[..., None], tuple[str, ...]] = {  # shown at the end of 
     train: (
         "whisker train photos",
         "whisker train photos --minutes 20 --outliers other-things",
+        "whisker train photos --labels photos.csv --groups patient",
         "whisker train photos --resume",
     ),
     calibrate: ("whisker calibrate photos.safetensors photos --precision 0.995 --out stricter.safetensors",),

@@ -42,6 +42,21 @@ class Shares(Record):
 
 
 @dataclass(frozen=True, slots=True)
+class SplitGroups(Record):
+    """The groups that the user named, each of which is in one split: by a column of a CSV file or a level of folders.
+
+    `count` are all groups, where photos without one count for themselves and groups that share look-alikes are one;
+    `test` those in the test split. `largest` is the number of photos of the largest.
+    """
+
+    column: str | None = None
+    folder_level: int | None = None
+    count: int | None = None
+    largest: int | None = None
+    test: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Epoch(Record):
     """One epoch: the photos' side in pixels, the mean loss, and the accuracy after it."""
 
@@ -68,6 +83,7 @@ class Provenance(Record):
     noticed: Noticed | None = None
     split_seed: int | None = None
     shares: Shares | None = None
+    groups: SplitGroups | None = None
     preset: str | None = None
     pretrained: str | None = None  # SHA-256 of the file that the weights started from; empty if they were random
     recipe: Mapping[str, JsonValue] | None = None  # hyper-parameters

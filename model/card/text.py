@@ -5,7 +5,7 @@ from typing import TypeAlias
 
 from whisker.model.card.document import JsonValue
 from whisker.model.card.metrics import ConfidentMetrics, Interval, SplitMetrics
-from whisker.model.card.provenance import Provenance
+from whisker.model.card.provenance import Provenance, SplitGroups
 from whisker.model.card.summary import CheckpointSummary
 
 Fact: TypeAlias = tuple[str, str]  # a term and what there is to say
@@ -107,10 +107,7 @@ def describe_limits(summary: CheckpointSummary) -> Iterator[str]:
     test = summary.metrics.test or SplitMetrics()
     yield from warn_of_few_test_photos(test)
     yield from _resolution(test)
-    yield (
-        "The test photos come from the same folders as the training photos. Accuracy may be lower on photos from "
-        "another camera, place or year."
-    )
+    yield _source(summary.provenance.groups)
     yield from _small_classes(test, summary.classes)
     yield describe_unknown_limit(summary)
     yield from _missed_target(summary.metrics.confident)
@@ -174,7 +171,8 @@ def list_network_facts(summary: CheckpointSummary) -> list[Fact]:
 
 def list_data_facts(summary: CheckpointSummary) -> list[Fact]:
     """List how many photos each split has, and what became of the other files."""
-    data, seed = summary.provenance.data, summary.provenance.split_seed
+    provenance = summary.provenance
+    data, seed, groups = provenance.data, provenance.split_seed, provenance.groups
     if data is None:
         return []
     return known(
@@ -183,7 +181,8 @@ def list_data_facts(summary: CheckpointSummary) -> list[Fact]:
         ("Test split", _photos(data.test)),
         ("Duplicates", None if data.duplicates is None else f"{data.duplicates:,}, each in the split of its original"),
         ("Skipped", None if data.quarantined is None else f"{data.quarantined:,} unusable files"),
-        ("Split by", "groups of similar photos" + ("" if seed is None else f", seed {seed}")),
+        ("Split by", _grouping(groups) + "similar photos" + ("" if seed is None else f", seed {seed}")),
+        ("Groups", _group_counts(groups) if groups else None),
         ("Fingerprint", data.fingerprint),
     )
 
@@ -256,6 +255,40 @@ def _resolution(test: SplitMetrics) -> Iterator[str]:
             f"With {test.photos:,} test photos, the accuracy is known to within about {50 * (high - low):.1f} "
             "percentage points. Smaller differences between two trainings mean nothing."
         )
+
+
+def _source(groups: SplitGroups | None) -> str:
+    """Say how the test photos are related to the training photos."""
+    if groups is None:
+        return (
+            "The test photos come from the same folders as the training photos. Accuracy may be lower on photos from "
+            "another camera, place or year."
+        )
+    number = "" if groups.test is None else f"{groups.test:,} "
+    return (
+        f"The test photos are from {number}{'group' if groups.test == 1 else 'groups'} without training photos. Photos "
+        "of a group resemble each other: with few groups, the accuracy is less certain than the intervals say, which "
+        "count single photos. Accuracy may be lower on photos from elsewhere."
+    )
+
+
+def _grouping(groups: SplitGroups | None) -> str:
+    """Begin the phrase about what the split kept together."""
+    if groups is None:
+        return "groups of "
+    if groups.column is not None:
+        return f"groups of {groups.column} and of "
+    return "groups of folders" + (f" (level {groups.folder_level})" if groups.folder_level else "") + " and of "
+
+
+def _group_counts(groups: SplitGroups) -> str:
+    return _join(
+        [
+            "" if groups.count is None else f"{groups.count:,}",
+            "" if groups.largest is None else f"the largest of {groups.largest:,} photos",
+            "" if groups.test is None else f"{groups.test:,} in the test split",
+        ]
+    )
 
 
 def _small_classes(test: SplitMetrics, classes: Sequence[str]) -> Iterator[str]:

@@ -108,7 +108,15 @@ def _conflicts(examination: Examination) -> Iterable[Case]:
         members = [photo for photo in group if photo.label]
         labels = sorted({photo.label for photo in members})
         if len(labels) > 1:
-            yield _copies(_one_of_each_first(members), ", ".join(labels))
+            yield _copies(_one_of_each_first(members, lambda photo: photo.label), ", ".join(labels))
+
+
+def _across_groups(examination: Examination) -> Iterable[Case]:
+    for look_alikes in examination.look_alikes:
+        members = [photo for photo in look_alikes if photo.group]
+        names = sorted({photo.group for photo in members})
+        if len(names) > 1:
+            yield _copies(_one_of_each_first(members, lambda photo: photo.group), ", ".join(names))
 
 
 def _leaks(examination: Examination) -> Iterable[Case]:
@@ -127,9 +135,9 @@ def _duplicates(examination: Examination) -> Iterable[Case]:
                 yield _copies(members)
 
 
-def _one_of_each_first(photos: Sequence[ExaminedPhoto]) -> list[ExaminedPhoto]:
-    first = {photo.label: photo for photo in reversed(photos)}
-    return [*reversed(first.values()), *(photo for photo in photos if first[photo.label] is not photo)]
+def _one_of_each_first(photos: Sequence[ExaminedPhoto], key: Callable[[ExaminedPhoto], str]) -> list[ExaminedPhoto]:
+    first = {key(photo): photo for photo in reversed(photos)}
+    return [*reversed(first.values()), *(photo for photo in photos if first[key(photo)] is not photo)]
 
 
 def _copies(photos: Sequence[ExaminedPhoto], detail: str = "") -> Case:
@@ -186,6 +194,7 @@ _Check = tuple[str, str, str, Callable[[Examination], Iterable[Case]]]
 _CHECKS: tuple[_Check, ...] = (  # the most serious first
     ("conflict", "Same picture in several classes", "Keep it only in the right class.", _conflicts),
     ("leak", "Picture is also in another folder", "Remove it from one of them; else a test is too optimistic.", _leaks),
+    ("group", "Same picture in several groups", "Check the groups; training joins them.", _across_groups),
     ("unreadable", "No readable picture", "Save it again or remove it; training skips it.", _unreadable),
     (
         "few",

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -24,10 +24,14 @@ _PHOTOS_PER_ADVANCE = 256  # of the progress bar
 
 @dataclass(frozen=True, slots=True)
 class ExaminedPhoto:
-    """The findings on one file; after an `error` there are no others. `label` is empty for a photo to compare with."""
+    """The findings on one file; after an `error` there are no others.
+
+    `label` is empty for a photo to compare with, and `group` for one that is in no group that the user names.
+    """
 
     path: str
     label: str
+    group: str = ""
     error: str = ""
     sha256: str = ""
     width: int = 0
@@ -55,9 +59,15 @@ def examine(folder: PhotoFolder, against: Sequence[Path], progress: Progress) ->
 
     Raises `DatasetError` for a folder in `against` that does not exist, overlaps with `folder` or cannot be read.
     """
-    files = [(folder.root / file.path, file.path, folder.classes[file.label]) for file in folder.files]
+    files = [
+        (
+            folder.root / file.path,
+            ExaminedPhoto(printable(file.path), folder.classes[file.label], printable(file.group)),
+        )
+        for file in folder.files
+    ]
     for other in against:
-        files += [(path, str(path), "") for path in _list_others(other, folder.root)]
+        files += [(path, ExaminedPhoto(printable(str(path)), "")) for path in _list_others(other, folder.root)]
     photos: list[ExaminedPhoto] = []
     thumbnails = np.zeros((len(files), _THUMBNAIL.size, _THUMBNAIL.size, 3), np.uint8)
     with ThreadPoolExecutor(available_cores()) as pool, progress.task("Examining", len(files)) as task:
@@ -78,20 +88,24 @@ def _list_others(other: Path, root: Path) -> list[Path]:
     return [other / path for path in list_files(other)]
 
 
-def _examine_file(file: Path, path: str, label: str, thumbnail: NDArray[np.uint8]) -> ExaminedPhoto:
-    """Decode one file into `thumbnail`, uint8 `[64, 64, 3]`."""
-    path = printable(path)
+def _examine_file(file: Path, photo: ExaminedPhoto, thumbnail: NDArray[np.uint8]) -> ExaminedPhoto:
+    """Decode one file into `thumbnail`, uint8 `[64, 64, 3]`, and add the findings to its `photo`."""
     try:
         data = read_photo(file)
         picture = _THUMBNAIL.read(data)
     except OSError as exc:
-        return ExaminedPhoto(path, label, error=f"The file cannot be read: {exc.strerror}.")
+        return replace(photo, error=f"The file cannot be read: {exc.strerror}.")
     except PictureError as exc:
-        return ExaminedPhoto(path, label, error=str(exc))
+        return replace(photo, error=str(exc))
     thumbnail[:] = picture.pixels
-    flat = bool(picture.pixels.std(axis=(0, 1)).max() < FLAT_DEVIATION)
-    digest = hashlib.sha256(data).hexdigest()
-    return ExaminedPhoto(path, label, "", digest, picture.width, picture.height, picture.format, flat)
+    return replace(
+        photo,
+        sha256=hashlib.sha256(data).hexdigest(),
+        width=picture.width,
+        height=picture.height,
+        format=picture.format,
+        flat=bool(picture.pixels.std(axis=(0, 1)).max() < FLAT_DEVIATION),
+    )
 
 
 def _group_look_alikes(

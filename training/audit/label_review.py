@@ -23,6 +23,7 @@ from whisker.model.photo_files import is_utf8, printable
 from whisker.training.audit.label_errors import find_doubtful, label_distances
 from whisker.training.calibration.evaluation import run_folder
 from whisker.training.data.folder import PhotoFolder
+from whisker.training.data.labels import LabelRow
 from whisker.training.errors import TrainingError
 from whisker.training.progress import Progress
 
@@ -108,18 +109,25 @@ def require_new_file(file: Path) -> None:
         raise TrainingError(f"There is already a file {file}: move it away, or give another name with --out.")
 
 
-def write_doubtful(file: Path, photos: Sequence[DoubtfulPhoto], carried: Mapping[str, str]) -> None:
+def write_doubtful(
+    file: Path, photos: Sequence[DoubtfulPhoto], carried: Mapping[str, LabelRow], group_column: str | None = None
+) -> None:
     """Write the photos, then the rows of an earlier file of labels for other photos: the new file replaces that one.
 
-    Raises `TrainingError` if the file exists or cannot be written.
+    A column of groups is carried over. Raises `TrainingError` if the file exists or cannot be written.
     """
     rows = [asdict(photo) for photo in photos if is_utf8(photo.path)]  # a CSV file cannot name others
     written = {row["path"] for row in rows}
-    rows += [{"path": path, "label": label} for path, label in carried.items() if path not in written]
+    rows += [{"path": path, "label": row.label} for path, row in carried.items() if path not in written]
+    columns = [field.name for field in fields(DoubtfulPhoto)]
+    if group_column not in (None, "path", "label"):
+        columns = [*dict.fromkeys([*columns, group_column])]
+        for row in rows:
+            row[group_column] = carried[row["path"]].group if row["path"] in carried else ""
     try:
         with atomic_write(file) as temporary:
             with temporary.open("x", encoding="utf-8", newline="") as lines:
-                writer = csv.DictWriter(lines, [field.name for field in fields(DoubtfulPhoto)])
+                writer = csv.DictWriter(lines, columns)
                 writer.writeheader()
                 writer.writerows(rows)
             require_new_file(file)  # just before the rename, which would replace it

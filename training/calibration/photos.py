@@ -1,5 +1,6 @@
 """The photos of a calibration: training photos decoded as a service would, and a network's outputs for any photos."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -30,14 +31,13 @@ def read_training_sample(
     rows = np.flatnonzero([not item.error for item in decoded])
     if not len(rows):
         raise DatasetError(f"No training photo in {root} is readable any more: {decoded[0].error}")
-    return Split(pixels, rows, sample.labels[rows], tuple(sample.files[row] for row in rows))
+    return replace(sample.take(rows), pixels=pixels, rows=rows)
 
 
 def thin_out(split: Split, max_photos: int) -> Split:
     """Take at most `max_photos`, evenly: rows are sorted, so that every class and folder keeps its part."""
     picked = np.linspace(0, len(split.rows) - 1, min(max_photos, len(split.rows))).round().astype(np.int64)
-    files = tuple(split.files[index] for index in picked) if split.files else ()
-    return Split(split.pixels, split.rows[picked], split.labels[picked], files)
+    return split.take(picked)
 
 
 def run_engine(engine: Engine, photos: Split | Outliers, task: Task) -> Outputs:

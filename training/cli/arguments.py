@@ -14,6 +14,15 @@ Labels = Annotated[
         "photos that it names are used. An empty label leaves a photo out."
     ),
 ]
+Groups = Annotated[
+    str | None,
+    typer.Option(
+        help="Photos of one group, such as a patient or a camera, stay in one split. COLUMN (or column:COLUMN) is a "
+        "column of --labels; folder:N is the N-th folder below the class folder (default: 1), as in "
+        "DIR/<class>/<group>/*.jpg.",
+        metavar="COLUMN|folder|folder:N",
+    ),
+]
 Outliers = Annotated[
     Path | None,
     typer.Option(help="Folder of photos of anything else, at any depth; they improve the verdict unknown."),

@@ -7,13 +7,14 @@ from typing import Annotated
 
 import typer
 
-from whisker.training.cli.arguments import AsJson, Device, Labels, Photos
+from whisker.training.cli.arguments import AsJson, Device, Groups, Labels, Photos
 
 
 def doctor(
     photos: Photos,
     *,
     labels: Labels = None,
+    groups: Groups = None,
     against: Annotated[
         list[Path] | None,
         typer.Option(help="Folder that must not share photos with DIR, such as another test set; may be repeated."),
@@ -47,6 +48,7 @@ def doctor(
         require_new_file,
         write_doubtful,
     )
+    from whisker.training.config import Grouping  # noqa: PLC0415
     from whisker.training.data.folder import find_photos  # noqa: PLC0415
     from whisker.training.data.labels import read_labels  # noqa: PLC0415
     from whisker.training.progress import Progress  # noqa: PLC0415
@@ -57,14 +59,16 @@ def doctor(
         require_new_file(out)
     use_available_cores()
     progress, console = Progress(Console(stderr=True, soft_wrap=True)), Console()
-    folder = find_photos(photos, min_classes=1, labels_file=labels)
+    grouping = None if groups is None else Grouping.parse(groups)
+    folder = find_photos(photos, min_classes=1, labels_file=labels, grouping=grouping)
     if folder.note:
         progress.say(folder.note)
     classifier = Classifier.load(checkpoint, device) if checkpoint else None
     diagnosis = diagnose(folder, against or [], progress)
     doubtful = find_doubtful_photos(classifier, folder, limit, progress) if classifier else None
     if out is not None and doubtful is not None:
-        write_doubtful(out, doubtful.photos, read_labels(labels, photos) if labels else {})
+        column = grouping.column if grouping else None
+        write_doubtful(out, doubtful.photos, read_labels(labels, photos, column) if labels else {}, column)
     if as_json:
         typer.echo(json.dumps(diagnosis.to_json() | {"doubtful": asdict(doubtful) if doubtful else None}))
         return
@@ -72,5 +76,7 @@ def doctor(
     if doubtful is not None:
         print_doubtful(doubtful, console)
     if out is not None:
-        words = shlex.join(["whisker", "train", str(photos), "--labels", str(out)])
+        words = shlex.join(
+            ["whisker", "train", str(photos), "--labels", str(out), *(("--groups", groups) if groups else ())]
+        )
         typer.echo(f"Correct the column label in {out}, then: {words}")

@@ -10,7 +10,7 @@ from whisker.model import NetworkConfig
 from whisker.model.engines.device import resolve_device, use_available_cores
 from whisker.model.errors import ConfigError
 from whisker.model.networks.config import Activation, Family
-from whisker.training.config import Dtype, Recipe, Stage, TrainingConfig, recipe_for
+from whisker.training.config import Dtype, Grouping, Recipe, Stage, TrainingConfig, recipe_for
 from whisker.training.data.folder import find_photos
 from whisker.training.data.survey import Survey, survey_photos
 from whisker.training.fit.budget import FixedChoices, plan_within
@@ -66,6 +66,7 @@ class TrainingOptions:
     photos: Path
     network: NetworkOptions
     labels: Path | None = None
+    groups: str | None = None
     pretrained: Path | None = None
     preset: str | None = None
     epochs: int | None = None
@@ -81,19 +82,22 @@ class TrainingOptions:
         """Complete the configuration; `minutes` count from now.
 
         `unfinished` is the state of a training to resume, which keeps its plan. Raises `ConfigError` for options that
-        contradict each other, and the errors of `find_photos` and `read_pretrained`.
+        contradict each other, and the errors of `find_photos`, `Grouping.parse` and `read_pretrained`.
         """
         started = time.monotonic()
         if self.minutes is not None and (self.preset or self.epochs):
             raise ConfigError("--minutes chooses preset and epochs by itself: give either it or them.")
-        if self.minutes is not None and unfinished is not None:
-            return saved_config(saved_run(unfinished)["config"])
+        grouping = None if self.groups is None else Grouping.parse(self.groups)
+        if self.minutes is not None and unfinished is not None:  # other groups are no part of a plan, but refused later
+            return replace(saved_config(saved_run(unfinished)["config"]), groups=grouping)
         start = None if self.pretrained is None else read_pretrained(self.pretrained)
-        survey = survey_photos(find_photos(self.photos, labels_file=self.labels))
+        survey = survey_photos(find_photos(self.photos, labels_file=self.labels, grouping=grouping))
         network, preset = self.network.complete(start, survey), self.preset or "quick"
         recipe = recipe_for(preset, network, self.epochs, self.learning_rate)
         pretrained = file_digest(self.pretrained)
-        config = TrainingConfig(recipe, network, preset, self.dtype, pretrained, self.seed, self.validation, self.test)
+        config = TrainingConfig(
+            recipe, network, preset, self.dtype, pretrained, self.seed, self.validation, self.test, grouping
+        )
         if self.minutes is None:
             return config
         use_available_cores()
@@ -112,4 +116,5 @@ def saved_config(saved: Mapping[str, Any]) -> TrainingConfig:
     recipe = dict(values.pop("recipe"))
     recipe["stages"] = tuple(Stage(**stage) for stage in recipe["stages"])
     network = NetworkConfig.from_json(values.pop("network"))
-    return TrainingConfig(Recipe(**recipe), network, **values)
+    groups = values.pop("groups", None)
+    return TrainingConfig(Recipe(**recipe), network, groups=groups and Grouping(**groups), **values)

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from whisker.training.cli.arguments import AsJson, Device, FalseAlarms, Labels, Outliers, Photos, Precision
+from whisker.training.cli.arguments import AsJson, Device, FalseAlarms, Groups, Labels, Outliers, Photos, Precision
 from whisker.training.cli.result import command_line, open_progress, print_result
 
 
@@ -57,6 +57,7 @@ def train(
         typer.Option(help="Precision; auto: bfloat16 if it is faster and accurate on this machine."),
     ] = "auto",
     labels: Labels = None,
+    groups: Groups = None,
     outliers: Outliers = None,
     precision: Precision = 0.99,
     false_alarms: FalseAlarms = 0.05,
@@ -90,6 +91,7 @@ def train(
         photos=photos,
         network=NetworkOptions(family, activation, width, depth, grey, size),
         labels=labels,
+        groups=groups,
         pretrained=pretrained,
         preset=preset,
         epochs=epochs,

@@ -3,7 +3,7 @@
 import hashlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,8 @@ from whisker.training.config import TrainingConfig, cache_size
 from whisker.training.data.cache import Decoded, decode_photos
 from whisker.training.data.duplicates import group_duplicates
 from whisker.training.data.folder import PhotoFolder, find_photos
-from whisker.training.data.split import split_photos
+from whisker.training.data.groups import PhotoGroups, join_groups
+from whisker.training.data.split import SplitIndices, split_groups, split_photos
 from whisker.training.errors import DatasetError
 from whisker.training.progress import Progress
 
@@ -26,18 +27,25 @@ _MAX_EXAMPLES = 5  # quarantined files named on the screen; all of them are in t
 class Split:
     """One of the three splits: uint8 `[M, H, W, 3]` pixels, the rows in use `[N]`, and their labels `[N]`.
 
-    `files` are the paths of the photos, relative to their root, as the file system has them.
+    `files` are the paths of the photos, relative to their root, as the file system has them. Photos with equal numbers
+    in `groups` `[N]` must stay together wherever a split is divided again.
     """
 
     pixels: NDArray[np.uint8]
     rows: NDArray[np.int64]
     labels: NDArray[np.int64]
     files: tuple[str, ...] = ()
+    groups: NDArray[np.int64] = field(kw_only=True)
 
     @property
     def paths(self) -> tuple[str, ...]:
         """The same paths, printable."""
         return tuple(map(printable, self.files))
+
+    def take(self, positions: NDArray[np.int64]) -> "Split":
+        """Take the photos at some positions in `rows`, in that order."""
+        files = tuple(self.files[position] for position in positions) if self.files else ()
+        return Split(self.pixels, self.rows[positions], self.labels[positions], files, groups=self.groups[positions])
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +78,7 @@ class Dataset:
     test: Split
     counts: tuple[int, ...]  # readable photos a class
     copies: tuple[tuple[DuplicatePhoto, ...], ...]  # groups of photos that look the same
+    groups: PhotoGroups | None  # that users name
     quarantined: tuple[Quarantined, ...]
     digests: frozenset[str]  # SHA-256 of every readable photo
     fingerprint: str
@@ -94,7 +103,7 @@ def prepare_dataset(
 
     Raises `DatasetError` if the folder cannot be trained on.
     """
-    folder = find_photos(root, labels_file=labels_file)
+    folder = find_photos(root, labels_file=labels_file, grouping=config.groups)
     if folder.note:
         progress.say(folder.note)
     paths = [file.path for file in folder.files]
@@ -108,35 +117,46 @@ def prepare_dataset(
 
     digests = [decoded[index].sha256 for index in readable]
     progress.say(f"Looking for duplicates among {len(readable):,} photos.")
-    groups = group_duplicates(pixels, readable, digests)
-    indices = split_photos(
-        labels[readable],
-        groups,
-        folder.classes,
-        seed=config.seed,
-        validation=config.validation,
-        test=config.test,
-    )
-    train_rows = readable[indices.train]
-    held_out = readable[np.concatenate([indices.validation, indices.test])]
-    served = Preprocessing(size=config.network.size)
-    held_out_files = tuple(paths[index] for index in held_out)
-    held_out_pixels, _ = decode_photos(root, held_out_files, served, work / "cache-test", progress)
-    validation, test = _split_held_out(held_out_pixels, labels[held_out], held_out_files, len(indices.validation))
+    look_alikes = group_duplicates(pixels, readable, digests)
+    groups = None
+    if config.groups is not None:
+        groups = join_groups([folder.files[row].group for row in readable], look_alikes)
+        groups.report(config.groups, progress)
+    files = tuple(paths[row] for row in readable)
+    numbers = look_alikes if groups is None else groups.numbers
+    whole = Split(pixels, readable, labels[readable], files, groups=numbers)
+    indices = _split(whole, folder.classes, config)
+    train, held_out = whole.take(indices.train), whole.take(np.concatenate([indices.validation, indices.test]))
+    served = _decode_served(root, held_out, config, work, progress)
     dataset = Dataset(
         classes=folder.classes,
-        train=Split(pixels, train_rows, labels[train_rows], tuple(paths[index] for index in train_rows)),
-        validation=validation,
-        test=test,
+        train=train,
+        validation=served.take(np.arange(len(indices.validation))),
+        test=served.take(np.arange(len(indices.validation), len(held_out.rows))),
         counts=tuple(int(count) for count in counts),
-        copies=_group_copies(folder, groups, readable),
+        copies=_group_copies(folder, look_alikes, readable),
+        groups=groups,
         quarantined=quarantined,
         digests=frozenset(digests),
         fingerprint=data_fingerprint(labels[readable].tolist(), folder.classes, [decoded[row] for row in readable]),
-        split=split_fingerprint([decoded[i].sha256 for i in train_rows], [decoded[i].sha256 for i in held_out]),
+        split=split_fingerprint([decoded[i].sha256 for i in train.rows], [decoded[i].sha256 for i in held_out.rows]),
     )
     _report_duplicates(dataset, progress)
     return dataset
+
+
+def _split(photos: Split, classes: Sequence[str], config: TrainingConfig) -> SplitIndices:
+    split = split_photos if config.groups is None else split_groups
+    return split(
+        photos.labels, photos.groups, classes, seed=config.seed, validation=config.validation, test=config.test
+    )
+
+
+def _decode_served(root: Path, photos: Split, config: TrainingConfig, work: Path, progress: Progress) -> Split:
+    """Decode held-out photos as they are served."""
+    served = Preprocessing(size=config.network.size)
+    pixels, _ = decode_photos(root, photos.files, served, work / "cache-test", progress)
+    return Split(pixels, np.arange(len(photos.rows)), photos.labels, photos.files, groups=photos.groups)
 
 
 def _quarantine(paths: Sequence[str], decoded: Sequence[Decoded], progress: Progress) -> tuple[Quarantined, ...]:
@@ -151,17 +171,6 @@ def _quarantine(paths: Sequence[str], decoded: Sequence[Decoded], progress: Prog
     for item in quarantined[:_MAX_EXAMPLES]:
         progress.say(f"  {item.path}: {item.reason}")
     return quarantined
-
-
-def _split_held_out(
-    pixels: NDArray[np.uint8], labels: NDArray[np.int64], files: tuple[str, ...], validation: int
-) -> tuple[Split, Split]:
-    """Divide the held-out photos: the first `validation` of them, and the test photos after them."""
-    rows = np.arange(len(labels))
-    return (
-        Split(pixels, rows[:validation], labels[:validation], files[:validation]),
-        Split(pixels, rows[validation:], labels[validation:], files[validation:]),
-    )
 
 
 def _require_readable(folder: PhotoFolder, counts: NDArray[np.int64], quarantined: tuple[Quarantined, ...]) -> None:

@@ -1,21 +1,28 @@
 """The photos of a folder and their classes, from class folders `root/<class>/**` or a file of labels."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from whisker.model.errors import ConfigError
 from whisker.model.photo_files import is_utf8, printable, walk_files
+from whisker.training.config import Grouping
+from whisker.training.data.groups import folder_group
 from whisker.training.data.labels import read_labels
 from whisker.training.errors import DatasetError
 
 
 @dataclass(frozen=True, slots=True)
 class PhotoFile:
-    """A labelled file; `path` is relative to the root, `label` an index into the sorted classes."""
+    """A labelled file; `path` is relative to the root, `label` an index into the sorted classes.
+
+    `group` names the photos that must stay in one split with it; without one it is empty.
+    """
 
     path: str
     label: int
+    group: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,23 +38,37 @@ class PhotoFolder:
     note: str = ""
 
 
-def find_photos(root: Path, *, min_classes: int = 2, labels_file: Path | None = None) -> PhotoFolder:
+def find_photos(
+    root: Path, *, min_classes: int = 2, labels_file: Path | None = None, grouping: Grouping | None = None
+) -> PhotoFolder:
     """List the photos in `root/<class>/`, at any depth, without hidden files, and the photos that `labels_file` names.
 
     The CSV file (`whisker.training.data.labels`) corrects the folders if one of its labels is the name of a folder in
     `root`, or if all its labels are empty: photos that it does not name keep their folder's class. Otherwise it
-    replaces the folders: only photos that it names are used. An empty label leaves a photo out.
+    replaces the folders: only photos that it names are used. An empty label leaves a photo out. Levels of folders that
+    `grouping` names are counted from below the class folders, or from `root` if the file replaces these.
 
-    Raises `DatasetError` unless there are at least `min_classes` classes and every class folder contains a file.
+    Raises `DatasetError` unless there are at least `min_classes` classes and every class folder contains a file, and
+    `ConfigError` if `grouping` names a column and there is no file. With `grouping`, a photo must have a group.
     """
+    if grouping is not None and grouping.column is not None and labels_file is None:
+        raise ConfigError(
+            f"--groups names the {grouping}, so give the file that has it with --labels; for groups by folders, give "
+            "--groups folder."
+        )
     if not root.is_dir():
         raise DatasetError(f"There is no folder {root}: give a folder that holds one sub-folder of photos per class.")
     try:
         if labels_file is None:
-            return _numbered(root, _list_class_folders(root, min_classes))
-        return _find_labelled(root, labels_file, min_classes)
+            label_of = _list_class_folders(root, min_classes)
+            folder = _numbered(root, label_of, _folder_groups(label_of, grouping, below_class=True))
+        else:
+            folder = _find_labelled(root, labels_file, min_classes, grouping)
     except OSError as exc:
         raise _unreadable(root, exc) from exc
+    if grouping is not None and not any(file.group for file in folder.files):
+        raise DatasetError(f"No photo in {root} has a group: the {grouping}, which --groups names, holds none.")
+    return folder
 
 
 def list_files(root: Path) -> list[str]:
@@ -70,8 +91,9 @@ def _unreadable(folder: Path, exc: OSError) -> DatasetError:
     return DatasetError(f"The folder {printable(str(exc.filename or folder))} cannot be read: {exc.strerror}.")
 
 
-def _find_labelled(root: Path, labels_file: Path, min_classes: int) -> PhotoFolder:
-    named = read_labels(labels_file, root)
+def _find_labelled(root: Path, labels_file: Path, min_classes: int, grouping: Grouping | None) -> PhotoFolder:
+    rows = read_labels(labels_file, root, grouping.column if grouping else None)
+    named = {path: row.label for path, row in rows.items()}
     labels, names = set(named.values()) - {""}, {folder.name for folder in _class_folders(root)}
     corrects = bool(labels & names) or (bool(names) and not labels)
     folders = _list_class_folders(root, 1) if corrects else {}
@@ -85,7 +107,18 @@ def _find_labelled(root: Path, labels_file: Path, min_classes: int) -> PhotoFold
     note = f"{labels_file.name} labels {len(named) - left_out:,} photos and leaves {left_out:,} out" + (
         f"; {changed:,} labels differ from the folder's" if corrects else "; class folders are ignored"
     )
-    return replace(_numbered(root, label_of), note=note + ".")
+    group_of = {path: row.group for path, row in rows.items()} | _folder_groups(
+        label_of, grouping, below_class=corrects
+    )
+    return replace(_numbered(root, label_of, group_of), note=note + ".")
+
+
+def _folder_groups(paths: Iterable[str], grouping: Grouping | None, *, below_class: bool) -> dict[str, str]:
+    """Map each path to the folder that names its group, if folders do."""
+    if grouping is None or grouping.folder_level is None:
+        return {}
+    level = grouping.folder_level + below_class
+    return {path: folder_group(path, level) for path in paths}
 
 
 def _list_class_folders(root: Path, min_classes: int) -> dict[str, str]:
@@ -115,9 +148,9 @@ def _class_folders(root: Path) -> list[Path]:
     return sorted((p for p in root.iterdir() if p.is_dir() and not p.name.startswith(".")), key=lambda p: p.name)
 
 
-def _numbered(root: Path, label_of: Mapping[str, str]) -> PhotoFolder:
+def _numbered(root: Path, label_of: Mapping[str, str], group_of: Mapping[str, str]) -> PhotoFolder:
     """Assign numbers to the classes by their sorted names, and order the files by class and path."""
     classes = sorted(set(label_of.values()))
     number = {name: index for index, name in enumerate(classes)}
-    files = [PhotoFile(path, number[label]) for path, label in label_of.items()]
+    files = [PhotoFile(path, number[label], group_of.get(path, "")) for path, label in label_of.items()]
     return PhotoFolder(root, tuple(classes), tuple(sorted(files, key=lambda file: (file.label, Path(file.path)))))

@@ -4,15 +4,16 @@
     cat/0017.jpg,dog
     cat/0021.jpg,
 
-UTF-8, with a header; other columns are ignored. `path` is relative to the folder of photos. An empty label leaves the
-photo out.
+UTF-8, with a header; of other columns, only the one that `--groups` names is read. `path` is relative to the folder of
+photos. An empty label leaves the photo out.
 """
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
+from typing import Self
 
 from whisker.model.photo_files import is_hidden
 from whisker.training.errors import DatasetError
@@ -20,32 +21,38 @@ from whisker.training.errors import DatasetError
 
 @dataclass(frozen=True, slots=True)
 class LabelRow:
-    """A row of the file: a photo, its class ("" to leave it out), and the number of its line."""
+    """A row of the file: a photo, its class ("" to leave it out), its group ("" for none), and its line's number."""
 
     path: str
     label: str
+    group: str
     line: int
 
 
-def read_labels(file: Path, root: Path) -> dict[str, str]:
-    """Map each named photo to its label, "" to leave it out; hidden files are skipped.
+def read_labels(file: Path, root: Path, group_column: str | None = None) -> dict[str, LabelRow]:
+    """Map each named photo to its row; hidden files are skipped. Groups are those of a column, if one is given.
 
     Raises `DatasetError`, with the line, for an invalid row or a photo that is not in `root`.
     """
     rows: dict[str, LabelRow] = {}
-    for row in _read_rows(file, _read_text(file)):
+    for row in _read_rows(file, _read_text(file), group_column):
         first = rows.setdefault(row.path, row)
         if first.label != row.label:
             raise DatasetError(
                 f"{file}, line {row.line}: {row.path} is labelled {_quoted(row.label)}, "
                 f"but {_quoted(first.label)} on line {first.line}."
             )
+        if first.group != row.group:
+            raise DatasetError(
+                f"{file}, line {row.line}: {row.path} has {row.group!r} in the column {group_column!r}, "
+                f"but {first.group!r} on line {first.line}."
+            )
     if not rows:
         raise DatasetError(
             f"{file} names no photo: below its header it needs a line with path and label for each photo."
         )
     _require_photos(file, root, list(rows.values()))
-    return {row.path: row.label for row in rows.values() if not is_hidden(row.path)}
+    return {path: row for path, row in rows.items() if not is_hidden(path)}
 
 
 def _read_text(file: Path) -> str:
@@ -60,36 +67,58 @@ def _read_text(file: Path) -> str:
         raise DatasetError(f"{file}, line {line}: the text is not UTF-8; save the file as CSV in UTF-8.") from exc
 
 
-def _read_rows(file: Path, text: str) -> Iterator[LabelRow]:
+def _read_rows(file: Path, text: str, group_column: str | None) -> Iterator[LabelRow]:
     # strict: an unclosed quotation mark is an error, not a field that swallows the rest of the file
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
-        header = [name.strip().lower() for name in next(reader, [])]
-        missing = [name for name in ("path", "label") if name not in header]
+        columns = _Columns.find(file, [name.strip() for name in next(reader, [])], group_column)
+        for cells in reader:
+            if any(cell.strip() for cell in cells):
+                yield _parse_row(f"{file}, line {reader.line_num}", reader.line_num, cells, columns)
+    except csv.Error as exc:
+        raise DatasetError(f"{file}, line {reader.line_num}: the line is not CSV: {exc}.") from exc
+
+
+@dataclass(frozen=True, slots=True)
+class _Columns:
+    """The positions of the columns that are read."""
+
+    path: int
+    label: int
+    group: int | None
+
+    @classmethod
+    def find(cls, file: Path, header: Sequence[str], group: str | None) -> Self:
+        names = [name.lower() for name in header]
+        missing = [name for name in ("path", "label") if name not in names]
         if missing:
             raise DatasetError(
                 f"{file}, line 1: there is no column {missing[0]!r}; the header must name the columns path and label, "
                 "separated by a comma."
             )
-        columns = header.index("path"), header.index("label")
-        for cells in reader:
-            if any(cell.strip() for cell in cells):
-                yield _parse_row(f"{file}, line {reader.line_num}", reader.line_num, cells, *columns)
-    except csv.Error as exc:
-        raise DatasetError(f"{file}, line {reader.line_num}: the line is not CSV: {exc}.") from exc
+        if group is not None and names.count(group) != 1:
+            found = "two columns are named" if group in names else "there is no column"
+            listed = ", ".join(map(repr, header))
+            raise DatasetError(f"{file}, line 1: {found} {group!r}, which --groups names; the columns are {listed}.")
+        return cls(names.index("path"), names.index("label"), None if group is None else names.index(group))
 
 
-def _parse_row(place: str, line: int, cells: list[str], path_column: int, label_column: int) -> LabelRow:
-    if len(cells) <= max(path_column, label_column):
+def _parse_row(place: str, line: int, cells: list[str], columns: _Columns) -> LabelRow:
+    if len(cells) <= max(columns.path, columns.label):
         raise DatasetError(f"{place}: the line has no label; to leave a photo out, end its line with a comma.")
-    path, label = PurePath(cells[path_column]), cells[label_column].strip()
+    if columns.group is not None and len(cells) <= columns.group:
+        raise DatasetError(
+            f'{place}: the line ends before the column of --groups; a photo without a group has "" there.'
+        )
+    path, label = PurePath(cells[columns.path]), cells[columns.label].strip()
     if not path.parts or "\0" in str(path):
         raise DatasetError(f"{place}: the line has no path.")
     if path.is_absolute() or ".." in path.parts:
         raise DatasetError(f"{place}: {str(path)!r} leads out of the folder of photos; paths are relative to it.")
     if not label.isprintable():
         raise DatasetError(f"{place}: the label {label!r} contains characters that cannot be printed.")
-    return LabelRow(path.as_posix(), label, line)
+    group = "" if columns.group is None else cells[columns.group].strip()
+    return LabelRow(path.as_posix(), label, group, line)
 
 
 def _require_photos(file: Path, root: Path, rows: list[LabelRow]) -> None:

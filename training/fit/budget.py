@@ -175,7 +175,7 @@ def _noise(photos: int, distinct: int, size: int) -> Split:
     """Make a split of as many photos as the real one, `[photos]`, of which at most `distinct` are in memory."""
     distinct = min(photos, distinct)
     pixels = np.random.default_rng(0).integers(0, 256, (distinct, size, size, 3), dtype=np.uint8)
-    return Split(pixels, np.arange(photos) % distinct, np.zeros(photos, np.int64))
+    return Split(pixels, np.arange(photos) % distinct, np.zeros(photos, np.int64), groups=np.arange(photos))
 
 
 def _time_step(trainer: Trainer, epoch: int) -> float:

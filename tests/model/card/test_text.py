@@ -175,6 +175,40 @@ def test_facts_say_how_a_network_was_trained() -> None:
     assert dict(text.list_network_facts(later))["Initial weights"] == "pretrained, SHA-256 a1a1a1a1a1a1"
 
 
+@pytest.mark.parametrize(
+    ("groups", "facts", "source"),
+    [
+        (
+            {"column": "patient", "count": 1038, "largest": 412, "test": 102},
+            {
+                "Split by": "groups of patient and of similar photos, seed 7",
+                "Groups": "1,038, the largest of 412 photos, 102 in the test split",
+            },
+            "The test photos are from 102 groups without training photos.",
+        ),
+        (
+            {"folder_level": 2, "test": 1},
+            {"Split by": "groups of folders (level 2) and of similar photos, seed 7", "Groups": "1 in the test split"},
+            "The test photos are from 1 group without training photos.",
+        ),
+        (
+            {},
+            {"Split by": "groups of folders and of similar photos, seed 7"},
+            "The test photos are from groups without training photos.",
+        ),
+        (
+            None,
+            {"Split by": "groups of similar photos, seed 7"},
+            "The test photos come from the same folders as the training photos.",
+        ),
+    ],
+)
+def test_groups_that_users_name_are_told(groups: dict[str, Any] | None, facts: dict[str, str], source: str) -> None:
+    grouped = summary(provenance={"data": {"train": 96}, "split_seed": 7, "groups": groups})
+    assert dict(text.list_data_facts(grouped)) == {"Training split": "96 photos", **facts}
+    assert any(sentence.startswith(source) for sentence in text.describe_limits(grouped))
+
+
 def test_facts_say_whether_targets_are_guaranteed() -> None:
     metrics = {
         "test": {"expected_calibration_error": 0.0045, "negative_log_likelihood": 0.0677},

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from tests.pictures import encode, png_header
 from whisker.training.audit.doctor import Diagnosis, diagnose, print_diagnosis
+from whisker.training.config import Grouping
 from whisker.training.data.folder import find_photos
 from whisker.training.errors import DatasetError
 from whisker.training.progress import Progress
@@ -98,6 +99,16 @@ def test_copies_in_two_classes_are_named_one_of_each_class_first(sound: Path, qu
     found = examine_with(sound, {"cat/a.jpg": copy, "dog/a.jpg": copy}, quiet)
     assert found["conflict"] == ["cat/007.jpg = dog/a.jpg and 1 more (cat, dog; equal files)"]
     assert found["duplicate"] == ["cat/007.jpg = cat/a.jpg (equal files)"]
+
+
+def test_copies_in_two_groups_are_named_one_of_each_group_first(sound: Path, quiet: Progress) -> None:
+    files = {f"cat/{name}.jpg": encode(scene(8000), "JPEG") for name in ("A/1", "A/2", "B/1")}
+    root = write(
+        sound, files | {"dog/B/1.jpg": encode(scene(8001), "JPEG"), "dog/C/1.jpg": encode(scene(8002), "JPEG")}
+    )
+    found = cases(diagnose(find_photos(root, grouping=Grouping(folder_level=1)), [], quiet))
+    assert found["group"] == ["cat/A/1.jpg = cat/B/1.jpg and 1 more (A, B; equal files)"]
+    assert "group" not in cases(diagnose(find_photos(root), [], quiet))
 
 
 def test_small_and_lopsided_classes_are_told_by_their_different_photos(sound: Path, quiet: Progress) -> None:

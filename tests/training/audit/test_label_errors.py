@@ -26,7 +26,9 @@ from whisker.training.audit.label_review import (
     print_doubtful,
     write_doubtful,
 )
+from whisker.training.config import Grouping
 from whisker.training.data.folder import find_photos
+from whisker.training.data.labels import read_labels
 from whisker.training.errors import DatasetError, TrainingError
 from whisker.training.progress import Progress
 
@@ -201,11 +203,20 @@ def test_class_that_the_checkpoint_does_not_know_is_refused(
 def test_written_file_is_taken_back_with_the_earlier_labels(tmp_path: Path) -> None:
     root = write_folder(tmp_path / "photos", 3)
     (tmp_path / "old.csv").write_text("path,label\nrings/000.png,\nrings/001.png,stripes\n")
-    old = {"rings/000.png": "", "rings/001.png": "stripes"}
     photos = [DoubtfulPhoto("rings/001.png", "rings", "", "like no class", 0.5, 0.1)]
-    write_doubtful(tmp_path / "new.csv", photos, old)
+    write_doubtful(tmp_path / "new.csv", photos, read_labels(tmp_path / "old.csv", root))
     folder = find_photos(root, labels_file=tmp_path / "new.csv")
     assert [file.path for file in folder.files if file.label == 0] == ["rings/001.png", "rings/002.png"]
+
+
+def test_written_file_keeps_the_groups_of_the_earlier_one(tmp_path: Path) -> None:
+    root = write_folder(tmp_path / "photos", 3)
+    (tmp_path / "old.csv").write_text("path,label,Reason\nrings/000.png,stripes,A\nrings/001.png,stripes,B\n")
+    photos = [DoubtfulPhoto(f"rings/{name}.png", "rings", "", "unclear", 0.5, 0.1) for name in ("001", "002")]
+    write_doubtful(tmp_path / "new.csv", photos, read_labels(tmp_path / "old.csv", root, "reason"), "reason")
+    folder = find_photos(root, labels_file=tmp_path / "new.csv", grouping=Grouping(column="reason"))
+    groups = {file.path: file.group for file in folder.files if file.group}
+    assert groups == {"rings/000.png": "A", "rings/001.png": "B"}
 
 
 def test_file_that_is_there_is_not_overwritten(tmp_path: Path) -> None:

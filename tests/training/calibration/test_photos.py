@@ -91,9 +91,11 @@ def test_sample_is_decoded_once(tmp_path: Path, quiet: Progress) -> None:
 
 def test_thinning_out_is_even_and_keeps_what_belongs_together() -> None:
     names = tuple(f"{i}.png" for i in range(100))
-    split = Split(np.zeros((200, 1, 1, 3), np.uint8), np.arange(100) + 100, np.arange(100) // 50, names)
+    labels, groups = np.arange(100) // 50, np.arange(100) // 10
+    split = Split(np.zeros((200, 1, 1, 3), np.uint8), np.arange(100) + 100, labels, names, groups=groups)
     thin = thin_out(split, 5)
     assert thin.rows.tolist() == [100, 125, 150, 174, 199]
     assert thin.labels.tolist() == [0, 0, 1, 1, 1]
+    assert thin.groups.tolist() == [0, 2, 5, 7, 9]
     assert thin.paths == thin.files == ("0.png", "25.png", "50.png", "74.png", "99.png")
     assert thin_out(split, 1000).rows.tolist() == split.rows.tolist()

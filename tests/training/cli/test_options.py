@@ -12,7 +12,7 @@ from tests.pictures import write_folder
 from whisker.model import Checkpoint, NetworkConfig, save_checkpoint
 from whisker.model.errors import ConfigError
 from whisker.training.cli.options import NetworkOptions, TrainingOptions, saved_config
-from whisker.training.config import PRESETS, TrainingConfig, recipe_for
+from whisker.training.config import PRESETS, Grouping, TrainingConfig, recipe_for
 from whisker.training.data.survey import Survey
 from whisker.training.errors import DatasetError, TrainingError
 from whisker.training.fit.pretrained import Pretrained, file_digest
@@ -89,6 +89,15 @@ def test_options_reach_the_configuration(photos: Path, quiet: Progress) -> None:
     )
 
 
+def test_groups_reach_the_configuration(photos: Path, quiet: Progress) -> None:
+    for path in sorted(photos.rglob("*.png")):
+        (path.parent / "camera").mkdir(exist_ok=True)
+        path.rename(path.parent / "camera" / path.name)
+    options = TrainingOptions(photos, NetworkOptions(), groups="folder")
+    assert options.choose_config(None, quiet).groups == Grouping(folder_level=1)
+    assert replace(options, groups=None).choose_config(None, quiet).groups is None
+
+
 def test_pretrained_checkpoint_decides_the_network(
     photos: Path, untrained: Checkpoint, tmp_path: Path, quiet: Progress
 ) -> None:
@@ -119,6 +128,9 @@ def test_minutes_and_what_they_choose_contradict_each_other(
         ({"preset": "slow"}, ConfigError, "The preset is one of"),
         ({"network": NetworkOptions(width=7)}, ConfigError, "width is an even 2 to 2048"),
         ({"photos": Path("absent")}, DatasetError, "There is no folder absent"),
+        ({"groups": "folder:0"}, ConfigError, "--groups folder:N takes a level of 1 or more, not '0'"),
+        ({"groups": "folder:2"}, DatasetError, "No photo in .* has a group: the folder level 2"),
+        ({"groups": "patient"}, ConfigError, "--groups names the column 'patient', so give the file"),
         ({"pretrained": Path("absent")}, TrainingError, "not a readable safetensors file"),
     ],
 )
@@ -132,4 +144,6 @@ def test_bad_option_is_one_sentence(
 @pytest.mark.parametrize("network", [TINY, WEIGHTS.network])
 def test_saved_configuration_reads_back(network: NetworkConfig) -> None:
     config = TrainingConfig(recipe_for("best", network, 7), network, "best", "bfloat16", "abc", 5, 0.2, 0.1)
-    assert saved_config(json.loads(json.dumps(asdict(config)))) == config
+    for groups in (None, Grouping(column="patient"), Grouping(folder_level=2)):
+        grouped = replace(config, groups=groups)
+        assert saved_config(json.loads(json.dumps(asdict(grouped)))) == grouped

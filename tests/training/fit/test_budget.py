@@ -9,7 +9,7 @@ from torch import Tensor
 from whisker.model import NetworkConfig
 from whisker.model.errors import ConfigError
 from whisker.training.cli.options import NetworkOptions, TrainingOptions
-from whisker.training.config import PRESETS, TrainingConfig
+from whisker.training.config import PRESETS, Grouping, TrainingConfig
 from whisker.training.data.survey import Survey
 from whisker.training.errors import TrainingInterruptedError
 from whisker.training.fit.budget import FixedChoices, plan_within
@@ -95,6 +95,8 @@ def test_real_probe_makes_a_plan_that_trains_and_resumes(training: Training, qui
     planned = replace(training, config=short)
     state = _interrupt(planned, quiet)
     assert options.choose_config(state, quiet) == short
+    regrouped = replace(options, groups="folder").choose_config(state, quiet)
+    assert regrouped == replace(short, groups=Grouping(folder_level=1))  # not what was saved, so it cannot be resumed
     assert run_training(replace(planned, resume=True, config=options.choose_config(state, quiet)), quiet) is not None
 
 

@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 
 from tests.pictures import draw
 from whisker.model import Classifier
+from whisker.training.config import Grouping
 from whisker.training.errors import DatasetError, TrainingError, TrainingInterruptedError
 from whisker.training.fit.loop import Trainer
 from whisker.training.pipeline import Training, run_training
@@ -99,6 +100,26 @@ def test_unfinished_training_is_not_dropped_unasked(unfinished: Training, quiet:
         run_training(replace(unfinished, resume=True), quiet)
     run_training(replace(unfinished, overwrite=True), quiet)
     assert unfinished.out.exists()
+
+
+def test_resume_with_other_groups_is_refused(
+    training: Training, quiet: Progress, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for path in sorted(training.photos.rglob("*.png")):
+        camera = path.parent / f"camera {int(path.stem) % 5}" / f"day {int(path.stem) % 4}"
+        camera.mkdir(parents=True, exist_ok=True)
+        path.rename(camera / path.name)
+    cameras = replace(training, config=replace(training.config, groups=Grouping(folder_level=1)))
+    with monkeypatch.context() as patched:
+        signal_in_step(patched, 2, signal.SIGINT)
+        with pytest.raises(TrainingInterruptedError):
+            run_training(cameras, quiet)
+    for groups in (None, Grouping(folder_level=2)):
+        other = replace(cameras, config=replace(cameras.config, groups=groups), resume=True)
+        with pytest.raises(TrainingError, match="other photos or options"):
+            run_training(other, quiet)
+    run_training(replace(cameras, resume=True), quiet)
+    assert cameras.out.exists()
 
 
 class InterruptedProgress(Progress):
