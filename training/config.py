@@ -65,7 +65,7 @@ PRESETS = {
 class FineTuning:
     """The hyper-parameters of fine-tuning after a linear probe, each with its reason (docs/adr/0018)."""
 
-    epochs: int = 12  # of a few hundred photos; fewer of more
+    epochs: int = 10  # of a few hundred photos; fewer of more
     batch_size: int = 32
     learning_rate: float = 4e-4  # Adam's, at the peak; it falls to zero along a cosine
     warmup: float = 0.1  # fraction of all steps with a rising rate
@@ -75,7 +75,7 @@ class FineTuning:
     views: int = 8  # of each photo that the frozen part computes once
     minimum_crop: float = 0.5  # of a view, as a share of the picture's area
     colour: float = 0.2  # of a view: maximum relative change of brightness, contrast and saturation
-    shares: tuple[float, ...] = (0.5, 1.0)  # of the tuned weights in an average with the frozen ones, to choose from
+    shares: tuple[float, ...] = (0.5, 0.75)  # of the tuned weights in an average with the frozen ones, to choose from
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ class TransferRecipe:
     small tasks differed by less than 0.3 points: it is fixed, as a choice by few photos would be chance.
     """
 
-    minutes: float = 2.0  # for everything but decoding
+    minutes: float = 2.5  # for everything but decoding
     penalty: float = 3e-4
     balance: float = 0.5  # as in `Recipe`
     fine_tuning: FineTuning | None = FineTuning()

@@ -118,7 +118,7 @@ def run_training(training: Training, progress: Progress, world: World = SINGLE_P
     if training.config.transfer is not None:
         calibrated = _transfer(training, dataset, data, device, progress) if world.is_main else None
     else:
-        calibrated = _train(training, dataset, data, run, device, progress, world)
+        calibrated = _train(training, dataset, data, run=run, device=device, progress=progress, world=world)
     if calibrated is None:
         return None
     publish(calibrated, dataset, training.out, training.report_file)
@@ -130,6 +130,7 @@ def _train(
     training: Training,
     dataset: Dataset,
     data: CalibrationData,
+    *,
     run: dict[str, Any],
     device: str,
     progress: Progress,

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TypedDict
 
+from whisker.model.card.advice import describe_learning_curve
 from whisker.model.card.document import CheckpointCard
 from whisker.model.card.metrics import ClassMetrics, Confusion
 from whisker.model.card.summary import CheckpointSummary
@@ -91,13 +92,13 @@ def describe(card: CheckpointCard) -> Overview:
 
 
 def _accuracy(summary: CheckpointSummary) -> Iterator[str]:
-    test, confident = summary.metrics.test, summary.metrics.confident
-    if test:
-        yield from describe_accuracy(test)
+    confident, curve = summary.metrics.confident, summary.metrics.learning_curve
+    yield from describe_accuracy(summary.metrics)
     if confident:
         yield from describe_confident_answers(confident)
-    if test:
-        yield from warn_of_few_test_photos(test)
+    if curve:
+        yield describe_learning_curve(curve, summary.classes)
+    yield from warn_of_few_test_photos(summary.metrics)
 
 
 def _rows(classes: Sequence[str], photos: Mapping[str, int], measured: Sequence[ClassMetrics]) -> list[ClassRow]:

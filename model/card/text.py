@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TypeAlias
 
 from whisker.model.card.document import JsonValue
-from whisker.model.card.metrics import ConfidentMetrics, Interval, SplitMetrics
+from whisker.model.card.metrics import ConfidentMetrics, Interval, SplitMetrics, TestMetrics
 from whisker.model.card.provenance import Provenance, SplitGroups
 from whisker.model.card.summary import CheckpointSummary
 
@@ -19,6 +19,11 @@ _FEW_OF_A_CLASS = 10
 _NAMED = 5  # classes named in a sentence
 _MIN_SCORE, _MAX_SCORE = 0.001, 0.999  # that are written in digits; 0 and 1 are, too
 _FAMILIES: Mapping[JsonValue, str] = {"mlp": "fully connected", "cnn": "convolutional", "resnet": "residual"}
+_PUBLISHED: Mapping[JsonValue, str] = {
+    "efficientnet-lite": "EfficientNet",
+    "mobilenetv3": "MobileNetV3",
+    "convnext": "ConvNeXt",
+}
 _CHANNELS: Mapping[JsonValue, str] = {1: "grayscale", 3: "colour"}
 
 
@@ -42,16 +47,38 @@ def describe_training_data(summary: CheckpointSummary) -> str:
     if data is None or not data.photos:
         return f"{classes}: {', '.join(summary.classes)}."
     photos = f"{classes}, from {sum(data.photos.values()):,} photos"
+    if summary.metrics.cross_validation is not None:
+        return f"{photos}, all of them for training; it was tested by cross-validation."
     if data.train is None or data.validation is None or data.test is None:
         return f"{photos}, some of them kept for validation and testing."
     return f"{photos}: {data.train:,} for training, {data.validation:,} for validation and {data.test:,} for testing."
 
 
-def describe_accuracy(test: SplitMetrics) -> Iterator[str]:
+def test_photos(metrics: TestMetrics) -> str:
+    """Name the photos that figures were measured on: a split, or all of them."""
+    return "photos" if metrics.cross_validation is not None else "test photos"
+
+
+def describe_test(metrics: TestMetrics) -> str:
+    """Say how the photos that figures were measured on were kept from the training."""
+    trial = metrics.cross_validation
+    if trial is None:
+        return TEST_SPLIT_USE
+    times = "" if trial.repeats == 1 else f", {trial.repeats} times"
+    return (
+        f"Each photo was answered by networks that were trained without it and photos like it ({trial.folds}-fold "
+        f"cross-validation{times}). The network in this file was trained on all photos, and is likely to be a little "
+        "better."
+    )
+
+
+def describe_accuracy(metrics: TestMetrics) -> Iterator[str]:
     """Say how many answers for test photos were correct, and how well scores predict that."""
+    test = metrics.test or SplitMetrics()
     if test.accuracy is not None and test.photos is not None:
         bounds = f" ({_interval(test.accuracy_95_interval)})" if test.accuracy_95_interval else ""
-        yield f"{percent(test.accuracy)} correct on {test.photos:,} test photos{bounds}. {TEST_SPLIT_USE}"
+        photos = f"{test.photos:,} {test_photos(metrics)}"
+        yield f"{percent(test.accuracy)} correct on {photos}{bounds}. {describe_test(metrics)}"
     if test.expected_calibration_error is not None:
         points = 100 * test.expected_calibration_error
         yield f"On average, scores differ from the accuracy by {points:.1f} percentage points; 0 would be perfect."
@@ -66,10 +93,11 @@ def describe_confident_answers(confident: ConfidentMetrics) -> Iterator[str]:
         )
 
 
-def warn_of_few_test_photos(test: SplitMetrics) -> Iterator[str]:
+def warn_of_few_test_photos(metrics: TestMetrics) -> Iterator[str]:
     """Say that the figures are rough, if they are."""
+    test = metrics.test or SplitMetrics()
     if test.photos is not None and 0 < test.photos < _FEW:
-        photos = "1 test photo" if test.photos == 1 else f"{test.photos:,} test photos"
+        photos = "1 test photo" if test.photos == 1 else f"{test.photos:,} {test_photos(metrics)}"
         yield f"With only {photos}, every figure is a rough estimate."
 
 
@@ -105,10 +133,11 @@ def describe_unknown_limit(summary: CheckpointSummary) -> str:
 def describe_limits(summary: CheckpointSummary) -> Iterator[str]:
     """Say what the figures do not show."""
     test = summary.metrics.test or SplitMetrics()
-    yield from warn_of_few_test_photos(test)
-    yield from _resolution(test)
+    yield from warn_of_few_test_photos(summary.metrics)
+    yield from _resolution(summary.metrics)
     yield _source(summary.provenance.groups)
-    yield from _small_classes(test, summary.classes)
+    if summary.metrics.cross_validation is None:
+        yield from _small_classes(test, summary.classes)
     yield describe_unknown_limit(summary)
     yield from _missed_target(summary.metrics.confident)
     if summary.provenance.pretrained:
@@ -122,8 +151,11 @@ def describe_limits(summary: CheckpointSummary) -> Iterator[str]:
 def network_fact(summary: CheckpointSummary) -> Fact:
     """Name the kind of network and its dimensions."""
     network = summary.network
+    family = network.get("family")
+    if family not in _FAMILIES:
+        return "Network", f"{_PUBLISHED.get(family, family)} {network.get('variant', '')}".strip()
     sizes = [f"{name} {network[name]}" for name in ("width", "depth") if name in network]
-    return "Network", _join([_FAMILIES.get(network.get("family"), ""), network.get("activation"), *sizes])
+    return "Network", _join([_FAMILIES[family], network.get("activation"), *sizes])
 
 
 def input_fact(summary: CheckpointSummary) -> Fact:
@@ -140,6 +172,7 @@ def training_fact(summary: CheckpointSummary) -> Fact:
             "" if provenance.epochs is None else f"{provenance.epochs} epochs",
             "" if provenance.training_minutes is None else _duration(provenance.training_minutes),
             f"preset {provenance.preset}" if provenance.preset else "",
+            provenance.method.lower() if provenance.method else "",
             f"{provenance.weights} weights" if provenance.weights else "",
         ]
     )
@@ -175,8 +208,10 @@ def list_data_facts(summary: CheckpointSummary) -> list[Fact]:
     data, seed, groups = provenance.data, provenance.split_seed, provenance.groups
     if data is None:
         return []
+    trial = summary.metrics.cross_validation
     return known(
-        ("Training split", _photos(data.train)),
+        ("Training photos" if trial else "Training split", _photos(data.train)),
+        ("Cross-validation", None if trial is None else f"{trial.folds} folds, repeats: {trial.repeats}"),
         ("Validation split", _photos(data.validation)),
         ("Test split", _photos(data.test)),
         ("Duplicates", None if data.duplicates is None else f"{data.duplicates:,}, each in the split of its original"),
@@ -247,13 +282,14 @@ def _confident_facts(confident: ConfidentMetrics, unsure: float) -> list[Fact]:
     )
 
 
-def _resolution(test: SplitMetrics) -> Iterator[str]:
+def _resolution(metrics: TestMetrics) -> Iterator[str]:
     """Say how well the accuracy is known, where there are enough photos to say so."""
+    test = metrics.test or SplitMetrics()
     if test.accuracy_95_interval and test.photos is not None and test.photos >= _FEW:
         low, high = test.accuracy_95_interval
         yield (
-            f"With {test.photos:,} test photos, the accuracy is known to within about {50 * (high - low):.1f} "
-            "percentage points. Smaller differences between two trainings mean nothing."
+            f"With {test.photos:,} {test_photos(metrics)}, the accuracy is known to within about "
+            f"{50 * (high - low):.1f} percentage points. Smaller differences between two trainings mean nothing."
         )
 
 
@@ -304,8 +340,8 @@ def _small_classes(test: SplitMetrics, classes: Sequence[str]) -> Iterator[str]:
 def _missed_target(confident: ConfidentMetrics | None) -> Iterator[str]:
     if confident and confident.guaranteed is False and confident.target_precision is not None:
         yield (
-            f"The validation photos did not show that {percent(confident.target_precision)} of confident answers are "
-            "right. Rely on the measured share and its interval."
+            f"The photos did not show that {percent(confident.target_precision)} of confident answers would be right, "
+            "so no answer is called confident."
         )
 
 
@@ -313,14 +349,16 @@ def _target(bound: str, target: float | None, *, guaranteed: bool | None) -> str
     if target is None:
         return None
     return f"{bound} {percent(target)}; " + (
-        "shown by the validation photos" if guaranteed else "too few validation photos to show it"
+        "shown by photos that were not trained on" if guaranteed else "too few photos to show it"
     )
 
 
 def _initial_weights(provenance: Provenance) -> str | None:
     if provenance.pretrained is None:
         return None
-    return f"pretrained, SHA-256 {provenance.pretrained[:12]}" if provenance.pretrained else "random"
+    if not provenance.pretrained:
+        return "random"
+    return f"{provenance.pretrained_source or 'pretrained'}, SHA-256 {provenance.pretrained[:12]}"
 
 
 def _share(part: int, whole: int, bounds: Interval | None = None) -> str:

@@ -106,6 +106,11 @@ class NetworkConfig:
         """Tell whether features belong to places of the picture, as heat maps need."""
         return self.family != "mlp"
 
+    @property
+    def gains_by_int8(self) -> bool:
+        """Tell whether int8 is much faster than bfloat16: for dense convolutions, not for depthwise ones."""
+        return self.family in ("mlp", "cnn", "resnet")
+
     def _depth_is_valid(self, rules: _Rules) -> bool:
         uniform = not isinstance(self.depth, tuple)
         stages_fit = uniform or (rules.uneven and len(self.depths) == rules.stages)

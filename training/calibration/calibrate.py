@@ -126,8 +126,13 @@ class _Calibration:
             groups=None if self.data.outliers is None else self.data.outliers.groups,
         )
 
-    def _quantize(self, validation: NDArray[np.float32], temperature: float) -> Quantization:
-        """Quantize; compare with the float32 network's probabilities, `[N, classes]`."""
+    def _quantize(self, validation: NDArray[np.float32], temperature: float) -> Quantization | None:
+        """Quantize; compare with the float32 network's probabilities, `[N, classes]`.
+
+        Where int8 is hardly faster than bfloat16, it is left out.
+        """
+        if not self.uncalibrated.network.gains_by_int8:
+            return None
         cost = quantize(
             self.network,
             self.device,

@@ -80,7 +80,8 @@ def choose_unsure_threshold(
     # Half an error more than was seen: of few answers, none wrong is too little to expect none.
     likely = ((wrong + 0.5) / answers <= 1 - precision) & ends_a_tie
     for promise in _LOWER_PROMISES:
-        shown = np.flatnonzero((bound <= 1 - promise) & likely)
+        # Where the first wrong answer lies is chance: a score below the promise is no ground for it.
+        shown = np.flatnonzero((bound <= 1 - promise) & likely & (scores >= promise))
         if len(shown) and lowest is not None and lowest <= promise < precision:
             return PrecisionChoice(float(scores[shown[-1]]), guaranteed=True, precision=promise)
     seen = np.flatnonzero((wrong / answers <= 1 - precision) & ends_a_tie)

@@ -24,11 +24,20 @@ def open_progress(*, as_json: bool) -> "Progress":
 
 
 def print_result(training: "Training", evaluation: "Evaluation", progress: "Progress", *, as_json: bool) -> None:
+    from whisker.model import load_checkpoint  # noqa: PLC0415
+    from whisker.model.card.advice import advise  # noqa: PLC0415
+    from whisker.training.report.page import summarise  # noqa: PLC0415
+
     if as_json:
         files = {"checkpoint": str(training.out), "report": str(training.report_file), "caches": str(training.work)}
         typer.echo(json.dumps(files | {"test": evaluation.to_json()}))
         return
-    progress.say(f"Test accuracy: {evaluation}, on photos that were not used for any choice.")
+    if training.config.cross_validated:
+        progress.say(f"Accuracy by cross-validation: {evaluation}.")
+    else:
+        progress.say(f"Test accuracy: {evaluation}, on photos that were not used for any choice.")
+    for number, sentence in enumerate(advise(summarise(load_checkpoint(training.out))), 1):
+        progress.say(f"{number}. {sentence}")
     progress.say(
         f"Checkpoint: {training.out}; report: {training.report_file}; caches, which may be deleted: {training.work}"
     )

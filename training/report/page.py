@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 from whisker.model.atomic_write import atomic_write
 from whisker.model.card import text
+from whisker.model.card.advice import advise, describe_learning_curve
 from whisker.model.card.metrics import ClassMetrics, Confusion, Figures, TestMetrics
 from whisker.model.card.provenance import Provenance
 from whisker.model.card.summary import CheckpointSummary
@@ -25,6 +26,7 @@ from whisker.training.report.plots import (
     MAX_NUMBERED,
     draw_confusion,
     draw_coverage,
+    draw_learning_curve,
     draw_loss,
     draw_reliability,
     draw_scores,
@@ -72,7 +74,7 @@ def _render(checkpoint: Checkpoint, galleries: Galleries | None) -> str:
     )
     environment.filters |= {"percent": text.percent, "score": text.format_score}
     template = environment.get_template("report.html")
-    summary = _summarise(checkpoint)
+    summary = summarise(checkpoint)
     page = template.render(
         _sections(checkpoint, summary, _require_measured(checkpoint, summary.metrics)),
         galleries=galleries,
@@ -81,7 +83,8 @@ def _render(checkpoint: Checkpoint, galleries: Galleries | None) -> str:
     return page.encode(errors="replace").decode()  # a file's name need not be Unicode
 
 
-def _summarise(checkpoint: Checkpoint) -> CheckpointSummary:
+def summarise(checkpoint: Checkpoint) -> CheckpointSummary:
+    """Gather what a checkpoint knows of itself."""
     return CheckpointSummary(
         classes=checkpoint.classes,
         network=asdict(checkpoint.network),
@@ -121,7 +124,14 @@ def _sections(checkpoint: Checkpoint, summary: CheckpointSummary, test: Evaluati
         "checkpoint": checkpoint,
         "date": provenance.date,
         "test": test,
-        "test_split_use": text.TEST_SPLIT_USE,
+        "test_photos": text.test_photos(metrics),
+        "how_tested": text.describe_test(metrics),
+        "advice": advise(summary),
+        "curve": metrics.learning_curve,
+        "curve_sentence": describe_learning_curve(metrics.learning_curve, summary.classes)
+        if metrics.learning_curve
+        else "",
+        "candidates": provenance.candidates,
         "confident": metrics.confident,
         "unknown": metrics.unknown,
         "speed": metrics.speed,
@@ -163,6 +173,8 @@ def _plots(summary: CheckpointSummary, figures: Figures, test: Evaluation) -> di
         drawn["coverage"] = draw_coverage(figures.coverage, summary.unsure)
     if figures.scores:
         drawn["scores"] = draw_scores(figures.scores, summary.unsure)
+    if summary.metrics.learning_curve:
+        drawn["curve"] = draw_learning_curve(summary.metrics.learning_curve)
     if figures.unknown:
         drawn["unknown"] = draw_unknown(figures.unknown)
     return {name: Markup(svg) for name, svg in drawn.items()}  # noqa: S704 - `whisker.training.report.svg` has escaped it

@@ -10,7 +10,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
 
 from whisker.model.answers.novelty import UNKNOWN_SCORE
-from whisker.model.card.metrics import CoveragePoint, ReliabilityBin, ScoreHistograms, UnknownHistograms
+from whisker.model.card.metrics import CoveragePoint, LearningCurve, ReliabilityBin, ScoreHistograms, UnknownHistograms
 from whisker.model.card.provenance import Epoch
 from whisker.model.card.text import percent
 from whisker.training.calibration.metrics import wilson_interval
@@ -115,6 +115,36 @@ def draw_coverage(points: Sequence[CoveragePoint], threshold: float) -> str:
         in_percent(axes.yaxis)
         if confident:
             mark(axes, confident[-1], f"confident: score {threshold:.3f} or more", height=0.12)
+    return sheet.svg
+
+
+def draw_learning_curve(curve: LearningCurve) -> str:
+    """Draw the accuracy by the number of training photos, each with its interval, and what is expected of more."""
+    points = (*curve.measured, curve.doubled)
+    alt = f"Accuracy by training photos: {curve.doubled.accuracy:.1%} expected with {curve.doubled.photos:,}."
+    with drawing(alt) as sheet:
+        axes = sheet.figure.subplots()
+        for index, point in enumerate(points):
+            expected = point is curve.doubled
+            colour = SECOND if expected else FIRST
+            axes.plot(
+                [index] * 2, point.accuracy_95_interval, color=colour, linewidth=5, alpha=0.3, solid_capstyle="butt"
+            )
+            axes.plot(index, point.accuracy, color=colour, marker="o", ms=5)
+        measured = [point.accuracy for point in curve.measured]
+        axes.plot(range(len(measured)), measured, color=FIRST, linewidth=1.8)
+        last = len(measured) - 1
+        axes.plot(
+            [last, last + 1], [measured[-1], curve.doubled.accuracy], color=SECOND, linewidth=1.2, linestyle=(0, (3, 2))
+        )
+        axes.set(xlabel="training photos", ylabel="accuracy", xlim=(-0.4, len(points) - 0.6))
+        axes.set_xticks(range(len(points)), [f"{point.photos:,}" for point in points])
+        axes.set_ylim(None, min(1.01, axes.get_ylim()[1]))
+        in_percent(axes.yaxis)
+        place = (len(points) - 1, curve.doubled.accuracy)
+        axes.annotate(
+            percent(curve.doubled.accuracy), place, (0, 9), textcoords="offset points", ha="right", fontsize=SMALL
+        )
     return sheet.svg
 
 

@@ -36,15 +36,27 @@ def fit_probe(data: ProbeData, *, penalty: float = _DEFAULTS.penalty, balance: f
     photo; a class without one gets a bias that never wins.
     """
     views, photos, width = data.features.shape
-    x = torch.from_numpy(data.features).reshape(views * photos, width)
+    x = torch.from_numpy(data.features.reshape(views * photos, width))
     targets = torch.from_numpy(np.tile(data.labels, views))
     mean = x.mean(0)
     x = x - mean
     scale = x.square().sum(1).mean().sqrt().clamp(min=1e-12)  # root of the total variance
-    weights = _minimise(x / scale, targets, data.classes, _class_weights(data, balance), penalty) / scale
+    basis = _span(x)
+    reduced = x if basis is None else x @ basis
+    weights = _minimise(reduced / scale, targets, data.classes, _class_weights(data, balance), penalty) / scale
     weight, bias = weights[:, :-1], weights[:, -1] * scale
+    if basis is not None:
+        weight = weight @ basis.T
     bias = bias - weight @ mean
     return Head(weight.numpy(), bias.numpy())
+
+
+def _span(x: Tensor) -> Tensor | None:
+    """Find an orthonormal basis `[F, N]` of fewer rows than columns of `x` `[N, F]`; `None` for others.
+
+    With a penalty on their squares, the best weights are combinations of the rows: outside their span they are zero.
+    """
+    return None if len(x) >= x.shape[1] else torch.linalg.qr(x.T)[0]
 
 
 def _class_weights(data: ProbeData, balance: float) -> Tensor:

@@ -32,23 +32,24 @@ def plan_tuning(
 ) -> TuningPlan | None:
     """Choose the earliest cut that `trainings` on `photos` photos fit the time with; `None` if none does.
 
-    Each candidate is measured: a few steps on random activations.
+    Each cut is measured by a few steps on random activations. If none fits, half of the epochs may.
     """
     epochs = max(_MIN_EPOCHS, min(recipe.epochs, round(recipe.epochs * (_FEW_PHOTOS / photos) ** 0.35)))
-    for tail_parts in reversed(network.tail_parts):
-        cut = len(network.parts()) - tail_parts
-        shape = trunk_shape(network, cut, size)
-        views = min(recipe.views, _MAX_BYTES // (2 * photos * int(np.prod(shape))))
-        if (
-            views >= _MIN_VIEWS
-            and trainings * photos * epochs * _photo_seconds(network, cut, shape, recipe, device) <= seconds
-        ):
-            return TuningPlan(cut, views, epochs)
+    measured = {
+        tail: _measure(network, len(network.parts()) - tail, recipe, size, device) for tail in network.tail_parts
+    }
+    fewest = network.tail_parts[0]
+    for tail, passes in [*((tail, epochs) for tail in reversed(network.tail_parts)), (fewest, -(-epochs // 2))]:
+        photo_seconds, photo_bytes = measured[tail]
+        views = min(recipe.views, _MAX_BYTES // (photos * photo_bytes))
+        if views >= _MIN_VIEWS and trainings * photos * passes * photo_seconds <= seconds:
+            return TuningPlan(len(network.parts()) - tail, views, passes)
     return None
 
 
-def _photo_seconds(network: Network, cut: int, shape: tuple[int, ...], recipe: FineTuning, device: str) -> float:
-    """Time steps of fine-tuning: the seconds that a photo takes."""
+def _measure(network: Network, cut: int, recipe: FineTuning, size: int, device: str) -> tuple[float, int]:
+    """Time steps of fine-tuning: the seconds that a photo takes, and the bytes of a view's activations."""
+    shape = trunk_shape(network, cut, size)
     activations = Activations(torch.rand(1, recipe.batch_size, *shape).half())
     rows, labels = np.arange(recipe.batch_size), np.zeros(recipe.batch_size, np.int64)
     seconds = []
@@ -56,4 +57,4 @@ def _photo_seconds(network: Network, cut: int, shape: tuple[int, ...], recipe: F
         started = time.perf_counter()
         fine_tune(Tail(network, cut), activations, rows, labels, recipe, epochs=1, seed=0, device=device)
         seconds.append(time.perf_counter() - started)
-    return min(seconds) / recipe.batch_size
+    return min(seconds) / recipe.batch_size, 2 * int(np.prod(shape))

@@ -7,7 +7,7 @@ import pytest
 
 from tests.model.card.summaries import summary
 from whisker.model.card import text
-from whisker.model.card.metrics import ConfidentMetrics, SplitMetrics
+from whisker.model.card.metrics import ConfidentMetrics, CrossValidationMetrics, SplitMetrics, TestMetrics
 
 _UNKNOWN = {"false_alarms": 51, "of": 1129, "outliers": {"caught": 2262, "of": 2375}}
 
@@ -63,11 +63,23 @@ def test_training_data_is_counted(data: dict[str, Any], sentence: str) -> None:
 
 def test_accuracy_comes_with_its_interval_and_calibration() -> None:
     test = SplitMetrics(1129, 0.9787, (0.9686, 0.9857), expected_calibration_error=0.264)
-    assert plain(text.describe_accuracy(test)) == [
+    assert plain(text.describe_accuracy(TestMetrics(test=test))) == [
         f"97.9 % correct on 1,129 test photos (95 % interval 96.9 % to 98.6 %). {text.TEST_SPLIT_USE}",
         "On average, scores differ from the accuracy by 26.4 percentage points; 0 would be perfect.",
     ]
-    assert plain(text.describe_accuracy(SplitMetrics(accuracy=0.5))) == []
+    assert plain(text.describe_accuracy(TestMetrics(test=SplitMetrics(accuracy=0.5)))) == []
+
+
+def test_cross_validation_is_told() -> None:
+    metrics = TestMetrics(test=SplitMetrics(250, 0.82), cross_validation=CrossValidationMetrics(folds=5, repeats=4))
+    (sentence,) = plain(text.describe_accuracy(metrics))
+    assert sentence.startswith("82.0 % correct on 250 photos. Each photo was answered by networks that were trained")
+    assert "(5-fold cross-validation, 4 times)" in sentence
+    data = {"photos": {"cat": 125, "dog": 125}, "train": 250}
+    document = summary({"cross_validation": {"folds": 5, "repeats": 1}}, provenance={"data": data})
+    assert text.describe_training_data(document).endswith(
+        "all of them for training; it was tested by cross-validation."
+    )
 
 
 @pytest.mark.parametrize(
@@ -96,7 +108,7 @@ def test_confident_answers_are_counted(confident: ConfidentMetrics, sentences: l
     ],
 )
 def test_few_test_photos_are_warned_of(photos: int | None, sentences: list[str]) -> None:
-    assert [*text.warn_of_few_test_photos(SplitMetrics(photos=photos))] == sentences
+    assert [*text.warn_of_few_test_photos(TestMetrics(test=SplitMetrics(photos=photos)))] == sentences
 
 
 def test_unknown_verdict_is_described_by_what_was_measured() -> None:
@@ -128,7 +140,7 @@ def test_limits_are_those_that_apply() -> None:
     few = plain(text.describe_limits(summary(metrics, {"pretrained": "f" * 64}, classes=classes)))
     assert few[0] == "With only 21 test photos, every figure is a rough estimate."
     assert few[2].startswith("Fewer than 10 test photos each: class 0, class 1, class 2, class 3, class 4 and 2 more.")
-    assert few[4].startswith("The validation photos did not show that 99.0 % of confident answers are right.")
+    assert few[4].startswith("The photos did not show that 99.0 % of confident answers would be right, so no answer")
     assert few[5].startswith("Training started from pretrained weights.")
 
 
@@ -220,13 +232,13 @@ def test_facts_say_whether_targets_are_guaranteed() -> None:
         "Minimum score": "0.9000",
         "Confident answers": "0 of 9, 0.0 %",
         "Wrong among them": "0 of 0",
-        "Target precision": "at least 99.0 %; too few validation photos to show it",
+        "Target precision": "at least 99.0 %; too few photos to show it",
         "Calibration error": "0.0045, the mean gap between score and accuracy",
         "Negative log-likelihood": "0.0677",
     }
     unknown = plain_facts(text.list_unknown_facts(summary(metrics)))
     assert unknown == {
         "Photos of known classes flagged": "51 of 1,129, 4.5 % (95 % interval 3.5 % to 5.9 %)",
-        "Target false-alarm rate": "at most 5.0 %; shown by the validation photos",
+        "Target false-alarm rate": "at most 5.0 %; shown by photos that were not trained on",
         "Unrelated photos flagged": "2,262 of 2,375, 95.2 %",
     }
