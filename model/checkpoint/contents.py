@@ -6,7 +6,10 @@ from typing import Any
 
 from torch import Tensor
 
+from whisker.model.answers.decision_rule import DecisionRule, Task
+from whisker.model.answers.multi_label import MultiLabelRule
 from whisker.model.answers.novelty import Novelty
+from whisker.model.answers.single_label import SingleLabelRule
 from whisker.model.networks.config import NetworkConfig
 from whisker.model.preprocessing import Preprocessing
 
@@ -15,9 +18,15 @@ Range = tuple[float, float]
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
-    """The thresholds of verdicts: a best score below `unsure` gets the verdict "unsure"."""
+    """The thresholds of a checkpoint's answers.
+
+    Single-label: a best score below `unsure` gets that verdict. Multi-label: a class is a label of the picture if its
+    score reaches its threshold in `labels`, and `guaranteed` tells whether that was shown to keep its target precision.
+    """
 
     unsure: float = 0.0
+    labels: tuple[float, ...] = ()
+    guaranteed: tuple[bool, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,3 +71,12 @@ class Checkpoint:
     quantization: Quantization | None = None  # without, no engine computes in int8
     golden: Golden | None = None
     sha256: str = ""  # of the file it was loaded from
+    task: Task = "single-label"
+
+    @property
+    def decision_rule(self) -> DecisionRule:
+        """Make the rule that its answers follow; raise `ConfigError` if a threshold is missing."""
+        thresholds, shared = self.thresholds, (self.classes, self.temperature, self.novelty)
+        if self.task == "multi-label":
+            return MultiLabelRule(*shared, thresholds.labels, thresholds.guaranteed)
+        return SingleLabelRule(*shared, thresholds.unsure)

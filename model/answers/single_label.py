@@ -1,0 +1,33 @@
+"""The rule of single-label checkpoints: every picture is of exactly one class, and one threshold decides about it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from whisker.model.answers.decision_rule import DecisionRule, Prediction, Scores, softmax
+from whisker.model.answers.head import Head
+
+
+@dataclass(frozen=True, slots=True)
+class SingleLabelRule(DecisionRule):
+    """Answer with the best class; a best probability below `unsure` gets that verdict."""
+
+    unsure: float
+
+    def probabilities(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Compute the softmax of the logits over the temperature."""
+        return softmax(logits, self.temperature)
+
+    def predictions(self, scores: Scores) -> list[Prediction]:
+        """Return the prediction of each picture."""
+        return self._ranked(scores)
+
+    def evidence_weights(self, head: Head, index: int) -> NDArray[np.float32]:
+        """Take out what is added to all logits alike: it changes no probability."""
+        weights: NDArray[np.float32] = head.weight[index] - head.weight.mean(0)
+        return weights
+
+    def _is_sure(self, probabilities: NDArray[np.float32]) -> NDArray[np.bool_]:
+        sure: NDArray[np.bool_] = probabilities.max(1) >= self.unsure
+        return sure
