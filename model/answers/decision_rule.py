@@ -107,7 +107,7 @@ class DecisionRule(ABC):
 
     @abstractmethod
     def _is_sure(self, probabilities: NDArray[np.float32]) -> NDArray[np.bool_]:
-        """Tell for each picture, by its probabilities `[N, classes]` alone, whether the answer can be trusted: `[N]`."""
+        """Tell for each picture, by its probabilities `[N, classes]` alone, whether to trust the answer: `[N]`."""
 
     def scores(self, outputs: Outputs) -> Scores:
         """Compute probabilities and unknown scores."""

@@ -4,8 +4,8 @@ Probabilities are independent of each other: sigmoids of the logits over one tem
 reaches its threshold is a label of the picture. A threshold is guaranteed if the validation photos showed, with 95 %
 confidence, that it keeps its target precision (`whisker.training.calibration.multi_label.thresholds`).
 
-An answer is sure if every class is clearly there or clearly not: a label's threshold is guaranteed, and what is no label
-is more likely absent than present.
+An answer is sure if every class is clearly there or clearly not: the thresholds of its labels are guaranteed, and all
+other classes are more likely absent than present.
 """
 
 from collections.abc import Sequence
@@ -33,8 +33,8 @@ class MultiLabelRule(DecisionRule):
         """Raise `ConfigError` unless there is a threshold for each class."""
         if not len(self.thresholds) == len(self.guaranteed) == len(self.classes):
             raise ConfigError(
-                f"A multi-label checkpoint needs a threshold for each of its {len(self.classes):,} classes, and whether "
-                f"it is guaranteed, but has {len(self.thresholds):,} and {len(self.guaranteed):,}."
+                f"A multi-label checkpoint needs a threshold, and whether it is guaranteed, for each of its "
+                f"{len(self.classes):,} classes, but has {len(self.thresholds):,} and {len(self.guaranteed):,}."
             )
 
     def probabilities(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -60,7 +60,7 @@ class MultiLabelRule(DecisionRule):
 
     def _is_sure(self, probabilities: NDArray[np.float32]) -> NDArray[np.bool_]:
         missed, unproven = self._doubts(probabilities)
-        sure: NDArray[np.bool_] = ~(missed | unproven).any(1)
+        sure: NDArray[np.bool_] = (missed | unproven).sum(1) == 0
         return sure
 
     def _doubts(self, probabilities: NDArray[np.float32]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:

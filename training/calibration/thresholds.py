@@ -1,5 +1,6 @@
 """What is chosen on the validation split: a temperature, and the thresholds of the verdicts."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,8 +25,7 @@ def fit_temperature(logits: Tensor, labels: Tensor) -> float:
     """Find the temperature with the least negative log-likelihood (Guo et al. 2017), within 0.05 to 20.
 
     The labels of logits `[N, classes]` are smoothed by what N photos can show (Laplace's rule of succession, as in
-    Platt 1999): without smoothing, N right answers would demand certainty. The likelihood has one optimum in 1/T,
-    which a ternary search finds.
+    Platt 1999): without smoothing, N right answers would demand certainty.
     """
     photos, classes = logits.shape
     smoothing = classes / (photos + classes)  # the true class is due (photos + 1) / (photos + classes)
@@ -33,6 +33,14 @@ def fit_temperature(logits: Tensor, labels: Tensor) -> float:
     def loss(inverse: float) -> float:
         return float(functional.cross_entropy(logits.double() * inverse, labels, label_smoothing=smoothing))
 
+    return least_temperature(loss)
+
+
+def least_temperature(loss: Callable[[float], float]) -> float:
+    """Find the temperature T, within 0.05 to 20, with the least `loss(1 / T)`.
+
+    A likelihood has one optimum in 1/T, which a ternary search finds.
+    """
     low, high = 1 / _MAX_TEMPERATURE, 1 / _MIN_TEMPERATURE
     for _ in range(60):  # (2/3)^60 of the interval is below a float32's resolution
         third = (high - low) / 3
@@ -49,16 +57,34 @@ def choose_unsure_threshold(probabilities: NDArray[np.float32], labels: NDArray[
     It is guaranteed if the validation photos show the precision with 95 % confidence. Otherwise it is the lowest score
     at which their plain share reaches the precision or, failing that too, 1.0: almost every answer is unsure.
     """
-    best = probabilities.max(1)
-    order = np.argsort(-best, kind="stable")
-    scores, wrong = best[order], (probabilities.argmax(1) != labels)[order].cumsum()
-    ends_a_tie = np.append(scores[:-1] != scores[1:], True)  # equal scores are confident together or not at all
-    answers = np.arange(1, len(wrong) + 1)
-    shown = np.flatnonzero((upper_bound(wrong, answers) <= 1 - precision) & ends_a_tie)
-    if len(shown):
-        return Choice(float(scores[shown[-1]]), guaranteed=True)
-    seen = np.flatnonzero((wrong / answers <= 1 - precision) & ends_a_tie)
-    return Choice(float(scores[seen[-1]]) if len(seen) else 1.0, guaranteed=False)
+    ranked = rank_answers(probabilities.max(1), probabilities.argmax(1) == labels)
+    guaranteed = ranked.lowest_score_that_keeps(precision)
+    if guaranteed is not None:
+        return Choice(guaranteed, guaranteed=True)
+    seen = np.flatnonzero(ranked.wrong / ranked.answers <= 1 - precision)
+    return Choice(float(ranked.scores[seen[-1]]) if len(seen) else 1.0, guaranteed=False)
+
+
+@dataclass(frozen=True, slots=True)
+class RankedAnswers:
+    """For each different score, the highest first, how many `answers` reach it, and how many `wrong` ones."""
+
+    scores: NDArray[np.float32]
+    answers: NDArray[np.int64]
+    wrong: NDArray[np.int64]
+
+    def lowest_score_that_keeps(self, precision: float) -> float | None:
+        """Find the lowest score whose answers show, with 95 % confidence, a precision of at least `precision`."""
+        shown = np.flatnonzero(upper_bound(self.wrong, self.answers) <= 1 - precision)
+        return float(self.scores[shown[-1]]) if len(shown) else None
+
+
+def rank_answers(scores: NDArray[np.float32], right: NDArray[np.bool_]) -> RankedAnswers:
+    """Rank N answers by their scores `[N]`; equal scores reach a threshold together or not at all."""
+    order = np.argsort(-scores, kind="stable")
+    ordered, wrong = scores[order], (~right)[order].cumsum()
+    ends = np.flatnonzero(np.append(ordered[1:] != ordered[:-1], True)) if len(ordered) else np.empty(0, np.int64)
+    return RankedAnswers(ordered[ends], ends + 1, wrong[ends])
 
 
 def choose_unknown_threshold(ood_scores: NDArray[np.float32], false_alarms: float) -> Choice:

@@ -64,7 +64,8 @@ def doctor(
     diagnosis = diagnose(folder, against or [], progress)
     doubtful = find_doubtful_photos(classifier, folder, limit, progress) if classifier else None
     if out is not None and doubtful is not None:
-        write_doubtful(out, doubtful.photos, read_labels(labels, photos) if labels else {})
+        earlier = read_labels(labels, photos) if labels else {}
+        write_doubtful(out, doubtful.photos, {path: row.label for path, row in earlier.items()})
     if as_json:
         typer.echo(json.dumps(diagnosis.to_json() | {"doubtful": asdict(doubtful) if doubtful else None}))
         return

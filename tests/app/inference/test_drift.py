@@ -19,12 +19,12 @@ def test_drift_is_small_until_answers_change() -> None:
     metrics, chance = Metrics(), random.Random(0)  # noqa: S311 - answers, not secrets
     followed = Drift(metrics, ("cat", "dog"), _PROFILE)
     for _ in range(999):
-        followed.record(chance.choice(("cat", "dog")), chance.choice(_SCORES))
+        followed.record([chance.choice(("cat", "dog"))], chance.choice(_SCORES))
     assert drift(metrics) == {}
-    followed.record("cat", 0.6)
+    followed.record(["cat"], 0.6)
     assert max(drift(metrics).values()) < 0.05
     for _ in range(500):
-        followed.record("cat", 0.55)
+        followed.record(["cat"], 0.55)
     assert min(drift(metrics).values()) > 0.25
     assert drift(metrics).keys() == {"labels", "scores"}
 
@@ -33,5 +33,5 @@ def test_checkpoint_without_a_profile_reports_none() -> None:
     metrics = Metrics()
     followed = Drift(metrics, ("cat", "dog"), None)
     for _ in range(2000):
-        followed.record("cat", 0.9)
+        followed.record(["cat"], 0.9)
     assert drift(metrics) == {}
