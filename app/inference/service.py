@@ -45,6 +45,11 @@ class Service:
         metrics.describe_model(name=card["name"], version=self.version, device=card["device"])
 
     @property
+    def is_multi_label(self) -> bool:
+        """Tell whether an answer has any number of labels."""
+        return self.card["task"] == "multi-label"
+
+    @property
     def uptime_seconds(self) -> float:
         """Count the seconds since the service was ready."""
         return time.monotonic() - self._started

@@ -30,8 +30,8 @@ def describe_guarantees(labels: Sequence[LabelMetrics]) -> Iterator[str]:
         return
     kept, precision = sum(label.guaranteed is True for label in labels), percent(min(targets))
     yield (
-        f"For {kept:,} of {len(labels):,} labels, the validation photos show that at least {precision} of the photos in "
-        "which the label is found have it."
+        f"For {kept:,} of {len(labels):,} labels, the validation photos show that at least {precision} of the photos "
+        "in which the label is found have it."
     )
     if kept < len(labels):
         yield "The other labels have the threshold with the best F1 score, and answers with them are unsure."
