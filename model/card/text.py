@@ -39,7 +39,7 @@ def format_score(score: float) -> str:
 def describe_training_data(summary: CheckpointSummary) -> str:
     """Say which classes the checkpoint knows, and from how many photos."""
     is_single, data = summary.task == "single-label", summary.provenance.data
-    classes = f"Knows {len(summary.classes):,} {'classes' if is_single else 'labels'}"
+    classes = f"Knows {len(summary.classes):,} {_classes(summary)}"
     if data is None or not data.photos:
         return f"{classes}: {', '.join(summary.classes)}."
     total = sum(data.photos.values())  # of photos with several labels, each counts several times
@@ -84,7 +84,8 @@ def describe_input_limit(summary: CheckpointSummary) -> str:
     """Say what the network can answer, and what it sees of a photo."""
     size = summary.preprocessing.get("size")
     return (
-        f"It knows only these classes, and sees every photo squashed to {size} \N{MULTIPLICATION SIGN} {size} pixels."
+        f"It knows only these {_classes(summary)}, and sees every photo squashed to {size} \N{MULTIPLICATION SIGN} "
+        f"{size} pixels."
     )
 
 
@@ -127,7 +128,8 @@ def describe_limits(summary: CheckpointSummary) -> Iterator[str]:
             "Training started from pretrained weights. If those were trained on any of the test photos or unrelated "
             "photos, the figures are too good."
         )
-    yield "Labels are taken as correct: a wrong label counts as an error, and the network was trained on it."
+    wrong = "wrong" if summary.task == "single-label" else "wrong or missing"
+    yield f"Labels are taken as correct: a {wrong} label counts as an error, and the network was trained on it."
 
 
 def network_fact(summary: CheckpointSummary) -> Fact:
@@ -245,6 +247,10 @@ def list_unknown_facts(summary: CheckpointSummary) -> list[Fact]:
 def known(*facts: tuple[str, str | None]) -> list[Fact]:
     """Leave out the facts that there is nothing to say about."""
     return [(term, value) for term, value in facts if value]
+
+
+def _classes(summary: CheckpointSummary) -> str:
+    return "classes" if summary.task == "single-label" else "labels"
 
 
 def _confident_facts(confident: ConfidentMetrics, unsure: float | None) -> list[Fact]:
