@@ -11,7 +11,7 @@ import typer
 
 from whisker.app.batch.job import Job, predict_to_file
 from whisker.app.batch.photos import find_photos
-from whisker.app.batch.results import Failure, Result, to_json
+from whisker.app.batch.results import Failure, Result, join_labels, to_json
 from whisker.app.errors import ResultsError
 from whisker.app.settings import RENAMED, Settings, flag, load_settings, variable
 from whisker.model.errors import ConfigError
@@ -188,7 +188,9 @@ def _cells(result: Result) -> tuple[str, str, str, str]:
     name, outcome = result.photo.name, result.outcome
     if isinstance(outcome, Failure):
         return name, outcome.code, "", outcome.message
-    return name, outcome.label, f"{outcome.score:.4f}", outcome.verdict
+    if outcome.labels is None:
+        return name, outcome.label, f"{outcome.score:.4f}", outcome.verdict
+    return name, join_labels(outcome.labels), "|".join(f"{it.score:.4f}" for it in outcome.labels), outcome.verdict
 
 
 def _print_table(results: Sequence[Result]) -> None:

@@ -84,7 +84,10 @@ class Metrics:
             registry=registry,
         )
         self.predictions = Counter(
-            "whisker_predictions_total", "Answers given, by best class.", ("label",), registry=registry
+            "whisker_predictions_total",
+            "Answers given, by best class or, of a multi-label checkpoint, by each label found.",
+            ("label",),
+            registry=registry,
         )
         self.verdicts = Counter("whisker_verdicts_total", "Answers given, by verdict.", ("verdict",), registry=registry)
         self.drift = Gauge(

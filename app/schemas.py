@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from whisker.model.answers.decision_rule import Verdict
+from whisker.model.answers.decision_rule import Task, Verdict
 
 DEFAULT_TOP_K = 5  # classes that are listed
 
@@ -68,7 +68,8 @@ class HeatMapAnswer(Answer):
     rows: list[list[float]] = Field(
         description=(
             "From the top left, in logits: above 0 a place is evidence for the class, below 0 against it. Their "
-            "mean is the picture's share of the distance between the class's logit and the mean of all logits."
+            "mean is the picture's share of the distance between the class's logit and the mean of all logits or, of "
+            "a multi-label checkpoint, of the class's logit."
         ),
         examples=[[[0.51, -0.13], [2.24, 0.87]]],
     )
@@ -81,7 +82,8 @@ class _Prediction(Answer):
         description=(
             "Whether to trust the label. `unknown`: the picture resembles nothing in the training data "
             "(`unknown_score` above 0.5); else `confident`: the calibrated score reaches the checkpoint's threshold; "
-            "`unsure`: it does not."
+            "`unsure`: it does not. Of a multi-label checkpoint, `confident`: every class is clearly a label or "
+            "clearly none; `unsure`: `reason` says which is not."
         ),
         examples=["confident"],
     )
@@ -96,6 +98,19 @@ class _Prediction(Answer):
     )
     predictions: list[ScoredLabel] = Field(description="The `top_k` best classes, best first.")
     image: UploadedImage
+    labels: list[ScoredLabel] | None = Field(
+        None,
+        description=(
+            "Only there if the checkpoint is multi-label: all classes whose score reaches their threshold, best first. "
+            "None may."
+        ),
+        examples=[[{"label": "cat", "score": 0.9871}, {"label": "sofa", "score": 0.8263}]],
+    )
+    reason: str | None = Field(
+        None,
+        description="Only there if the checkpoint is multi-label and the verdict `unsure`: why it is; for people.",
+        examples=["Likely, but below the threshold: dog."],
+    )
     heat_map: HeatMapAnswer | None = Field(None, description="Only there if `explain` asked for it.")
 
 
@@ -143,6 +158,14 @@ class InputCard(Answer):
     preprocessing: Mapping[str, object] = Field(examples=[{"size": 128, "resize": "squash", "resample": "bilinear"}])
 
 
+class LabelThresholdCard(Answer):
+    """From which score on a class is a label, and whether that was shown to keep its target precision."""
+
+    label: str = Field(examples=["cat"])
+    threshold: Score
+    guaranteed: bool = Field(description="The validation photos showed it with 95 % confidence.")
+
+
 class ModelCard(Answer):
     """The card of the checkpoint being served."""
 
@@ -151,13 +174,23 @@ class ModelCard(Answer):
     sha256: str = Field(description="Of the checkpoint file.")
     device: str = Field(examples=["cpu"])
     engine: str = Field(description="What runs the network there.", examples=["openvino-int8"])
+    task: Task = Field(
+        "single-label",
+        description="`single-label`: each picture is of one class. `multi-label`: it has any number of them as labels.",
+    )
     classes: list[str] = Field(examples=[["cat", "dog"]])
     input: InputCard
     network: Mapping[str, object] = Field(examples=[{"family": "resnet", "width": 32, "depth": 2}])
     temperature: float = Field(description="Divides the logits; fitted so that scores are calibrated.")
     thresholds: dict[str, float | None] = Field(
-        description="A best score below `unsure`, or an unknown score above `unknown`, gets that verdict.",
+        description=(
+            "A best score below `unsure`, or an unknown score above `unknown`, gets that verdict. `unsure` is `null` "
+            "if the checkpoint is multi-label."
+        ),
         examples=[{"unsure": 0.9, "unknown": 0.5}],
+    )
+    label_thresholds: list[LabelThresholdCard] | None = Field(
+        None, description="Of each class, if the checkpoint is multi-label; else `null`."
     )
     metrics: Mapping[str, object] = Field(description="Measured at training, with intervals.")
     provenance: Mapping[str, object] = Field(description="Data fingerprint, seed, counts, recipe, versions, date.")
@@ -177,7 +210,10 @@ class Problem(Answer):
 class CorrectionAnswer(Answer):
     """A correction that is kept."""
 
-    label: str = Field(examples=["cat"])
+    label: str = Field(description="The label or, of several, the first.", examples=["cat"])
+    labels: list[str] | None = Field(
+        default=None, description="Only there if the checkpoint is multi-label: all labels."
+    )
     photo: str = Field(description="The name of its file: the SHA-256 of what is in it.", examples=["9f86d081.jpg"])
 
 

@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from whisker.model.answers.decision_rule import DecisionRule
 from whisker.model.checkpoint.contents import Checkpoint, Golden
 from whisker.model.checkpoint.file import load_checkpoint
 from whisker.model.checkpoint.golden import TOLERANCE, check_golden_answers, golden_pictures
@@ -34,14 +33,8 @@ class Classifier(Predictor):
         self.network.load_state_dict(dict(checkpoint.state))
         self.network.eval().requires_grad_(requires_grad=False).to(self.device)
         self._kind = PLAIN
-        decision_rule = DecisionRule(
-            checkpoint.classes,
-            checkpoint.temperature,
-            checkpoint.thresholds.unsure,
-            checkpoint.novelty,
-            checkpoint.thresholds.shown,
-        )
-        super().__init__(TorchEngine(self.network, self.device), checkpoint.preprocessing, decision_rule)
+        engine = TorchEngine(self.network, self.device)
+        super().__init__(engine, checkpoint.preprocessing, checkpoint.decision_rule)
         self.batch_seconds: Mapping[int, float] = {}  # what a batch of each size took at warm-up
 
     @classmethod

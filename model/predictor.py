@@ -50,11 +50,11 @@ class Predictor:
         return [*map(self._explain, predictions, outputs.maps, explain)]
 
     def scores(self, pixels: Sequence[NDArray[np.uint8]]) -> Scores:
-        """Compute probabilities, the softmax of the logits over the temperature, and unknown scores."""
+        """Compute calibrated probabilities and unknown scores."""
         return self._decision_rule.scores(self._engine.run(pixels))
 
     def verdicts(self, scores: Scores) -> list[Verdict]:
-        """Decide each verdict: unknown by the unknown score, otherwise confident or unsure by the best probability."""
+        """Decide each verdict: unknown by the unknown score, otherwise confident or unsure by the probabilities."""
         return self._decision_rule.verdicts(scores)
 
     def predict_each(
@@ -74,5 +74,5 @@ class Predictor:
         if explain == NO_CLASS:
             return prediction
         index = self.classes.index(prediction.label) if explain == BEST_CLASS else explain
-        heat = class_activation_map(maps, self._engine.head, index)
+        heat = class_activation_map(maps, self._decision_rule.evidence_weights(self._engine.head, index))
         return replace(prediction, heat_map=HeatMap(self.classes[index], heat))

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from tests.pictures import CLASSES, write_folder
 from whisker.model import Checkpoint, Classifier, NetworkConfig, Preprocessing, build_network, with_golden_answers
+from whisker.model.checkpoint.contents import Thresholds
 from whisker.training.config import TrainingConfig, recipe_for
 from whisker.training.pipeline import Training, run_training
 from whisker.training.progress import Progress
@@ -81,3 +82,27 @@ def untrained() -> Checkpoint:
     config = NetworkConfig(width=2, depth=1, size=32)
     state = build_network(config, 2).state_dict()
     return with_golden_answers(Checkpoint("untrained", config, Preprocessing(32), CLASSES, state))
+
+
+@pytest.fixture(scope="session")
+def several() -> Checkpoint:
+    """Make a multi-label checkpoint whose biases decide: of every picture, bird and cat are labels, and dog is none.
+
+    Their scores are about 0.95, 0.8 and 0.05.
+    """
+    torch.manual_seed(0)
+    config = NetworkConfig(width=2, depth=1, size=32)
+    state = build_network(config, 3).state_dict()
+    state["fc.bias"] = torch.tensor([3.0, 1.5, -3.0])
+    thresholds = Thresholds(labels=(0.9, 0.6, 0.9), guaranteed=(True, True, True))
+    return with_golden_answers(
+        Checkpoint(
+            "several",
+            config,
+            Preprocessing(32),
+            ("bird", "cat", "dog"),
+            state,
+            thresholds=thresholds,
+            task="multi-label",
+        )
+    )

@@ -70,7 +70,8 @@ def predict_to_file(job: Job) -> tuple[int, int]:
     checkpoint, classify = _on_server(job, job.server) if job.server else _on_ray(job) if job.on_ray else _here(job)
     from whisker.app.batch.progress import Progress  # noqa: PLC0415 - as slow things are: when needed
 
-    results = results_file(job.out, checkpoint.classes, job.top_k)
+    is_multi_label = checkpoint.task == "multi-label"
+    results = results_file(job.out, checkpoint.classes, job.top_k, multi_label=is_multi_label)
     with Journal(job.journal, job.heading(checkpoint), overwrite=job.overwrite) as journal:
         photos = job.find_photos()
         journal.pass_over(photos)

@@ -9,7 +9,7 @@ from whisker.app.batch.photos import Photo
 from whisker.app.batch.results import Failure, Result
 from whisker.app.client import Client, ProblemError
 from whisker.app.errors import ServerError
-from whisker.app.schemas import PredictionAnswer
+from whisker.app.schemas import PredictionAnswer, ScoredLabel
 from whisker.model.answers.decision_rule import ClassScore, Prediction
 from whisker.model.errors import PictureError
 from whisker.model.photo_files import read_photo
@@ -62,9 +62,19 @@ def _outcome(outcome: PredictionAnswer | ServerError | OSError, version: str | N
                     f"The server answers with version {outcome.model.version} of its checkpoint, no longer with "
                     f"{version}: start again with --overwrite."
                 )
-            scores = tuple(ClassScore(entry.label, entry.score) for entry in outcome.predictions)
-            return Prediction(scores, outcome.verdict, outcome.unknown_score)
+            labels = None if outcome.labels is None else _scores(outcome.labels)
+            return Prediction(
+                _scores(outcome.predictions),
+                outcome.verdict,
+                outcome.unknown_score,
+                labels=labels,
+                reason=outcome.reason or "",
+            )
         case ProblemError() if outcome.problem.status in _OF_THE_PICTURE:
             return Failure(outcome.problem.code, str(outcome))
         case _:
             raise outcome
+
+
+def _scores(entries: Iterable[ScoredLabel]) -> tuple[ClassScore, ...]:
+    return tuple(ClassScore(entry.label, entry.score) for entry in entries)

@@ -20,12 +20,13 @@ from whisker.app.errors import ResultsError
 from whisker.model.errors import WhiskerError
 
 if TYPE_CHECKING:
-    from whisker.model.answers.decision_rule import Prediction
+    from whisker.model.answers.decision_rule import ClassScore, Prediction
 
 _DECIMALS = 6  # of a score; with more, the last ones could differ from batch to batch
 _CELLS_AT_ONCE = 1_000_000  # of a Parquet file, that are written at once
 
-_TEXT_COLUMNS = ("photo", "label", "verdict", "error", "message")  # columns; the others are scores
+_TEXT_COLUMNS = ("photo", "label", "verdict", "labels", "error", "message")  # columns; the others are scores
+_SEPARATOR = "|"  # of several labels, as `whisker train --labels` reads them
 
 _encode = json.JSONEncoder(ensure_ascii=False).encode
 
@@ -66,16 +67,28 @@ def to_json(result: Result, top_k: int) -> dict[str, object]:
     outcome = result.outcome
     if isinstance(outcome, Failure):
         return {"photo": result.photo.name, "error": {"code": outcome.code, "message": outcome.message}}
-    return {
+    document: dict[str, object] = {
         "photo": result.photo.name,
         "label": outcome.label,
         "score": round(outcome.score, _DECIMALS),
         "verdict": outcome.verdict,
         "unknown_score": _rounded(outcome.unknown_score),
-        "predictions": [
-            {"label": scored.label, "score": round(scored.score, _DECIMALS)} for scored in outcome.predictions[:top_k]
-        ],
+        "predictions": _scored(outcome.predictions[:top_k]),
     }
+    if outcome.labels is not None:
+        document["labels"] = _scored(outcome.labels)
+    if outcome.reason:
+        document["reason"] = outcome.reason
+    return document
+
+
+def join_labels(labels: "Iterable[ClassScore]") -> str:
+    """Write labels in one cell."""
+    return _SEPARATOR.join([scored.label for scored in labels])
+
+
+def _scored(entries: "Iterable[ClassScore]") -> list[dict[str, object]]:
+    return [{"label": scored.label, "score": round(scored.score, _DECIMALS)} for scored in entries]
 
 
 class ResultsFile(ABC):
@@ -110,12 +123,16 @@ class JsonLinesFile(ResultsFile):
 
 
 class TableFile(ResultsFile):
-    """One row per photo, with a column for each class; a failure has only its photo, error and message."""
+    """One row per photo, with a column for each class; a failure has only its photo, error and message.
 
-    def __init__(self, classes: Sequence[str]) -> None:
+    With `multi_label` there is a column of the labels, separated by `|`.
+    """
+
+    def __init__(self, classes: Sequence[str], *, multi_label: bool = False) -> None:
         self._classes = tuple(classes)
         probabilities = [f"probability_{name}" for name in classes]  # prefixed, since a class may be called `label`
-        self._columns = ["photo", "label", "score", "verdict", "unknown_score", *probabilities, "error", "message"]
+        answer = ["label", "score", "verdict", "unknown_score", *(["labels"] if multi_label else [])]
+        self._columns = ["photo", *answer, *probabilities, "error", "message"]
         self._no_cells = [None] * (len(self._columns) - 3)
 
     def line(self, result: Result) -> str:
@@ -124,7 +141,8 @@ class TableFile(ResultsFile):
             return _encode(to_json(result, 0)) + "\n"
         scores = {scored.label: round(scored.score, _DECIMALS) for scored in outcome.predictions}
         answer = (outcome.label, scores[outcome.label], outcome.verdict, _rounded(outcome.unknown_score))
-        cells = [*answer, *(scores[name] for name in self._classes)]
+        labels = () if outcome.labels is None else (join_labels(outcome.labels),)
+        cells = [*answer, *labels, *(scores[name] for name in self._classes)]
         return _encode({"photo": result.photo.name, "cells": cells}) + "\n"
 
     def _rows(self, lines: Iterable[bytes]) -> Iterator[list[object]]:
@@ -172,11 +190,12 @@ def check_format(out: Path) -> None:
         )
 
 
-def results_file(out: Path, classes: Sequence[str], top_k: int) -> ResultsFile:
+def results_file(out: Path, classes: Sequence[str], top_k: int, *, multi_label: bool = False) -> ResultsFile:
     """Choose the format by the suffix, which `check_format` has accepted."""
     if out.suffix == ".jsonl":
         return JsonLinesFile(top_k)
-    return CsvFile(classes) if out.suffix == ".csv" else ParquetFile(classes)
+    table = CsvFile if out.suffix == ".csv" else ParquetFile
+    return table(classes, multi_label=multi_label)
 
 
 def _rounded(score: float | None) -> float | None:

@@ -10,11 +10,12 @@ from PIL import Image
 from whisker.app.inference.wire import (
     AnswerDocument,
     BatchDocument,
+    ClassScoreDocument,
     PredictionDocument,
     PredictionOptions,
     WorkItem,
 )
-from whisker.model.answers.decision_rule import HeatMap, Prediction
+from whisker.model.answers.decision_rule import ClassScore, HeatMap, Prediction
 from whisker.model.answers.heat_map import overlay
 from whisker.model.errors import PictureError
 from whisker.model.predictor import Predictor
@@ -88,13 +89,21 @@ def _document(result: Prediction, picture: Picture, top_k: int) -> PredictionDoc
         "score": result.score,
         "verdict": result.verdict,
         "unknown_score": result.unknown_score,
-        "predictions": [{"label": it.label, "score": it.score} for it in result.predictions[:top_k]],
+        "predictions": _class_scores(result.predictions[:top_k]),
         "image": {"width": picture.width, "height": picture.height, "format": picture.format},
     }
+    if result.labels is not None:
+        document["labels"] = _class_scores(result.labels)
+    if result.reason:
+        document["reason"] = result.reason
     if result.heat_map is not None:
         rows = result.heat_map.heat.round(_HEAT_DECIMALS).tolist()
         document["heat_map"] = {"label": result.heat_map.label, "rows": rows}
     return document
+
+
+def _class_scores(entries: Sequence[ClassScore]) -> list[ClassScoreDocument]:
+    return [{"label": it.label, "score": it.score} for it in entries]
 
 
 def _draw(view: Image.Image, heat_map: HeatMap | None, opacity: float) -> bytes:

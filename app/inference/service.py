@@ -11,7 +11,7 @@ from whisker.app import time_limits
 from whisker.app.errors import NotReadyError, UnknownClassError
 from whisker.app.inference.drift import Drift
 from whisker.app.inference.requests import PendingPrediction, PredictionResult
-from whisker.app.inference.wire import NO_DRAWING, PredictionOptions
+from whisker.app.inference.wire import NO_DRAWING, PredictionDocument, PredictionOptions
 from whisker.app.inference.worker_pool import WorkerPool
 from whisker.app.metrics import Metrics
 from whisker.app.schemas import CheckpointId
@@ -39,9 +39,15 @@ class Service:
         stages = metrics.stages  # resolved once: looking a label up costs as much as counting
         self._decode_seconds, self._queue_seconds = stages.labels("decode"), stages.labels("queue")
         self._inference_seconds = stages.labels("inference")
-        self._drift = Drift(metrics, card["classes"], TestMetrics.from_json(card["metrics"]).profile)
+        profile = TestMetrics.from_json(card["metrics"]).profile
+        self._drift = Drift(metrics, card["classes"], profile, task=card["task"])
         self._started = time.monotonic()
         metrics.describe_model(name=card["name"], version=self.version, device=card["device"])
+
+    @property
+    def is_multi_label(self) -> bool:
+        """Tell whether an answer has any number of labels."""
+        return self.card["task"] == "multi-label"
 
     @property
     def uptime_seconds(self) -> float:
@@ -92,10 +98,11 @@ class Service:
         self._decode_seconds.observe(result.decode_seconds)
         self._queue_seconds.observe(result.queue_seconds)
         self._inference_seconds.observe(result.inference_seconds)
-        label, score = result.prediction["label"], result.prediction["score"]
-        self._metrics.predictions.labels(label).inc()
+        labels, score = _labels(result.prediction), result.prediction["score"]
+        for label in labels:
+            self._metrics.predictions.labels(label).inc()
         self._metrics.scores.observe(score)
-        self._drift.record(label, score)
+        self._drift.record(labels, score)
         self._metrics.verdicts.labels(result.prediction["verdict"]).inc()
 
 
@@ -125,6 +132,12 @@ async def running_service(settings: Settings, metrics: Metrics) -> AsyncIterator
         yield service
     finally:
         await pool.close()
+
+
+def _labels(prediction: PredictionDocument) -> tuple[str, ...]:
+    """Name what an answer says is in a picture: all its labels or, where it has exactly one, the best class."""
+    found = prediction.get("labels")
+    return (prediction["label"],) if found is None else tuple([it["label"] for it in found])
 
 
 def _require_checkpoint(settings: Settings, found: str) -> None:

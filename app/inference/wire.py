@@ -86,7 +86,10 @@ class HeatMapDocument(TypedDict):
 
 
 class PredictionDocument(TypedDict):
-    """A prediction, as it goes to the client; `whisker.app.schemas` describes it to clients."""
+    """A prediction, as it goes to the client; `whisker.app.schemas` describes it to clients.
+
+    Only answers of multi-label checkpoints have `labels` and, where they are unsure, a `reason`.
+    """
 
     label: str
     score: float
@@ -94,6 +97,8 @@ class PredictionDocument(TypedDict):
     unknown_score: float | None
     predictions: list[ClassScoreDocument]
     image: ImageDocument
+    labels: NotRequired[list[ClassScoreDocument]]
+    reason: NotRequired[str]
     heat_map: NotRequired[HeatMapDocument]
 
 

@@ -20,12 +20,13 @@ from typing import TYPE_CHECKING, cast
 
 from whisker.app.inference.batch_handler import answer_batch
 from whisker.app.inference.wire import LENGTH, PICTURE, Greeting, PredictionOptions, WorkerConfig, WorkItem
-from whisker.model.card.document import CheckpointCard, JsonValue
+from whisker.model.card.document import CheckpointCard, JsonValue, LabelThreshold
 from whisker.model.errors import WhiskerError
 from whisker.model.exported import ExportedClassifier
 from whisker.model.predictor import Predictor
 
 if TYPE_CHECKING:
+    from whisker.model.checkpoint.contents import Checkpoint
     from whisker.model.classifier import Classifier
 
 _BYTES_A_PIXEL = 24  # allowed for decoding: three times what it takes
@@ -121,21 +122,30 @@ def _unpack(config: WorkerConfig, packed: bytes) -> Opened:
 def _card(classifier: "Classifier") -> CheckpointCard:
     """Describe the checkpoint."""
     checkpoint = classifier.checkpoint
+    is_single = checkpoint.task == "single-label"
     return {
         "name": checkpoint.name,
         "sha256": checkpoint.sha256,
         "device": classifier.device,
         "engine": classifier.engine,
+        "task": checkpoint.task,
         "classes": list(checkpoint.classes),
         "preprocessing": asdict(checkpoint.preprocessing),
         "network": asdict(checkpoint.network),
         "temperature": checkpoint.temperature,
-        "unsure": checkpoint.thresholds.unsure,
+        "unsure": checkpoint.thresholds.unsure if is_single else None,
+        "label_thresholds": None if is_single else _label_thresholds(checkpoint),
         "knows_novelty": checkpoint.novelty is not None,
         "has_heat_maps": checkpoint.network.has_feature_map,
         "metrics": cast("dict[str, JsonValue]", dict(checkpoint.metrics)),
         "provenance": cast("dict[str, JsonValue]", dict(checkpoint.provenance)),
     }
+
+
+def _label_thresholds(checkpoint: "Checkpoint") -> list[LabelThreshold]:
+    thresholds = checkpoint.thresholds
+    rows = zip(checkpoint.classes, thresholds.labels, thresholds.guaranteed, strict=True)
+    return [{"label": name, "threshold": score, "guaranteed": guaranteed} for name, score, guaranteed in rows]
 
 
 def _read_frame(requests: BufferedReader) -> bytes:

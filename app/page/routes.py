@@ -18,7 +18,8 @@ from whisker.app.web.problems import describe
 from whisker.model.card.overview import describe as describe_card
 from whisker.model.card.text import format_score
 
-_SHOWN = 5  # classes of an answer
+_SHOWN = 5  # classes of an answer in the plain form's page
+_BARS, _MAX_BARS = 10, 100  # classes of an answer on the page, where there is one label and where there are several
 _MAX_EXAMPLES = 24
 _EXAMPLE_TYPES = {".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".png": "image/png", ".webp": "image/webp"}
 # Nothing comes from, or goes to, any other host.
@@ -48,11 +49,14 @@ def find_examples(folder: Path | None) -> list[Path]:
 
 @router.get("/")
 async def page(request: Request, service: ServiceDep, settings: SettingsDep) -> Response:
+    classes = service.card["classes"]
     return _page(
         "page.html",
         here="page",
         name=service.card["name"],
-        classes=service.card["classes"],
+        classes=classes,
+        several=service.is_multi_label,
+        bars=min(len(classes), _MAX_BARS) if service.is_multi_label else _BARS,
         background=service.card["preprocessing"]["background"],
         size=service.card["network"]["size"],
         grey=service.card["network"]["channels"] == 1,
@@ -89,13 +93,21 @@ def _shown(result: PredictionResult | Exception, request: Request) -> dict[str, 
     if isinstance(result, Exception):
         return {"problem": describe(result, state_of(request.app).metrics).detail}
     prediction = result.prediction
-    return {"problem": None, "verdict": describe_verdict(prediction), "predictions": prediction["predictions"]}
+    return {
+        "problem": None,
+        "verdict": describe_verdict(prediction),
+        "reason": prediction.get("reason", ""),
+        "predictions": prediction["predictions"],
+    }
 
 
 def describe_verdict(prediction: PredictionDocument) -> str:
     """Describe an answer in words, as the page's script does."""
     if prediction["verdict"] == "unknown":
         return "Unlike anything the model was trained on"
+    if "labels" in prediction:
+        names = ", ".join(it["label"] for it in prediction["labels"]) or "none of the labels"
+        return names if prediction["verdict"] == "confident" else f"Not sure: {names}"
     if prediction["verdict"] == "confident":
         return f"{prediction['label']}: {format_score(prediction['score'])}"
     best = ", ".join(f"{it['label']} {format_score(it['score'])}" for it in prediction["predictions"][:2])

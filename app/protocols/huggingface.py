@@ -1,4 +1,8 @@
-"""Hugging Face's image classification: a picture in, `[{"label", "score"}]` out. Client: `huggingface_hub`."""
+"""Hugging Face's image classification: a picture in, `[{"label", "score"}]` out. Client: `huggingface_hub`.
+
+Of a multi-label checkpoint all classes come out, unless `top_k` says how many: which of them are labels, the client
+decides.
+"""
 
 from typing import Annotated
 
@@ -21,7 +25,8 @@ _TOP_K = TypeAdapter(Annotated[int, Field(ge=1)])
 async def classify(request: Request) -> list[ClassScoreDocument]:
     """Take a picture's bytes, or JSON with it in Base64 as `inputs`, and `parameters`."""
     service = require_service(request.app)
-    picture, top_k = _read(await read_body(request), is_json=media_type(request) == JSON)
+    default = len(service.card["classes"]) if service.is_multi_label else DEFAULT_TOP_K
+    picture, top_k = _read(await read_body(request), default, is_json=media_type(request) == JSON)
     (result,) = await predict_all(request, service, [picture], service.options(top_k))
     return result.prediction["predictions"]
 
@@ -32,17 +37,17 @@ async def classify_with(request: Request, name: str) -> list[ClassScoreDocument]
     return await classify(request)
 
 
-def _read(body: bytes, *, is_json: bool) -> tuple[bytes, int]:
+def _read(body: bytes, default: int, *, is_json: bool) -> tuple[bytes, int]:
     """Take the picture out of a body; nothing else of it has to wait for the answer."""
     if not is_json:
-        return body, DEFAULT_TOP_K
+        return body, default
     document = parse_json(body)
-    return decode_base64(document.get("inputs")), _read_top_k(document.get("parameters"))
+    return decode_base64(document.get("inputs")), _read_top_k(document.get("parameters"), default)
 
 
-def _read_top_k(parameters: object) -> int:
+def _read_top_k(parameters: object, default: int) -> int:
     given = parameters.get("top_k") if isinstance(parameters, dict) else None
     try:
-        return DEFAULT_TOP_K if given is None else _TOP_K.validate_python(given)
+        return default if given is None else _TOP_K.validate_python(given)
     except ValidationError as exc:
         raise InvalidUploadError("The parameter `top_k` must be a whole number of 1 or more.") from exc

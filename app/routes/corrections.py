@@ -1,12 +1,17 @@
 """Photos that people send with their correct label, to learn from. By default none is kept.
 
 A photo becomes `FOLDER/<label>/<sha256>.jpg`, encoded anew so that only the pixels of the upload are kept (no location,
-nothing hostile), and a line in `FOLDER/corrections.jsonl`. `whisker train FOLDER` accepts the folder.
+nothing hostile), and a line in `FOLDER/corrections.jsonl`. `whisker train FOLDER` accepts the folder. With several
+labels, for a multi-label checkpoint, there is a copy under each of them.
 """
+
+from collections.abc import Sequence
 
 from fastapi import APIRouter, Request, status
 
 from whisker.app import errors
+from whisker.app.inference.service import Service
+from whisker.app.inference.wire import PredictionDocument
 from whisker.app.routes.answering import predict_one
 from whisker.app.routes.dependencies import require_service
 from whisker.app.routes.predict import PICTURE_ERRORS, REQUEST_ERRORS
@@ -18,11 +23,19 @@ from whisker.app.web.problems import problem_responses
 router = APIRouter(tags=["predict"])
 
 _AGREED = "yes"
-_TEXT = {"type": "string"}
 _FORM = {
     "type": "object",
     "required": [FIELD, "label", "consent"],
-    "properties": {FIELD: {"type": "string", "format": "binary"}, "label": _TEXT, "consent": {"const": _AGREED}},
+    "properties": {
+        FIELD: {"type": "string", "format": "binary"},
+        "label": {
+            "type": "array",
+            "items": {"type": "string"},
+            "minItems": 1,
+            "description": "One class or, if the checkpoint is multi-label, a field `label` for each.",
+        },
+        "consent": {"const": _AGREED},
+    },
 }
 
 
@@ -30,6 +43,7 @@ _FORM = {
     "/corrections",
     summary="Leave a photo with its right label",
     status_code=status.HTTP_201_CREATED,
+    response_model_exclude_none=True,
     openapi_extra={"requestBody": {"required": True, "content": {FORM: {"schema": _FORM}}}},
     responses=problem_responses(
         errors.CorrectionsOffError,
@@ -42,20 +56,40 @@ _FORM = {
 async def correct(request: Request) -> CorrectionAnswer:
     """Send the photo, one of the classes as `label`, and `consent=yes`: a copy is kept in the operator's folder.
 
-    Without a folder (`WHISKER_CORRECTIONS`) nothing is ever kept, and this is 404.
+    For a multi-label checkpoint, `label` may be sent several times. Without a folder (`WHISKER_CORRECTIONS`) nothing is
+    ever kept, and this is 404.
     """
     store = state_of(request.app).corrections
     if store is None:
         raise errors.CorrectionsOffError("This service keeps no photos: its operator has not set a folder for them.")
     service = require_service(request.app)
     data, fields = await read_correction(request)
-    label = fields.get("label", "")
-    if label not in service.card["classes"]:
-        raise errors.UnknownClassError("There is no such class: give one that /model lists.")
-    if fields.get("consent") != _AGREED:
+    labels = _read_labels(fields.get("label", []), service)
+    if _AGREED not in fields.get("consent", []):
         raise errors.InvalidUploadError("A photo is kept only with the field `consent=yes`.")
     result = await predict_one(request, service, data, service.options(1, opacity=0))
-    prediction = result.prediction
+    line: dict[str, object] = {
+        "label": labels[0],
+        **({"labels": labels} if service.is_multi_label else {}),
+        "answered": _sum_up(result.prediction),
+        "model": service.version,
+    }
+    photo = await store.keep(result.drawing, line)
+    return CorrectionAnswer(label=labels[0], labels=labels if service.is_multi_label else None, photo=photo)
+
+
+def _read_labels(given: Sequence[str], service: Service) -> list[str]:
+    """Check the labels of a form; raise `UnknownClassError` or `InvalidUploadError`."""
+    labels = [*dict.fromkeys(given)]
+    if not labels or not {*labels} <= {*service.card["classes"]}:
+        raise errors.UnknownClassError("There is no such class: give one that /model lists.")
+    if len(labels) > 1 and not service.is_multi_label:
+        raise errors.InvalidUploadError("The checkpoint knows one class a photo: send a single field `label`.")
+    return labels
+
+
+def _sum_up(prediction: PredictionDocument) -> dict[str, object]:
     answered = {"label": prediction["label"], "score": prediction["score"], "verdict": prediction["verdict"]}
-    line = {"label": label, "answered": answered, "model": service.version}
-    return CorrectionAnswer(label=label, photo=await store.keep(result.drawing, line))
+    if "labels" not in prediction:
+        return answered
+    return answered | {"labels": [it["label"] for it in prediction["labels"]]}

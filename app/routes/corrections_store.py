@@ -1,6 +1,10 @@
-"""The folder of corrections: `FOLDER/<label>/<sha256>.jpg`, and a line each in `FOLDER/corrections.jsonl`."""
+"""The folder of corrections: `FOLDER/<label>/<sha256>.jpg`, and a line each in `FOLDER/corrections.jsonl`.
+
+A photo with several labels lies in the folder of each of them: as a copy, since not every file system has links.
+"""
 
 import asyncio
+import contextlib
 import hashlib
 import json
 import logging
@@ -43,25 +47,29 @@ class CorrectionsStore:
             self._waiting -= 1
 
     def store(self, photo: bytes, line: Mapping[str, object]) -> str:
-        """Store a JPEG under the `label` of its line, and the line; return the file's name. On failure neither is kept.
+        """Store a JPEG under the `label` of its line, or each of its `labels`, and the line; return the file's name.
 
-        Raises `CorrectionsFullError` if the folder has no room for it, by its limit or its disk.
+        On failure nothing is kept. Raises `CorrectionsFullError` if the folder has no room for it, by its limit or its
+        disk.
         """
-        label = str(line["label"])
-        if Path(label).name != label or label.startswith("."):  # the checkpoint may be hostile
-            raise CorrectionsFullError("The name of this class cannot be the name of a folder.")
-        path = self._root / label / f"{hashlib.sha256(photo).hexdigest()}.jpg"
+        paths = [self._root / _folder(label) / f"{hashlib.sha256(photo).hexdigest()}.jpg" for label in _labels(line)]
+        missing = []
         try:
-            if not path.exists():
-                self._make_room(_taken(len(photo)))
-                path.parent.mkdir(exist_ok=True)
-                with atomic_write(path) as temporary:
-                    temporary.write_bytes(photo)
-                self._note(path, line)
+            missing = [path for path in paths if not path.exists()]
+            if missing:
+                self._make_room(len(missing) * _taken(len(photo)))
+                for path in missing:
+                    path.parent.mkdir(exist_ok=True)
+                    with atomic_write(path) as temporary:
+                        temporary.write_bytes(photo)
+                self._note(paths[0], line)
         except OSError as exc:
+            for path in missing:
+                with contextlib.suppress(OSError):
+                    path.unlink()
             logger.error("A correction cannot be kept", extra={"reason": exc.strerror})  # noqa: TRY400 - the traceback says nothing
             raise CorrectionsFullError("The correction cannot be kept at the moment.") from exc
-        return path.name
+        return paths[0].name
 
     def _make_room(self, more: int) -> None:
         """Reserve `more` bytes; raise `CorrectionsFullError` if they do not fit."""
@@ -74,23 +82,31 @@ class CorrectionsStore:
         self._used_bytes += more
 
     def _note(self, photo: Path, line: Mapping[str, object]) -> None:
-        """Add a photo's line; on failure, delete the photo and the part of the line that was written."""
+        """Add a photo's line; on failure, delete the part of it that was written."""
         said = {
             "time": datetime.now(UTC).isoformat(timespec="seconds"),
             "photo": f"{photo.parent.name}/{photo.name}",
             **line,
         }
-        try:
-            with (self._root / _LINES).open("ab", buffering=0) as file:
-                before = file.tell()
-                try:
-                    file.write(json.dumps(said, ensure_ascii=False).encode() + b"\n")
-                except OSError:
-                    file.truncate(before)
-                    raise
-        except OSError:
-            photo.unlink()
-            raise
+        with (self._root / _LINES).open("ab", buffering=0) as file:
+            before = file.tell()
+            try:
+                file.write(json.dumps(said, ensure_ascii=False).encode() + b"\n")
+            except OSError:
+                file.truncate(before)
+                raise
+
+
+def _labels(line: Mapping[str, object]) -> list[str]:
+    labels = line.get("labels")
+    return [*map(str, labels)] if isinstance(labels, list) else [str(line["label"])]
+
+
+def _folder(label: str) -> str:
+    """Give the name of a label's folder; raise `CorrectionsFullError` if there can be none."""
+    if Path(label).name != label or label.startswith("."):  # the checkpoint may be hostile
+        raise CorrectionsFullError("The name of this class cannot be the name of a folder.")
+    return label
 
 
 def _taken(size: int) -> int:

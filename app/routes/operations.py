@@ -12,7 +12,7 @@ from whisker.app.routes.dependencies import (
     SettingsDep,
 )
 from whisker.app.routes.state import state_of
-from whisker.app.schemas import AliveAnswer, HealthAnswer, InputCard, ModelCard, ReadyAnswer
+from whisker.app.schemas import AliveAnswer, HealthAnswer, InputCard, LabelThresholdCard, ModelCard, ReadyAnswer
 from whisker.app.web.problems import problem_responses
 from whisker.model.answers.novelty import UNKNOWN_SCORE
 from whisker.model.preprocessing import FORMATS, WEBP_PIXELS_COUNT
@@ -72,12 +72,14 @@ async def readyz(_service: LastingServiceDep) -> ReadyAnswer:
 )
 async def model_card(service: ServiceDep, settings: SettingsDep) -> ModelCard:
     card = service.card
+    thresholds = card["label_thresholds"]
     return ModelCard(
         name=card["name"],
         version=service.version,
         sha256=card["sha256"],
         device=card["device"],
         engine=card["engine"],
+        task=card["task"],
         classes=card["classes"],
         input=InputCard(
             formats=list(FORMATS),
@@ -89,6 +91,7 @@ async def model_card(service: ServiceDep, settings: SettingsDep) -> ModelCard:
         network=card["network"],
         temperature=card["temperature"],
         thresholds={"unsure": card["unsure"], "unknown": UNKNOWN_SCORE if card["knows_novelty"] else None},
+        label_thresholds=None if thresholds is None else [LabelThresholdCard(**given) for given in thresholds],
         metrics=card["metrics"],
         provenance=card["provenance"],
     )

@@ -12,7 +12,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 
 from whisker.app.errors import MalformedFormError
 
-_OTHER_PARTS = 8  # besides the files that are expected; a browser's form may have a few of its own
+OTHER_PARTS = 8  # besides the files that are expected; a browser's form may have a few of its own
 _MAX_FIELD_BYTES = 16_384
 
 
@@ -87,18 +87,18 @@ class _Form:
 
 
 async def read_form(
-    body: AsyncIterator[bytes], content_type: str, name: str, *, max_files: int
-) -> tuple[list[bytes], dict[str, str]]:
-    """Read the files of the field `name`, in order, and the text fields; other files are skipped.
+    body: AsyncIterator[bytes], content_type: str, name: str, *, max_files: int, max_others: int = OTHER_PARTS
+) -> tuple[list[bytes], dict[str, list[str]]]:
+    """Read the files of the field `name`, in order, and the values of each text field; other files are skipped.
 
-    Raises `MalformedFormError` if the form cannot be parsed, ends before its closing boundary, or has many more parts
-    than `max_files` files.
+    Raises `MalformedFormError` if the form cannot be parsed, ends before its closing boundary, or has more parts than
+    `max_files` files and `max_others` others.
     """
     try:
         _, options = parse_options_header(content_type)
         if b"boundary" not in options:
             raise MalformedFormError("The multipart form's content type names no boundary.")
-        form = _Form(max_files + _OTHER_PARTS)
+        form = _Form(max_files + max_others)
         parser = form.parser(options[b"boundary"])
         async for chunk in body:
             parser.write(chunk)
@@ -108,5 +108,8 @@ async def read_form(
     if not form.is_complete:
         raise MalformedFormError("The multipart form ends before its closing boundary.")
     files = [part.content for part in form.parts if part.is_file and part.name == name.encode()]
-    texts = [part for part in form.parts if not part.is_file]
-    return files, {part.name.decode(errors="replace"): part.content.decode(errors="replace") for part in texts}
+    texts: dict[str, list[str]] = {}
+    for part in form.parts:
+        if not part.is_file:
+            texts.setdefault(part.name.decode(errors="replace"), []).append(part.content.decode(errors="replace"))
+    return files, texts

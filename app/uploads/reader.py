@@ -3,11 +3,12 @@
 from starlette.requests import ClientDisconnect, Request
 
 from whisker.app.errors import ClientGoneError, InvalidUploadError, UnsupportedMediaTypeError
-from whisker.app.uploads.multipart import read_form
+from whisker.app.uploads.multipart import OTHER_PARTS, read_form
 
 FIELD = "file"
 FORM = "multipart/form-data"
 RAW = "application/octet-stream"
+_MAX_TEXTS = 100  # fields of a correction: its labels, and what a browser's form may have of its own
 
 
 async def read_upload(request: Request) -> bytes:
@@ -47,11 +48,11 @@ async def read_uploads(request: Request, *, max_files: int) -> list[bytes]:
     return files
 
 
-async def read_correction(request: Request) -> tuple[bytes, dict[str, str]]:
-    """Read a form of one picture and some text fields; raise as `read_upload` does."""
+async def read_correction(request: Request) -> tuple[bytes, dict[str, list[str]]]:
+    """Read a form of one picture and some text fields, with the values of each; raise as `read_upload` does."""
     if media_type(request) != FORM:
         raise UnsupportedMediaTypeError(f"Send the picture as {FORM} in the field `{FIELD}`.")
-    files, texts = await _read_form(request, max_files=1)
+    files, texts = await _read_form(request, max_files=1, max_others=_MAX_TEXTS)
     return _only(files), texts
 
 
@@ -61,9 +62,12 @@ def _only(files: list[bytes]) -> bytes:
     return files[0]
 
 
-async def _read_form(request: Request, *, max_files: int) -> tuple[list[bytes], dict[str, str]]:
+async def _read_form(
+    request: Request, *, max_files: int, max_others: int = OTHER_PARTS
+) -> tuple[list[bytes], dict[str, list[str]]]:
+    kind = request.headers["content-type"]
     try:
-        return await read_form(request.stream(), request.headers["content-type"], FIELD, max_files=max_files)
+        return await read_form(request.stream(), kind, FIELD, max_files=max_files, max_others=max_others)
     except ClientDisconnect as exc:
         raise _gone() from exc
 

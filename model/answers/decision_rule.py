@@ -1,5 +1,9 @@
-"""The decision rule: from a network's outputs to scores and a verdict: confident, unsure or unknown."""
+"""The decision rule: from a network's outputs to scores and a verdict: confident, unsure or unknown.
 
+Here is what all rules share; `single_label` and `multi_label` have one each.
+"""
+
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -7,10 +11,12 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from whisker.model.answers.head import Head
 from whisker.model.answers.novelty import UNKNOWN_SCORE, Novelty
 
+Task = Literal["single-label", "multi-label"]
+TASKS: tuple[Task, ...] = get_args(Task)  # one class for each picture, or any number of them
 Verdict = Literal["confident", "unsure", "unknown"]
-Reason = Literal["low_score", "precision_not_shown", "unlike_training_photos"]
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 
 
@@ -35,16 +41,18 @@ class Prediction:
     """The prediction for one picture: every class, best first, and whether to trust the best one.
 
     `unknown_score` says how unlike the training photos the picture is: 0.1 is typical of photos of known classes, and
-    above 0.5 the verdict is "unknown". It is `None` where the checkpoint has no measure of it. `reason` says why the
-    answer is not confident: its score is low, the checkpoint's photos were too few to show that any score can be
-    relied on, or the picture is unlike the training photos.
+    above 0.5 the verdict is "unknown". It is `None` where the checkpoint has no measure of it.
+
+    Of a multi-label checkpoint, `labels` are the classes whose score reaches their threshold, best first; of a
+    single-label one they are `None`. `reason` says why the verdict is "unsure"; otherwise it is empty.
     """
 
     predictions: tuple[ClassScore, ...]
     verdict: Verdict
     unknown_score: float | None
-    reason: Reason | None = None
     heat_map: HeatMap | None = None  # if requested
+    labels: tuple[ClassScore, ...] | None = None
+    reason: str = ""
 
     @property
     def label(self) -> str:
@@ -78,54 +86,66 @@ class Scores:
 
 
 @dataclass(frozen=True, slots=True)
-class DecisionRule:
-    """How one checkpoint turns outputs into predictions.
-
-    `classes[i]` belongs to column `i` of the logits; a best probability below `unsure` gets that verdict, and all do
-    unless `shown` says that confident answers were shown to keep their promise.
-    """
+class DecisionRule(ABC):
+    """How one checkpoint turns outputs into predictions; `classes[i]` belongs to column `i` of the logits."""
 
     classes: tuple[str, ...]
     temperature: float
-    unsure: float
     novelty: Novelty | None
-    shown: bool = True
+
+    @abstractmethod
+    def probabilities(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Turn logits `[N, classes]` into calibrated probabilities of that shape."""
+
+    @abstractmethod
+    def predictions(self, scores: Scores) -> list[Prediction]:
+        """Return the prediction of each picture."""
+
+    @abstractmethod
+    def evidence_weights(self, head: Head, index: int) -> NDArray[np.float32]:
+        """Weigh the features by what they do to the probability of class `index`: float32 `[F]`, in logits."""
+
+    @abstractmethod
+    def _is_sure(self, probabilities: NDArray[np.float32]) -> NDArray[np.bool_]:
+        """Tell for each picture, by its probabilities `[N, classes]` alone, whether to trust the answer: `[N]`."""
 
     def scores(self, outputs: Outputs) -> Scores:
-        """Compute probabilities, the softmax of the logits over the temperature, and unknown scores."""
+        """Compute probabilities and unknown scores."""
         unknown = None if self.novelty is None else self.novelty.scores(outputs.features)
-        return Scores(softmax(outputs.logits, self.temperature), unknown)
+        return Scores(self.probabilities(outputs.logits), unknown)
 
     def verdicts(self, scores: Scores) -> list[Verdict]:
-        """Decide each verdict: unknown by the unknown score, otherwise confident or unsure by the best probability."""
-        sure = (scores.probabilities.max(1) >= self.unsure) & self.shown
+        """Decide each verdict: unknown by the unknown score, otherwise confident or unsure by the probabilities."""
+        sure = self._is_sure(scores.probabilities)
         strange = np.zeros(len(sure), bool) if scores.unknown is None else scores.unknown > UNKNOWN_SCORE
         return [
             "unknown" if odd else "confident" if good else "unsure" for odd, good in zip(strange, sure, strict=True)
         ]
 
-    def predictions(self, scores: Scores) -> list[Prediction]:
-        """Return the prediction of each picture."""
+    def _ranked(self, scores: Scores) -> list[Prediction]:
+        """Rank the classes of each picture, with its verdict."""
         unknown = [None] * len(scores.probabilities) if scores.unknown is None else scores.unknown.tolist()
         orders = np.argsort(-scores.probabilities, axis=1, kind="stable").tolist()
         rows = zip(orders, scores.probabilities.tolist(), self.verdicts(scores), unknown, strict=True)
         return [
-            Prediction(self._ranked(order, probabilities), verdict, unknown_score, self._reason(verdict))
+            Prediction(self._class_scores(order, probabilities), verdict, unknown_score)
             for order, probabilities, verdict, unknown_score in rows
         ]
 
-    def _reason(self, verdict: Verdict) -> Reason | None:
-        if verdict == "unsure":
-            return "low_score" if self.shown else "precision_not_shown"
-        return "unlike_training_photos" if verdict == "unknown" else None
-
-    def _ranked(self, order: Sequence[int], probabilities: Sequence[float]) -> tuple[ClassScore, ...]:
+    def _class_scores(self, order: Sequence[int], probabilities: Sequence[float]) -> tuple[ClassScore, ...]:
         return tuple([ClassScore(self.classes[index], probabilities[index]) for index in order])
 
 
 def softmax(logits: NDArray[np.float32], temperature: float) -> NDArray[np.float32]:
-    """Turn logits `[N, classes]` over a temperature into probabilities of that shape."""
+    """Turn logits `[N, classes]` over a temperature into probabilities of that shape, which add up to 1."""
     scaled = logits / np.float32(temperature)
     powers = np.exp(scaled - scaled.max(1, keepdims=True))  # the largest is 1, so that none overflows
     probabilities: NDArray[np.float32] = powers / powers.sum(1, keepdims=True)
+    return probabilities
+
+
+def sigmoid(logits: NDArray[np.float32], temperature: float) -> NDArray[np.float32]:
+    """Turn logits `[N, classes]` over a temperature into probabilities of that shape, each on its own."""
+    # The logistic function, by tanh: exp would overflow.
+    probabilities: NDArray[np.float32] = 0.5 + 0.5 * np.tanh(logits / np.float32(2 * temperature))
     return probabilities

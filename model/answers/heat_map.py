@@ -2,14 +2,12 @@
 
 Features are the mean of the last feature map over its places, and a logit is their weighted sum, so that each place's
 share of the logit is known exactly: the class activation map of Zhou et al. 2016, "Learning Deep Features for
-Discriminative Localization". What is added to all logits alike changes no probability; it is taken out.
+Discriminative Localization".
 """
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-
-from whisker.model.answers.head import Head
 
 # Blue and orange of Okabe and Ito's palette (2008), which colour-blind people can tell apart.
 AGAINST, FOR = (0, 114, 178), (230, 159, 0)
@@ -17,13 +15,13 @@ OPACITY = 0.6
 NO_CLASS, BEST_CLASS = -2, -1  # instead of a class index: no heat map, and one for the best class
 
 
-def class_activation_map(maps: NDArray[np.float32], head: Head, index: int) -> NDArray[np.float32]:
-    """Weigh up one picture's feature map `[F, h, w]` for class `index`: `[h, w]` in logits.
+def class_activation_map(maps: NDArray[np.float32], weights: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Weigh up one picture's feature map `[F, h, w]` with the evidence `weights` `[F]` of a class: `[h, w]` in logits.
 
-    Its mean, and the biases' share, are what the class's logit is above the mean of all classes' logits.
+    The weights are those of `DecisionRule.evidence_weights`. The map's mean, and the biases' share, are the logit that
+    decides about the class: its own or, where classes exclude each other, its distance from the mean of all.
     """
-    weight = head.weight[index] - head.weight.mean(0)  # [F]
-    heat: NDArray[np.float32] = np.tensordot(weight, maps, 1)
+    heat: NDArray[np.float32] = np.tensordot(weights, maps, 1)
     return heat
 
 

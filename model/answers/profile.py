@@ -1,4 +1,4 @@
-"""A profile: how often each class is the answer, and how sure answers are, on photos like those of the training.
+"""A profile: how often each class is in the answers, and how sure answers are, on photos like those of the training.
 
 It is measured on the test split. A service compares its own answers with it (`whisker.app.inference.drift`).
 """
@@ -17,9 +17,10 @@ _KEYS = ("labels", "score_edges", "scores")
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """Shares of answers, each 0..1: by their label, and by the bin of their score.
+    """Shares of answers, each 0..1: by their label, and by the bin of the best class's score.
 
-    `rest` has the unknown keys of a profile that was read from JSON.
+    The shares of labels add up to 1 only if each answer has exactly one. `rest` has the unknown keys of a profile that
+    was read from JSON.
     """
 
     labels: Mapping[str, float]
@@ -28,8 +29,19 @@ class Profile:
 
     @classmethod
     def measure(cls, probabilities: NDArray[np.float32], classes: Sequence[str]) -> Self:
-        """Measure answers, probabilities `[N, classes]`."""
+        """Measure single-label answers, probabilities `[N, classes]`."""
         labels = np.bincount(probabilities.argmax(1), minlength=len(classes)) / len(probabilities)
+        return cls._of(labels, probabilities, classes)
+
+    @classmethod
+    def measure_labels(
+        cls, found: NDArray[np.bool_], probabilities: NDArray[np.float32], classes: Sequence[str]
+    ) -> Self:
+        """Measure multi-label answers: the labels found `[N, classes]`, and probabilities of that shape."""
+        return cls._of(found.mean(0), probabilities, classes)
+
+    @classmethod
+    def _of(cls, labels: NDArray[np.float64], probabilities: NDArray[np.float32], classes: Sequence[str]) -> Self:
         bins = np.digitize(probabilities.max(1), SCORE_EDGES)
         scores = np.bincount(bins, minlength=len(SCORE_EDGES) + 1) / len(probabilities)
         return cls(
@@ -62,3 +74,11 @@ def stability_index(expected: Sequence[float], found: Sequence[float]) -> float:
     """
     p, q = (np.maximum(shares, _MIN_SHARE) for shares in (expected, found))
     return float(((q - p) * np.log(q / p)).sum())
+
+
+def largest_stability_index(expected: Sequence[float], found: Sequence[float]) -> float:
+    """Compare shares that do not exclude each other: the stability index of the one that differs most.
+
+    Each is a population of its own, of the answers with a label and those without it.
+    """
+    return max((stability_index((p, 1 - p), (q, 1 - q)) for p, q in zip(expected, found, strict=True)), default=0.0)

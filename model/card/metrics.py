@@ -12,7 +12,11 @@ Confusion: TypeAlias = tuple[tuple[int, ...], ...]  # [i][j] counts photos of cl
 
 @dataclass(frozen=True, slots=True)
 class SplitMetrics(Record):
-    """How good the answers are for the photos of a split; rates are 0..1."""
+    """How good the answers are for the photos of a split; rates are 0..1.
+
+    Single-label answers have an accuracy, a calibration error and a confusion matrix, multi-label answers a mean
+    average precision and F1 scores.
+    """
 
     photos: int | None = None
     accuracy: float | None = None
@@ -20,12 +24,16 @@ class SplitMetrics(Record):
     negative_log_likelihood: float | None = None
     expected_calibration_error: float | None = None
     confusion: Confusion | None = None
+    mean_average_precision: float | None = None
+    micro_f1: float | None = None
+    macro_f1: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ConfidentMetrics(Record):
     """How many of the answers `of` test photos were confident, and how many of those were wrong.
 
+    A multi-label answer is wrong if it names a label that the photo does not have; its targets are those of the labels.
     `guaranteed` tells whether the validation photos showed `target_precision` with 95 % confidence.
     """
 
@@ -124,14 +132,33 @@ class ClassMetrics(Record):
 
 
 @dataclass(frozen=True, slots=True)
+class LabelMetrics(ClassMetrics):
+    """One label of a multi-label checkpoint, at its threshold: `answered` counts the photos that it was found in.
+
+    `guaranteed` tells whether the validation photos showed `target_precision` with 95 % confidence. The average
+    precision is null for a label that no photo has.
+    """
+
+    threshold: float | None = None
+    target_precision: float | None = None
+    guaranteed: bool | None = None
+    f1: float | None = field(default=None, metadata=NULL)
+    average_precision: float | None = field(default=None, metadata=NULL)
+
+
+@dataclass(frozen=True, slots=True)
 class Figures(Record):
-    """What the plots of a report show, all measured on the test split; `per_class` has a row for each class."""
+    """What the plots of a report show, all measured on the test split.
+
+    `per_class` has a row for each class of a single-label checkpoint, `per_label` one for each of a multi-label one.
+    """
 
     reliability: tuple[ReliabilityBin, ...] | None = None
     coverage: tuple[CoveragePoint, ...] | None = None
     scores: ScoreHistograms | None = None
     unknown: UnknownHistograms | None = field(default=None, metadata=NULL)
     per_class: tuple[ClassMetrics, ...] | None = None
+    per_label: tuple[LabelMetrics, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

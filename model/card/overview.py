@@ -3,9 +3,11 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TypedDict
 
+from whisker.model.answers.decision_rule import Task
 from whisker.model.card.advice import describe_learning_curve
 from whisker.model.card.document import CheckpointCard
-from whisker.model.card.metrics import ClassMetrics, Confusion
+from whisker.model.card.labels import describe_guarantee, describe_labels, label_metrics
+from whisker.model.card.metrics import ClassMetrics, Confusion, LabelMetrics
 from whisker.model.card.summary import CheckpointSummary
 from whisker.model.card.text import (
     Fact,
@@ -15,6 +17,7 @@ from whisker.model.card.text import (
     describe_input_limit,
     describe_training_data,
     describe_unknown_limit,
+    format_score,
     hash_fact,
     input_fact,
     known,
@@ -29,12 +32,14 @@ _MAX_CLASSES_LISTED = 200
 
 
 class ClassRow(TypedDict):
-    """A row of the table of classes, as it is written."""
+    """A row of the table of classes, as it is written; the last two are of a multi-label checkpoint alone."""
 
     label: str
     photos: str
     recall: str
     precision: str
+    threshold: str
+    guarantee: str
 
 
 class Cell(TypedDict):
@@ -56,6 +61,7 @@ class ConfusionPicture(TypedDict):
 class Overview(TypedDict):
     """What is known of a checkpoint; what was not measured is empty."""
 
+    task: Task
     training_data: str
     photos: Mapping[str, int]
     per_class: bool
@@ -70,14 +76,16 @@ def describe(card: CheckpointCard) -> Overview:
     """Write what the template shows."""
     summary = CheckpointSummary.from_card(card)
     metrics, data = summary.metrics, summary.provenance.data
-    per_class = metrics.figures.per_class if metrics.figures else None
+    measured = _measured_classes(summary)
     photos = data.photos if data and data.photos else {}
+    rows = _rows(summary.classes[:_MAX_CLASSES_LISTED], photos, measured)
     return {
+        "task": summary.task,
         "training_data": describe_training_data(summary),
         "photos": photos,
-        "per_class": bool(per_class),
-        "rows": _rows(summary.classes[:_MAX_CLASSES_LISTED], photos, per_class or ()),
-        "accuracy": [*_accuracy(summary)],
+        "per_class": bool(measured),
+        "rows": rows if summary.task == "single-label" else _with_thresholds(rows, card, label_metrics(summary)),
+        "accuracy": [*(_accuracy(summary) if summary.task == "single-label" else describe_labels(summary))],
         "confusion": _picture(summary.classes, metrics.test.confusion if metrics.test else None),
         "limits": [describe_input_limit(summary), describe_unknown_limit(summary)],
         "facts": known(
@@ -89,6 +97,11 @@ def describe(card: CheckpointCard) -> Overview:
             hash_fact(summary),
         ),
     }
+
+
+def _measured_classes(summary: CheckpointSummary) -> Sequence[ClassMetrics]:
+    figures = summary.metrics.figures
+    return (figures.per_class if figures else None) or label_metrics(summary)
 
 
 def _accuracy(summary: CheckpointSummary) -> Iterator[str]:
@@ -111,7 +124,23 @@ def _row(label: str, photos: Mapping[str, int], measured: ClassMetrics | None) -
         "photos": f"{photos.get(label, 0):,}",
         "recall": _share(measured.recall if measured else None),
         "precision": _share(measured.precision if measured else None),
+        "threshold": "",
+        "guarantee": "",
     }
+
+
+def _with_thresholds(
+    rows: Sequence[ClassRow], card: CheckpointCard, measured: Sequence[LabelMetrics]
+) -> list[ClassRow]:
+    """Add each label's threshold, and whether it keeps a precision."""
+    return [
+        {
+            **row,
+            "threshold": format_score(given["threshold"]),
+            "guarantee": describe_guarantee(measured[i] if i < len(measured) else None, guaranteed=given["guaranteed"]),
+        }
+        for i, (row, given) in enumerate(zip(rows, card["label_thresholds"] or (), strict=False))
+    ]
 
 
 def _share(value: float | None) -> str:

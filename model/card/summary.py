@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
+from whisker.model.answers.decision_rule import Task
 from whisker.model.card.document import CheckpointCard, JsonValue
 from whisker.model.card.metrics import TestMetrics
 from whisker.model.card.provenance import Provenance
@@ -13,11 +14,12 @@ from whisker.model.card.provenance import Provenance
 class CheckpointSummary:
     """What a checkpoint knows of itself; `network` and `preprocessing` are the configurations in its header."""
 
+    task: Task
     classes: Sequence[str]
     network: Mapping[str, JsonValue]
     preprocessing: Mapping[str, JsonValue]
     temperature: float
-    unsure: float  # the score below which an answer is unsure
+    unsure: float | None  # the score below which a single-label answer is unsure
     knows_novelty: bool
     metrics: TestMetrics
     provenance: Provenance
@@ -27,6 +29,7 @@ class CheckpointSummary:
     def from_card(cls, card: CheckpointCard) -> Self:
         """Summarise the checkpoint of a running service."""
         return cls(
+            task=card["task"],
             classes=card["classes"],
             network=card["network"],
             preprocessing=card["preprocessing"],

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TypeAlias
 
 from whisker.model.card.document import JsonValue
-from whisker.model.card.metrics import ConfidentMetrics, Interval, SplitMetrics, TestMetrics
+from whisker.model.card.metrics import ConfidentMetrics, Figures, Interval, SplitMetrics, TestMetrics
 from whisker.model.card.provenance import Provenance, SplitGroups
 from whisker.model.card.summary import CheckpointSummary
 
@@ -43,15 +43,23 @@ def format_score(score: float) -> str:
 
 def describe_training_data(summary: CheckpointSummary) -> str:
     """Say which classes the checkpoint knows, and from how many photos."""
-    classes, data = f"Knows {len(summary.classes):,} classes", summary.provenance.data
+    is_single, data = summary.task == "single-label", summary.provenance.data
+    classes = f"Knows {len(summary.classes):,} {_classes(summary)}"
     if data is None or not data.photos:
         return f"{classes}: {', '.join(summary.classes)}."
-    photos = f"{classes}, from {sum(data.photos.values()):,} photos"
+    total = sum(data.photos.values())  # of photos with several labels, each counts several times
     if summary.metrics.cross_validation is not None:
-        return f"{photos}, all of them for training; it was tested by cross-validation."
+        trained = total if data.train is None else data.train
+        return f"{classes}, from {trained:,} photos, all of them for training; it was tested by cross-validation."
     if data.train is None or data.validation is None or data.test is None:
-        return f"{photos}, some of them kept for validation and testing."
-    return f"{photos}: {data.train:,} for training, {data.validation:,} for validation and {data.test:,} for testing."
+        photos = f"{total:,} photos" if is_single else "photos"
+        return f"{classes}, from {photos}, some of them kept for validation and testing."
+    if not is_single:
+        total = data.train + data.validation + data.test
+    return (
+        f"{classes}, from {total:,} photos: {data.train:,} for training, {data.validation:,} for validation and "
+        f"{data.test:,} for testing."
+    )
 
 
 def test_photos(metrics: TestMetrics) -> str:
@@ -76,7 +84,7 @@ def describe_accuracy(metrics: TestMetrics) -> Iterator[str]:
     """Say how many answers for test photos were correct, and how well scores predict that."""
     test = metrics.test or SplitMetrics()
     if test.accuracy is not None and test.photos is not None:
-        bounds = f" ({_interval(test.accuracy_95_interval)})" if test.accuracy_95_interval else ""
+        bounds = f" ({describe_interval(test.accuracy_95_interval)})" if test.accuracy_95_interval else ""
         photos = f"{test.photos:,} {test_photos(metrics)}"
         yield f"{percent(test.accuracy)} correct on {photos}{bounds}. {describe_test(metrics)}"
     if test.expected_calibration_error is not None:
@@ -105,7 +113,8 @@ def describe_input_limit(summary: CheckpointSummary) -> str:
     """Say what the network can answer, and what it sees of a photo."""
     size = summary.preprocessing.get("size")
     return (
-        f"It knows only these classes, and sees every photo squashed to {size} \N{MULTIPLICATION SIGN} {size} pixels."
+        f"It knows only these {_classes(summary)}, and sees every photo squashed to {size} \N{MULTIPLICATION SIGN} "
+        f"{size} pixels."
     )
 
 
@@ -114,9 +123,10 @@ def describe_unknown_limit(summary: CheckpointSummary) -> str:
     unknown = summary.metrics.unknown
     outliers = unknown.outliers if unknown else None
     if not summary.knows_novelty and unknown is None:
+        gets = "gets one of the {} class names" if summary.task == "single-label" else "may get any of the {} labels"
         return (
-            f"It has no “unknown” verdict: a photo of anything else gets one of the {len(summary.classes):,} class "
-            "names, often with a high score."
+            f"It has no “unknown” verdict: a photo of anything else {gets.format(f'{len(summary.classes):,}')}, often "
+            "with a high score."
         )
     if not unknown or not outliers or not unknown.of or not outliers.of:
         return (
@@ -132,12 +142,11 @@ def describe_unknown_limit(summary: CheckpointSummary) -> str:
 
 def describe_limits(summary: CheckpointSummary) -> Iterator[str]:
     """Say what the figures do not show."""
-    test = summary.metrics.test or SplitMetrics()
     yield from warn_of_few_test_photos(summary.metrics)
     yield from _resolution(summary.metrics)
     yield _source(summary.provenance.groups)
     if summary.metrics.cross_validation is None:
-        yield from _small_classes(test, summary.classes)
+        yield from _small_classes(summary.metrics, summary.classes)
     yield describe_unknown_limit(summary)
     yield from _missed_target(summary.metrics.confident)
     if summary.provenance.pretrained:
@@ -145,7 +154,8 @@ def describe_limits(summary: CheckpointSummary) -> Iterator[str]:
             "Training started from pretrained weights. If those were trained on any of the test photos or unrelated "
             "photos, the figures are too good."
         )
-    yield "Labels are taken as correct: a wrong label counts as an error, and the network was trained on it."
+    wrong = "wrong" if summary.task == "single-label" else "wrong or missing"
+    yield f"Labels are taken as correct: a {wrong} label counts as an error, and the network was trained on it."
 
 
 def network_fact(summary: CheckpointSummary) -> Fact:
@@ -259,11 +269,11 @@ def list_unknown_facts(summary: CheckpointSummary) -> list[Fact]:
         return []
     outliers = unknown.outliers
     return known(
-        ("Photos of known classes flagged", _share(unknown.false_alarms, unknown.of, unknown.rate_95_interval)),
+        ("Photos of known classes flagged", describe_share(unknown.false_alarms, unknown.of, unknown.rate_95_interval)),
         ("Target false-alarm rate", _target("at most", unknown.target_rate, guaranteed=unknown.guaranteed)),
         (
             "Unrelated photos flagged",
-            _share(outliers.caught, outliers.of, outliers.share_95_interval) if outliers else "not measured",
+            describe_share(outliers.caught, outliers.of, outliers.share_95_interval) if outliers else "not measured",
         ),
     )
 
@@ -273,11 +283,15 @@ def known(*facts: tuple[str, str | None]) -> list[Fact]:
     return [(term, value) for term, value in facts if value]
 
 
-def _confident_facts(confident: ConfidentMetrics, unsure: float) -> list[Fact]:
+def _classes(summary: CheckpointSummary) -> str:
+    return "classes" if summary.task == "single-label" else "labels"
+
+
+def _confident_facts(confident: ConfidentMetrics, unsure: float | None) -> list[Fact]:
     return known(
-        ("Minimum score", f"{unsure:.4f}"),
-        ("Confident answers", _share(confident.answers, confident.of)),
-        ("Wrong among them", _share(confident.wrong, confident.answers, confident.error_95_interval)),
+        ("Minimum score", None if unsure is None else f"{unsure:.4f}"),
+        ("Confident answers", describe_share(confident.answers, confident.of)),
+        ("Wrong among them", describe_share(confident.wrong, confident.answers, confident.error_95_interval)),
         ("Target precision", _target("at least", confident.target_precision, guaranteed=confident.guaranteed)),
     )
 
@@ -327,8 +341,10 @@ def _group_counts(groups: SplitGroups) -> str:
     )
 
 
-def _small_classes(test: SplitMetrics, classes: Sequence[str]) -> Iterator[str]:
-    few = [name for name, row in zip(classes, test.confusion or (), strict=False) if sum(row) < _FEW_OF_A_CLASS]
+def _small_classes(metrics: TestMetrics, classes: Sequence[str]) -> Iterator[str]:
+    test, figures = metrics.test or SplitMetrics(), metrics.figures or Figures()
+    photos = [*map(sum, test.confusion or ())] or [label.photos for label in figures.per_label or ()]
+    few = [name for name, count in zip(classes, photos, strict=False) if count < _FEW_OF_A_CLASS]
     if few:
         more = f" and {len(few) - _NAMED:,} more" if len(few) > _NAMED else ""
         yield (
@@ -361,16 +377,16 @@ def _initial_weights(provenance: Provenance) -> str | None:
     return f"{provenance.pretrained_source or 'pretrained'}, SHA-256 {provenance.pretrained[:12]}"
 
 
-def _share(part: int, whole: int, bounds: Interval | None = None) -> str:
+def describe_share(part: int, whole: int, bounds: Interval | None = None) -> str:
     share = f"{part:,} of {whole:,}" + (f", {percent(part / whole)}" if whole else "")
-    return f"{share} ({_interval(bounds)})" if bounds else share
+    return f"{share} ({describe_interval(bounds)})" if bounds else share
 
 
 def _of(part: int, whole: int, noun: str) -> str:
     return f"{part:,} of {whole:,} {noun} ({percent(part / whole)})"
 
 
-def _interval(bounds: Interval) -> str:
+def describe_interval(bounds: Interval) -> str:
     return f"95 % interval {percent(bounds[0])} to {percent(bounds[1])}"
 
 

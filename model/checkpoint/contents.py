@@ -8,7 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from whisker.model.answers.decision_rule import DecisionRule, Task
+from whisker.model.answers.multi_label import MultiLabelRule
 from whisker.model.answers.novelty import Novelty
+from whisker.model.answers.single_label import SingleLabelRule
 from whisker.model.networks.config import NetworkConfig
 from whisker.model.preprocessing import Preprocessing
 
@@ -17,13 +20,18 @@ Range = tuple[float, float]
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
-    """The thresholds of verdicts: a best score below `unsure` gets the verdict "unsure".
+    """The thresholds of a checkpoint's answers.
 
-    `shown` tells whether photos showed that answers above it keep their promised precision; if not, none is confident.
+    Single-label: a best score below `unsure` gets that verdict, and `shown` tells whether photos showed that answers
+    above it keep their promised precision; if not, none is confident. Multi-label: a class is a label of the picture if
+    its score reaches its threshold in `labels`, and `guaranteed` tells whether that was shown to keep its target
+    precision.
     """
 
     unsure: float = 0.0
     shown: bool = True
+    labels: tuple[float, ...] = ()
+    guaranteed: tuple[bool, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,3 +94,12 @@ class Checkpoint:
     held_out: HeldOut | None = None  # without, photos were set aside
     golden: Golden | None = None
     sha256: str = ""  # of the file it was loaded from
+    task: Task = "single-label"
+
+    @property
+    def decision_rule(self) -> DecisionRule:
+        """Make the rule that its answers follow; raise `ConfigError` if a threshold is missing."""
+        thresholds, shared = self.thresholds, (self.classes, self.temperature, self.novelty)
+        if self.task == "multi-label":
+            return MultiLabelRule(*shared, thresholds.labels, thresholds.guaranteed)
+        return SingleLabelRule(*shared, thresholds.unsure, thresholds.shown)

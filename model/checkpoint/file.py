@@ -23,13 +23,14 @@ from torch import Tensor
 
 from whisker.model.answers.novelty import Novelty
 from whisker.model.atomic_write import atomic_write
-from whisker.model.checkpoint.contents import Checkpoint, Golden, HeldOut, Quantization, Thresholds
+from whisker.model.checkpoint.contents import Checkpoint, Golden, HeldOut, Quantization
 from whisker.model.checkpoint.integrity import check_tensors, content_digest, refuse
+from whisker.model.checkpoint.task import FORMAT_VERSIONS, read_task, read_thresholds, task_header
 from whisker.model.errors import CheckpointError, ConfigError
 from whisker.model.networks.config import NetworkConfig
 from whisker.model.preprocessing import Preprocessing
 
-FORMAT_VERSION = 1
+_LATEST_VERSION = max(FORMAT_VERSIONS.values())
 _HEADER = "whisker"
 _GOLDEN = "golden."
 _NOVELTY = "novelty."
@@ -111,13 +112,12 @@ def _metadata(data: bytes) -> dict[str, str]:
 
 def _to_header(checkpoint: Checkpoint) -> dict[str, Any]:
     header = {
-        "format_version": FORMAT_VERSION,
+        **task_header(checkpoint),
         "name": checkpoint.name,
         "network": dataclasses.asdict(checkpoint.network),
         "preprocessing": dataclasses.asdict(checkpoint.preprocessing),
         "classes": list(checkpoint.classes),
         "temperature": checkpoint.temperature,
-        "thresholds": dataclasses.asdict(checkpoint.thresholds),
         "novelty": None if checkpoint.novelty is None else _novelty_header(checkpoint.novelty),
         "quantization": None if checkpoint.quantization is None else dataclasses.asdict(checkpoint.quantization),
         "metrics": dict(checkpoint.metrics),
@@ -142,8 +142,8 @@ def _parse_header(metadata: Mapping[str, str]) -> dict[str, Any]:
     version = header.get("format_version")
     if not isinstance(version, int) or version < 1:
         refuse("has no format version in its header")
-    if version > FORMAT_VERSION:
-        refuse(f"has format version {version}, newer than the {FORMAT_VERSION} this Whisker reads: update Whisker")
+    if version > _LATEST_VERSION:
+        refuse(f"has format version {version}, newer than the {_LATEST_VERSION} this Whisker reads: update Whisker")
     return header
 
 
@@ -151,22 +151,24 @@ def _from_header(header: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Ch
     try:
         preprocessing = dict(header["preprocessing"])
         preprocessing["background"] = tuple(preprocessing["background"])
+        task, classes = read_task(header), _classes(header["classes"])
         return Checkpoint(
             name=str(header["name"]),
             network=NetworkConfig.from_json(header["network"]),
             preprocessing=Preprocessing(**preprocessing),
-            classes=_classes(header["classes"]),
+            classes=classes,
             state={
                 name: tensor for name, tensor in tensors.items() if not name.startswith((_GOLDEN, _NOVELTY, _HELD_OUT))
             },
             temperature=_positive(header["temperature"]),
-            thresholds=_thresholds(header["thresholds"]),
+            thresholds=read_thresholds(header["thresholds"], task, len(classes)),
             metrics=dict(header["metrics"]),
             provenance=dict(header["provenance"]),
             novelty=_novelty(header.get("novelty"), tensors),
             quantization=_quantization(header.get("quantization")),
-            held_out=_held_out(tensors, len(header["classes"])),
-            golden=_golden(tensors, len(header["classes"])),
+            held_out=_held_out(tensors, len(classes)),
+            golden=_golden(tensors, len(classes)),
+            task=task,
         )
     except ConfigError as exc:
         refuse(f"cannot be used: {str(exc).rstrip('.')}", exc)
@@ -188,16 +190,6 @@ def _positive(value: object) -> float:
     if not isinstance(value, int | float) or not math.isfinite(value) or value <= 0:
         refuse(f"has a temperature of {value!r}, where a number above 0 belongs")
     return float(value)
-
-
-def _fraction(value: object) -> float:
-    if not isinstance(value, int | float) or not 0 <= value <= 1:
-        refuse(f"has a threshold of {value!r}, where a number from 0 to 1 belongs")
-    return float(value)
-
-
-def _thresholds(values: Mapping[str, Any]) -> Thresholds:
-    return Thresholds(unsure=_fraction(values["unsure"]), shown=bool(values.get("shown", True)))
 
 
 def _golden(tensors: Mapping[str, Tensor], classes: int) -> Golden:

@@ -14,7 +14,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from whisker.model.answers.decision_rule import softmax
 from whisker.model.checkpoint.contents import Checkpoint
 from whisker.model.engines.base import Engine, OpenVinoModel
 from whisker.model.engines.torch_engine import FoldedEngine, TorchEngine, head_of
@@ -150,7 +149,7 @@ def _require(condition: bool, otherwise: str) -> None:  # noqa: FBT001 - reads a
 
 
 def _probabilities(engine: Engine, checkpoint: Checkpoint, pixels: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
-    return softmax(engine.run(pixels).logits, checkpoint.temperature)
+    return checkpoint.decision_rule.probabilities(engine.run(pixels).logits)
 
 
 def _seconds(engine: Engine, pixels: Sequence[NDArray[np.uint8]]) -> float:

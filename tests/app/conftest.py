@@ -34,6 +34,7 @@ from whisker.model import (
     with_golden_answers,
 )
 from whisker.model.answers.novelty import Novelty
+from whisker.model.checkpoint.contents import Thresholds
 
 ROOT = Path(__file__).parents[2]
 
@@ -69,6 +70,23 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     path = tmp_path_factory.mktemp("checkpoints") / "tiny.safetensors"
     save_checkpoint(with_golden_answers(checkpoint), path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def several_file(several: Checkpoint, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Write the multi-label checkpoint, which finds a bird and a cat in every picture."""
+    path = tmp_path_factory.mktemp("checkpoints") / "several.safetensors"
+    save_checkpoint(several, path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def doubtful_file(several: Checkpoint, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Write the multi-label checkpoint with thresholds that leave the cat in doubt."""
+    path = tmp_path_factory.mktemp("checkpoints") / "doubtful.safetensors"
+    thresholds = Thresholds(labels=(0.9, 0.9, 0.9), guaranteed=(True, True, True))
+    save_checkpoint(dataclasses.replace(several, thresholds=thresholds), path)
     return path
 
 

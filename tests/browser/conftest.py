@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
-from tests.app.conftest import Server, picture, strict, tiny
+from tests.app.conftest import Server, picture, several_file, strict, tiny
 
-__all__ = ["strict", "tiny"]  # fixtures of the service's tests, used here too
+__all__ = ["several_file", "strict", "tiny"]  # fixtures of the service's tests, used here too
 
 _CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 

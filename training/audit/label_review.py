@@ -21,7 +21,7 @@ from whisker.model.engines.torch_engine import TorchEngine
 from whisker.model.networks.resnet import ResidualNetwork
 from whisker.model.photo_files import is_utf8, printable
 from whisker.training.audit.label_errors import find_doubtful, label_distances
-from whisker.training.calibration.evaluation import run_folder
+from whisker.training.calibration.evaluation import require_single_label, run_folder
 from whisker.training.data.folder import PhotoFolder
 from whisker.training.data.labels import LabelRow
 from whisker.training.errors import TrainingError
@@ -58,7 +58,11 @@ class DoubtfulFolder:
 
 
 def find_doubtful_photos(classifier: Classifier, folder: PhotoFolder, limit: int, progress: Progress) -> DoubtfulFolder:
-    """Find the `limit` most doubtful labels of `folder`; raise `DatasetError` if the checkpoint does not fit it."""
+    """Find the `limit` most doubtful labels of `folder`; raise `DatasetError` if the checkpoint does not fit it.
+
+    Raises `TrainingError` for a multi-label checkpoint.
+    """
+    require_single_label(classifier.checkpoint, "`whisker doctor --checkpoint`")
     result = run_folder(classifier, folder, _early_features(classifier), progress)
     logits = np.concatenate([outputs.logits for outputs in result.answers])
     probabilities = softmax(logits, classifier.checkpoint.temperature)

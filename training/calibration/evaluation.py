@@ -10,13 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from whisker.model.answers.decision_rule import Scores, Verdict
+from whisker.model.checkpoint.contents import Checkpoint
 from whisker.model.classifier import Classifier
 from whisker.model.errors import PictureError
 from whisker.model.photo_files import printable, read_photo
 from whisker.training.calibration.metrics import Evaluation, evaluate_probabilities
 from whisker.training.data.dataset import Quarantined, batched
-from whisker.training.data.folder import PhotoFile, PhotoFolder, find_photos
-from whisker.training.errors import DatasetError
+from whisker.training.data.folder import PhotoFile, PhotoFolder, find_photos, label_matrix
+from whisker.training.errors import DatasetError, TrainingError
 from whisker.training.progress import Progress
 
 _BATCH = 32
@@ -38,20 +39,26 @@ class FolderEvaluation:
 
 @dataclass(frozen=True, slots=True)
 class FolderRun(Generic[Answer]):
-    """A network's answers for N readable photos: in batches, with paths, and labels `[N]` as numbers of its classes."""
+    """A network's answers for N readable photos: in batches, with paths, and labels as marks `[N, classes]`."""
 
     paths: tuple[str, ...]
-    labels: NDArray[np.int64]
+    present: NDArray[np.bool_]
     answers: tuple[Answer, ...]
     quarantined: tuple[Quarantined, ...]
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        """Number the labels `[N]` of photos that have one each."""
+        labels: NDArray[np.int64] = self.present.argmax(1)
+        return labels
 
 
 @dataclass(frozen=True, slots=True)
 class FolderScores:
-    """The classifier's scores for N readable photos, with paths, and labels `[N]` as numbers of its classes."""
+    """The classifier's scores for N readable photos, with paths, and labels as marks `[N, classes]`."""
 
     paths: tuple[str, ...]
-    labels: NDArray[np.int64]
+    present: NDArray[np.bool_]
     scores: Scores
     quarantined: tuple[Quarantined, ...]
 
@@ -59,16 +66,16 @@ class FolderScores:
 def evaluate_folder(
     classifier: Classifier, root: Path, progress: Progress, labels_file: Path | None = None
 ) -> FolderEvaluation:
-    """Classify every photo of `root/<class>/` and compare; each class must be one of the checkpoint.
+    """Classify every photo of `root/<class>/` and compare; each class must be one of the single-label checkpoint.
 
     `labels_file` is as in `find_photos`. Raises `DatasetError` as `run_folder` does.
     """
     scored = score_folder(classifier, find_photos(root, min_classes=1, labels_file=labels_file), progress)
-    probabilities = scored.scores.probabilities
+    probabilities, labels = scored.scores.probabilities, scored.present.argmax(1)
     verdicts = classifier.verdicts(scored.scores)
-    errors = probabilities.argmax(1) != scored.labels
+    errors = probabilities.argmax(1) != labels
     return FolderEvaluation(
-        evaluate_probabilities(probabilities, scored.labels),
+        evaluate_probabilities(probabilities, labels),
         Counter(verdicts),
         Counter(verdict for verdict, error in zip(verdicts, errors, strict=True) if error),
         scored.quarantined,
@@ -81,7 +88,13 @@ def score_folder(classifier: Classifier, folder: PhotoFolder, progress: Progress
     probabilities = np.concatenate([scores.probabilities for scores in result.answers])
     unknown = [scores.unknown for scores in result.answers if scores.unknown is not None]
     scores = Scores(probabilities, np.concatenate(unknown) if unknown else None)
-    return FolderScores(result.paths, result.labels, scores, result.quarantined)
+    return FolderScores(result.paths, result.present, scores, result.quarantined)
+
+
+def require_single_label(checkpoint: Checkpoint, command: str) -> None:
+    """Raise `TrainingError` for a multi-label checkpoint, which the part of a `command` cannot take."""
+    if checkpoint.task != "single-label":
+        raise TrainingError(f"{command} takes single-label checkpoints only, and {checkpoint.name} is multi-label.")
 
 
 def run_folder(
@@ -91,7 +104,7 @@ def run_folder(
 
     Raises `DatasetError` for a class that the checkpoint does not know, or if no photo is readable.
     """
-    label_of = _labels_in(classifier, folder)
+    number_of = _labels_in(classifier, folder)
     answers: list[Answer] = []
     files: list[PhotoFile] = []
     quarantined: list[Quarantined] = []
@@ -110,8 +123,8 @@ def run_folder(
             task.advance(len(batch))
     if not files:
         raise DatasetError(f"No file in {folder.root} is a readable picture: {quarantined[0].reason}")
-    labels = np.array([label_of[file.label] for file in files], dtype=np.int64)
-    return FolderRun(tuple(file.path for file in files), labels, tuple(answers), tuple(quarantined))
+    present = label_matrix([[number_of[label] for label in file.labels] for file in files], len(classifier.classes))
+    return FolderRun(tuple(file.path for file in files), present, tuple(answers), tuple(quarantined))
 
 
 def _labels_in(classifier: Classifier, folder: PhotoFolder) -> list[int]:

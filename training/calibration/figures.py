@@ -59,8 +59,8 @@ def _reliability(scores: NDArray[np.float32], right: NDArray[np.bool_], repeats:
             low=round(index / RELIABILITY_BINS, _DIGITS),
             high=round((index + 1) / RELIABILITY_BINS, _DIGITS),
             photos=mean_count,
-            score=_share(total, count),
-            accuracy=_share(hit, count),
+            score=share(total, count),
+            accuracy=share(hit, count),
         )
         for index, (count, mean_count, total, hit) in enumerate(
             zip(photos, share_out(photos, repeats), totals, hits, strict=True)
@@ -110,20 +110,22 @@ def _per_class(
             photos=photos[label],
             answered=answered[label],
             right=right[label],
-            recall=_share(right[label], photos[label]),
-            recall_95_interval=_interval(right[label], photos[label]),
-            precision=_share(right[label], answered[label]),
-            precision_95_interval=_interval(right[label], answered[label]),
+            recall=share(right[label], photos[label]),
+            recall_95_interval=share_interval(right[label], photos[label]),
+            precision=share(right[label], answered[label]),
+            precision_95_interval=share_interval(right[label], answered[label]),
         )
         for label in range(classes)
     )
 
 
-def _share(part: float, whole: int) -> float | None:
+def share(part: float, whole: int) -> float | None:
+    """Divide, and round as a checkpoint stores it; `None` of nothing."""
     return round(float(part / whole), _DIGITS) if whole else None
 
 
-def _interval(successes: int, trials: int) -> Interval | None:
+def share_interval(successes: int, trials: int) -> Interval | None:
+    """Bound a proportion at 95 %, rounded as a checkpoint stores it; `None` without trials."""
     if not trials:
         return None
     low, high = wilson_interval(successes, trials)

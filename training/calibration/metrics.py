@@ -1,6 +1,7 @@
 """How good a classifier is, with the uncertainty of the measurement."""
 
 import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -52,6 +53,17 @@ class Evaluation:
     def to_json(self) -> dict[str, JsonValue]:
         """Give the rounded figures as a JSON object."""
         return self.to_metrics().to_json()
+
+    def describe(self) -> Iterator[str]:
+        """Write the figures, a line each."""
+        yield f"Accuracy: {self}"
+        yield f"Calibration error: {self.calibration_error:.4f}"
+
+    def describe_classes(self, classes: Sequence[str]) -> Iterator[str]:
+        """Write what the photos of each class were answered with."""
+        for name, row in zip(classes, self.confusion, strict=True):
+            answered = ", ".join(f"{count:,} {other}" for count, other in zip(row, classes, strict=True))
+            yield f"{name}: answered {answered}"
 
     def __str__(self) -> str:
         low, high = self.interval

@@ -1,5 +1,6 @@
 """What is chosen on the validation split: a temperature, and the thresholds of the verdicts."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +11,7 @@ from torch.nn import functional
 from whisker.training.calibration.metrics import upper_bound
 
 _MIN_TEMPERATURE, _MAX_TEMPERATURE = 0.05, 20.0
+_UNSEEN_ERRORS = 0.5  # added to those seen: of few answers, none wrong is too little to expect none
 _LOWER_PROMISES = (0.98, 0.97, 0.95)  # error-free answers that show them: 133, 88, 52; 0.99 takes 268
 
 
@@ -32,8 +34,7 @@ def fit_temperature(logits: Tensor, labels: Tensor, *, repeats: int = 1) -> floa
     """Find the temperature with the least negative log-likelihood (Guo et al. 2017), within 0.05 to 20.
 
     The labels of logits `[N, classes]` are smoothed by what N photos can show (Laplace's rule of succession, as in
-    Platt 1999): without smoothing, N right answers would demand certainty. The likelihood has one optimum in 1/T,
-    which a ternary search finds. Each photo may be there `repeats` times.
+    Platt 1999): without smoothing, N right answers would demand certainty. Each photo may be there `repeats` times.
     """
     photos, classes = len(logits) / repeats, logits.shape[1]
     smoothing = classes / (photos + classes)  # the true class is due (photos + 1) / (photos + classes)
@@ -41,6 +42,14 @@ def fit_temperature(logits: Tensor, labels: Tensor, *, repeats: int = 1) -> floa
     def loss(inverse: float) -> float:
         return float(functional.cross_entropy(logits.double() * inverse, labels, label_smoothing=smoothing))
 
+    return least_temperature(loss)
+
+
+def least_temperature(loss: Callable[[float], float]) -> float:
+    """Find the temperature T, within 0.05 to 20, with the least `loss(1 / T)`.
+
+    A likelihood has one optimum in 1/T, which a ternary search finds.
+    """
     low, high = 1 / _MAX_TEMPERATURE, 1 / _MIN_TEMPERATURE
     for _ in range(60):  # (2/3)^60 of the interval is below a float32's resolution
         third = (high - low) / 3
@@ -68,25 +77,48 @@ def choose_unsure_threshold(
     `probabilities` `[N * repeats, K]` may hold each photo several times, from several cross-validations: repeats are
     no new evidence.
     """
-    best = probabilities.max(1)
-    order = np.argsort(-best, kind="stable")
-    scores, wrong = best[order], (probabilities.argmax(1) != labels)[order].cumsum() / repeats
-    ends_a_tie = np.append(scores[:-1] != scores[1:], True)  # equal scores are confident together or not at all
-    answers = np.arange(1, len(wrong) + 1) / repeats
-    bound = upper_bound(wrong, answers)
-    shown = np.flatnonzero((bound <= 1 - precision) & ends_a_tie)
-    if len(shown):
-        return PrecisionChoice(float(scores[shown[-1]]), guaranteed=True, precision=precision)
-    # Half an error more than was seen: of few answers, none wrong is too little to expect none.
-    likely = ((wrong + 0.5) / answers <= 1 - precision) & ends_a_tie
+    ranked = rank_answers(probabilities.max(1), probabilities.argmax(1) == labels, repeats=repeats)
+    score = ranked.lowest_score_that_keeps(precision)
+    if score is not None:
+        return PrecisionChoice(score, guaranteed=True, precision=precision)
+    likely = ranked.where((ranked.wrong + _UNSEEN_ERRORS) / ranked.answers <= 1 - precision)
     for promise in _LOWER_PROMISES:
         # Where the first wrong answer lies is chance: a score below the promise is no ground for it.
-        shown = np.flatnonzero((bound <= 1 - promise) & likely & (scores >= promise))
-        if len(shown) and lowest is not None and lowest <= promise < precision:
-            return PrecisionChoice(float(scores[shown[-1]]), guaranteed=True, precision=promise)
-    seen = np.flatnonzero((wrong / answers <= 1 - precision) & ends_a_tie)
-    threshold = float(scores[seen[-1]]) if len(seen) else 1.0
+        score = likely.where(likely.scores >= promise).lowest_score_that_keeps(promise)
+        if score is not None and lowest is not None and lowest <= promise < precision:
+            return PrecisionChoice(score, guaranteed=True, precision=promise)
+    seen = np.flatnonzero(ranked.wrong / ranked.answers <= 1 - precision)
+    threshold = float(ranked.scores[seen[-1]]) if len(seen) else 1.0
     return PrecisionChoice(threshold, guaranteed=False, precision=precision)
+
+
+@dataclass(frozen=True, slots=True)
+class RankedAnswers:
+    """For each different score, the highest first, how many `answers` reach it, and how many `wrong` ones."""
+
+    scores: NDArray[np.float32]
+    answers: NDArray[np.float64]
+    wrong: NDArray[np.float64]
+
+    def where(self, kept: NDArray[np.bool_]) -> "RankedAnswers":
+        """Keep only some of the scores."""
+        return RankedAnswers(self.scores[kept], self.answers[kept], self.wrong[kept])
+
+    def lowest_score_that_keeps(self, precision: float) -> float | None:
+        """Find the lowest score whose answers show, with 95 % confidence, a precision of at least `precision`."""
+        shown = np.flatnonzero(upper_bound(self.wrong, self.answers) <= 1 - precision)
+        return float(self.scores[shown[-1]]) if len(shown) else None
+
+
+def rank_answers(scores: NDArray[np.float32], right: NDArray[np.bool_], *, repeats: float = 1) -> RankedAnswers:
+    """Rank N answers by their scores `[N]`; equal scores reach a threshold together or not at all.
+
+    Each may be there `repeats` times: counts are divided by that.
+    """
+    order = np.argsort(-scores, kind="stable")
+    ordered, wrong = scores[order], (~right)[order].cumsum()
+    ends = np.flatnonzero(np.append(ordered[1:] != ordered[:-1], True)) if len(ordered) else np.empty(0, np.int64)
+    return RankedAnswers(ordered[ends], (ends + 1) / repeats, wrong[ends] / repeats)
 
 
 def choose_unknown_threshold(ood_scores: NDArray[np.float32], false_alarms: float, *, repeats: int = 1) -> Choice:

@@ -68,7 +68,8 @@ def doctor(
     doubtful = find_doubtful_photos(classifier, folder, limit, progress) if classifier else None
     if out is not None and doubtful is not None:
         column = grouping.column if grouping else None
-        write_doubtful(out, doubtful.photos, read_labels(labels, photos, column) if labels else {}, column)
+        earlier = read_labels(labels, photos, column) if labels else {}
+        write_doubtful(out, doubtful.photos, earlier, column)
     if as_json:
         typer.echo(json.dumps(diagnosis.to_json() | {"doubtful": asdict(doubtful) if doubtful else None}))
         return

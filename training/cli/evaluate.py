@@ -25,11 +25,13 @@ def evaluate(
     from whisker.model.answers.decision_rule import VERDICTS  # noqa: PLC0415
     from whisker.model.engines.device import use_available_cores  # noqa: PLC0415
     from whisker.training.calibration.evaluation import evaluate_folder  # noqa: PLC0415
+    from whisker.training.calibration.multi_label.evaluation import evaluate_folder_labels  # noqa: PLC0415
     from whisker.training.progress import Progress  # noqa: PLC0415
 
     use_available_cores()
     classifier = Classifier.load(checkpoint, device, engine=engine)
-    result = evaluate_folder(classifier, photos, Progress(Console(stderr=True, soft_wrap=True)), labels)
+    measure = evaluate_folder if classifier.checkpoint.task == "single-label" else evaluate_folder_labels
+    result = measure(classifier, photos, Progress(Console(stderr=True, soft_wrap=True)), labels)
     if as_json:
         answer = result.evaluation.to_json() | {
             "classes": list(classifier.classes),
@@ -40,12 +42,11 @@ def evaluate(
         }
         typer.echo(json.dumps(answer))
         return
-    typer.echo(f"Accuracy: {result.evaluation}")
-    typer.echo(f"Calibration error: {result.evaluation.calibration_error:.4f}")
+    for line in result.evaluation.describe():
+        typer.echo(line)
     for verdict in VERDICTS:
         typer.echo(f"{verdict.capitalize()}: {result.verdicts[verdict]:,} answers, {result.wrong[verdict]:,} wrong")
-    for name, row in zip(classifier.classes, result.evaluation.confusion, strict=True):
-        answered = ", ".join(f"{count:,} {other}" for count, other in zip(row, classifier.classes, strict=True))
-        typer.echo(f"{name}: answered {answered}")
+    for line in result.evaluation.describe_classes(classifier.classes):
+        typer.echo(line)
     for item in result.quarantined:
         typer.echo(f"Left out {item.path}: {item.reason}", err=True)

@@ -1,35 +1,48 @@
 """The photos of a folder and their classes, from class folders `root/<class>/**` or a file of labels."""
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from whisker.model.errors import ConfigError
 from whisker.model.photo_files import is_utf8, printable, walk_files
 from whisker.training.config import Grouping
 from whisker.training.data.groups import folder_group
-from whisker.training.data.labels import read_labels
+from whisker.training.data.labels import read_labels, split_labels
+from whisker.training.data.same_photos import same_photos
 from whisker.training.errors import DatasetError
+
+_Labels = Mapping[str, tuple[str, ...]]  # by the path of a photo
 
 
 @dataclass(frozen=True, slots=True)
 class PhotoFile:
-    """A labelled file; `path` is relative to the root, `label` an index into the sorted classes.
+    """A labelled file; `path` is relative to the root, `labels` are ascending indices into the sorted classes.
 
     `group` names the photos that must stay in one split with it; without one it is empty.
     """
 
     path: str
-    label: int
+    labels: tuple[int, ...]
     group: str = ""
+
+    @property
+    def label(self) -> int:
+        """Return the label of a photo that has exactly one."""
+        (label,) = self.labels
+        return label
 
 
 @dataclass(frozen=True, slots=True)
 class PhotoFolder:
     """The files found by `find_photos`; `classes` are the sorted class names, each of which has a file.
 
-    `note` says in one line how a file of labels was applied; without one it is empty.
+    `note` says in one line how a file of labels was applied, and how many photos have several labels; otherwise it is
+    empty.
     """
 
     root: Path
@@ -39,7 +52,12 @@ class PhotoFolder:
 
 
 def find_photos(
-    root: Path, *, min_classes: int = 2, labels_file: Path | None = None, grouping: Grouping | None = None
+    root: Path,
+    *,
+    min_classes: int = 2,
+    labels_file: Path | None = None,
+    grouping: Grouping | None = None,
+    multi_label: bool = False,
 ) -> PhotoFolder:
     """List the photos in `root/<class>/`, at any depth, without hidden files, and the photos that `labels_file` names.
 
@@ -47,6 +65,10 @@ def find_photos(
     `root`, or if all its labels are empty: photos that it does not name keep their folder's class. Otherwise it
     replaces the folders: only photos that it names are used. An empty label leaves a photo out. Levels of folders that
     `grouping` names are counted from below the class folders, or from `root` if the file replaces these.
+
+    With `multi_label`, a photo may have several labels: separated by `|` in the file, or because links to it, or copies
+    of its bytes, lie in several class folders. It is listed once, under the first of its paths; if the file names any
+    of them, their folders do not count.
 
     Raises `DatasetError` unless there are at least `min_classes` classes and every class folder contains a file, and
     `ConfigError` if `grouping` names a column and there is no file. With `grouping`, a photo must have a group.
@@ -59,11 +81,12 @@ def find_photos(
     if not root.is_dir():
         raise DatasetError(f"There is no folder {root}: give a folder that holds one sub-folder of photos per class.")
     try:
-        if labels_file is None:
-            label_of = _list_class_folders(root, min_classes)
-            folder = _numbered(root, label_of, _folder_groups(label_of, grouping, below_class=True))
+        if labels_file is not None:
+            folder = _find_labelled(root, labels_file, min_classes, grouping, multi_label=multi_label)
         else:
-            folder = _find_labelled(root, labels_file, min_classes, grouping)
+            folders = _list_class_folders(root, min_classes)
+            found = _merged(root, folders, {}) if multi_label else _numbered(root, folders)
+            folder = _grouped(found, _folder_groups(folders, grouping, below_class=True))
     except OSError as exc:
         raise _unreadable(root, exc) from exc
     if grouping is not None and not any(file.group for file in folder.files):
@@ -91,26 +114,27 @@ def _unreadable(folder: Path, exc: OSError) -> DatasetError:
     return DatasetError(f"The folder {printable(str(exc.filename or folder))} cannot be read: {exc.strerror}.")
 
 
-def _find_labelled(root: Path, labels_file: Path, min_classes: int, grouping: Grouping | None) -> PhotoFolder:
+def _find_labelled(
+    root: Path, labels_file: Path, min_classes: int, grouping: Grouping | None, *, multi_label: bool
+) -> PhotoFolder:
+    names = {folder.name for folder in _class_folders(root)}
     rows = read_labels(labels_file, root, grouping.column if grouping else None)
-    named = {path: row.label for path, row in rows.items()}
-    labels, names = set(named.values()) - {""}, {folder.name for folder in _class_folders(root)}
+    named = split_labels(labels_file, rows, names, multi_label=multi_label)
+    labels = {label for several in named.values() for label in several}
     corrects = bool(labels & names) or (bool(names) and not labels)
     folders = _list_class_folders(root, 1) if corrects else {}
-    label_of = {path: label for path, label in {**folders, **named}.items() if label}
-    classes = sorted(set(label_of.values()))
-    if len(classes) < min_classes:
-        found = f"holds only one class, {classes[0]!r}" if classes else "holds no photo that has a label"
-        raise DatasetError(f"With {labels_file}, {root} {found}.")
-    left_out = sum(not label for label in named.values())
-    changed = sum(label not in ("", folders.get(path)) for path, label in named.items())
+    found = _merged(root, folders, named) if multi_label else _numbered(root, {**folders, **named})
+    if len(found.classes) < min_classes:
+        holds = f"only one class, {found.classes[0]!r}" if found.classes else "no photo that has a label"
+        raise DatasetError(f"With {labels_file}, {root} holds {holds}.")
+    left_out = sum(not several for several in named.values())
+    changed = sum(several not in ((), folders.get(path)) for path, several in named.items())
     note = f"{labels_file.name} labels {len(named) - left_out:,} photos and leaves {left_out:,} out" + (
         f"; {changed:,} labels differ from the folder's" if corrects else "; class folders are ignored"
     )
-    group_of = {path: row.group for path, row in rows.items()} | _folder_groups(
-        label_of, grouping, below_class=corrects
-    )
-    return replace(_numbered(root, label_of, group_of), note=note + ".")
+    group_of = {path: row.group for path, row in rows.items()}
+    group_of |= _folder_groups((file.path for file in found.files), grouping, below_class=corrects)
+    return replace(_grouped(found, group_of), note=f"{note}. {found.note}".rstrip())
 
 
 def _folder_groups(paths: Iterable[str], grouping: Grouping | None, *, below_class: bool) -> dict[str, str]:
@@ -121,8 +145,13 @@ def _folder_groups(paths: Iterable[str], grouping: Grouping | None, *, below_cla
     return {path: folder_group(path, level) for path in paths}
 
 
-def _list_class_folders(root: Path, min_classes: int) -> dict[str, str]:
-    """Map the path of each photo in a class folder to the folder's name."""
+def _grouped(folder: PhotoFolder, group_of: Mapping[str, str]) -> PhotoFolder:
+    """Give the photos their groups, by path."""
+    return replace(folder, files=tuple(replace(file, group=group_of.get(file.path, "")) for file in folder.files))
+
+
+def _list_class_folders(root: Path, min_classes: int) -> dict[str, tuple[str, ...]]:
+    """Map the path of each photo in a class folder to the folder's name, its only label."""
     folders = _class_folders(root)
     if not folders:
         raise DatasetError(
@@ -133,24 +162,50 @@ def _list_class_folders(root: Path, min_classes: int) -> dict[str, str]:
         raise DatasetError(
             f"{root} holds only one class, {folders[0].name!r}: add a second folder of photos to tell it from."
         )
-    label_of = {}
+    labels_of: dict[str, tuple[str, ...]] = {}
     for folder in folders:
         if not is_utf8(folder.name):
             raise DatasetError(f"The name of the class folder {printable(str(folder))} is not UTF-8: rename it.")
         paths = [f"{folder.name}/{path}" for path in list_files(folder)]
         if not paths:
             raise DatasetError(f"The class folder {folder} is empty: add photos to it or remove it.")
-        label_of.update(dict.fromkeys(paths, folder.name))
-    return label_of
+        labels_of.update(dict.fromkeys(paths, (folder.name,)))
+    return labels_of
 
 
 def _class_folders(root: Path) -> list[Path]:
     return sorted((p for p in root.iterdir() if p.is_dir() and not p.name.startswith(".")), key=lambda p: p.name)
 
 
-def _numbered(root: Path, label_of: Mapping[str, str], group_of: Mapping[str, str]) -> PhotoFolder:
-    """Assign numbers to the classes by their sorted names, and order the files by class and path."""
-    classes = sorted(set(label_of.values()))
+def _merged(root: Path, folders: _Labels, named: _Labels) -> PhotoFolder:
+    """Give each photo the labels of all paths that lead to it: of those that are `named`, or else of its folders."""
+    groups: dict[str, list[str]] = {}
+    for path, first in same_photos(root, {**folders, **named}).items():
+        groups.setdefault(first, []).append(path)
+    labels_of = {}
+    for first, paths in groups.items():
+        said = [named[path] for path in paths if path in named] or [folders[path] for path in paths]
+        labels_of[first] = tuple({label: None for several in said for label in several})
+    found = _numbered(root, labels_of)
+    several = sum(len(file.labels) > 1 for file in found.files)
+    return replace(found, note=f"{several:,} of {len(found.files):,} photos have several labels.")
+
+
+def _numbered(root: Path, labels_of: _Labels) -> PhotoFolder:
+    """Assign numbers to the classes by their sorted names, and order the files that have labels by these and path."""
+    classes = sorted({label for labels in labels_of.values() for label in labels})
     number = {name: index for index, name in enumerate(classes)}
-    files = [PhotoFile(path, number[label], group_of.get(path, "")) for path, label in label_of.items()]
-    return PhotoFolder(root, tuple(classes), tuple(sorted(files, key=lambda file: (file.label, Path(file.path)))))
+    files = [
+        PhotoFile(path, tuple(sorted(number[label] for label in labels)))
+        for path, labels in labels_of.items()
+        if labels
+    ]
+    return PhotoFolder(root, tuple(classes), tuple(sorted(files, key=lambda file: (file.labels, Path(file.path)))))
+
+
+def label_matrix(labels: Sequence[Sequence[int]], classes: int) -> NDArray[np.bool_]:
+    """Mark the labels of N photos, numbers of classes: bool `[N, classes]`."""
+    matrix = np.zeros((len(labels), classes), np.bool_)
+    for row, several in zip(matrix, labels, strict=True):
+        row[list(several)] = True
+    return matrix

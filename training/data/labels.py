@@ -5,12 +5,12 @@
     cat/0021.jpg,
 
 UTF-8, with a header; of other columns, only the one that `--groups` names is read. `path` is relative to the folder of
-photos. An empty label leaves the photo out.
+photos. An empty label leaves the photo out. Several labels of a photo are separated by `|`: `cat|dog`.
 """
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Self
@@ -18,10 +18,12 @@ from typing import Self
 from whisker.model.photo_files import is_hidden
 from whisker.training.errors import DatasetError
 
+SEPARATOR = "|"
+
 
 @dataclass(frozen=True, slots=True)
 class LabelRow:
-    """A row of the file: a photo, its class ("" to leave it out), its group ("" for none), and its line's number."""
+    """A row of the file: a photo, its label as written ("" to leave it out), its group ("" for none), and its line."""
 
     path: str
     label: str
@@ -53,6 +55,34 @@ def read_labels(file: Path, root: Path, group_column: str | None = None) -> dict
         )
     _require_photos(file, root, list(rows.values()))
     return {path: row for path, row in rows.items() if not is_hidden(path)}
+
+
+def split_labels(
+    file: Path, rows: Mapping[str, LabelRow], folders: Collection[str], *, multi_label: bool
+) -> dict[str, tuple[str, ...]]:
+    """Map each photo to its labels, sorted: none to leave it out, and no more than one unless `multi_label`.
+
+    A label that is the name of one of the class `folders` is one label, whatever it holds. Raises `DatasetError`, with
+    the line, for labels that cannot be split so.
+    """
+    return {
+        path: (row.label,)
+        if row.label in folders
+        else _split(f"{file}, line {row.line}", row.label, multi_label=multi_label)
+        for path, row in rows.items()
+    }
+
+
+def _split(place: str, label: str, *, multi_label: bool) -> tuple[str, ...]:
+    parts = [part.strip() for part in label.split(SEPARATOR)] if label else []
+    if len(parts) > 1 and not multi_label:
+        raise DatasetError(
+            f"{place}: {label!r} names several labels, separated by {SEPARATOR}: give --multi-label to train with "
+            "several labels a photo, or name one."
+        )
+    if not all(parts):
+        raise DatasetError(f"{place}: {label!r} has nothing on one side of a {SEPARATOR}: remove it.")
+    return tuple(sorted({*parts}))
 
 
 def _read_text(file: Path) -> str:

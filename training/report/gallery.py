@@ -17,7 +17,7 @@ from whisker.model.answers.novelty import UNKNOWN_SCORE
 from whisker.model.classifier import Classifier
 from whisker.model.photo_files import printable
 from whisker.training.audit.label_errors import find_doubtful
-from whisker.training.calibration.evaluation import run_folder
+from whisker.training.calibration.evaluation import require_single_label, run_folder
 from whisker.training.data.duplicates import group_duplicates
 from whisker.training.data.folder import find_photos
 from whisker.training.progress import Progress
@@ -114,8 +114,10 @@ def open_galleries(
 ) -> Galleries:
     """Choose galleries among the readable photos of `root/<class>/`, classified as a server would classify them.
 
-    `labels_file` is as in `find_photos`. Raises `DatasetError` as `find_photos` and `run_folder` do.
+    `labels_file` is as in `find_photos`. Raises `DatasetError` as `find_photos` and `run_folder` do, and
+    `TrainingError` for a multi-label checkpoint.
     """
+    require_single_label(classifier.checkpoint, "`whisker report --photos`")
     folder = find_photos(root, min_classes=1, labels_file=labels_file)
     side = classifier.preprocessing.size
     with TemporaryFile() as file:  # all photos may not fit into memory

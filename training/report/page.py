@@ -1,30 +1,31 @@
 """The report of a checkpoint: one HTML page that needs no network, no script and no other file."""
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from whisker.model.answers.decision_rule import Task
 from whisker.model.atomic_write import atomic_write
 from whisker.model.card import text
 from whisker.model.card.advice import advise, describe_learning_curve
-from whisker.model.card.metrics import ClassMetrics, Confusion, Figures, TestMetrics
+from whisker.model.card.labels import describe_guarantee
+from whisker.model.card.metrics import ClassMetrics, Figures, LabelMetrics, TestMetrics
 from whisker.model.card.provenance import Provenance
 from whisker.model.card.summary import CheckpointSummary
 from whisker.model.checkpoint.contents import Checkpoint
 from whisker.model.engines.choice import MAX_POINTS_LOST
 from whisker.model.errors import ConfigError
-from whisker.training.calibration.metrics import Evaluation
 from whisker.training.errors import TrainingError
 from whisker.training.report.first_layer import draw_first_layer
 from whisker.training.report.gallery import Galleries, Shown
+from whisker.training.report.multi_label import label_sections
 from whisker.training.report.plots import (
     FEW_CLASSES,
     MAX_NUMBERED,
-    draw_confusion,
     draw_coverage,
     draw_learning_curve,
     draw_loss,
@@ -33,12 +34,12 @@ from whisker.training.report.plots import (
     draw_unknown,
     draw_validation,
 )
+from whisker.training.report.single_label import begin_axis, class_sections
 
 _MAX_CLASSES = 50  # rows of the table of classes
-_MAX_PAIRS = 20  # rows of the table of confused pairs
-_FEW_PAIRS = 8  # rows of it beside a matrix that shows all pairs
 _MAX_FILES = 200  # rows of a list of files
 _PARTS = ("test", "confident", "unknown", "figures", "speed")  # of the metrics, that the page shows
+_TEMPLATES: Mapping[Task, str] = {"single-label": "report.html", "multi-label": "multi_label.html"}
 
 
 def require_free(path: Path, *, overwrite: bool) -> None:
@@ -72,11 +73,18 @@ def _render(checkpoint: Checkpoint, galleries: Galleries | None) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"percent": text.percent, "score": text.format_score}
-    template = environment.get_template("report.html")
+    environment.filters |= {"percent": text.percent, "score": text.format_score, "guarantee": _guarantee}
+    template = environment.get_template(_TEMPLATES[checkpoint.task])
     summary = summarise(checkpoint)
+    measured = label_sections(summary) if checkpoint.task == "multi-label" else class_sections(summary)
+    if measured is None or any(name.startswith(_PARTS) for name in summary.metrics.unread()):
+        raise TrainingError(
+            f"The checkpoint {checkpoint.name} does not hold the figures of a training: only a checkpoint from "
+            "`whisker train` has a report."
+        )
     page = template.render(
-        _sections(checkpoint, summary, _require_measured(checkpoint, summary.metrics)),
+        _sections(checkpoint, summary),
+        **measured,
         galleries=galleries,
         unseen=_unseen(galleries),
     )
@@ -86,6 +94,7 @@ def _render(checkpoint: Checkpoint, galleries: Galleries | None) -> str:
 def summarise(checkpoint: Checkpoint) -> CheckpointSummary:
     """Gather what a checkpoint knows of itself."""
     return CheckpointSummary(
+        task=checkpoint.task,
         classes=checkpoint.classes,
         network=asdict(checkpoint.network),
         preprocessing=asdict(checkpoint.preprocessing),
@@ -98,36 +107,16 @@ def summarise(checkpoint: Checkpoint) -> CheckpointSummary:
     )
 
 
-def _require_measured(checkpoint: Checkpoint, metrics: TestMetrics) -> Evaluation:
-    """Give the evaluation on the test split; refuse metrics that are not those of a training of these classes."""
-    test, classes = Evaluation.from_metrics(metrics.test), len(checkpoint.classes)
-    per_class = metrics.figures.per_class if metrics.figures else None
-    if (
-        test is None
-        or not any(map(sum, test.confusion))
-        or {len(test.confusion), *map(len, test.confusion)} != {classes}
-        or (per_class is not None and len(per_class) != classes)
-        or any(name.startswith(_PARTS) for name in metrics.unread())
-    ):
-        raise TrainingError(
-            f"The checkpoint {checkpoint.name} does not hold the figures of a training: only a checkpoint from "
-            "`whisker train` has a report."
-        )
-    return test
-
-
-def _sections(checkpoint: Checkpoint, summary: CheckpointSummary, test: Evaluation) -> dict[str, Any]:
-    """Gather all that the template shows except the photos."""
+def _sections(checkpoint: Checkpoint, summary: CheckpointSummary) -> dict[str, Any]:
+    """Gather all that the template shows except the photos and what depends on the task."""
     metrics, provenance = summary.metrics, summary.provenance
     figures, data = metrics.figures or Figures(), provenance.data
     return {
         "checkpoint": checkpoint,
         "date": provenance.date,
-        "test": test,
         "test_photos": text.test_photos(metrics),
         "how_tested": text.describe_test(metrics),
         "advice": advise(summary),
-        "curve": metrics.learning_curve,
         "curve_sentence": describe_learning_curve(metrics.learning_curve, summary.classes)
         if metrics.learning_curve
         else "",
@@ -136,8 +125,6 @@ def _sections(checkpoint: Checkpoint, summary: CheckpointSummary, test: Evaluati
         "unknown": metrics.unknown,
         "speed": metrics.speed,
         "max_points_lost": MAX_POINTS_LOST,
-        "baseline": max(map(sum, test.confusion)) / sum(map(sum, test.confusion)),
-        "axis": _axis(test.interval[0]),
         "photos": (data.photos if data else None) or {},
         "facts": {
             "Network": text.list_network_facts(summary),
@@ -147,13 +134,11 @@ def _sections(checkpoint: Checkpoint, summary: CheckpointSummary, test: Evaluati
         "recipe": text.list_recipe_facts(summary),
         "limits": [*text.describe_limits(summary)],
         "unknown_limit": text.describe_unknown_limit(summary),
-        "plots": _plots(summary, figures, test),
+        "plots": _plots(summary),
         "first_layer": draw_first_layer(checkpoint.network, checkpoint.state),
-        "pairs": _confused_pairs(test.confusion, checkpoint.classes),
-        "classes": _worst_classes(figures.per_class, checkpoint.classes),
+        "classes": _worst_classes(figures.per_class or figures.per_label, checkpoint.classes),
         "noticed": provenance.noticed,
         "skipped": (data.quarantined if data else None) or 0,
-        "confidence_facts": text.list_confidence_facts(summary),
         "unknown_facts": text.list_unknown_facts(summary),
         "few_classes": FEW_CLASSES,
         "numbered": MAX_NUMBERED,
@@ -161,18 +146,18 @@ def _sections(checkpoint: Checkpoint, summary: CheckpointSummary, test: Evaluati
     }
 
 
-def _plots(summary: CheckpointSummary, figures: Figures, test: Evaluation) -> dict[str, Markup]:
+def _plots(summary: CheckpointSummary) -> dict[str, Markup]:
     """Draw the plots that there are figures for."""
-    history = summary.provenance.history
-    drawn = {"confusion": draw_confusion(test.confusion, summary.classes)}
+    history, figures, unsure = summary.provenance.history, summary.metrics.figures or Figures(), summary.unsure
+    drawn: dict[str, str] = {}
     if history:
         drawn |= {"loss": draw_loss(history), "accuracy": draw_validation(history)}
     if figures.reliability and any(row.photos for row in figures.reliability):
         drawn["reliability"] = draw_reliability(figures.reliability)
-    if figures.coverage:
-        drawn["coverage"] = draw_coverage(figures.coverage, summary.unsure)
-    if figures.scores:
-        drawn["scores"] = draw_scores(figures.scores, summary.unsure)
+    if figures.coverage and unsure is not None:
+        drawn["coverage"] = draw_coverage(figures.coverage, unsure)
+    if figures.scores and unsure is not None:
+        drawn["scores"] = draw_scores(figures.scores, unsure)
     if summary.metrics.learning_curve:
         drawn["curve"] = draw_learning_curve(summary.metrics.learning_curve)
     if figures.unknown:
@@ -180,26 +165,8 @@ def _plots(summary: CheckpointSummary, figures: Figures, test: Evaluation) -> di
     return {name: Markup(svg) for name, svg in drawn.items()}  # noqa: S704 - `whisker.training.report.svg` has escaped it
 
 
-@dataclass(frozen=True, slots=True)
-class _ConfusedPair:
-    """A class, a wrong answer, and for how many photos of the class, and which share of them, it was given."""
-
-    label: str
-    answer: str
-    photos: int
-    share: float
-
-
-def _confused_pairs(confusion: Confusion, classes: Sequence[str]) -> list[_ConfusedPair]:
-    """List the pairs of a class and a wrong answer, the commonest first."""
-    pairs = [
-        _ConfusedPair(classes[i], classes[j], count, count / sum(row))
-        for i, row in enumerate(confusion)
-        for j, count in enumerate(row)
-        if count and i != j
-    ]
-    pairs.sort(key=lambda pair: -pair.photos)
-    return pairs[: _MAX_PAIRS if len(classes) > MAX_NUMBERED else _FEW_PAIRS]
+def _guarantee(label: LabelMetrics) -> str:
+    return describe_guarantee(label, guaranteed=label.guaranteed is True)
 
 
 def _worst_classes(rows: Sequence[ClassMetrics] | None, classes: Sequence[str]) -> dict[str, Any] | None:
@@ -212,12 +179,7 @@ def _worst_classes(rows: Sequence[ClassMetrics] | None, classes: Sequence[str]) 
         named = [(name, row) for _, name, row in sorted(measured, key=lambda item: item[0])[:_MAX_CLASSES]]
     intervals = [bounds for _, row in named for bounds in (row.recall_95_interval, row.precision_95_interval)]
     lowest = min((bounds[0] for bounds in intervals if bounds), default=0.0)
-    return {"rows": named, "all": len(classes), "axis": _axis(lowest)}
-
-
-def _axis(lowest: float) -> float:
-    """Begin a scale that ends at 1 at the tenth below `lowest`, or a tenth lower if that is close to it."""
-    return max(0.0, int(lowest * 10 - 0.2) / 10)
+    return {"rows": named, "all": len(classes), "axis": begin_axis(lowest)}
 
 
 def _unseen(galleries: Galleries | None) -> list[Shown]:

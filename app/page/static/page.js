@@ -89,7 +89,7 @@ function draw(image, scale) {
 
 function send(visit, explain, wait) {
   const type = visit.blob.type.startsWith("image/") ? visit.blob.type : "application/octet-stream";
-  const query = new URLSearchParams({ top_k: 10, ...(explain && { explain }) });
+  const query = new URLSearchParams({ top_k: $("photo").dataset.bars, ...(explain && { explain }) });
   return post(`predict?${query}`, visit.blob, type, wait);
 }
 
@@ -133,7 +133,7 @@ async function take(files) {
 
 function remember(visit) {
   const item = document.createElement("li");
-  const text = `${visit.name}: ${visit.answer.verdict === "unknown" ? "unknown" : visit.answer.label}`;
+  const text = `${visit.name}: ${visit.answer.verdict === "unknown" ? "unknown" : names(visit.answer)}`;
   item.append(button(text, `Show ${text}`, () => show(visit)));
   $("visits").append(item);
   if ($("visits").childElementCount > MAX_VISITS) $("visits").firstElementChild.remove();
@@ -169,15 +169,30 @@ function percent(score) {
   return `${(100 * score).toFixed(score === 1 || score === 0 ? 0 : 1)}\u00a0%`;
 }
 
-function sentence({ verdict, label, score, predictions }) {
+// The label of an answer or, of a multi-label checkpoint, all of them.
+function names({ label, labels }) {
+  return labels ? labels.map((it) => it.label).join(", ") || "none of the labels" : label;
+}
+
+function sentence(answer) {
+  const { verdict, label, labels, score, predictions } = answer;
+  if (labels && verdict !== "unknown") return verdict === "confident" ? names(answer) : `Not sure: ${names(answer)}`;
   if (verdict === "confident") return `${label}: ${percent(score)}`;
   const best = predictions.slice(0, 2).map((it) => `${it.label} ${percent(it.score)}`).join(", ");
   return verdict === "unsure" ? `Not sure: ${best}` : "Unlike anything the model was trained on";
 }
 
-function explain({ verdict, label }) {
+// What stands above the labels found, which are many at times.
+function heading(answer) {
+  const { verdict, labels } = answer;
+  if (!labels || verdict === "unknown") return sentence(answer);
+  const found = `${labels.length || "None of the"} label${labels.length === 1 ? "" : "s"}${labels.length ? " found" : ""}`;
+  return verdict === "confident" ? found : `${found}, not sure`;
+}
+
+function explain({ verdict, label, reason }) {
   if (verdict === "confident") return "";
-  if (verdict === "unsure") return "Only a guess. A clearer photo may help.";
+  if (verdict === "unsure") return reason ?? "Only a guess. A clearer photo may help.";
   return `Closest class: ${label}. Probably wrong.`;
 }
 
@@ -187,9 +202,12 @@ async function show(visit, decoded) {
   if (mine !== look) return;
   [shown, view] = [visit, photo];
   const { answer } = visit;
-  $("verdict").textContent = sentence(answer);
+  $("verdict").textContent = heading(answer);
   $("explanation").textContent = explain(answer);
-  $("bars").replaceChildren(...answer.predictions.map(bar));
+  const found = new Set(answer.labels?.map((it) => it.label));
+  $("labels").hidden = !found.size || answer.verdict === "unknown";
+  $("labels").replaceChildren(...(answer.labels ?? []).map(chip));
+  $("bars").replaceChildren(...answer.predictions.map((it) => bar(it, found.has(it.label))));
   const { timing_ms: time, image, model } = answer;
   $("seen").textContent = `${visit.name}, ${visit.width ?? image.width} × ${visit.height ?? image.height} pixels`;
   $("timing").textContent = `Decoding ${time.decode} ms, network ${time.inference} ms, total ${time.total} ms. Model ${model.name}, version ${model.version}.`;
@@ -201,6 +219,7 @@ async function show(visit, decoded) {
   if ($("wrong")) {
     $("wrong").open = false;
     $("correction").reset();
+    for (const box of $("correction").querySelectorAll("[type=checkbox][name=label]")) box.checked = found.has(box.value);
     $("corrected").textContent = "";
   }
   $("answer").hidden = false;
@@ -210,8 +229,15 @@ async function show(visit, decoded) {
   $("answer").scrollIntoView({ block: "nearest", behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth" });
 }
 
-function bar({ label, score }) {
+function chip({ label, score }) {
   const item = document.createElement("li");
+  item.textContent = `${label} ${percent(score)}`;
+  return item;
+}
+
+function bar({ label, score }, isFound) {
+  const item = document.createElement("li");
+  item.classList.toggle("found", isFound);
   const [name, line, fill, number] = ["span", "span", "span", "span"].map((tag) => document.createElement(tag));
   name.textContent = label;
   line.className = "bar";
@@ -324,8 +350,9 @@ function row(result) {
       answer.textContent = result.problem.message;
       return;
     }
-    answer.textContent = result.visit.answer.verdict === "confident" ? result.visit.answer.label : sentence(result.visit.answer);
-    score.textContent = result.visit.answer.verdict === "unknown" ? "" : percent(result.visit.answer.score);
+    const given = result.visit.answer;
+    answer.textContent = given.verdict === "confident" && !given.labels ? given.label : sentence(given);
+    score.textContent = given.verdict === "unknown" ? "" : (given.labels ?? [given]).map((it) => percent(it.score)).join(", ");
     look.append(button("Show", `Show ${result.name}`, () => show(result.visit)));
   };
   return { element, fill };
@@ -333,15 +360,18 @@ function row(result) {
 
 function toPlain({ name, visit, problem }) {
   if (!visit) return { photo: name, error: problem ? { code: problem.code, message: problem.message } : null };
-  const { label, score, verdict, unknown_score, predictions } = visit.answer;
-  return { photo: name, label, score, verdict, unknown_score, predictions };
+  const { label, score, verdict, unknown_score, labels, reason, predictions } = visit.answer;
+  return { photo: name, label, score, verdict, unknown_score, ...(labels && { labels, reason }), predictions };
 }
 
 function toCsv(results) {
   // A cell that begins like a formula would be run as one by a spreadsheet.
   const cell = (value) => `"${String(value ?? "").replace(/^[=+\-@\t\r]/, "'$&").replaceAll('"', '""')}"`;
-  const lines = results.map(toPlain).map((it) => [it.photo, it.label, it.score, it.verdict, it.error?.message]);
-  return [["photo", "label", "score", "verdict", "error"], ...lines].map((line) => line.map(cell).join(",")).join("\r\n");
+  const plain = results.map(toPlain), several = plain.some((it) => it.labels);
+  const joined = (it) => (several ? [it.labels?.map((entry) => entry.label).join("|")] : []);
+  const lines = plain.map((it) => [it.photo, it.label, it.score, it.verdict, ...joined(it), it.error?.message]);
+  const heading = ["photo", "label", "score", "verdict", ...(several ? ["labels"] : []), "error"];
+  return [heading, ...lines].map((line) => line.map(cell).join(",")).join("\r\n");
 }
 
 function download(name, type, text) {
@@ -363,10 +393,11 @@ function button(text, label, act) {
 
 // Code to copy
 
+const FIELD = "several" in $("photo").dataset ? "labels" : "label";
 const SNIPPETS = {
   curl: (url) => `curl ${key ? "-H 'Authorization: Bearer KEY' " : ""}-F file=@photo.jpg ${url}`,
-  python: (url) => `import httpx\n\nwith open("photo.jpg", "rb") as photo:\n    answer = httpx.post("${url}", files={"file": photo}${key ? ', headers={"Authorization": "Bearer KEY"}' : ""})\nprint(answer.json()["label"])`,
-  javascript: (url) => `const body = new FormData();\nbody.append("file", photo); // a File or Blob\nconst answer = await fetch("${url}", { method: "POST", body${key ? ', headers: { Authorization: "Bearer KEY" }' : ""} });\nconsole.log((await answer.json()).label);`,
+  python: (url) => `import httpx\n\nwith open("photo.jpg", "rb") as photo:\n    answer = httpx.post("${url}", files={"file": photo}${key ? ', headers={"Authorization": "Bearer KEY"}' : ""})\nprint(answer.json()["${FIELD}"])`,
+  javascript: (url) => `const body = new FormData();\nbody.append("file", photo); // a File or Blob\nconst answer = await fetch("${url}", { method: "POST", body${key ? ', headers: { Authorization: "Bearer KEY" }' : ""} });\nconsole.log((await answer.json()).${FIELD});`,
 };
 
 function writeSnippet() {
@@ -451,6 +482,10 @@ if ($("correction")) {
   $("correction").onsubmit = async (event) => {
     event.preventDefault();
     const body = new FormData(event.target);
+    if (!body.has("label")) {
+      $("corrected").textContent = "Choose at least one label.";
+      return;
+    }
     body.set("consent", "yes");
     const visit = shown;
     body.set("file", visit.blob, "photo");

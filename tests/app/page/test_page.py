@@ -125,3 +125,39 @@ async def test_card_of_a_checkpoint_that_was_hardly_measured(client: httpx.Async
     page = (await client.get("/card")).text
     assert "Not measured for this checkpoint." in page
     assert "a photo of anything else gets one of the 3 class names" in page
+
+
+async def test_form_is_answered_with_labels(serving: Serving, several_file: Path, doubtful_file: Path) -> None:
+    for checkpoint, heading in ((several_file, "<h2>bird, cat</h2>"), (doubtful_file, "<h2>Not sure: bird</h2>")):
+        async with serving(checkpoint=checkpoint) as client:
+            answer = await client.post("/answer", files={"file": ("a.png", picture())})
+            assert heading in answer.text
+            assert answer.text.count("<meter") == 3
+    assert "<p>Likely, but below the threshold: cat.</p>" in answer.text
+
+
+def test_nothing_found_is_said_in_words() -> None:
+    nothing: PredictionDocument = {
+        "label": "cat",
+        "score": 0.4,
+        "verdict": "confident",
+        "unknown_score": None,
+        "predictions": [{"label": "cat", "score": 0.4}],
+        "image": {"width": 40, "height": 30, "format": "PNG"},
+        "labels": [],
+    }
+    assert routes.describe_verdict(nothing) == "none of the labels"
+    assert routes.describe_verdict({**nothing, "verdict": "unsure"}) == "Not sure: none of the labels"
+    assert routes.describe_verdict({**nothing, "verdict": "unknown"}) == "Unlike anything the model was trained on"
+
+
+async def test_page_and_card_of_a_multi_label_checkpoint(serving: Serving, several_file: Path, tmp_path: Path) -> None:
+    async with serving(checkpoint=several_file, corrections=tmp_path) as client:
+        page, card = (await client.get("/")).text, (await client.get("/card")).text
+    assert "Knows 3 labels: bird, cat, dog" in page
+    assert page.count('<input type="checkbox" name="label"') == 3
+    assert '<select id="right-label"' not in page
+    for row in ('bird</th><td class="number">0</td><td class="number">90.0', 'cat</th><td class="number">0</td><td'):
+        assert row in card
+    assert "Not measured for this checkpoint." in card
+    assert "confusion" not in card

@@ -118,6 +118,29 @@ async def test_comments_are_not_kept_and_cost_nothing(serving: Serving, tmp_path
             assert b"where I live" not in (tmp_path / "dog" / answer.json()["photo"]).read_bytes()
 
 
+@pytest.mark.parametrize("fails", [0, 1, 2])
+def test_photo_of_several_labels_is_kept_under_all_or_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: int
+) -> None:
+    """A disk that is full at the first copy, at the second, or when the line is written."""
+    folder, written = CorrectionsStore(tmp_path, 10_000), Path.write_bytes
+
+    def fail_later(path: Path, data: bytes) -> int:
+        if len([*tmp_path.rglob("*.jpg")]) == fails:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return written(path, data)
+
+    line = {"label": "dog", "labels": ["dog", "cat"]}
+    with monkeypatch.context() as patch:
+        if fails < 2:
+            patch.setattr(Path, "write_bytes", fail_later)
+        else:
+            (tmp_path / "corrections.jsonl").mkdir()
+        with pytest.raises(CorrectionsFullError):
+            folder.store(b"photo", line)
+    assert _files(tmp_path) == []
+
+
 def test_training_can_take_the_folder(tmp_path: Path) -> None:
     folder = CorrectionsStore(tmp_path, 1_000_000)
     for number, label in enumerate(("cat", "dog", "dog")):

@@ -24,7 +24,7 @@ async def in_crumbs(body: bytes) -> AsyncIterator[bytes]:
 
 
 async def test_files_of_a_field_and_all_texts_are_read() -> None:
-    assert await forms.read_form(in_crumbs(_BODY), _TYPE, "file", max_files=1) == ([b"picture"], {"label": "cat"})
+    assert await forms.read_form(in_crumbs(_BODY), _TYPE, "file", max_files=1) == ([b"picture"], {"label": ["cat"]})
 
 
 @pytest.mark.parametrize("body", [_BODY, _BODY[:-10]])

@@ -11,6 +11,7 @@ def summary(
     metrics: dict[str, Any] | None = None, provenance: dict[str, Any] | None = None, **changes: Any
 ) -> CheckpointSummary:
     values: dict[str, Any] = {
+        "task": "single-label",
         "classes": ("cat", "dog"),
         "network": {"family": "resnet", "activation": "relu", "width": 32, "depth": 2, "channels": 3},
         "preprocessing": {"size": 64},

@@ -10,7 +10,7 @@ from whisker.model.photo_files import printable
 from whisker.model.preprocessing import Preprocessing
 from whisker.training.data.cache import decode_photos
 from whisker.training.data.dataset import batched, data_fingerprint
-from whisker.training.data.folder import find_photos
+from whisker.training.data.folder import find_photos, label_matrix
 from whisker.training.errors import DatasetError, TrainingError
 from whisker.training.progress import Progress
 
@@ -212,3 +212,40 @@ def test_fingerprint_follows_content_and_class_not_names(tmp_path: Path, quiet: 
 
 def test_batches_cover_everything_once() -> None:
     assert [batch.tolist() for batch in batched(np.arange(5), 2)] == [[0, 1], [2, 3], [4]]
+
+
+def test_links_and_copies_in_several_class_folders_are_one_photo_of_several_labels(tmp_path: Path) -> None:
+    root = write_folder(tmp_path / "photos", 3)
+    rings, stripes = root / "rings", root / "stripes"
+    (stripes / "link.png").symlink_to("../rings/000.png")
+    (stripes / "hard.png").hardlink_to(rings / "001.png")
+    (stripes / "copy.png").write_bytes((rings / "002.png").read_bytes())
+    (rings / "003.png").write_bytes((rings / "002.png").read_bytes())  # a copy in the same folder
+    (rings / "004.png").write_bytes((rings / "000.png").read_bytes()[:-1] + b"x")  # of the same size
+    folder = find_photos(root, multi_label=True)
+    assert folder.note == "3 of 7 photos have several labels."
+    assert [(file.path, file.labels) for file in folder.files] == [
+        ("rings/004.png", (0,)),
+        ("rings/000.png", (0, 1)),
+        ("rings/001.png", (0, 1)),
+        ("rings/002.png", (0, 1)),
+        ("stripes/000.png", (1,)),
+        ("stripes/001.png", (1,)),
+        ("stripes/002.png", (1,)),
+    ]
+    assert len(find_photos(root).files) == 11  # with one label each, as ever
+
+
+def test_labels_are_marked_in_a_matrix() -> None:
+    assert label_matrix([(0, 2), (1,), ()], 3).tolist() == [[True, False, True], [False, True, False], [False] * 3]
+
+
+def test_files_that_are_no_pictures_are_not_taken_for_copies(tmp_path: Path) -> None:
+    for name in ("cat/empty.jpg", "dog/empty.jpg", "cat/notes.txt", "dog/notes.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("" if "empty" in name else "the same")
+    (tmp_path / "cat" / "nowhere.jpg").symlink_to("nowhere")
+    (tmp_path / "dog" / "nowhere.jpg").symlink_to("nowhere")
+    files = find_photos(tmp_path, multi_label=True).files
+    assert len(files) == 6
+    assert {len(file.labels) for file in files} == {1}

@@ -149,3 +149,75 @@ def test_no_photo_left_is_refused(tmp_path: Path) -> None:
 def test_one_class_is_enough_if_the_minimum_is_one(flat: Path) -> None:
     folder = find_photos(flat, min_classes=1, labels_file=labels(flat, "path,label\n1.jpg,cat\n"))
     assert folder.classes == ("cat",)
+
+
+def several(root: Path, text: str | None) -> dict[str, set[str]]:
+    """Name the labels of each path that is listed."""
+    file = None if text is None else labels(root, text)
+    folder = find_photos(root, labels_file=file, multi_label=True)
+    return {file.path: {folder.classes[label] for label in file.labels} for file in folder.files}
+
+
+def test_several_labels_are_separated_by_a_bar(flat: Path) -> None:
+    text = "path,label\n1.jpg,cat|sofa\n2.jpg, sofa | cat | cat \n3.jpg,dog\nday one/4.jpg,\n"
+    assert several(flat, text) == {"1.jpg": {"cat", "sofa"}, "2.jpg": {"cat", "sofa"}, "3.jpg": {"dog"}}
+    folder = find_photos(flat, labels_file=labels(flat, text), multi_label=True)
+    assert folder.classes == ("cat", "dog", "sofa")
+    assert [file.labels for file in folder.files] == [(0, 2), (0, 2), (1,)]
+    assert folder.note.endswith("class folders are ignored. 2 of 3 photos have several labels.")
+
+
+def test_several_labels_without_the_option_are_refused_with_its_name(flat: Path) -> None:
+    with pytest.raises(DatasetError, match=r"line 3: 'cat\|dog' names several labels, .* give --multi-label"):
+        found(flat, "path,label\n1.jpg,cat\n2.jpg,cat|dog\n")
+
+
+@pytest.mark.parametrize("label", ["cat|", "|", "cat||dog", "| cat"])
+def test_bar_with_nothing_beside_it_is_refused(flat: Path, label: str) -> None:
+    with pytest.raises(DatasetError, match=r"line 3: .* has nothing on one side of a \|: remove it"):
+        several(flat, f"path,label\n1.jpg,dog\n2.jpg,{label}\n")
+
+
+def test_bar_in_the_name_of_a_class_folder_is_no_separator(tmp_path: Path) -> None:
+    root = touch(tmp_path / "photos", "black|white/1.jpg", "black|white/2.jpg", "colour/3.jpg")
+    text = "path,label\nblack|white/1.jpg,black|white\ncolour/3.jpg,black|white\nblack|white/2.jpg,colour\n"
+    assert found(root, text) == {"black|white": ["black|white/1.jpg", "colour/3.jpg"], "colour": ["black|white/2.jpg"]}
+    assert several(root, text)["colour/3.jpg"] == {"black|white"}
+    assert several(root, "path,label\ncolour/3.jpg,colour|blue\n") == {
+        "black|white/1.jpg": {"black|white"},
+        "black|white/2.jpg": {"black|white"},
+        "colour/3.jpg": {"blue", "colour"},
+    }
+
+
+def test_file_corrects_all_folders_of_a_photo(tmp_path: Path) -> None:
+    """A photo that the file names has no label but those that the file gives it, whatever folders it lies in."""
+    root = touch(tmp_path / "photos", "cat/1.jpg", "cat/2.jpg", "dog/3.jpg", "dog/4.jpg")
+    (root / "dog" / "1.jpg").symlink_to("../cat/1.jpg")
+    (root / "cat" / "3.jpg").symlink_to("../dog/3.jpg")
+    assert several(root, None) == {
+        "cat/1.jpg": {"cat", "dog"},
+        "cat/2.jpg": {"cat"},
+        "cat/3.jpg": {"cat", "dog"},
+        "dog/4.jpg": {"dog"},
+    }
+    assert several(root, "path,label\ndog/1.jpg,dog\ncat/3.jpg,\n") == {
+        "cat/1.jpg": {"dog"},
+        "cat/2.jpg": {"cat"},
+        "dog/4.jpg": {"dog"},
+    }
+
+
+def test_photo_named_twice_has_the_labels_of_both(tmp_path: Path) -> None:
+    root = touch(tmp_path / "photos", "1.jpg", "3.jpg")
+    (root / "2.jpg").hardlink_to(root / "1.jpg")
+    assert several(root, "path,label\n1.jpg,cat\n2.jpg,dog\n3.jpg,dog\n") == {"1.jpg": {"cat", "dog"}, "3.jpg": {"dog"}}
+
+
+def test_photo_of_several_labels_has_no_single_one(flat: Path) -> None:
+    files = find_photos(
+        flat, labels_file=labels(flat, "path,label\n1.jpg,cat|dog\n2.jpg,cat\n"), multi_label=True
+    ).files
+    assert files[0].label == 0
+    with pytest.raises(ValueError, match="too many values"):
+        _ = files[1].label

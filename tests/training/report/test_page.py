@@ -14,9 +14,12 @@ from tests.test_whisker import run
 from tests.training.calibration.test_figures import answers
 from tests.training.report.test_plots import history
 from whisker.model import Checkpoint, Classifier, load_checkpoint
-from whisker.model.checkpoint.contents import Quantization
+from whisker.model.answers.decision_rule import Verdict
+from whisker.model.card.metrics import Figures, TestMetrics
+from whisker.model.checkpoint.contents import Quantization, Thresholds
 from whisker.training.calibration.figures import measure_figures
 from whisker.training.calibration.metrics import evaluate_probabilities
+from whisker.training.calibration.multi_label.metrics import count_confident_labels, evaluate_labels
 from whisker.training.errors import TrainingError
 from whisker.training.pipeline import Training
 from whisker.training.report.first_layer import draw_first_layer
@@ -320,3 +323,56 @@ def test_report_of_a_training_shows_its_test_split(classifier: Classifier, file:
     page = write(file, classifier.checkpoint)
     test = classifier.checkpoint.metrics["test"]
     assert f"correct on {test['photos']} test photos" in page.text
+
+
+def measured_labels(several: Checkpoint, labels: int = 3) -> Checkpoint:
+    """Give a multi-label checkpoint the metrics that a training would have stored."""
+    rng = np.random.default_rng(0)
+    present = rng.uniform(size=(200, labels)) < 0.4
+    probabilities = np.clip(present * 0.6 + rng.uniform(size=present.shape) * 0.5, 0, 1).astype(np.float32)
+    thresholds = Thresholds(labels=(0.6,) * labels, guaranteed=(True,) * (labels - 1) + (False,))
+    evaluation = evaluate_labels(probabilities, present, thresholds, target_precision=0.9)
+    verdicts: list[Verdict] = ["confident" if photo < 150 else "unsure" for photo in range(200)]
+    metrics = TestMetrics(
+        test=evaluation.to_metrics(),
+        confident=count_confident_labels(verdicts, probabilities >= 0.6, present),
+        figures=Figures(per_label=evaluation.labels),
+    )
+    classes = several.classes if labels == 3 else tuple(f"label {i:02}" for i in range(labels))
+    return replace(several, classes=classes, thresholds=thresholds, metrics=metrics.to_json())
+
+
+def test_report_of_several_labels_has_a_table_of_them_and_no_confusion(file: Path, several: Checkpoint) -> None:
+    checkpoint = measured_labels(several)
+    page = write(file, checkpoint)
+    text, test = page.text.replace("\N{NO-BREAK SPACE}", " "), checkpoint.metrics["test"]
+    for words in (
+        f"{100 * test['mean_average_precision']:.1f} %",
+        "mean average precision on 200 test photos",
+        f"{100 * test['micro_f1']:.1f} % micro F1",
+        "of confident answers name no wrong label",
+        "For 2 of 3 labels, the validation photos show that at least 90.0 %",
+        "Each label",
+    ):
+        assert words in text, words
+    for name, row in zip(checkpoint.classes, checkpoint.metrics["figures"]["per_label"], strict=True):
+        assert f"{name} {row['photos']} 60.0 % {100 * row['recall']:.1f} %" in text
+    assert "Confusion" not in text
+    assert page.all("svg") == []
+    sections = {section["id"] for section in page.all("section")}
+    assert {str(link["href"]).removeprefix("#") for link in page.all("a")} == sections
+    levels = [int(tag[1]) for tag, _ in page.elements if re.fullmatch("h[1-6]", tag)]
+    assert all(after - before <= 1 for before, after in pairwise(levels))
+
+
+def test_of_many_labels_the_hardest_are_listed(file: Path, several: Checkpoint) -> None:
+    assert "The 50 hardest of 60 labels" in write(file, measured_labels(several, 60)).text
+
+
+@pytest.mark.parametrize("part", ["test", "figures"])
+def test_multi_label_checkpoint_without_its_figures_is_refused(file: Path, several: Checkpoint, part: str) -> None:
+    checkpoint = measured_labels(several)
+    metrics = {name: value for name, value in checkpoint.metrics.items() if name != part}
+    for wrong in (metrics, metrics | {part: measured_labels(several, 4).metrics[part]} if part == "figures" else {}):
+        with pytest.raises(TrainingError, match="does not hold the figures of a training"):
+            write_report(file, replace(checkpoint, metrics=wrong), None)

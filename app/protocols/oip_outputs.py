@@ -1,0 +1,142 @@
+"""The outputs of the Open Inference Protocol: which of them a request asks for, and how they are written.
+
+Only a multi-label checkpoint has the output `labels`: which classes, in the order of `probabilities`, are labels of the
+picture.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from starlette.responses import Response
+
+from whisker.app.errors import InvalidUploadError
+from whisker.app.inference.requests import PredictionResult
+from whisker.app.inference.service import Service
+from whisker.app.protocols.tensors import to_bytes_elements
+
+HEADER_LENGTH = "Inference-Header-Content-Length"
+PROBABILITIES, LABEL, VERDICT, LABELS = "probabilities", "label", "verdict", "labels"
+_MAX_ID_CHARACTERS = 1_000
+_BINARY_TYPES = {"FP32": "<f4", "BOOL": "?"}
+_Values = list[str] | list[list[float]] | list[list[bool]] | list[list[str]]  # of one output, for all pictures
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """A requested output; with `classes`, the best of them as that many strings."""
+
+    name: str
+    is_binary: bool
+    classes: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What of the request its answer depends on."""
+
+    outputs: Sequence[Output]
+    id: str | None
+
+
+def list_outputs(service: Service) -> list[dict[str, object]]:
+    """Describe the outputs; only a multi-label checkpoint has `labels`."""
+    classes = len(service.card["classes"])
+    outputs: list[dict[str, object]] = [
+        {"name": PROBABILITIES, "datatype": "FP32", "shape": [-1, classes]},
+        {"name": LABEL, "datatype": "BYTES", "shape": [-1]},
+        {"name": VERDICT, "datatype": "BYTES", "shape": [-1]},
+    ]
+    if service.is_multi_label:
+        outputs.append({"name": LABELS, "datatype": "BOOL", "shape": [-1, classes]})
+    return outputs
+
+
+def read_wanted(document: Mapping[str, object], service: Service) -> Wanted:
+    """Read which outputs a request asks for, by default all; raise `InvalidUploadError` if there is no such one."""
+    outputs = [str(output["name"]) for output in list_outputs(service)]
+    given = document.get("outputs") or [{"name": name} for name in outputs]
+    if not isinstance(given, list) or not all(isinstance(it, dict) and it.get("name") in outputs for it in given):
+        raise InvalidUploadError(f"The outputs are {', '.join(outputs)}.")
+    if len({it["name"] for it in given}) < len(given):
+        raise InvalidUploadError("An output is asked for twice.")
+    id_ = document.get("id")
+    if id_ is not None and not (isinstance(id_, str) and len(id_) <= _MAX_ID_CHARACTERS):
+        raise InvalidUploadError(f"The request's id must be a string of up to {_MAX_ID_CHARACTERS:,} characters.")
+    all_binary = bool(read_parameter(document, "binary_data_output"))
+    return Wanted([_read_output(output, all_binary=all_binary) for output in given], id_)
+
+
+def _read_output(output: Mapping[str, object], *, all_binary: bool) -> Output:
+    classes = read_parameter(output, "classification")
+    if classes is not None and (not isinstance(classes, int) or classes < 1 or output["name"] != PROBABILITIES):
+        raise InvalidUploadError(f"`classification` is for {PROBABILITIES}, and a whole number of 1 or more.")
+    return Output(str(output["name"]), bool(read_parameter(output, "binary_data") or all_binary), classes)
+
+
+def write_answer(wanted: Wanted, service: Service, results: Sequence[PredictionResult]) -> Response:
+    """Write the outputs that are asked for; each as JSON or, if it is wanted so, after the JSON."""
+    outputs, binary = [], list[bytes]()
+    for output in wanted.outputs:
+        datatype, values = _values(output, service.card["classes"], results)
+        array = np.array(values)
+        described: dict[str, object] = {"name": output.name, "datatype": datatype, "shape": [*array.shape]}
+        flat = array.ravel()
+        if output.is_binary:
+            raw = _to_binary(datatype, flat)
+            described["parameters"] = {"binary_data_size": len(raw)}
+            binary.append(raw)
+        else:
+            described["data"] = flat.tolist()
+        outputs.append(described)
+    answer = {"model_name": service.card["name"], "model_version": service.version, "outputs": outputs}
+    text = json.dumps(answer if wanted.id is None else answer | {"id": wanted.id}).encode()
+    if not binary:
+        return Response(text, media_type="application/json")
+    headers = {HEADER_LENGTH: str(len(text))}
+    return Response(b"".join([text, *binary]), headers=headers, media_type="application/octet-stream")
+
+
+def _to_binary(datatype: str, flat: NDArray[Any]) -> bytes:
+    if datatype == "BYTES":
+        return to_bytes_elements([*map(str, flat)])
+    return flat.astype(_BINARY_TYPES[datatype]).tobytes()
+
+
+def _values(output: Output, classes: Sequence[str], results: Sequence[PredictionResult]) -> tuple[str, _Values]:
+    """Give an output's datatype and its values for all pictures."""
+    if output.name == LABELS:
+        return "BOOL", [_marks(classes, result) for result in results]
+    if output.name != PROBABILITIES:
+        return "BYTES", [_text(output.name, result) for result in results]
+    count = output.classes
+    if count is None:
+        return "FP32", [_in_order(classes, result) for result in results]
+    numbers = {label: number for number, label in enumerate(classes)}
+    return "BYTES", [
+        [f"{it['score']:f}:{numbers[it['label']]}:{it['label']}" for it in result.prediction["predictions"][:count]]
+        for result in results
+    ]
+
+
+def _text(name: str, result: PredictionResult) -> str:
+    return result.prediction["label"] if name == LABEL else result.prediction["verdict"]
+
+
+def _marks(classes: Sequence[str], result: PredictionResult) -> list[bool]:
+    found = {it["label"] for it in result.prediction.get("labels", ())}
+    return [label in found for label in classes]
+
+
+def _in_order(classes: Sequence[str], result: PredictionResult) -> list[float]:
+    scores = {it["label"]: it["score"] for it in result.prediction["predictions"]}
+    return [scores[label] for label in classes]
+
+
+def read_parameter(holder: Mapping[str, object], name: str) -> object:
+    """Look a parameter up in a request, an input or an output; `None` if it is not there."""
+    parameters = holder.get("parameters")
+    return parameters.get(name) if isinstance(parameters, dict) else None

@@ -1,0 +1,41 @@
+"""The rule of single-label checkpoints: every picture is of exactly one class, and one threshold decides about it."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from whisker.model.answers.decision_rule import DecisionRule, Prediction, Scores, softmax
+from whisker.model.answers.head import Head
+
+LOW_SCORE = "The best score is too low to rely on."
+NOT_SHOWN = "There were too few photos to show from which score on answers can be relied on."
+
+
+@dataclass(frozen=True, slots=True)
+class SingleLabelRule(DecisionRule):
+    """Answer with the best class; a best probability below `unsure` gets that verdict.
+
+    So do all answers unless `shown` says that photos have shown confident ones to keep the precision they promise.
+    """
+
+    unsure: float
+    shown: bool = True
+
+    def probabilities(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Compute the softmax of the logits over the temperature."""
+        return softmax(logits, self.temperature)
+
+    def predictions(self, scores: Scores) -> list[Prediction]:
+        """Return the prediction of each picture, with the reason if it is unsure."""
+        reason = LOW_SCORE if self.shown else NOT_SHOWN
+        return [replace(it, reason=reason) if it.verdict == "unsure" else it for it in self._ranked(scores)]
+
+    def evidence_weights(self, head: Head, index: int) -> NDArray[np.float32]:
+        """Take out what is added to all logits alike: it changes no probability."""
+        weights: NDArray[np.float32] = head.weight[index] - head.weight.mean(0)
+        return weights
+
+    def _is_sure(self, probabilities: NDArray[np.float32]) -> NDArray[np.bool_]:
+        sure: NDArray[np.bool_] = (probabilities.max(1) >= self.unsure) & self.shown
+        return sure

@@ -1,0 +1,59 @@
+"""The part of a checkpoint's header that depends on its task: the task itself, its format version and its thresholds.
+
+A single-label header is written exactly as before there were multi-label checkpoints. A multi-label header has a higher
+format version: an older Whisker, which would answer with a softmax, refuses it.
+"""
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+from whisker.model.answers.decision_rule import TASKS, Task
+from whisker.model.checkpoint.contents import Checkpoint, Thresholds
+from whisker.model.checkpoint.integrity import refuse
+
+FORMAT_VERSIONS: Mapping[Task, int] = {"single-label": 1, "multi-label": 2}
+
+
+def task_header(checkpoint: Checkpoint) -> dict[str, Any]:
+    """Give the header's fields."""
+    version, thresholds = FORMAT_VERSIONS[checkpoint.task], checkpoint.thresholds
+    if checkpoint.task == "single-label":
+        shown: dict[str, bool] = {} if thresholds.shown else {"shown": False}
+        return {"format_version": version, "thresholds": {"unsure": thresholds.unsure, **shown}}
+    return {
+        "format_version": version,
+        "task": checkpoint.task,
+        "thresholds": {"labels": thresholds.labels, "guaranteed": thresholds.guaranteed},
+    }
+
+
+def read_task(header: Mapping[str, Any]) -> Task:
+    """Read the task, "single-label" if there is none; refuse an unknown one, or one of another format version."""
+    task = header.get("task", "single-label")
+    if task not in TASKS:
+        refuse(f"has the task {task!r}, which is none of {', '.join(TASKS)}: update Whisker")
+    if header["format_version"] != FORMAT_VERSIONS[cast("Task", task)]:
+        refuse(f"is {task}, but has format version {header['format_version']}")
+    return cast("Task", task)
+
+
+def read_thresholds(thresholds: Mapping[str, Any], task: Task, classes: int) -> Thresholds:
+    """Read the thresholds of `task`; refuse other numbers than 0 to 1, or another number of them than `classes`."""
+    if task == "single-label":
+        return Thresholds(unsure=_fraction(thresholds["unsure"]), shown=_flag(thresholds.get("shown", True)))
+    labels, guaranteed = tuple(map(_fraction, thresholds["labels"])), tuple(map(_flag, thresholds["guaranteed"]))
+    if not len(labels) == len(guaranteed) == classes:
+        refuse(f"has {len(labels)} thresholds and {len(guaranteed)} guarantees for {classes} classes")
+    return Thresholds(labels=labels, guaranteed=guaranteed)
+
+
+def _fraction(value: object) -> float:
+    if not isinstance(value, int | float) or not 0 <= value <= 1:
+        refuse(f"has a threshold of {value!r}, where a number from 0 to 1 belongs")
+    return float(value)
+
+
+def _flag(value: object) -> bool:
+    if not isinstance(value, bool):
+        refuse(f"has {value!r} as the guarantee of a threshold, where true or false belongs")
+    return value

@@ -1,0 +1,64 @@
+"""What only the report of a single-label checkpoint shows: accuracy, confusion matrix, and the most confused pairs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from markupsafe import Markup
+
+from whisker.model.card.metrics import Confusion
+from whisker.model.card.summary import CheckpointSummary
+from whisker.model.card.text import list_confidence_facts
+from whisker.training.calibration.metrics import Evaluation
+from whisker.training.report.plots import MAX_NUMBERED, draw_confusion
+
+_MAX_PAIRS = 20  # rows of the table of confused pairs
+_FEW_PAIRS = 8  # rows of it beside a matrix that shows all pairs
+
+
+def class_sections(summary: CheckpointSummary) -> dict[str, Any] | None:
+    """Gather it for the template; give `None` for metrics that are not those of a training of these classes."""
+    metrics, classes = summary.metrics, len(summary.classes)
+    test, per_class = Evaluation.from_metrics(metrics.test), metrics.figures.per_class if metrics.figures else None
+    if (
+        test is None
+        or not any(map(sum, test.confusion))
+        or {len(test.confusion), *map(len, test.confusion)} != {classes}
+        or (per_class is not None and len(per_class) != classes)
+    ):
+        return None
+    return {
+        "test": test,
+        "baseline": max(map(sum, test.confusion)) / sum(map(sum, test.confusion)),
+        "axis": begin_axis(test.interval[0]),
+        "confusion": Markup(draw_confusion(test.confusion, summary.classes)),  # noqa: S704 - it is escaped
+        "pairs": _confused_pairs(test.confusion, summary.classes),
+        "confidence_facts": list_confidence_facts(summary),
+    }
+
+
+def begin_axis(lowest: float) -> float:
+    """Begin a scale that ends at 1 at the tenth below `lowest`, or a tenth lower if that is close to it."""
+    return max(0.0, int(lowest * 10 - 0.2) / 10)
+
+
+@dataclass(frozen=True, slots=True)
+class _ConfusedPair:
+    """A class, a wrong answer, and for how many photos of the class, and which share of them, it was given."""
+
+    label: str
+    answer: str
+    photos: int
+    share: float
+
+
+def _confused_pairs(confusion: Confusion, classes: Sequence[str]) -> list[_ConfusedPair]:
+    """List the pairs of a class and a wrong answer, the commonest first."""
+    pairs = [
+        _ConfusedPair(classes[i], classes[j], count, count / sum(row))
+        for i, row in enumerate(confusion)
+        for j, count in enumerate(row)
+        if count and i != j
+    ]
+    pairs.sort(key=lambda pair: -pair.photos)
+    return pairs[: _MAX_PAIRS if len(classes) > MAX_NUMBERED else _FEW_PAIRS]
