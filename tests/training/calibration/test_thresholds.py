@@ -102,7 +102,7 @@ def test_too_few_photos_put_the_unknown_threshold_above_all_of_them() -> None:
 
 def falling(right: int, wrong: int, repeats: int = 1) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Make answers of falling scores, of which the last are wrong."""
-    scores = np.linspace(0.99, 0.6, right + wrong, dtype=np.float32)
+    scores = np.linspace(0.999, 0.981, right + wrong, dtype=np.float32)
     labels = np.array([0] * right + [1] * wrong)
     return np.tile(np.stack([scores, 1 - scores], 1), (repeats, 1)), np.tile(labels, repeats)
 
@@ -125,6 +125,13 @@ def test_lower_promise_still_aims_at_the_precision_asked_for() -> None:
     confident = probabilities.max(1) >= choice.threshold
     assert confident.sum() == 150
     assert (probabilities.argmax(1) == labels)[confident].all()
+
+
+def test_score_below_a_lower_promise_does_not_keep_it() -> None:
+    probabilities, labels = falling(150, 0)
+    low = probabilities.clip(0.06, 0.94)
+    assert choose_unsure_threshold(probabilities, labels, 0.99, lowest=0.95).guaranteed
+    assert not choose_unsure_threshold(low, labels, 0.99, lowest=0.95).guaranteed
 
 
 def test_repeats_are_no_new_evidence() -> None:

@@ -1,20 +1,24 @@
 """Options left open are chosen from the photos, from pretrained weights, or from the defaults."""
 
+import io
 import json
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from tests.conftest import TINY
 from tests.pictures import write_folder
 from whisker.model import Checkpoint, NetworkConfig, save_checkpoint
 from whisker.model.errors import ConfigError
 from whisker.training.cli.options import NetworkOptions, TrainingOptions, saved_config
-from whisker.training.config import PRESETS, Grouping, TrainingConfig, recipe_for
+from whisker.training.config import PRESETS, Grouping, TrainingConfig, TransferRecipe, recipe_for
 from whisker.training.data.survey import Survey
 from whisker.training.errors import DatasetError, TrainingError
+from whisker.training.pretrained import installed
+from whisker.training.pretrained.installed import INSTALLED, InstalledWeights
 from whisker.training.pretrained.weights import Pretrained, file_digest
 from whisker.training.progress import Progress
 
@@ -58,8 +62,45 @@ def photos(tmp_path: Path) -> Path:
     return write_folder(tmp_path / "photos", 3, (32, 32))
 
 
-def test_defaults_are_quick_and_fit_the_photos(photos: Path, quiet: Progress) -> None:
+def test_default_is_a_transfer_that_fits_the_photos(photos: Path, quiet: Progress) -> None:
     config = TrainingOptions(photos, NetworkOptions()).choose_config(None, quiet)
+    assert config.network == NetworkConfig.published("lite0", 128)
+    assert config.transfer == TransferRecipe(cross_validated=True)
+    assert config.pretrained == INSTALLED["lite0"].sha256
+    assert config.preprocessing.resample == "bicubic"
+
+
+@pytest.mark.parametrize("share", [{"validation": 0.2}, {"test": 0.2}])
+def test_photos_are_set_aside_if_a_share_is_given(photos: Path, quiet: Progress, share: dict[str, Any]) -> None:
+    config = TrainingOptions(photos, NetworkOptions(), **share).choose_config(None, quiet)
+    assert config.transfer == TransferRecipe(cross_validated=False)
+    assert {"validation": config.validation, "test": config.test} == {"validation": 0.1, "test": 0.1} | share
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"network": NetworkOptions(width=8)}, {"preset": "quick"}, {"epochs": 2}, {"learning_rate": 0.1}],
+)
+def test_choosing_a_network_or_a_recipe_is_choosing_random_weights(options: dict[str, Any], photos: Path) -> None:
+    assert replace(TrainingOptions(photos, NetworkOptions()), **options).source == "none"
+
+
+def test_minutes_are_what_is_left_for_a_transfer(photos: Path, quiet: Progress) -> None:
+    config = TrainingOptions(photos, NetworkOptions(), minutes=2).choose_config(None, quiet)
+    assert config.transfer is not None
+    assert 1.5 < config.transfer.minutes < 2
+
+
+def test_absence_of_the_weights_is_said(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(installed, "INSTALLED", {"lite0": InstalledWeights("no-such-package", "", "", 224)})
+    text = io.StringIO()
+    config = TrainingOptions(photos, NetworkOptions()).choose_config(None, Progress(Console(file=text, width=500)))
+    assert config.transfer is None
+    assert "Starting from random weights: no ImageNet weights are installed." in text.getvalue()
+
+
+def test_without_pretrained_weights_defaults_are_quick_and_fit_the_photos(photos: Path, quiet: Progress) -> None:
+    config = TrainingOptions(photos, NetworkOptions(), pretrained="none").choose_config(None, quiet)
     network = NetworkConfig(size=64)
     assert config == TrainingConfig(PRESETS["quick"], network)
     assert (config.preset, config.dtype, config.seed, config.pretrained) == ("quick", "auto", 0, "")
