@@ -18,7 +18,14 @@ _FEW = 100  # test photos; figures from fewer are rough
 _FEW_OF_A_CLASS = 10
 _NAMED = 5  # classes named in a sentence
 _MIN_SCORE, _MAX_SCORE = 0.001, 0.999  # that are written in digits; 0 and 1 are, too
-_FAMILIES: Mapping[JsonValue, str] = {"mlp": "fully connected", "cnn": "convolutional", "resnet": "residual"}
+_FAMILIES: Mapping[JsonValue, str] = {
+    "mlp": "fully connected",
+    "cnn": "convolutional",
+    "resnet": "residual",
+    "efficientnet-lite": "EfficientNet-Lite",
+    "mobilenetv3": "MobileNetV3",
+    "convnext": "ConvNeXt",
+}
 _CHANNELS: Mapping[JsonValue, str] = {1: "grayscale", 3: "colour"}
 
 

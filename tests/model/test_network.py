@@ -199,8 +199,8 @@ def test_value_out_of_range_is_refused_by_name(field: str, value: Any) -> None:
         NetworkConfig(**{field: value})
 
 
-def test_only_a_residual_network_has_stages_of_differing_depth() -> None:
-    with pytest.raises(ConfigError, match="depth is 1 to 32, not"):
+def test_plain_convolutions_have_stages_of_equal_depth() -> None:
+    with pytest.raises(ConfigError, match="depth is 1 to 64, not"):
         NetworkConfig("cnn", depth=(1, 1, 1, 1))
 
 

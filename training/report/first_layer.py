@@ -76,7 +76,11 @@ def _first_weights(network: NetworkConfig, state: Mapping[str, Tensor]) -> Tenso
         case "cnn":
             name = "features.0.weight"
         case "resnet":
-            name = "conv1.weight" if network.variant == "original" else "conv1.0.weight"
+            name = "conv1.weight" if "conv1.weight" in state else "conv1.0.weight"
+        case "efficientnet-lite" | "mobilenetv3":
+            name = "conv_stem.weight"
+        case "convnext":
+            name = "stem.0.weight"
     weights = state[name].detach().float().cpu()
     return weights.view(-1, network.channels, network.size, network.size) if network.family == "mlp" else weights
 

@@ -50,7 +50,8 @@ def test_int8_answers_as_its_simulation_does(config: NetworkConfig, pixels: list
     x = torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2).float() / 255
     ranges = measure_ranges(network, [x])
     answers = compiled(network, Quantization(ranges, 0.0, 0.0)).run(pixels)
-    assert largest_difference(answers, SimulatedInt8Engine(network, "cpu", ranges).run(pixels)) < 0.02
+    # What is not int8 is bfloat16, where the CPU has it: values close to the middle of two steps go to the other one.
+    assert largest_difference(answers, SimulatedInt8Engine(network, "cpu", ranges).run(pixels)) < 0.03
     assert largest_difference(answers, TorchEngine(network, "cpu").run(pixels)) < 0.1
 
 
