@@ -97,6 +97,7 @@ def run_training(training: Training, progress: Progress, world: World = SINGLE_P
             training.state_file.unlink(missing_ok=True)
         _check_resumable(training, run)
     _say_plan(training, dataset, device, progress)
+    start = None if training.pretrained is None else read_pretrained(training.pretrained)
     fit = Trainer(
         training.config,
         dataset.train,
@@ -104,12 +105,12 @@ def run_training(training: Training, progress: Progress, world: World = SINGLE_P
         classes=dataset.classes,
         device=device,
         progress=progress,
-        pretrained=None if training.pretrained is None else read_pretrained(training.pretrained),
+        pretrained=start,
         world=world,
     ).fit(training.state_file, run)
     if not world.is_main:
         return None
-    uncalibrated = _uncalibrated(training, dataset, fit)
+    uncalibrated = _uncalibrated(training, dataset, fit, "" if start is None else start.source)
     use_available_cores()
     calibrated = calibrate(uncalibrated, data, targets=training.targets, device=device, progress=progress)
     publish(calibrated, dataset, training.out, training.report_file)
@@ -233,8 +234,8 @@ def _say_plan(training: Training, dataset: Dataset, device: str, progress: Progr
     )
 
 
-def _uncalibrated(training: Training, dataset: Dataset, fit: TrainingResult) -> Checkpoint:
-    """Put the trained weights and their provenance into a checkpoint."""
+def _uncalibrated(training: Training, dataset: Dataset, fit: TrainingResult, start: str) -> Checkpoint:
+    """Put the trained weights and their provenance into a checkpoint; `start` says which weights they started from."""
     network = training.config.network
     return Checkpoint(
         name=training.out.stem,
@@ -242,11 +243,11 @@ def _uncalibrated(training: Training, dataset: Dataset, fit: TrainingResult) -> 
         preprocessing=Preprocessing(size=network.size),
         classes=dataset.classes,
         state={name: tensor.cpu() for name, tensor in fit.network.state_dict().items()},
-        provenance=_provenance(training, dataset, fit).to_json(),
+        provenance=_provenance(training, dataset, fit, start).to_json(),
     )
 
 
-def _provenance(training: Training, dataset: Dataset, fit: TrainingResult) -> Provenance:
+def _provenance(training: Training, dataset: Dataset, fit: TrainingResult, start: str) -> Provenance:
     config = training.config
     return Provenance(
         data=_data_counts(dataset),
@@ -258,6 +259,7 @@ def _provenance(training: Training, dataset: Dataset, fit: TrainingResult) -> Pr
         shares=Shares(config.validation, config.test),
         preset=config.preset,
         pretrained=config.pretrained,
+        pretrained_source=start,
         recipe=asdict(config.recipe),
         epochs=fit.schedule.epochs,
         history=tuple(Epoch(**asdict(result)) for result in fit.history),

@@ -70,6 +70,7 @@ class Provenance(Record):
     shares: Shares | None = None
     preset: str | None = None
     pretrained: str | None = None  # SHA-256 of the file that the weights started from; empty if they were random
+    pretrained_source: str | None = None  # what these weights were, in a few words
     recipe: Mapping[str, JsonValue] | None = None  # hyper-parameters
     epochs: int | None = None
     history: tuple[Epoch, ...] | None = None

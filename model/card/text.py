@@ -294,7 +294,9 @@ def _target(bound: str, target: float | None, *, guaranteed: bool | None) -> str
 def _initial_weights(provenance: Provenance) -> str | None:
     if provenance.pretrained is None:
         return None
-    return f"pretrained, SHA-256 {provenance.pretrained[:12]}" if provenance.pretrained else "random"
+    if not provenance.pretrained:
+        return "random"
+    return _join(["pretrained", provenance.pretrained_source, f"SHA-256 {provenance.pretrained[:12]}"])
 
 
 def _share(part: int, whole: int, bounds: Interval | None = None) -> str:

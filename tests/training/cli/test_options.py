@@ -119,7 +119,7 @@ def test_minutes_and_what_they_choose_contradict_each_other(
         ({"preset": "slow"}, ConfigError, "The preset is one of"),
         ({"network": NetworkOptions(width=7)}, ConfigError, "width is an even 2 to 2048"),
         ({"photos": Path("absent")}, DatasetError, "There is no folder absent"),
-        ({"pretrained": Path("absent")}, TrainingError, "not a readable safetensors file"),
+        ({"pretrained": Path("absent")}, TrainingError, "absent does not exist: check the path of --pretrained"),
     ],
 )
 def test_bad_option_is_one_sentence(
