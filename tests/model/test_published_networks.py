@@ -1,11 +1,17 @@
 """Networks of published shapes: as large, as costly and as strange as their originals."""
 
 from dataclasses import replace
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
+from tests.model.networks import trained_like
+from whisker.model import Checkpoint, Classifier, Preprocessing, save_checkpoint, with_golden_answers
+from whisker.model.answers.heat_map import BEST_CLASS
+from whisker.model.errors import NoHeatMapError
 from whisker.model.networks.build import build_network, count_multiply_adds
 from whisker.model.networks.config import NetworkConfig
 from whisker.model.networks.convnext import ChannelNorm
@@ -99,3 +105,23 @@ def test_layer_norm_makes_the_channels_of_each_place_alike() -> None:
     assert y.shape == x.shape
     torch.testing.assert_close(y.mean(1), torch.zeros(2, 3, 5), atol=1e-5, rtol=0)
     torch.testing.assert_close(y.std(1, correction=0), torch.ones(2, 3, 5), atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        NetworkConfig("mobilenetv3", "hardswish", 16, (1, 1, 2, 1, 1), size=32, variant="small", epsilon=1e-3),
+        NetworkConfig("convnext", "gelu", 40, (1, 1, 1, 2), size=32, variant="atto"),
+    ],
+    ids=["mobilenetv3", "convnext"],
+)
+def test_checkpoint_of_a_network_without_maps_is_saved_and_served(config: NetworkConfig, tmp_path: Path) -> None:
+    network = trained_like(config, classes=2)
+    bare = Checkpoint("new", config, Preprocessing(32), ("cat", "dog"), network.state_dict(), temperature=50.0)
+    save_checkpoint(with_golden_answers(bare), tmp_path / "new.safetensors")
+    classifier = Classifier.load(tmp_path / "new.safetensors", engine="torch-folded")
+    assert classifier.checkpoint.network == config
+    picture = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
+    assert classifier.predict_pixels([picture])[0].label in ("cat", "dog")
+    with pytest.raises(NoHeatMapError):
+        classifier.predict_pixels([picture], [BEST_CLASS])

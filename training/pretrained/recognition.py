@@ -99,7 +99,7 @@ def _lite(weights: Mapping[str, Tensor], normalization: ChannelStatistics) -> Re
     depth = _depths(weights, "blocks", r"\.(\d+)\.conv_dw\.")
     variant: Variant = "lite1" if depth == PUBLISHED["lite1"].depth else "lite0"
     widened = weights.get("blocks.2.0.conv_pwl.weight")
-    if widened is not None and widened.shape[0] == 48:  # 1.1 times 40, rounded to a multiple of 8
+    if widened is not None and widened.shape[:1] == (48,):  # 1.1 times 40, rounded to a multiple of 8
         variant = "lite2"
     network = _published(variant, depth, _channels(weights, "conv_stem.weight"))
     return Recognised(f"EfficientNet-{variant.capitalize()}", network, weights, normalization)

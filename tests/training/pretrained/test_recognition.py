@@ -11,6 +11,7 @@ from torch import Tensor
 from tests.training.pretrained import computations, others
 from tests.training.pretrained.others import LARGE, LARGE_SHAPE, SHALLOW, SMALL, SMALL_SHAPE, State
 from whisker.model import build_network
+from whisker.model.errors import ConfigError
 from whisker.model.networks.config import PUBLISHED, NetworkConfig, Variant
 from whisker.training.pretrained.installed import INSTALLED, find_installed, read_installed
 from whisker.training.pretrained.recognition import HALF, IMAGENET, fit_size, recognise
@@ -113,6 +114,14 @@ def test_published_network_is_recognised(name: str, state: Mapping[str, Tensor],
         expected = build_network(network, others.CLASSES).state_dict()
     shapes = {key: tensor.shape for key, tensor in expected.items() if not key.startswith("normalization.")}
     assert {key: tensor.shape for key, tensor in recognised.weights.items()} == shapes
+
+
+def test_tensor_without_dimensions_fits_nowhere() -> None:
+    flat = lite("lite0") | {"blocks.2.0.conv_pwl.weight": torch.zeros(())}
+    with pytest.raises(
+        ConfigError, match=r"like EfficientNet-Lite0, but blocks.2.0.conv_pwl.weight is \(\), not \(40,"
+    ):
+        recognise(flat)
 
 
 @pytest.mark.parametrize("variant", INSTALLED)
