@@ -14,7 +14,7 @@ RUN /opt/whisker/bin/pip install --quiet --no-deps --constraint constraints.txt 
         ${WHISKER_TORCH:+--index-url https://download.pytorch.org/whl/${WHISKER_TORCH}} torch \
     && rm -rf /opt/whisker/lib/python3*/site-packages/torch/include \
               /opt/whisker/lib/python3*/site-packages/torch/test
-COPY pyproject.toml README.md ./
+COPY pyproject.toml README.md NOTICE ./
 COPY whisker whisker
 COPY app app
 COPY model model

@@ -22,7 +22,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     source = tmp_path_factory.mktemp("source")
     for name in ("whisker", *_FOLDERS):
         shutil.copytree(ROOT / name, source / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("pyproject.toml", "README.md"):
+    for name in ("pyproject.toml", "README.md", "NOTICE"):
         shutil.copy(ROOT / name, source)
     build = "from setuptools import build_meta; build_meta.build_wheel('dist')"
     subprocess.run([sys.executable, "-c", build], cwd=source, check=True, capture_output=True)  # noqa: S603 - our own code
@@ -61,6 +61,7 @@ def test_wheel_has_one_import_name_and_all_files(wheel: Path) -> None:
     packed = {path for path in sources if not {"__pycache__", "checkpoints"} & {*path.parts}}
     assert {f"whisker/{path.as_posix()}" for path in packed} <= set(names)
     assert "whisker/model/checkpoints/cats-dogs.safetensors" in names
+    assert any(name.endswith(".dist-info/licenses/NOTICE") for name in names)
 
 
 def test_wheel_and_a_users_own_folders_do_not_see_each_other(site: Path, project: Path) -> None:

@@ -19,7 +19,7 @@ from whisker.training.errors import TrainingInterruptedError
 from whisker.training.pipeline import Training
 
 ROOT = Path(__file__).parents[1]
-COMMANDS = ("train", "calibrate", "evaluate", "doctor", "report", "predict", "serve")
+COMMANDS = ("train", "calibrate", "evaluate", "doctor", "report", "import", "predict", "serve")
 
 
 def run(
@@ -228,6 +228,9 @@ def bad(tmp_path: Path, trained: Training) -> dict[str, Path]:
         (("train", "text", "--epochs", "0"), "at least 1"),
         (("train", "one", "--minutes", "1", "--epochs", "2"), "--minutes chooses preset and epochs by itself"),
         (("train", "one", "--pretrained", "one/cat/1.png"), "is not a readable safetensors file"),
+        (("train", "one", "--pretrained", "missing.safetensors"), "missing.safetensors does not exist"),
+        (("import", "missing.pth", "--out", "new.safetensors"), "missing.pth does not exist"),
+        (("import", "one/cat/1.png", "--out", "new.safetensors"), "is not a file of PyTorch"),
         (("train", "text", "--pretrained", "trained.safetensors", "--width", "8"), "with width 4, not 8"),
         (("train", "one", "--labels", "missing.csv"), "missing.csv cannot be read"),
         (("train", "one", "--groups", "patient"), "--groups names the column 'patient', so give the file"),

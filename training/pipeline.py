@@ -137,6 +137,7 @@ def _train(
     world: World,
 ) -> CalibratedCheckpoint | None:
     """Train the whole network, and calibrate it on the photos that are set aside."""
+    start = None if training.pretrained is None else open_pretrained(training.pretrained)
     fit = Trainer(
         training.config,
         dataset.train,
@@ -144,12 +145,12 @@ def _train(
         classes=dataset.classes,
         device=device,
         progress=progress,
-        pretrained=None if training.pretrained is None else open_pretrained(training.pretrained),
+        pretrained=start,
         world=world,
     ).fit(training.state_file, run)
     if not world.is_main:
         return None
-    uncalibrated = _uncalibrated(training, dataset, fit)
+    uncalibrated = _uncalibrated(training, dataset, fit, "" if start is None else start.source)
     use_available_cores()
     return calibrate(uncalibrated, data, targets=training.targets, device=device, progress=progress)
 
@@ -341,10 +342,10 @@ def _say_plan(training: Training, dataset: Dataset, device: str, progress: Progr
     )
 
 
-def _uncalibrated(training: Training, dataset: Dataset, fit: TrainingResult) -> Checkpoint:
-    """Put the trained weights and their provenance into a checkpoint."""
+def _uncalibrated(training: Training, dataset: Dataset, fit: TrainingResult, start: str) -> Checkpoint:
+    """Put the trained weights and their provenance into a checkpoint; `start` says which weights they started from."""
     checkpoint = _checkpoint(training, dataset, fit.network.state_dict())
-    return replace(checkpoint, provenance=_provenance(training, dataset, fit).to_json())
+    return replace(checkpoint, provenance=_provenance(training, dataset, fit, start).to_json())
 
 
 def _checkpoint(training: Training, dataset: Dataset, state: Mapping[str, Tensor]) -> Checkpoint:
@@ -357,12 +358,13 @@ def _checkpoint(training: Training, dataset: Dataset, state: Mapping[str, Tensor
     )
 
 
-def _provenance(training: Training, dataset: Dataset, fit: TrainingResult) -> Provenance:
+def _provenance(training: Training, dataset: Dataset, fit: TrainingResult, start: str) -> Provenance:
     config = training.config
     return replace(
         _common_provenance(training, dataset),
         preset=config.preset,
         pretrained=config.pretrained,
+        pretrained_source=start,
         recipe=asdict(config.recipe),
         epochs=fit.schedule.epochs,
         history=tuple(Epoch(**asdict(result)) for result in fit.history),

@@ -1,4 +1,4 @@
-"""The command line: `whisker train | calibrate | evaluate | doctor | report | predict | serve`."""
+"""The command line: `whisker train | calibrate | evaluate | doctor | report | import | predict | serve`."""
 
 import sys
 from collections.abc import Callable
@@ -10,6 +10,7 @@ from whisker.model.errors import WhiskerError
 from whisker.training.cli.calibrate import calibrate
 from whisker.training.cli.doctor import doctor
 from whisker.training.cli.evaluate import evaluate
+from whisker.training.cli.import_weights import import_weights
 from whisker.training.cli.report import report
 from whisker.training.cli.train import train
 
@@ -24,6 +25,7 @@ EXAMPLES: dict[Callable[..., None], tuple[str, ...]] = {  # shown at the end of 
     evaluate: ("whisker evaluate photos.safetensors other-photos",),
     doctor: ("whisker doctor photos", "whisker doctor photos --checkpoint photos.safetensors"),
     report: ("whisker report photos.safetensors --photos photos",),
+    import_weights: ("whisker import resnet50.pth --out resnet50.safetensors",),
     predict: (
         "whisker predict cat.jpg",
         "whisker predict cat.jpg --explain where.png",
@@ -41,7 +43,9 @@ cli = typer.Typer(
     pretty_exceptions_enable=False,
 )
 for command, examples in EXAMPLES.items():
-    cli.command(epilog="Examples:\n\n" + "\n\n".join(examples))(command)
+    # A keyword of Python cannot be a function's name.
+    name = "import" if command is import_weights else None
+    cli.command(name, epilog="Examples:\n\n" + "\n\n".join(examples))(command)
 
 
 def main() -> None:

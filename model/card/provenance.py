@@ -95,7 +95,7 @@ class Provenance(Record):
     groups: SplitGroups | None = None
     preset: str | None = None
     pretrained: str | None = None  # SHA-256 of the file that the weights started from; empty if they were random
-    pretrained_source: str | None = None  # what those weights are, in words
+    pretrained_source: str | None = None  # what these weights were, in a few words
     method: str | None = None  # of a transfer
     candidates: tuple[TriedCandidate, ...] | None = None  # of a transfer
     recipe: Mapping[str, JsonValue] | None = None  # hyper-parameters

@@ -374,7 +374,7 @@ def _initial_weights(provenance: Provenance) -> str | None:
         return None
     if not provenance.pretrained:
         return "random"
-    return f"{provenance.pretrained_source or 'pretrained'}, SHA-256 {provenance.pretrained[:12]}"
+    return _join(["pretrained", provenance.pretrained_source, f"SHA-256 {provenance.pretrained[:12]}"])
 
 
 def describe_share(part: int, whole: int, bounds: Interval | None = None) -> str:

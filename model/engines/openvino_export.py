@@ -17,12 +17,20 @@ from whisker.model.engines.graph import fold
 from whisker.model.engines.quantization import Quantized, quantize
 from whisker.model.errors import EngineError
 from whisker.model.networks.base import Network, Normalization
+from whisker.model.networks.convnext import ChannelNorm
 
 _Node = Any  # openvino.Node: its stubs do not cover what operations take
 _ACTIVATIONS: Mapping[type[nn.Module], Callable[[_Node], _Node]] = {
     nn.ReLU: ops.relu,
     nn.ReLU6: lambda x: ops.clamp(x, 0.0, 6.0),
     nn.Sigmoid: ops.sigmoid,
+    nn.Hardswish: ops.hswish,
+    nn.Hardsigmoid: ops.hsigmoid,
+    nn.GELU: lambda x: ops.gelu(x, "ERF"),
+}
+_OPERATORS: Mapping[Callable[..., Any], Callable[[_Node, _Node], _Node]] = {
+    operator.add: ops.add,
+    operator.mul: ops.multiply,
 }
 
 
@@ -30,7 +38,7 @@ def export_openvino_model(network: Network, size: int, quantization: Quantizatio
     """Export a forward pass: uint8 pictures `[N, size, size, 3]` in, features `[N, F]` and their maps out.
 
     A network without feature maps has the one output alone. With a `quantization` it computes in int8. Raises
-    `EngineError` for a layer without ranges, or of an unknown kind.
+    `EngineError` for a layer without ranges, or a layer or an operation of an unknown kind.
     """
     graph = fold(network)
     if quantization is not None:
@@ -58,13 +66,15 @@ class _Translator(fx.Interpreter):
         return _translate(self.fetch_attr(target), args[0])
 
     def call_function(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Node:
-        if target is not operator.add:
-            return super().call_function(target, args, kwargs)
-        return ops.add(*args)
+        del kwargs
+        if target not in _OPERATORS:
+            raise EngineError(f"the export does not support the operation {getattr(target, '__name__', target)}")
+        return _OPERATORS[target](*args)
 
     def call_method(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Node:
+        del kwargs
         if target != "flatten":
-            return super().call_method(target, args, kwargs)
+            raise EngineError(f"the export does not support the operation {target}")
         return ops.reshape(args[0], [0, -1], special_zero=True)  # 0: as it is
 
 
@@ -75,15 +85,14 @@ def _translate(layer: nn.Module, x: _Node) -> _Node:
             return _apply(layer.layer, ops.fake_quantize(x, low, high, low, high, 256), _quantized_weight(layer))
         case nn.Conv2d() | nn.Linear():
             return _apply(layer, x, _constant(layer.weight))
-        case nn.ReLU() | nn.ReLU6() | nn.Sigmoid():
+        case _ if type(layer) in _ACTIVATIONS:
             return _ACTIVATIONS[type(layer)](x)
+        case ChannelNorm():
+            return _channel_norm(layer, x)
         case nn.ZeroPad2d():
             return _pad(layer, x)
-        case nn.MaxPool2d() | nn.AvgPool2d():
+        case nn.MaxPool2d() | nn.AvgPool2d() | nn.AdaptiveAvgPool2d():
             return _pool(layer, x)
-        case nn.AdaptiveAvgPool2d():
-            same = layer.output_size == x.shape[2]  # the fully connected network's, at its own size
-            return x if same else ops.reduce_mean(x, [2, 3], keep_dims=True)
         case _:
             raise EngineError(f"the export does not support the layer {type(layer).__name__}")
 
@@ -115,12 +124,21 @@ def _apply(layer: nn.Conv2d | nn.Linear, x: _Node, weight: _Node) -> _Node:
     return ops.add(out, _constant(layer.bias.view(1, -1, 1, 1)))
 
 
+def _channel_norm(layer: ChannelNorm, x: _Node) -> _Node:
+    weight, bias = (_constant(values.view(1, -1, 1, 1)) for values in (layer.weight, layer.bias))
+    normal = ops.mvn(x, [1], normalize_variance=True, eps=layer.eps, eps_mode="INSIDE_SQRT")
+    return ops.add(ops.multiply(normal, weight), bias)
+
+
 def _pad(layer: nn.ZeroPad2d, x: _Node) -> _Node:
     left, right, top, bottom = layer.padding
     return ops.pad(x, [0, 0, top, left], [0, 0, bottom, right], "constant", np.float32(0))
 
 
-def _pool(layer: nn.MaxPool2d | nn.AvgPool2d, x: _Node) -> _Node:
+def _pool(layer: nn.MaxPool2d | nn.AvgPool2d | nn.AdaptiveAvgPool2d, x: _Node) -> _Node:
+    if isinstance(layer, nn.AdaptiveAvgPool2d):
+        same = layer.output_size == x.shape[2]  # the fully connected network's, at its own size
+        return x if same else ops.reduce_mean(x, [2, 3], keep_dims=True)
     kernel, stride, padding = ([int(value)] * 2 for value in (layer.kernel_size, layer.stride, layer.padding))  # type: ignore[arg-type]
     rounding = "ceil_torch" if layer.ceil_mode else "floor"
     if isinstance(layer, nn.MaxPool2d):

@@ -7,10 +7,16 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from whisker.model.networks.config import Activation, NetworkConfig
+from whisker.model.networks.config import Activation
 
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601: the weights of red, green and blue in a grayscale value
-_ACTIVATIONS: dict[Activation, type[nn.Module]] = {"relu": nn.ReLU, "sigmoid": nn.Sigmoid, "relu6": nn.ReLU6}
+_ACTIVATIONS: dict[Activation, type[nn.Module]] = {
+    "relu": nn.ReLU,
+    "sigmoid": nn.Sigmoid,
+    "relu6": nn.ReLU6,
+    "hardswish": nn.Hardswish,
+    "gelu": nn.GELU,
+}
 
 
 class Normalization(nn.Module):
@@ -41,9 +47,8 @@ class Network(nn.Module, ABC):
     normalization: Normalization
     avgpool: nn.AdaptiveAvgPool2d
     fc: nn.Linear
-    tail_parts: ClassVar[
-        tuple[int, ...]
-    ] = ()  # how many of the last parts it makes sense to fine-tune alone, fewest first
+    # How many of the last parts it makes sense to fine-tune alone, fewest first.
+    tail_parts: ClassVar[tuple[int, ...]] = ()
 
     @abstractmethod
     def parts(self) -> Sequence[nn.Module]:
@@ -52,14 +57,25 @@ class Network(nn.Module, ABC):
         Fine-tuning freezes the first of them and trains the others.
         """
 
+    def after_pooling(self) -> Sequence[nn.Module]:
+        """List the modules between the pooled map `[N, F, 1, 1]` and the last layer; most networks have none.
+
+        With them, features are no longer the mean of a map.
+        """
+        return ()
+
     def embed_and_map(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
         """Turn float32 `[N, 3, H, W]` RGB in 0..1 into features `[N, F]` and the feature map whose mean they are.
 
-        The map is `[N, F, h, w]`; a network without places, such as a fully connected one, has none.
+        The map is `[N, F, h, w]`. A network without places, such as a fully connected one, has none; nor has one with
+        layers after pooling.
         """
         for part in self.parts():
             x = part(x)
-        return self.avgpool(x).flatten(1), x
+        features, others = self.avgpool(x), self.after_pooling()
+        for layer in others:
+            features = layer(features)
+        return features.flatten(1), None if others else x
 
     def embed(self, x: Tensor) -> Tensor:
         """Turn float32 `[N, 3, H, W]` RGB in 0..1 into features `[N, fc.in_features]`."""
@@ -75,9 +91,15 @@ def conv3x3(fan_in: int, fan_out: int, stride: int = 1) -> nn.Conv2d:
     return nn.Conv2d(fan_in, fan_out, 3, stride, padding=1, bias=False)
 
 
-def activation(config: NetworkConfig) -> nn.Module:
+def activation(kind: Activation) -> nn.Module:
     """Make the non-linearity of a network's neurons."""
-    return _ACTIVATIONS[config.activation]()
+    return _ACTIVATIONS[kind]()
+
+
+def round_channels(channels: float, step: int = 8) -> int:
+    """Round to a multiple of `step`, but not down by more than a tenth."""
+    rounded = max(step, int(channels + step / 2) // step * step)
+    return rounded + step if rounded < 0.9 * channels else rounded
 
 
 def initialise(network: Network, kind: Activation) -> None:

@@ -5,7 +5,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from whisker.model.networks.base import Network
 from whisker.model.networks.config import Family, NetworkConfig
+from whisker.model.networks.convnext import ConvNext
 from whisker.model.networks.efficientnet import EfficientNetLite
+from whisker.model.networks.mobilenet import MobileNetV3
 from whisker.model.networks.plain import ConvolutionalNetwork, MultilayerPerceptron
 from whisker.model.networks.resnet import ResidualNetwork
 
@@ -14,6 +16,8 @@ _FAMILIES: dict[Family, type[Network]] = {
     "cnn": ConvolutionalNetwork,
     "resnet": ResidualNetwork,
     "efficientnet-lite": EfficientNetLite,
+    "mobilenetv3": MobileNetV3,
+    "convnext": ConvNext,
 }
 
 

@@ -9,7 +9,7 @@ from typing import ClassVar, NamedTuple
 
 from torch import Tensor, nn
 
-from whisker.model.networks.base import Network, Normalization, activation, initialise
+from whisker.model.networks.base import Network, Normalization, activation, initialise, round_channels
 from whisker.model.networks.config import NetworkConfig, Variant
 
 
@@ -44,7 +44,7 @@ class SeparableBlock(nn.Module):
         self.pad = _padding(shape.kernel, shape.stride)
         self.conv_dw = _depthwise(fan_in, shape.kernel, shape.stride)
         self.bn1 = nn.BatchNorm2d(fan_in, eps=_EPSILON)
-        self.act = activation(config)
+        self.act = activation(config.activation)
         self.conv_pw = _pointwise(fan_in, shape.channels)
         self.bn2 = nn.BatchNorm2d(shape.channels, eps=_EPSILON)
 
@@ -66,11 +66,11 @@ class InvertedResidual(nn.Module):
         self.residual = shape.stride == 1 and fan_in == shape.channels
         self.conv_pw = _pointwise(fan_in, wide)
         self.bn1 = nn.BatchNorm2d(wide, eps=_EPSILON)
-        self.act1 = activation(config)
+        self.act1 = activation(config.activation)
         self.pad = _padding(shape.kernel, shape.stride)
         self.conv_dw = _depthwise(wide, shape.kernel, shape.stride)
         self.bn2 = nn.BatchNorm2d(wide, eps=_EPSILON)
-        self.act2 = activation(config)
+        self.act2 = activation(config.activation)
         self.conv_pwl = _pointwise(wide, shape.channels)
         self.bn3 = nn.BatchNorm2d(shape.channels, eps=_EPSILON)
 
@@ -92,16 +92,16 @@ class EfficientNetLite(Network):
         self.pad = _padding(3, stride=2)
         self.conv_stem = nn.Conv2d(config.channels, config.width, 3, stride=2, bias=False)
         self.bn1 = nn.BatchNorm2d(config.width, eps=_EPSILON)
-        self.act1 = activation(config)
+        self.act1 = activation(config.activation)
         self.blocks = nn.Sequential()
         fan_in = config.width
         for shape, depth in zip(_STAGES, config.depths, strict=True):
-            channels = _round_channels(shape.channels * _WIDTH_SCALE[config.variant])
+            channels = round_channels(shape.channels * _WIDTH_SCALE[config.variant])
             self.blocks.append(_stage(fan_in, shape._replace(channels=channels), depth, config))
             fan_in = channels
         self.conv_head = _pointwise(fan_in, _FEATURES)
         self.bn2 = nn.BatchNorm2d(_FEATURES, eps=_EPSILON)
-        self.act2 = activation(config)
+        self.act2 = activation(config.activation)
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.fc = nn.Linear(_FEATURES, classes)
         initialise(self, config.activation)
@@ -140,9 +140,3 @@ def _depthwise(channels: int, kernel: int, stride: int) -> nn.Conv2d:
 
 def _pointwise(fan_in: int, fan_out: int) -> nn.Conv2d:
     return nn.Conv2d(fan_in, fan_out, 1, bias=False)
-
-
-def _round_channels(channels: float, step: int = 8) -> int:
-    """Round to a multiple of `step`, but not down by more than a tenth."""
-    rounded = max(step, int(channels + step / 2) // step * step)
-    return rounded + step if rounded < 0.9 * channels else rounded

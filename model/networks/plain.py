@@ -21,7 +21,7 @@ class MultilayerPerceptron(Network):
         self.hidden = nn.Sequential()
         for fan_in, fan_out in pairwise(widths):
             self.hidden.append(nn.Linear(fan_in, fan_out))
-            self.hidden.append(activation(config))
+            self.hidden.append(activation(config.activation))
         self.fc = nn.Linear(config.width, classes)
         initialise(self, config.activation)
 
@@ -46,7 +46,7 @@ class ConvolutionalNetwork(Network):
             for _ in range(config.depths[stage]):
                 self.features.append(conv3x3(fan_in, fan_out))
                 self.features.append(nn.BatchNorm2d(fan_out))
-                self.features.append(activation(config))
+                self.features.append(activation(config.activation))
                 fan_in = fan_out
             self.features.append(nn.MaxPool2d(2, ceil_mode=True))
         self.avgpool = nn.AdaptiveAvgPool2d(1)

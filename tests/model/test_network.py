@@ -10,7 +10,7 @@ from torch import nn
 from tests.model.networks import CONFIGS, trained_like
 from whisker.model.errors import ConfigError
 from whisker.model.networks.build import build_network, count_multiply_adds
-from whisker.model.networks.config import Activation, Family, NetworkConfig, Variant
+from whisker.model.networks.config import Activation, Family, NetworkConfig
 
 FAMILIES: tuple[Family, ...] = ("mlp", "cnn", "resnet")  # whose width and activation can be chosen
 LITE = NetworkConfig("efficientnet-lite", "relu6", depth=1, size=64, variant="lite0")
@@ -108,28 +108,26 @@ def test_original_residual_network_halves_the_resolution_five_times() -> None:
     assert sizes == {"conv1": 32, "layer1": 16, "layer2": 8, "layer3": 4, "layer4": 2}
 
 
-@pytest.mark.parametrize(("config", "giga"), [(RESNET_18, 1.814), (RESNET_34, 3.664)])
+@pytest.mark.parametrize(
+    ("config", "giga"),
+    [
+        (RESNET_18, 1.814),
+        (RESNET_34, 3.664),
+    ],
+)
 def test_multiply_adds_are_those_known_of_resnets(config: NetworkConfig, giga: float) -> None:
     assert count_multiply_adds(config, 1000) / 1e9 == pytest.approx(giga, abs=0.001)
 
 
-@pytest.mark.parametrize(("variant", "parameters"), [("lite0", 4_652_008), ("lite1", 5_416_680), ("lite2", 6_092_072)])
-def test_efficientnet_lite_has_the_published_size(variant: Variant, parameters: int) -> None:
-    network = build_network(NetworkConfig.published(variant, 224), 1000)
-    assert sum(parameter.numel() for parameter in network.parameters()) == parameters
-
-
-def test_efficientnet_lite_pads_as_tensorflow_does() -> None:
-    torch.manual_seed(0)
-    network = build_network(LITE, 2).eval()
-    x = torch.rand(1, 3, 64, 64)
-    stem = network.get_submodule("conv_stem")
-    assert isinstance(stem, nn.Conv2d)
-    # SAME padding of an even size and stride 2: the first output looks at pixels 0 to 2, none before them.
-    first = nn.functional.conv2d(x[:, :, :3, :3], stem.weight)
-    pad = network.get_submodule("pad")
-    torch.testing.assert_close(stem(pad(x))[:, :, :1, :1], first)
-    assert stem(pad(x)).shape[2:] == (32, 32)
+@pytest.mark.parametrize("config", CONFIGS, ids=str)
+def test_every_small_network_gives_features_and_gradients(config: NetworkConfig) -> None:
+    network = trained_like(config)
+    x = torch.rand(2, 3, config.size, config.size)
+    features, feature_map = network.embed_and_map(x)
+    assert features.shape == (2, network.fc.in_features)
+    assert (feature_map is not None) is config.has_feature_map
+    network(x).square().sum().backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in network.parameters())
 
 
 def test_parts_make_up_the_network() -> None:
@@ -199,8 +197,8 @@ def test_value_out_of_range_is_refused_by_name(field: str, value: Any) -> None:
         NetworkConfig(**{field: value})
 
 
-def test_only_a_residual_network_has_stages_of_differing_depth() -> None:
-    with pytest.raises(ConfigError, match="depth is 1 to 32, not"):
+def test_plain_convolutions_have_stages_of_equal_depth() -> None:
+    with pytest.raises(ConfigError, match="depth is 1 to 64, not"):
         NetworkConfig("cnn", depth=(1, 1, 1, 1))
 
 
@@ -212,6 +210,7 @@ def test_only_a_residual_network_has_stages_of_differing_depth() -> None:
         ({"activation": "relu"}, "activation is one of relu6, not 'relu'"),
         ({"variant": "d"}, "variant is one of lite0, lite1, lite2, not 'd'"),
         ({"depth": (1, 2)}, "or 7 such numbers"),
+        ({"epsilon": 0.001}, "epsilon is one of None, not 0.001"),
     ],
 )
 def test_published_family_has_its_own_rules(values: dict[str, Any], rule: str) -> None:

@@ -1,4 +1,4 @@
-"""The names of tensors in others' files, and ours: from a state dict to a network's configuration and weights."""
+"""The names of tensors in others' files, and ours, which are those of timm but for the last layers."""
 
 import re
 from collections.abc import Mapping
@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from whisker.model.errors import ConfigError
-from whisker.model.networks.config import PUBLISHED, STAGES, NetworkConfig
+from whisker.model.networks.config import PUBLISHED
 
+_WRAPPERS = ("module.", "_orig_mod.")  # of networks trained in parallel, and compiled ones
 _LITE_LAYERS = {  # of the original EfficientNet code for PyTorch, in most blocks
     "_expand_conv": "conv_pw",
     "_bn0": "bn1",
@@ -18,44 +19,104 @@ _LITE_LAYERS = {  # of the original EfficientNet code for PyTorch, in most block
 }
 _LITE_FIRST_LAYERS = {"_depthwise_conv": "conv_dw", "_bn1": "bn1", "_project_conv": "conv_pw", "_bn2": "bn2"}
 _LITE_ENDS = {"_conv_stem": "conv_stem", "_bn0": "bn1", "_conv_head": "conv_head", "_bn1": "bn2", "_fc": "fc"}
+_TIMM_ENDS = {"classifier": "fc", "head.fc": "fc", "head.norm": "norm"}
+# Convolutions of torchvision's MobileNetV3 blocks, each with its batch-norm; the last comes after the excitation.
+_SEPARABLE = (("conv_dw", "bn1"), ("conv_pw", "bn2"))
+_INVERTED = (("conv_pw", "bn1"), ("conv_dw", "bn2"), ("conv_pwl", "bn3"))
+_CONVNEXT_LAYERS = {"0": "conv_dw", "2": "norm", "3": "mlp.fc1", "5": "mlp.fc2"}  # of torchvision
 
 
-def rename_lite(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Give an EfficientNet-Lite's tensors our names, which are timm's; blocks are numbered by stage."""
-    blocks = len({name.split(".")[1] for name in state if name.startswith("_blocks.")})
-    depths = next(depth for _, _, _, depth in PUBLISHED.values() if sum(depth) == blocks)
-    places = [(stage, block) for stage, depth in enumerate(depths) for block in range(depth)]
+def unwrap(state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    """Take away what wrappers put before all names."""
+    for wrapper in _WRAPPERS:
+        if state and all(name.startswith(wrapper) for name in state):
+            return unwrap({name.removeprefix(wrapper): tensor for name, tensor in state.items()})
+    return state
+
+
+def rename_timm(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Rename the last layers, and turn a ConvNeXt's matrices into pointwise convolutions."""
     renamed = {}
     for name, tensor in state.items():
-        first, *rest = name.split(".")
-        if first == "_blocks":
-            stage, block = places[int(rest[0])]
-            layers = _LITE_LAYERS if stage else _LITE_FIRST_LAYERS
-            renamed[f"blocks.{stage}.{block}.{layers[rest[1]]}.{rest[2]}"] = tensor
-        else:
-            renamed[f"{_LITE_ENDS[first]}.{rest[0]}"] = tensor
+        new = name.removesuffix(".gamma") + ".gamma.weight" if name.endswith(".gamma") else name
+        renamed[_replace_module(new, _TIMM_ENDS)] = _pointwise(tensor) if ".mlp." in name else tensor
     return renamed
 
 
-def infer_network(weights: Mapping[str, Tensor]) -> NetworkConfig:
-    """Infer a residual network from its tensors; raise `ConfigError` unless it is one of basic blocks."""
-    deep, plain = weights.get("conv1.0.weight"), weights.get("conv1.weight")
-    stem = plain if deep is None else deep
-    numbers = [_count_blocks(weights, stage) for stage in range(1, STAGES + 1)]
-    if stem is None or stem.ndim != 4 or not all(numbers):
-        raise ConfigError("it lacks the names of a ResNet (conv1, layer1.0.conv1 to layer4, fc).")
-    if "layer1.0.conv3.weight" in weights:
-        raise ConfigError("it is a ResNet of bottleneck blocks, such as ResNet-50; only ResNet-18 and -34 fit.")
-    width = weights["layer1.0.conv1.weight"].shape[0]
-    if stem.shape[1] not in (1, 3):
-        raise ConfigError(f"its first layer takes {stem.shape[1]} channels, but a photo has 3 or, in grayscale, 1.")
-    return NetworkConfig(
-        width=width,
-        depth=tuple(numbers),
-        channels=1 if stem.shape[1] == 1 else 3,
-        variant="original" if deep is None else "d",
-    )
+def rename_lite(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Give an EfficientNet-Lite's tensors of the original code our names; blocks are numbered by stage.
+
+    Raises `ConfigError` if it has not as many blocks as any of them.
+    """
+    blocks = len({name.split(".")[1] for name in state if name.startswith("_blocks.")})
+    depths = [shape.depth for shape in PUBLISHED.values() if shape.family == "efficientnet-lite"]
+    depth = next((depth for depth in depths if sum(depth) == blocks), None)
+    if depth is None:
+        raise ConfigError(f"it is like an EfficientNet-Lite, but has {blocks} blocks, as none of them does.")
+    modules = dict(_LITE_ENDS)
+    for index, (stage, block) in enumerate(_places(depth)):
+        layers = _LITE_LAYERS if stage else _LITE_FIRST_LAYERS
+        modules |= {f"_blocks.{index}.{theirs}": f"blocks.{stage}.{block}.{ours}" for theirs, ours in layers.items()}
+    return {_replace_module(name, modules): tensor for name, tensor in state.items()}
 
 
-def _count_blocks(weights: Mapping[str, Tensor], stage: int) -> int:
-    return len({match[1] for name in weights if (match := re.match(rf"layer{stage}\.(\d+)\.conv1\.weight$", name))})
+def rename_mobilenet(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Give the tensors of torchvision's MobileNetV3 our names; blocks are numbered by stage."""
+    depth = PUBLISHED["large" if "features.16.0.weight" in state else "small"].depth
+    last, stages = sum(depth) + 1, len(depth)
+    modules = {
+        "features.0.0": "conv_stem",
+        "features.0.1": "bn1",
+        f"features.{last}.0": f"blocks.{stages}.0.conv",
+        f"features.{last}.1": f"blocks.{stages}.0.bn1",
+        "classifier.0": "conv_head",
+        "classifier.3": "fc",
+    }
+    for index, (stage, block) in enumerate(_places(depth)):
+        theirs, ours = f"features.{index + 1}.block", f"blocks.{stage}.{block}"
+        convolutions = _INVERTED if stage else _SEPARABLE
+        squeeze = f"{theirs}.{len(convolutions) - 1}"  # if there is one, the last convolution comes after it
+        squeezes = f"{squeeze}.fc1.weight" in state
+        modules |= {f"{squeeze}.fc1": f"{ours}.se.conv_reduce", f"{squeeze}.fc2": f"{ours}.se.conv_expand"}
+        for place, (convolution, norm) in enumerate(convolutions):
+            place += squeezes and place == len(convolutions) - 1  # noqa: PLW2901 - its place in their list
+            modules |= {f"{theirs}.{place}.0": f"{ours}.{convolution}", f"{theirs}.{place}.1": f"{ours}.{norm}"}
+    return {
+        _replace_module(name, modules): _pointwise(tensor) if name == "classifier.0.weight" else tensor
+        for name, tensor in state.items()
+    }
+
+
+def rename_convnext(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Give the tensors of torchvision's ConvNeXt our names."""
+    return dict(_rename_convnext(name, tensor) for name, tensor in state.items())
+
+
+def _rename_convnext(name: str, tensor: Tensor) -> tuple[str, Tensor]:
+    ends = {"features.0.0": "stem.0", "features.0.1": "stem.1", "classifier.0": "norm", "classifier.2": "fc"}
+    new = _replace_module(name, ends)
+    if match := re.fullmatch(r"features\.(\d+)\.(\d+)\.(.+)", new):
+        place, index, rest = int(match[1]), match[2], match[3]
+        if place % 2 == 0:
+            return f"stages.{place // 2}.downsample.{index}.{rest}", tensor
+        block = f"stages.{place // 2}.blocks.{index}"
+        if rest == "layer_scale":
+            return f"{block}.gamma.weight", tensor.flatten()
+        new = f"{block}.{_replace_module(rest.removeprefix('block.'), _CONVNEXT_LAYERS)}"
+    return new, _pointwise(tensor) if ".mlp." in new else tensor
+
+
+def _places(depth: tuple[int, ...]) -> list[tuple[int, int]]:
+    """List each block's stage and its number in it."""
+    return [(stage, block) for stage, blocks in enumerate(depth) for block in range(blocks)]
+
+
+def _replace_module(name: str, modules: Mapping[str, str]) -> str:
+    """Replace the module of a tensor's name, if it is one of `modules`."""
+    module, _, parameter = name.rpartition(".")
+    return f"{modules[module]}.{parameter}" if module in modules else name
+
+
+def _pointwise(tensor: Tensor) -> Tensor:
+    """Turn a matrix `[out, in]` into a pointwise convolution `[out, in, 1, 1]`."""
+    return tensor[:, :, None, None] if tensor.ndim == 2 else tensor

@@ -1,6 +1,7 @@
 """Pretrained weights to start from: a Whisker checkpoint, or a file with common names; and how they are taken over."""
 
 import hashlib
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,11 +15,10 @@ from whisker.model.checkpoint.file import is_checkpoint
 from whisker.model.errors import ConfigError
 from whisker.model.networks.base import Network
 from whisker.training.errors import TrainingError
-from whisker.training.pretrained.names import infer_network
+from whisker.training.pretrained.recognition import IMAGENET, ChannelStatistics, recognise
+from whisker.training.pretrained.state_dicts import is_pickled
 from whisker.training.progress import Progress
 
-# The normalisation of torchvision's and timm's ImageNet weights, RGB in 0..1.
-_IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _MAX_NAMES = 4  # of tensors, listed on the screen
 
 
@@ -26,8 +26,9 @@ _MAX_NAMES = 4  # of tensors, listed on the screen
 class Pretrained:
     """Weights by name, their network, and the classes of its last layer if they are known.
 
-    `source` says in a few words what they are, `sha256` is that of their file. `normalization` is the mean and the
-    deviation of each channel, RGB in 0..1, that the network was trained with.
+    `source` says in a few words what they are, `sha256` is that of their file, and `revision` the commit of a file from
+    the Hugging Face Hub. `normalization` is the mean and the deviation of each channel, RGB in 0..1, that the network
+    was trained with.
     """
 
     weights: Mapping[str, Tensor]
@@ -36,7 +37,8 @@ class Pretrained:
     own: bool = False  # a Whisker checkpoint
     source: str = ""
     sha256: str = ""
-    normalization: tuple[tuple[float, ...], tuple[float, ...]] = (_IMAGENET_MEAN, _IMAGENET_STD)
+    normalization: ChannelStatistics = IMAGENET
+    revision: str = ""
 
 
 def file_digest(path: Path | None) -> str:
@@ -45,38 +47,62 @@ def file_digest(path: Path | None) -> str:
 
 
 def read_pretrained(path: Path) -> Pretrained:
-    """Read a safetensors file, and infer the network of its weights.
+    """Read a safetensors file, and recognise the network of its weights.
 
     Raises `TrainingError` if it is not a safetensors file or not of a network that Whisker builds, and
     `CheckpointError` if it is a damaged Whisker checkpoint.
     """
-    try:
-        with safe_open(path, framework="pt") as file:
-            own = is_checkpoint(file.metadata() or {})
-            weights = {} if own else {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as exc:
-        raise TrainingError(f"{path} is not a readable safetensors file: --pretrained needs one.") from exc
-    if own:
+    state = read_safetensors(path)
+    if state is None:
         checkpoint = load_checkpoint(path)
         return Pretrained(
             checkpoint.state,
             checkpoint.network,
             checkpoint.classes,
             own=True,
-            source=f"the checkpoint {checkpoint.name}",
+            source=f"Whisker checkpoint {checkpoint.name}",
             sha256=checkpoint.sha256,
         )
     try:
-        return Pretrained(weights, infer_network(weights), source=f"the weights {path.name}", sha256=file_digest(path))
+        found = recognise(state)
     except ConfigError as exc:
         raise TrainingError(f"{path} cannot be used as pretrained weights: {exc}") from exc
+    return Pretrained(
+        found.weights,
+        found.network,
+        source=f"{found.name}, {path.name}",
+        sha256=file_digest(path),
+        normalization=found.normalization,
+    )
+
+
+def read_safetensors(path: Path) -> dict[str, Tensor] | None:
+    """Read the tensors of a safetensors file as float32; return `None` if it is a Whisker checkpoint.
+
+    Raises `TrainingError` if it is not a safetensors file.
+    """
+    if not path.is_file():
+        kind = (
+            "is a folder, not a file of weights" if path.is_dir() else "does not exist: check the path of --pretrained"
+        )
+        raise TrainingError(f"{path} {kind}.")
+    try:
+        if is_pickled(path):
+            words = shlex.join(("whisker", "import", str(path), "--out", f"{path.stem}.safetensors"))
+            raise TrainingError(f"{path} is a file of PyTorch: convert it with `{words}`, and start from that.")
+        with safe_open(path, framework="pt") as file:
+            if is_checkpoint(file.metadata() or {}):
+                return None
+            return {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as exc:
+        raise TrainingError(f"{path} is not a readable safetensors file: --pretrained needs one.") from exc
 
 
 def apply_pretrained(network: Network, pretrained: Pretrained, classes: Sequence[str], progress: Progress) -> None:
     """Copy the tensors with fitting name and shape, and report the others; raise `TrainingError` if none fits.
 
     The last layer is copied only if its classes are known to be the same. Weights that are not from a Whisker
-    checkpoint bring ImageNet's normalisation.
+    checkpoint bring the normalisation that they were trained with.
     """
     state = network.state_dict()
     weights = dict(pretrained.weights)
@@ -86,15 +112,16 @@ def apply_pretrained(network: Network, pretrained: Pretrained, classes: Sequence
     if not any(tensor.ndim > 1 for tensor in fitting.values()):
         raise TrainingError("No weights of the --pretrained file fit this network.")
     network.load_state_dict(state | fitting)
-    if not pretrained.own and network.normalization.channels == len(_IMAGENET_MEAN):
+    if not pretrained.own and network.normalization.channels == len(IMAGENET[0]):
         mean, std = (torch.tensor(values) for values in pretrained.normalization)
         network.normalization.mean.copy_(mean)
         network.normalization.std.copy_(std)
+    origin = "of ImageNet" if pretrained.normalization == IMAGENET else "of the original training"
     new = [name for name in state if name not in fitting and not name.startswith("normalization.")]
     unused = sorted(pretrained.weights.keys() - fitting.keys())
     progress.say(
         f"Pretrained: {len(fitting)} of {len(state)} tensors used; newly initialised: {_list(new)}; "
-        f"not used: {_list(unused)}; normalisation: {'as in that checkpoint' if pretrained.own else 'of ImageNet'}."
+        f"not used: {_list(unused)}; normalisation: {'as in that checkpoint' if pretrained.own else origin}."
     )
 
 

@@ -24,11 +24,18 @@ class Tail(nn.Module):
         super().__init__()
         self.parts = nn.Sequential(*copy.deepcopy(list(network.parts()[cut:])))
         self.avgpool = nn.AdaptiveAvgPool2d(1)
+        self.after_pooling = nn.Sequential(*copy.deepcopy(list(network.after_pooling())))
         self.fc = copy.deepcopy(network.fc)
+
+    def write_to(self, network: Network, cut: int) -> None:
+        """Copy the weights into the network that the tail was made of."""
+        nn.Sequential(*network.parts()[cut:]).load_state_dict(self.parts.state_dict())
+        nn.Sequential(*network.after_pooling()).load_state_dict(self.after_pooling.state_dict())
+        network.fc.load_state_dict(self.fc.state_dict())
 
     def embed(self, x: Tensor) -> Tensor:
         """`[N, C, h, w]` -> features `[N, F]`."""
-        features: Tensor = self.avgpool(self.parts(x)).flatten(1)
+        features: Tensor = self.after_pooling(self.avgpool(self.parts(x))).flatten(1)
         return features
 
     def forward(self, x: Tensor) -> Tensor:

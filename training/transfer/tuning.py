@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from whisker.model.engines.base import Engine
@@ -64,7 +63,5 @@ class Tuning:
         """Train on all photos, put the weights into the network, and return its features `[N, F]` for the photos."""
         tails = self.candidates(np.arange(len(self.probes.labels)))
         tail = tails[self.fine_tuning.shares.index(share)]
-        parts = torch.nn.Sequential(*self.network.parts()[self.plan.cut :])
-        parts.load_state_dict(tail.parts.state_dict())
-        self.network.fc.load_state_dict(tail.fc.state_dict())
+        tail.write_to(self.network, self.plan.cut)
         return embed(tail, self.activations)

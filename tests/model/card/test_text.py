@@ -185,6 +185,9 @@ def test_facts_say_how_a_network_was_trained() -> None:
     later = summary(provenance={"training_minutes": 307.2, "pretrained": "a1" * 32})
     assert dict(text.list_network_facts(later))["Training"] == "5.1 h"
     assert dict(text.list_network_facts(later))["Initial weights"] == "pretrained, SHA-256 a1a1a1a1a1a1"
+    named = summary(provenance={"pretrained": "a1" * 32, "pretrained_source": "ResNet-50, resnet50.safetensors"})
+    weights = "pretrained, ResNet-50, resnet50.safetensors, SHA-256 a1a1a1a1a1a1"
+    assert dict(text.list_network_facts(named))["Initial weights"] == weights
 
 
 @pytest.mark.parametrize(

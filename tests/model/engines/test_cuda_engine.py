@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.model.networks import trained_like
+from tests.model.networks import CONFIGS, trained_like
 from whisker.model.engines.torch_engine import TorchEngine
 from whisker.model.networks.config import NetworkConfig
 
@@ -23,3 +23,15 @@ def test_recorded_pass_answers_as_pytorch_does(count: int) -> None:
     for _ in range(2):  # a replay must not answer with what is left of the last
         answers = engine.run(pixels).features
         assert float(np.abs(answers - expected).max() / np.abs(expected).max()) < 0.05
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=str)
+def test_recorded_pass_of_every_family_answers_as_pytorch_does(config: NetworkConfig) -> None:
+    from whisker.model.engines.cuda_engine import CudaGraphEngine  # noqa: PLC0415
+
+    network, size = trained_like(config), config.size
+    pixels = list(np.random.default_rng(0).integers(0, 256, (3, size, size, 3), dtype=np.uint8))
+    answers = CudaGraphEngine(network, "cuda", size).run(pixels, with_maps=True)
+    expected = TorchEngine(network, "cpu").run(pixels).features
+    assert float(np.abs(answers.features - expected).max() / np.abs(expected).max()) < 0.05
+    assert (answers.maps is not None) is config.has_feature_map

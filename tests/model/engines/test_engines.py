@@ -8,11 +8,13 @@ from numpy.typing import NDArray
 
 from tests.model.networks import CONFIGS, trained_like
 from whisker.model.engines.base import Engine
+from whisker.model.engines.graph import fold
 from whisker.model.engines.torch_engine import FoldedEngine, TorchEngine
 from whisker.model.errors import InferenceError
 from whisker.model.networks.base import Network
 from whisker.model.networks.build import build_network
 from whisker.model.networks.config import NetworkConfig
+from whisker.model.networks.convnext import LayerScale
 
 
 @pytest.fixture
@@ -50,6 +52,12 @@ def test_folded_network_answers_alike(config: NetworkConfig, dtype: torch.dtype,
     answers = FoldedEngine(network, "cpu", dtype).run(pixels)
     scale = float(expected.features.max())
     assert float(np.abs(answers.features - expected.features).max()) <= tolerance * scale
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=str)
+def test_folded_network_has_neither_batch_norms_nor_layer_scales(config: NetworkConfig) -> None:
+    layers = list(fold(trained_like(config)).modules())
+    assert not [layer for layer in layers if isinstance(layer, torch.nn.BatchNorm2d | LayerScale)]
 
 
 @pytest.mark.parametrize("engine", [TorchEngine, partial(FoldedEngine, dtype=torch.float32)])

@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from whisker.model.answers.decision_rule import Outputs
 from whisker.model.checkpoint.contents import Quantization
 from whisker.model.engines.quantization import SimulatedInt8Engine, measure_ranges
 from whisker.model.engines.torch_engine import TorchEngine, head_of
+from whisker.model.errors import EngineError
 from whisker.model.networks.base import Network
 from whisker.model.networks.config import NetworkConfig
 
@@ -50,8 +52,36 @@ def test_int8_answers_as_its_simulation_does(config: NetworkConfig, pixels: list
     x = torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2).float() / 255
     ranges = measure_ranges(network, [x])
     answers = compiled(network, Quantization(ranges, 0.0, 0.0)).run(pixels)
-    assert largest_difference(answers, SimulatedInt8Engine(network, "cpu", ranges).run(pixels)) < 0.02
+    # What is not int8 is bfloat16, where the CPU has it: values close to the middle of two steps go to the other one.
+    assert largest_difference(answers, SimulatedInt8Engine(network, "cpu", ranges).run(pixels)) < 0.03
     assert largest_difference(answers, TorchEngine(network, "cpu").run(pixels)) < 0.1
+
+
+class Odd(torch.nn.Module):
+    """A layer that computes what no network of ours does."""
+
+    def __init__(self, compute: Callable[[torch.Tensor], torch.Tensor]) -> None:
+        super().__init__()
+        self.compute = compute
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.compute(x)
+
+
+@pytest.mark.parametrize(
+    ("layer", "message"),
+    [
+        (torch.nn.Tanh(), "does not support the layer Tanh"),
+        (Odd(lambda x: x - 1), "does not support the operation sub"),
+        (Odd(lambda x: x.cos()), "does not support the operation cos"),
+        (Odd(torch.cos), "does not support the operation cos"),
+    ],
+)
+def test_unknown_layer_or_operation_is_refused(layer: torch.nn.Module, message: str) -> None:
+    network = trained_like(NetworkConfig(width=2, depth=1, size=32))
+    network.set_submodule("maxpool", layer)
+    with pytest.raises(EngineError, match=message):
+        export_openvino_model(network, 32)
 
 
 def test_answer_does_not_depend_on_the_neighbours(pixels: list[NDArray[np.uint8]]) -> None:

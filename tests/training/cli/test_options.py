@@ -172,7 +172,7 @@ def test_minutes_and_what_they_choose_contradict_each_other(
         ({"groups": "folder:0"}, ConfigError, "--groups folder:N takes a level of 1 or more, not '0'"),
         ({"groups": "folder:2"}, DatasetError, "No photo in .* has a group: the folder level 2"),
         ({"groups": "patient"}, ConfigError, "--groups names the column 'patient', so give the file"),
-        ({"pretrained": "absent"}, TrainingError, "not a readable safetensors file"),
+        ({"pretrained": "absent"}, TrainingError, "absent does not exist: check the path of --pretrained"),
     ],
 )
 def test_bad_option_is_one_sentence(

@@ -83,6 +83,13 @@ def test_weights_from_elsewhere_bring_the_normalisation_of_imagenet(file: Path) 
     assert network.normalization.std.tolist() == pytest.approx([0.229, 0.224, 0.225])
 
 
+def test_weights_from_tensorflow_bring_the_normalisation_of_their_training(file: Path) -> None:
+    network = build_network(RESNET_18, 2)
+    said = apply(network, replace(read_pretrained(file), normalization=((0.5,) * 3, (0.5,) * 3)))
+    assert network.normalization.mean.tolist() == network.normalization.std.tolist() == [0.5, 0.5, 0.5]
+    assert "normalisation: of the original training" in said
+
+
 def test_grey_weights_keep_the_normalisation_of_the_photos(tmp_path: Path) -> None:
     grey = replace(RESNET_18, channels=1)
     save_file(common_weights(grey), tmp_path / "weights")
@@ -134,10 +141,6 @@ def test_half_precision_weights_are_accepted(tmp_path: Path) -> None:
     assert network.get_buffer("bn1.num_batches_tracked").dtype == torch.int64
 
 
-def bottleneck() -> dict[str, Tensor]:
-    return common_weights() | {"layer1.0.conv3.weight": torch.zeros(32, 8, 1, 1)}
-
-
 def without(weights: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {name: tensor for name, tensor in weights.items() if not name.startswith(prefix)}
 
@@ -145,15 +148,18 @@ def without(weights: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
 @pytest.mark.parametrize(
     ("weights", "message"),
     [
-        (bottleneck(), "a ResNet of bottleneck blocks, such as ResNet-50"),
-        ({"unknown": torch.zeros(2)}, "lacks the names of a ResNet"),
-        (without(common_weights(), "layer3."), "lacks the names of a ResNet"),
-        (without(common_weights(), "conv1."), "lacks the names of a ResNet"),
-        (common_weights() | {"conv1.weight": torch.zeros(8)}, "lacks the names of a ResNet"),
+        (
+            common_weights() | {"layer1.0.conv3.weight": torch.zeros(32, 8, 1, 1)},
+            r"like a ResNet of bottleneck .* but layer1.0.conv1.weight is \(8, 8, 3, 3\), not \(8, 8, 1, 1\)",
+        ),
+        ({"unknown": torch.zeros(2)}, "are of no network that Whisker knows"),
+        (without(common_weights(), "layer3."), r"depth is 1 to 64, or 4 such numbers.*, not \(2, 2, 0, 2\)"),
+        (without(common_weights(), "conv1."), "has no convolution conv1.weight"),
+        (common_weights() | {"conv1.weight": torch.zeros(8)}, "has no convolution conv1.weight"),
         (common_weights() | {"conv1.weight": torch.zeros(8, 4, 7, 7)}, "takes 4 channels, but a photo has 3"),
         (common_weights() | {"layer1.0.conv1.weight": torch.zeros(7, 8, 3, 3)}, "width is an even 2 to 2048, not 7"),
     ],
-    ids=["bottleneck", "unknown", "no layer3", "no stem", "flat stem", "four channels", "odd width"],
+    ids=["half bottleneck", "unknown", "no layer3", "no stem", "flat stem", "four channels", "odd width"],
 )
 def test_network_that_cannot_be_built_is_one_sentence(weights: dict[str, Tensor], message: str, tmp_path: Path) -> None:
     save_file(weights, tmp_path / "weights")
@@ -162,12 +168,40 @@ def test_network_that_cannot_be_built_is_one_sentence(weights: dict[str, Tensor]
     assert str(caught.value).startswith(f"{tmp_path / 'weights'} cannot be used as pretrained weights: ")
 
 
-@pytest.mark.parametrize("content", [b"hello", b"PK\x03\x04 a pickled checkpoint", None])
-def test_other_files_are_refused(content: bytes | None, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"hello", "is not a readable safetensors file: --pretrained needs one"),
+        (b"\x80\x02\x00\x00\x00\x00\x00\x00{", "is not a readable safetensors file: --pretrained needs one"),
+        (
+            b"PK\x03\x04 a state dict",
+            "a file of PyTorch: convert it with `whisker import .*weights.pth'? --out weights.safe",
+        ),
+        (b"\x80\x02\x8a\x0al\xfc an old one", "a file of PyTorch: convert it with `whisker import "),
+        (None, "weights.pth does not exist: check the path of --pretrained"),
+    ],
+    ids=["text", "safetensors of 640 bytes", "zip", "pickle", "missing"],
+)
+def test_other_files_are_refused(content: bytes | None, message: str, tmp_path: Path) -> None:
     if content is not None:
-        (tmp_path / "weights").write_bytes(content)
-    with pytest.raises(TrainingError, match="is not a readable safetensors file: --pretrained needs one"):
-        read_pretrained(tmp_path / "weights")
+        (tmp_path / "weights.pth").write_bytes(content)
+    with pytest.raises(TrainingError, match=message):
+        read_pretrained(tmp_path / "weights.pth")
+
+
+def test_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="is a folder, not a file of weights"):
+        read_pretrained(tmp_path)
+
+
+def test_source_says_what_and_from_where(file: Path, untrained: Checkpoint, tmp_path: Path) -> None:
+    pretrained = read_pretrained(file)
+    depth = (2, 2, 2, 2)
+    assert pretrained.source == f"a ResNet of basic blocks, width 8 and depth {depth}, resnet18.safetensors"
+    save_checkpoint(untrained, tmp_path / "own.safetensors")
+    own = read_pretrained(tmp_path / "own.safetensors")
+    assert own.source == "Whisker checkpoint untrained"
+    assert (pretrained.sha256, own.sha256) == (file_digest(file), file_digest(tmp_path / "own.safetensors"))
 
 
 def test_damaged_checkpoint_is_refused_as_a_checkpoint(untrained: Checkpoint, tmp_path: Path) -> None:
@@ -197,6 +231,7 @@ def test_resnet_from_elsewhere_trains_to_a_checkpoint(training: Training, file: 
     run_training(replace(training, config=config, pretrained=str(file)), quiet)
     checkpoint = load_checkpoint(training.out)
     assert checkpoint.network == network
+    assert checkpoint.provenance["pretrained_source"] == read_pretrained(file).source
     assert checkpoint.state["normalization.mean"].tolist() == pytest.approx([0.485, 0.456, 0.406])
     assert Classifier.load(training.out).classes == CLASSES
 

@@ -1,5 +1,6 @@
 import base64
 import io
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -40,6 +41,10 @@ def tiles_in(picture: NDArray[np.uint8], side: int) -> int:
         ({"family": "cnn", "width": 6, "size": 32}, "filters", 6, 3, 60),
         ({"family": "resnet", "width": 6, "size": 32}, "filters", 3, 3, 60),
         ({"family": "resnet", "width": 6, "size": 32, "variant": "original"}, "filters", 6, 7, 63),
+        ({"family": "resnet", "width": 6, "size": 32, "variant": "bottleneck"}, "filters", 6, 7, 63),
+        (asdict(NetworkConfig.published("lite0", 32)), "filters", 32, 3, 60),
+        (asdict(NetworkConfig.published("small", 32)), "filters", 16, 3, 60),
+        (asdict(NetworkConfig.published("atto", 32)), "filters", 40, 4, 60),
     ],
 )
 def test_each_unit_of_any_network_has_a_tile(
