@@ -96,7 +96,8 @@ def train(
     """
     from whisker.training.cli.options import NetworkOptions, TrainingOptions, choose_targets  # noqa: PLC0415
     from whisker.training.fit.distributed import joined_world  # noqa: PLC0415
-    from whisker.training.pipeline import Training, run_training, unfinished_state  # noqa: PLC0415
+    from whisker.training.job import Training, unfinished_state  # noqa: PLC0415
+    from whisker.training.pipeline import run_training  # noqa: PLC0415
     from whisker.training.progress import silent  # noqa: PLC0415
 
     options = TrainingOptions(
