@@ -13,8 +13,8 @@ from whisker.model.engines.device import resolve_device, use_available_cores
 from whisker.model.errors import ConfigError
 from whisker.training.calibration.calibrate import CalibratedCheckpoint, CalibrationData, calibrate
 from whisker.training.calibration.metrics import Evaluation
-from whisker.training.calibration.photos import read_training_sample
-from whisker.training.config import PRESETS, Grouping, TrainingConfig, TransferRecipe
+from whisker.training.calibration.photos import read_training_sample, thin_out
+from whisker.training.config import CALIBRATION_PHOTOS, PRESETS, Grouping, TrainingConfig, TransferRecipe
 from whisker.training.data.dataset import Dataset, prepare_dataset
 from whisker.training.data.outliers import read_outliers
 from whisker.training.errors import TrainingError, TrainingInterruptedError
@@ -41,7 +41,7 @@ def run_training(training: Training, progress: Progress, world: World = SINGLE_P
     check_paths(training)
     with world.main_first():
         require_free(training, world)
-        with _stoppable():
+        with _stoppable("preparing the photos"):
             dataset = prepare_dataset(training.photos, training.config, training.work, progress, training.labels)
             data = _calibration_data(training, dataset, progress)  # now: after the training, photos may be gone
         run = run_identity(training, dataset)
@@ -50,7 +50,8 @@ def run_training(training: Training, progress: Progress, world: World = SINGLE_P
         check_resumable(training, run)
     _say_plan(training, dataset, device, progress)
     if training.config.transfer is not None:
-        calibrated = transfer(training, dataset, data, device=device, progress=progress) if world.is_main else None
+        with _stoppable("learning the classes"):
+            calibrated = transfer(training, dataset, data, device=device, progress=progress) if world.is_main else None
     else:
         calibrated = _train(training, dataset, data, run=run, device=device, progress=progress, world=world)
     if calibrated is None:
@@ -106,7 +107,7 @@ def run_calibration(training: Training, checkpoint: Checkpoint, progress: Progre
             "with --labels."
         )
     provenance = Provenance.from_json(checkpoint.provenance)
-    with _stoppable():
+    with _stoppable("preparing the photos"):
         dataset = prepare_dataset(training.photos, training.config, training.work, progress, training.labels)
         if provenance.data is None or dataset.split != provenance.data.split:
             raise TrainingError(
@@ -142,20 +143,23 @@ def split_config(checkpoint: Checkpoint) -> TrainingConfig:
 
 
 @contextmanager
-def _stoppable() -> Iterator[None]:
-    """Translate a signal that comes while photos are decoded."""
+def _stoppable(what: str) -> Iterator[None]:
+    """Translate a signal that comes during work whose results are in caches."""
     try:
         yield
     except KeyboardInterrupt as exc:
         raise TrainingInterruptedError(
-            "Stopped while preparing the photos. The same command goes on with the photos that are decoded."
+            f"Stopped while {what}. The same command goes on with what is done already."
         ) from exc
 
 
 def _calibration_data(training: Training, dataset: Dataset, progress: Progress) -> CalibrationData:
     """Decode what calibration needs besides the splits: training photos as they are served, and outliers."""
     served, work = training.config.preprocessing, training.work
-    sample = read_training_sample(training.photos, dataset.train, served, work / "cache-calibration", progress)
+    if dataset.served is None:
+        sample = read_training_sample(training.photos, dataset.train, served, work / "cache-calibration", progress)
+    else:
+        sample = thin_out(dataset.served, CALIBRATION_PHOTOS)
     outliers = None
     if training.outliers is not None:
         outliers = read_outliers(training.outliers, served, work / "cache-outliers", dataset.digests, progress)
