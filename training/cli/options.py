@@ -167,7 +167,7 @@ class TrainingOptions:
         if self.minutes is not None:
             decoding = 2 * survey.photos * survey.decode_seconds / available_cores()
             left = 60 * self.minutes - (time.monotonic() - started) - decoding - _AFTERWARDS_SECONDS
-            recipe = replace(recipe, minutes=max(0.0, left / 60))
+            recipe = replace(recipe, minutes=max(0.0, left / 60), fine_tuning=FineTuning(fill_time=True))
         return TrainingConfig(
             PRESETS["quick"],
             network,
