@@ -122,7 +122,7 @@ def _to_header(checkpoint: Checkpoint) -> dict[str, Any]:
     header = {
         **task_header(checkpoint),
         "name": checkpoint.name,
-        "network": dataclasses.asdict(checkpoint.network),
+        "network": checkpoint.network.to_json(),
         "preprocessing": dataclasses.asdict(checkpoint.preprocessing),
         "classes": list(checkpoint.classes),
         "temperature": checkpoint.temperature,
@@ -186,7 +186,10 @@ def _from_header(header: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Ch
 
 def _state(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     own = {name: tensor for name, tensor in tensors.items() if not name.startswith((_GOLDEN, _NOVELTY, _HELD_OUT))}
-    return {name: tensor.float() if tensor.dtype == torch.float16 else tensor for name, tensor in own.items()}
+    return {
+        name: tensor.float() if tensor.dtype == torch.float16 and tensor.dim() > 1 else tensor
+        for name, tensor in own.items()
+    }
 
 
 def _classes(names: object) -> tuple[str, ...]:
