@@ -152,6 +152,7 @@ class TrainingConfig:
     test: float = 0.1
     groups: Grouping | None = None
     transfer: TransferRecipe | None = None  # instead of `recipe`
+    student: NetworkConfig | None = None  # that the transferred network teaches, by `recipe`
 
     @property
     def preprocessing(self) -> Preprocessing:

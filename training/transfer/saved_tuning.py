@@ -56,9 +56,5 @@ class SavedTuning:
             raise TrainingError(f"The state of the fine-tuning in {self.file} is damaged: delete it.") from exc
         return int(header["epochs"])
 
-    def remove(self) -> None:
-        """Delete the file."""
-        self.file.unlink(missing_ok=True)
-
     def _key(self) -> object:
         return json.loads(json.dumps(self.key))

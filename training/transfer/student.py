@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -65,11 +64,3 @@ def train_student(
         config, train, validation, classes=classes, device=device, progress=progress, pretrained=start, teacher=teacher
     )
     return trainer.fit(state_file, run)
-
-
-def accuracy(engine: Engine, photos: Split) -> float:
-    """Measure the share of right answers for photos of the engine's size."""
-    right = 0
-    for row, label in zip(photos.rows, photos.labels, strict=True):
-        right += int(engine.run([np.array(photos.pixels[row])]).logits.argmax() == label)
-    return right / len(photos.rows)

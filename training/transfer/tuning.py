@@ -72,7 +72,6 @@ class Tuning:
         tails = self.finished or self._train_on_all()
         tail = tails[self.fine_tuning.shares.index(share)]
         tail.write_to(self.network, self.plan.cut)
-        self.saved.remove()
         return embed(tail, self.activations)
 
     def _train_on_all(self) -> list[Tail]:
