@@ -81,7 +81,7 @@ def test_finished_extraction_is_used_again(tmp_path: Path, quiet: Progress) -> N
     assert engine.pictures == 0
 
 
-@pytest.mark.parametrize("change", ["weights", "rows", "damaged note", "empty note", "shape"])
+@pytest.mark.parametrize("change", ["weights", "rows", "photos", "damaged note", "empty note", "shape"])
 def test_features_of_anything_else_are_computed_anew(change: str, tmp_path: Path, quiet: Progress) -> None:
     photos, key = shapes(3, size=16), KEY
     extract_features(MeanEngine(), photos, tmp_path, key, quiet)
@@ -89,6 +89,8 @@ def test_features_of_anything_else_are_computed_anew(change: str, tmp_path: Path
         key = {"weights": "other"}
     elif change == "rows":
         photos = photos.take(np.arange(6)[::-1])
+    elif change == "photos":  # as of another split: as many, in the same rows
+        photos = shapes(3, size=16, first=3)
     elif change == "damaged note":
         (tmp_path / "done.json").write_text("{")
     elif change == "empty note":
