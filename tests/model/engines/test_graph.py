@@ -28,6 +28,8 @@ NETWORKS = [
     NetworkConfig("cnn", width=4, depth=1, size=32),
     NetworkConfig("mlp", width=8, depth=1, size=32, channels=1),
     NetworkConfig.published("lite0", 64),
+    NetworkConfig.published("small", 64),
+    NetworkConfig.published("atto", 64),
 ]
 
 

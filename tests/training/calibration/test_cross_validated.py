@@ -28,7 +28,7 @@ def answers(wrong: int, repeats: int = 2) -> HeldOut:
     margin = np.linspace(9, 1, PHOTOS).astype(np.float32)
     margin[PHOTOS - wrong :] *= -0.2
     margin = rng.permutation(margin)
-    logits = np.stack([np.where(LABELS == label, margin, 0) for label in (0, 1)], 1).astype(np.float32)
+    logits = np.stack([np.where(label == LABELS, margin, 0) for label in (0, 1)], 1).astype(np.float32)
     folds = np.stack([rng.permutation(np.arange(PHOTOS) % 5) for _ in range(repeats)])
     return HeldOut(np.tile(logits, (repeats, 1, 1)), folds)
 
@@ -63,9 +63,7 @@ def test_figures_count_every_photo_once(untrained: Checkpoint, quiet: Progress) 
 
 
 @pytest.mark.parametrize("repeats", [1, 4])
-def test_repeats_of_the_same_answers_change_no_choice(
-    repeats: int, untrained: Checkpoint, quiet: Progress
-) -> None:
+def test_repeats_of_the_same_answers_change_no_choice(repeats: int, untrained: Checkpoint, quiet: Progress) -> None:
     once = calibrated(untrained, photos_of(answers(20, repeats=2)), quiet).checkpoint
     other = calibrated(untrained, photos_of(answers(20, repeats=repeats)), quiet).checkpoint
     assert other.temperature == pytest.approx(once.temperature, rel=1e-4)

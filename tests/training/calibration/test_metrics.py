@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from whisker.training.calibration.metrics import evaluate_probabilities, share_out, wilson_interval
@@ -50,6 +50,7 @@ def test_repeats_of_the_same_answers_change_no_figure() -> None:
     assert repeated.calibration_error == pytest.approx(once.calibration_error)
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 50), min_size=1, max_size=8), st.integers(1, 5))
 def test_counts_that_are_shared_out_keep_their_sum_and_stay_close(counts: list[int], repeats: int) -> None:
     shared = share_out(np.array(counts), repeats)

@@ -21,7 +21,6 @@ from whisker.training.report.plots import (
     draw_validation,
 )
 
-
 CURVE = LearningCurve(
     measured=(CurvePoint(600, 0.8, (0.7, 0.9)), CurvePoint(1200, 0.85, (0.8, 0.9))),
     doubled=CurvePoint(3000, 0.915, (0.86, 0.97)),

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -44,6 +44,7 @@ def test_accuracy_alone_does_not_beat_the_probe() -> None:
     assert choose(candidates) is candidates[0]
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 3)), min_size=3, max_size=3))
 def test_choice_is_never_less_likely_nor_less_accurate_than_the_probe(figures: list[tuple[float, float]]) -> None:
     candidates = [Candidate(share, *pair) for share, pair in zip(SHARES, figures, strict=True)]

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -40,6 +40,7 @@ def test_folds_without_groups_are_stratified(counts: tuple[int, ...]) -> None:
     assert sizes.max() - sizes.min() <= len(counts)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 12)), min_size=10, max_size=60), st.integers(2, 5))
 def test_group_is_in_one_fold(photos: list[tuple[int, int]], folds: int) -> None:
     labels, groups = (np.array(column) for column in zip(*photos, strict=True))

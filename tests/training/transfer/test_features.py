@@ -54,9 +54,8 @@ def test_fast_engine_gives_the_features_of_the_network(network: Network) -> None
     assert cosines.min() > 0.98
 
 
-def test_features_are_of_photos_as_they_are_and_mirrored(
-    few_at_a_time: None, tmp_path: Path, quiet: Progress
-) -> None:
+@pytest.mark.usefixtures("few_at_a_time")
+def test_features_are_of_photos_as_they_are_and_mirrored(tmp_path: Path, quiet: Progress) -> None:
     photos = shapes(5, size=16).take(np.array([9, 1, 2, 3, 4, 5, 6, 0, 8, 7]))
     features = extract_features(MeanEngine(), photos, tmp_path / "features", KEY, quiet)
     assert features.shape == (2, 10, 2)
@@ -64,7 +63,8 @@ def test_features_are_of_photos_as_they_are_and_mirrored(
     np.testing.assert_allclose(features[1], features[0, :, ::-1], rtol=1e-5)
 
 
-def test_interrupted_extraction_goes_on(few_at_a_time: None, tmp_path: Path, quiet: Progress) -> None:
+@pytest.mark.usefixtures("few_at_a_time")
+def test_interrupted_extraction_goes_on(tmp_path: Path, quiet: Progress) -> None:
     photos, cache = shapes(5, size=16), tmp_path / "features"
     with pytest.raises(KeyboardInterrupt):
         extract_features(MeanEngine(fail_after=2 * 9), photos, cache, KEY, quiet)
@@ -108,4 +108,3 @@ def test_cache_that_cannot_be_written_is_one_sentence(tmp_path: Path, quiet: Pro
     blocker.write_text("a file where the folder belongs")
     with pytest.raises(TrainingError, match=r"The cache .*features cannot be written: File exists\."):
         extract_features(MeanEngine(), shapes(1, size=16), blocker, KEY, quiet)
-

@@ -26,23 +26,24 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tuning_plan, "_measure", measure)
 
 
+@pytest.mark.usefixtures("measured")
 @pytest.mark.parametrize(
     ("seconds", "tail", "epochs"),
     [(10.0, 7, 10), (9.9, 5, 10), (5.0, 5, 10), (4.9, 5, 5), (2.5, 5, 5)],  # 5 trainings on 100 photos, 10 epochs
 )
-def test_longest_tail_that_fits_the_time_is_trained(
-    seconds: float, tail: int, epochs: int, network: Network, measured: None
-) -> None:
+def test_longest_tail_that_fits_the_time_is_trained(seconds: float, tail: int, epochs: int, network: Network) -> None:
     assert plan(network, seconds) == TuningPlan(len(network.parts()) - tail, views=3, epochs=epochs)
 
 
+@pytest.mark.usefixtures("measured")
 @pytest.mark.parametrize("seconds", [2.4, 0.0, -3.0])
-def test_fine_tuning_is_dropped_where_there_is_no_time(seconds: float, network: Network, measured: None) -> None:
+def test_fine_tuning_is_dropped_where_there_is_no_time(seconds: float, network: Network) -> None:
     assert plan(network, seconds) is None
 
 
+@pytest.mark.usefixtures("measured")
 @pytest.mark.parametrize(("photos", "epochs"), [(10, 10), (300, 10), (1000, 7), (1_000_000, 3)])
-def test_more_photos_get_fewer_epochs(photos: int, epochs: int, network: Network, measured: None) -> None:
+def test_more_photos_get_fewer_epochs(photos: int, epochs: int, network: Network) -> None:
     chosen = plan(network, 1e9, photos, trainings=2.0)
     if photos == 1_000_000:
         assert chosen is None  # two views of so many do not fit the memory
@@ -51,7 +52,8 @@ def test_more_photos_get_fewer_epochs(photos: int, epochs: int, network: Network
         assert chosen.epochs == epochs
 
 
-def test_views_are_as_many_as_fit_the_memory(network: Network, measured: None) -> None:
+@pytest.mark.usefixtures("measured")
+def test_views_are_as_many_as_fit_the_memory(network: Network) -> None:
     chosen = plan(network, 1e9, photos=150_000)
     assert chosen == TuningPlan(len(network.parts()) - 7, views=2, epochs=3)
     shorter = plan(network, 1e9, photos=160_000)  # of 5,000 bytes each, two views are too many
