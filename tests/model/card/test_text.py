@@ -214,7 +214,7 @@ def test_facts_say_how_a_network_was_trained() -> None:
         (
             None,
             {"Split by": "groups of similar photos, seed 7"},
-            "The test photos come from the same folders as the training photos.",
+            "The test photos that it was tested with come from the same folders as those it was trained with.",
         ),
     ],
 )
