@@ -305,7 +305,12 @@ def _confident_facts(confident: ConfidentMetrics, unsure: float | None) -> list[
     return known(
         ("Minimum score", None if unsure is None else f"{unsure:.4f}"),
         ("Confident answers", describe_share(confident.answers, confident.of)),
-        ("Wrong among them", describe_share(confident.wrong, confident.answers, confident.error_95_interval)),
+        (
+            "Wrong among them",
+            describe_share(confident.wrong, confident.answers, confident.error_95_interval)
+            if confident.answers
+            else None,
+        ),
         ("Target precision", _target("at least", confident.target_precision, guaranteed=confident.guaranteed)),
     )
 

@@ -234,7 +234,6 @@ def test_facts_say_whether_targets_are_guaranteed() -> None:
     assert confident == {
         "Minimum score": "0.9000",
         "Confident answers": "0 of 9, 0.0 %",
-        "Wrong among them": "0 of 0",
         "Target precision": "at least 99.0 %; too few photos to show it",
         "Calibration error": "0.0045, the mean gap between score and accuracy",
         "Negative log-likelihood": "0.0677",
