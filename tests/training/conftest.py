@@ -5,7 +5,7 @@ import pytest
 from tests.conftest import TINY
 from tests.pictures import write_folder
 from whisker.training.config import TrainingConfig, recipe_for
-from whisker.training.pipeline import Training
+from whisker.training.job import Training
 
 
 @pytest.fixture
