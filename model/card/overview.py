@@ -15,6 +15,7 @@ from whisker.model.card.text import (
     describe_accuracy,
     describe_confident_answers,
     describe_input_limit,
+    describe_promise,
     describe_training_data,
     describe_unknown_limit,
     format_score,
@@ -23,6 +24,7 @@ from whisker.model.card.text import (
     known,
     network_fact,
     percent,
+    test_photos,
     training_fact,
     warn_of_few_test_photos,
 )
@@ -64,6 +66,7 @@ class Overview(TypedDict):
     task: Task
     training_data: str
     photos: Mapping[str, int]
+    tested_on: str
     per_class: bool
     rows: list[ClassRow]
     accuracy: list[str]
@@ -83,6 +86,7 @@ def describe(card: CheckpointCard) -> Overview:
         "task": summary.task,
         "training_data": describe_training_data(summary),
         "photos": photos,
+        "tested_on": test_photos(metrics),
         "per_class": bool(measured),
         "rows": rows if summary.task == "single-label" else _with_thresholds(rows, card, label_metrics(summary)),
         "accuracy": [*(_accuracy(summary) if summary.task == "single-label" else describe_labels(summary))],
@@ -109,6 +113,7 @@ def _accuracy(summary: CheckpointSummary) -> Iterator[str]:
     yield from describe_accuracy(summary.metrics)
     if confident:
         yield from describe_confident_answers(confident)
+        yield from describe_promise(confident)
     if curve:
         yield describe_learning_curve(curve, summary.classes)
     yield from warn_of_few_test_photos(summary.metrics)
