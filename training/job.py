@@ -26,6 +26,7 @@ class Training:
     labels: Path | None = None
     outliers: Path | None = None
     pretrained: str | None = None
+    student: str | None = None  # the weights that a student starts from; without, random ones
     resume: bool = False
     overwrite: bool = False
     command: str = ""

@@ -51,7 +51,9 @@ def run_training(training: Training, progress: Progress, world: World = SINGLE_P
     _say_plan(training, dataset, device, progress)
     if training.config.transfer is not None:
         with _stoppable("learning the classes"):
-            calibrated = transfer(training, dataset, data, device=device, progress=progress) if world.is_main else None
+            calibrated = (
+                transfer(training, dataset, data, run=run, device=device, progress=progress) if world.is_main else None
+            )
     else:
         calibrated = _train(training, dataset, data, run=run, device=device, progress=progress, world=world)
     if calibrated is None:

@@ -1,5 +1,7 @@
 """Transfers as steps of a training: from pretrained weights to a calibrated checkpoint."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,6 +14,7 @@ from whisker.training.calibration.cross_validated import CrossValidated, calibra
 from whisker.training.calibration.photos import run_engine
 from whisker.training.data.dataset import Dataset
 from whisker.training.data.outliers import Outliers
+from whisker.training.distilling import distil
 from whisker.training.job import Training
 from whisker.training.pretrained.sources import NONE, open_pretrained
 from whisker.training.pretrained.weights import apply_pretrained
@@ -22,7 +25,13 @@ from whisker.training.transfer.fit import Transfer, TransferData
 
 
 def transfer(
-    training: Training, dataset: Dataset, data: CalibrationData, *, device: str, progress: Progress
+    training: Training,
+    dataset: Dataset,
+    data: CalibrationData,
+    *,
+    run: dict[str, Any],
+    device: str,
+    progress: Progress,
 ) -> CalibratedCheckpoint:
     """Teach a pretrained network the classes, and calibrate it by cross-validation or on photos that are set aside."""
     config, recipe = training.config, training.config.transfer
@@ -46,6 +55,8 @@ def transfer(
     checkpoint = uncalibrated(
         training, dataset, result.network.state_dict(), provenance_of_transfer(training, dataset, result, start)
     )
+    if config.student is not None:
+        return distil(training, dataset, data, checkpoint, config.student, run=run, device=device, progress=progress)
     if result.held_out is None:
         return calibrate(checkpoint, data, targets=training.targets, device=device, progress=progress)
     engine = open_engine(result.network, config.network.size, device)

@@ -145,9 +145,9 @@ class _Calibration:
     def _quantize(self, validation: NDArray[np.float32], temperature: float) -> Quantization | None:
         """Quantize; compare with the float32 network's probabilities, `[N, classes]`.
 
-        Where int8 is hardly faster than bfloat16, it is left out.
+        For networks that int8 makes hardly faster, it is left out.
         """
-        if not self.uncalibrated.network.gains_by_int8:
+        if not self.uncalibrated.network.is_dense:
             return None
         cost = quantize(
             self.network,
