@@ -29,7 +29,11 @@ def measure_statistics(
     kept = counts[labels] > 0
     if not kept.any():
         return None
-    factors, noise = _covariance(features[kept] - means[labels[kept]], int((counts > 0).sum()))
+    deviations = features[kept] - means[labels[kept]]
+    averages = _average_fours(deviations, labels[kept], groups[kept])
+    factors = _factors(averages, max(1, len(averages) - int((counts > 0).sum())))
+    variance = np.square(deviations, dtype=np.float64).sum(0) / max(1, len(deviations) - int((counts > 0).sum()))
+    noise = np.sqrt(np.maximum(variance - np.square(factors, dtype=np.float64).sum(0), 0)).astype(np.float32)
     return _as_stored(ClassStatistics(counts, means, factors, noise, *_thin_out(logits, answered)))
 
 
@@ -77,22 +81,30 @@ def _count(members: NDArray[np.bool_], groups: NDArray[np.int64]) -> int:
     return int(members.sum()) if len(np.unique(groups[members])) >= MIN_PHOTOS else 0
 
 
-def _covariance(deviations: NDArray[np.float32], classes: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Compress the covariance of deviations `[N, F]` from the means of their classes: factors `[R, F]`, noise `[F]`.
+def _average_fours(
+    deviations: NDArray[np.float32], labels: NDArray[np.int64], groups: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Average deviations `[N, F]` from the means of their classes over four photos or more; they vary as single ones do.
 
-    The factors are its first principal components, fewer than a quarter of the photos, so that none is of one photo.
+    Where features outnumber photos, the principal components of single photos are nearly those photos. Of photos that
+    look the same, one is taken: four copies would hide nothing.
     """
-    photos, width = deviations.shape
-    freedom = max(1, photos - classes)
-    rank = min(_MAX_FACTORS, photos // MIN_PHOTOS - 1, width - 1, _MAX_BYTES // (2 * width))
-    variance = np.square(deviations, dtype=np.float64).sum(0) / freedom
-    factors = np.zeros((0, width))
-    if rank > 0:
-        scatter = deviations.T.astype(np.float64) @ deviations / freedom
-        values, vectors = np.linalg.eigh(scatter)
-        factors = np.sqrt(np.maximum(values[-rank:, None], 0)) * vectors.T[-rank:]
-    noise = np.sqrt(np.maximum(variance - np.square(factors).sum(0), 0))
-    return factors[::-1].astype(np.float32), noise.astype(np.float32)
+    rng, averages = np.random.default_rng(0), []
+    for label in np.unique(labels):
+        own = np.flatnonzero(labels == label)
+        different = rng.permutation(own[np.unique(groups[own], return_index=True)[1]])
+        for part in np.array_split(different, len(different) // MIN_PHOTOS):
+            averages.append(deviations[part].astype(np.float64).mean(0) * np.sqrt(len(part)))  # noqa: PERF401
+    return np.stack(averages)
+
+
+def _factors(averages: NDArray[np.float64], freedom: int) -> NDArray[np.float32]:
+    """Find the first principal components `[R, F]` of `averages` `[A, F]`, as long as their standard deviations."""
+    width = averages.shape[1]
+    rank = min(_MAX_FACTORS, freedom, width - 1, _MAX_BYTES // (2 * width))
+    _, lengths, directions = np.linalg.svd(averages, full_matrices=False)
+    scaled: NDArray[np.float32] = (lengths[:rank, None] * directions[:rank] / np.sqrt(freedom)).astype(np.float32)
+    return scaled[lengths[:rank] > 0]
 
 
 def _as_stored(statistics: ClassStatistics) -> ClassStatistics | None:

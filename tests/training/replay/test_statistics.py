@@ -56,13 +56,18 @@ def test_nothing_is_kept_if_every_class_is_small(features: NDArray[np.float32], 
     assert measure_statistics(features[few], labels[few], np.arange(9), logits=logits, answered=labels[few]) is None
 
 
-def test_fewer_factors_than_a_quarter_of_the_photos() -> None:
-    labels = np.repeat(np.arange(2), 8)
-    features = np.random.default_rng(1).normal(size=(16, 40)).astype(np.float32)
-    logits = np.zeros((16, 2), np.float32)
-    measured = measure_statistics(features, labels, np.arange(16), logits=logits, answered=labels)
+def test_no_factor_is_a_photo_where_features_outnumber_photos() -> None:
+    """Photos that differ in a feature of their own each: the components of single ones would be these photos."""
+    labels = np.repeat(np.arange(2), 12)
+    features = (np.eye(24, 60) * np.arange(1, 25)[:, None]).astype(np.float32)
+    logits = np.zeros((24, 2), np.float32)
+    measured = measure_statistics(features, labels, np.arange(24), logits=logits, answered=labels)
     assert measured is not None
-    assert len(measured.factors) == 3
+    assert len(measured.factors) == 4  # of six averages of four photos, around two means
+    deviations = features - measured.means[labels]
+    cosines = measured.factors @ deviations.T
+    cosines /= np.linalg.norm(measured.factors, axis=1)[:, None] * np.linalg.norm(deviations, axis=1)
+    assert np.abs(cosines).max() < 0.9
 
 
 def test_features_too_large_for_a_file_are_not_kept(labels: NDArray[np.int64]) -> None:
