@@ -29,10 +29,10 @@ def measure_statistics(
     kept = counts[labels] > 0
     if not kept.any():
         return None
-    deviations = features[kept] - means[labels[kept]]
+    classes, deviations = int((counts > 0).sum()), features[kept] - means[labels[kept]]
     averages = _average_fours(deviations, labels[kept], groups[kept])
-    factors = _factors(averages, max(1, len(averages) - int((counts > 0).sum())))
-    variance = np.square(deviations, dtype=np.float64).sum(0) / max(1, len(deviations) - int((counts > 0).sum()))
+    factors = _factors(averages, max(1, len(averages) - classes))
+    variance = np.square(deviations, dtype=np.float64).sum(0) / max(1, len(deviations) - classes)
     noise = np.sqrt(np.maximum(variance - np.square(factors, dtype=np.float64).sum(0), 0)).astype(np.float32)
     return _as_stored(ClassStatistics(counts, means, factors, noise, *_thin_out(logits, answered)))
 
@@ -62,11 +62,22 @@ def _measure_means(
     features: NDArray[np.float32], labels: NDArray[np.int64], groups: NDArray[np.int64], classes: int
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """Count the photos `[classes]` and average their features `[classes, F]`; both are 0 for too small a class."""
-    counts = np.array([_count(labels == label, groups) for label in range(classes)], np.int64)
-    means = np.zeros((classes, features.shape[1]), np.float32)
-    for label in np.flatnonzero(counts):
-        means[label] = features[labels == label].mean(0)
+    counts, means = np.zeros(classes, np.int64), np.zeros((classes, features.shape[1]), np.float32)
+    for label in np.unique(labels):
+        own = labels == label
+        different = _average_groups(features[own], groups[own])
+        if len(different) >= MIN_PHOTOS:
+            counts[label], means[label] = own.sum(), different.mean(0)
     return counts, means
+
+
+def _average_groups(features: NDArray[np.float32], groups: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Average the features `[N, F]` of each group of photos: a photo and its copies count as one, `[G, F]`."""
+    numbers, member_of = np.unique(groups, return_inverse=True)
+    sums = np.zeros((len(numbers), features.shape[1]))
+    np.add.at(sums, member_of, features)
+    averages: NDArray[np.float64] = sums / np.bincount(member_of)[:, None]
+    return averages
 
 
 def _thin_out(
@@ -76,25 +87,19 @@ def _thin_out(
     return logits[some], answered[some]
 
 
-def _count(members: NDArray[np.bool_], groups: NDArray[np.int64]) -> int:
-    """Count the photos of a class; 0 if they are too few for an average of them to hide each one."""
-    return int(members.sum()) if len(np.unique(groups[members])) >= MIN_PHOTOS else 0
-
-
 def _average_fours(
     deviations: NDArray[np.float32], labels: NDArray[np.int64], groups: NDArray[np.int64]
 ) -> NDArray[np.float64]:
-    """Average deviations `[N, F]` from the means of their classes over four photos or more; they vary as single ones do.
+    """Average deviations `[N, F]` from class means over four photos or more, scaled to vary as those of single ones do.
 
-    Where features outnumber photos, the principal components of single photos are nearly those photos. Of photos that
-    look the same, one is taken: four copies would hide nothing.
+    Where features outnumber photos, the principal components of single photos are nearly those photos.
     """
     rng, averages = np.random.default_rng(0), []
     for label in np.unique(labels):
-        own = np.flatnonzero(labels == label)
-        different = rng.permutation(own[np.unique(groups[own], return_index=True)[1]])
-        for part in np.array_split(different, len(different) // MIN_PHOTOS):
-            averages.append(deviations[part].astype(np.float64).mean(0) * np.sqrt(len(part)))  # noqa: PERF401
+        own = labels == label
+        different = rng.permutation(_average_groups(deviations[own], groups[own]))
+        parts = np.array_split(different, len(different) // MIN_PHOTOS)
+        averages.extend(part.mean(0) * np.sqrt(len(part)) for part in parts)
     return np.stack(averages)
 
 
