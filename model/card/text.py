@@ -108,14 +108,14 @@ def describe_confident_answers(confident: ConfidentMetrics) -> Iterator[str]:
         )
 
 
-def describe_promise(confident: ConfidentMetrics) -> Iterator[str]:
+def describe_promise(confident: ConfidentMetrics, *, extended: bool) -> Iterator[str]:
     """Say which precision confident answers promise, and whether photos have shown it."""
     if confident.guaranteed and confident.target_precision is not None:
         yield (
             f"Of confident answers, at least {percent(confident.target_precision)} should be right: photos that were "
             "not trained on have shown it, with 95\N{NO-BREAK SPACE}% confidence."
         )
-    yield from _missed_target(confident)
+    yield from _missed_target(confident, extended=extended)
 
 
 def warn_of_few_test_photos(metrics: TestMetrics) -> Iterator[str]:
