@@ -12,7 +12,7 @@ SCORES = Scores(np.array([[0.95, 0.05], [0.3, 0.7]], np.float32), None)
 
 def test_score_below_the_threshold_is_unsure_and_says_why() -> None:
     sure, unsure = SingleLabelRule(CLASSES, 1.0, None, unsure=0.9).predictions(SCORES)
-    assert (sure.label, sure.verdict, sure.reason) == ("cat", "confident", None)
+    assert (sure.label, sure.verdict, sure.reason) == ("cat", "confident", "")
     assert (unsure.label, unsure.verdict, unsure.reason) == ("dog", "unsure", LOW_SCORE)
 
 
