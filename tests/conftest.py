@@ -14,7 +14,8 @@ from tests.pictures import CLASSES, write_folder
 from whisker.model import Checkpoint, Classifier, NetworkConfig, Preprocessing, build_network, with_golden_answers
 from whisker.model.checkpoint.contents import Thresholds
 from whisker.training.config import TrainingConfig, recipe_for
-from whisker.training.pipeline import Training, run_training
+from whisker.training.job import Training
+from whisker.training.pipeline import run_training
 from whisker.training.progress import Progress
 
 TINY = NetworkConfig(width=4, depth=1, size=32)

@@ -13,7 +13,7 @@ from tests.pictures import draw, encode, exif
 from whisker.app.main import create_app
 from whisker.app.settings import Settings
 from whisker.model import Classifier
-from whisker.training.pipeline import Training
+from whisker.training.job import Training
 
 LARGE = (400, 300)  # so large that a JPEG of it is decoded at a reduced scale
 

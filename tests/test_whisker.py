@@ -16,7 +16,7 @@ from whisker.cli import cli, main
 from whisker.model import BUNDLED_CHECKPOINT, Classifier
 from whisker.model.errors import ConfigError
 from whisker.training.errors import TrainingInterruptedError
-from whisker.training.pipeline import Training
+from whisker.training.job import Training
 
 ROOT = Path(__file__).parents[1]
 COMMANDS = ("train", "calibrate", "evaluate", "doctor", "report", "import", "predict", "serve")

@@ -66,6 +66,7 @@ class FineTuning:
     """The hyper-parameters of fine-tuning after a linear probe, each with its reason (docs/adr/0018)."""
 
     epochs: int = 10  # of a few hundred photos; fewer of more
+    fill_time: bool = False  # with more epochs than these, if there is time
     batch_size: int = 32
     learning_rate: float = 4e-4  # Adam's, at the peak; it falls to zero along a cosine
     warmup: float = 0.1  # fraction of all steps with a rising rate
@@ -151,6 +152,7 @@ class TrainingConfig:
     test: float = 0.1
     groups: Grouping | None = None
     transfer: TransferRecipe | None = None  # instead of `recipe`
+    student: NetworkConfig | None = None  # that the transferred network teaches, by `recipe`
 
     @property
     def preprocessing(self) -> Preprocessing:

@@ -131,7 +131,7 @@ def _card(classifier: "Classifier") -> CheckpointCard:
         "task": checkpoint.task,
         "classes": list(checkpoint.classes),
         "preprocessing": asdict(checkpoint.preprocessing),
-        "network": asdict(checkpoint.network),
+        "network": checkpoint.network.to_json(),
         "temperature": checkpoint.temperature,
         "unsure": checkpoint.thresholds.unsure if is_single else None,
         "label_thresholds": None if is_single else _label_thresholds(checkpoint),

@@ -1,10 +1,10 @@
 """The checkpoint: one safetensors file that holds a network and everything needed to use it.
 
-Tensors: the network's state dict under its own names, and `golden.picture.N` (an encoded file's bytes, uint8) with
-`golden.probabilities` (float32 `[pictures, classes]`), and, where novelty was fitted, `novelty.prototypes` (float16)
-and `novelty.direction` (float32), and, of a cross-validation, `held_out.logits` (float16) and `held_out.folds`
-(uint8). The safetensors metadata holds one JSON document under `whisker`. Nothing in the
-file is code, and nothing in it is executed.
+Tensors: the network's state dict under its own names (weights as float16 where that loses nothing), and
+`golden.picture.N` (an encoded file's bytes, uint8) with `golden.probabilities` (float32 `[pictures, classes]`), and,
+where novelty was fitted, `novelty.prototypes` (float16) and `novelty.direction` (float32), and, of a cross-validation,
+`held_out.logits` (float16) and `held_out.folds` (uint8). The safetensors metadata holds one JSON document under
+`whisker`. Nothing in the file is code, and nothing in it is executed.
 """
 
 import dataclasses
@@ -50,7 +50,7 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
     """
     if checkpoint.golden is None:
         raise CheckpointError("A checkpoint is saved with golden answers: add them with `with_golden_answers` first.")
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in checkpoint.state.items()}
+    tensors = {name: _shrink(tensor.detach().cpu().contiguous()) for name, tensor in checkpoint.state.items()}
     for index, picture in enumerate(checkpoint.golden.pictures):
         tensors[f"{_GOLDEN}picture.{index}"] = torch.frombuffer(bytearray(picture), dtype=torch.uint8)
     tensors[f"{_GOLDEN}probabilities"] = checkpoint.golden.probabilities.contiguous()
@@ -103,6 +103,14 @@ def load_checkpoint(path: Path) -> Checkpoint:
     return dataclasses.replace(checkpoint, sha256=hashlib.sha256(data).hexdigest())
 
 
+def _shrink(tensor: Tensor) -> Tensor:
+    """Store weights in half precision where that changes none of them, as those of transfers are rounded to it."""
+    if tensor.dtype != torch.float32 or tensor.dim() < 2:
+        return tensor
+    half = tensor.half()
+    return half if torch.equal(half.float(), tensor) else tensor
+
+
 def _metadata(data: bytes) -> dict[str, str]:
     """Read the metadata of a safetensors file that has been found valid: a length, then a JSON header."""
     length = int.from_bytes(data[:8], "little")
@@ -114,7 +122,7 @@ def _to_header(checkpoint: Checkpoint) -> dict[str, Any]:
     header = {
         **task_header(checkpoint),
         "name": checkpoint.name,
-        "network": dataclasses.asdict(checkpoint.network),
+        "network": checkpoint.network.to_json(),
         "preprocessing": dataclasses.asdict(checkpoint.preprocessing),
         "classes": list(checkpoint.classes),
         "temperature": checkpoint.temperature,
@@ -157,9 +165,7 @@ def _from_header(header: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Ch
             network=NetworkConfig.from_json(header["network"]),
             preprocessing=Preprocessing(**preprocessing),
             classes=classes,
-            state={
-                name: tensor for name, tensor in tensors.items() if not name.startswith((_GOLDEN, _NOVELTY, _HELD_OUT))
-            },
+            state=_state(tensors),
             temperature=_positive(header["temperature"]),
             thresholds=read_thresholds(header["thresholds"], task, len(classes)),
             metrics=dict(header["metrics"]),
@@ -176,6 +182,14 @@ def _from_header(header: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Ch
         refuse(f"lacks {exc.args[0]!r} in its header", exc)
     except (TypeError, ValueError) as exc:
         refuse("has a header field of the wrong kind", exc)
+
+
+def _state(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    own = {name: tensor for name, tensor in tensors.items() if not name.startswith((_GOLDEN, _NOVELTY, _HELD_OUT))}
+    return {
+        name: tensor.float() if tensor.dtype == torch.float16 and tensor.dim() > 1 else tensor
+        for name, tensor in own.items()
+    }
 
 
 def _classes(names: object) -> tuple[str, ...]:

@@ -51,7 +51,8 @@ def _torch_folded(network: Network, _checkpoint: Checkpoint, device: str) -> Eng
     return FoldedEngine(network, device, torch.float32)
 
 
-def _torch_bf16(network: Network, _checkpoint: Checkpoint, device: str) -> Engine:
+def _torch_bf16(network: Network, checkpoint: Checkpoint, device: str) -> Engine:
+    _require(device != "cpu" or checkpoint.network.is_dense, "depthwise convolutions are slow in bfloat16 on a CPU")
     return FoldedEngine(network, device, torch.bfloat16)
 
 

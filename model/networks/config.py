@@ -1,7 +1,7 @@
 """The configuration of a network: everything needed to build it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal, NamedTuple, Self, get_args
 
 from whisker.model.errors import ConfigError
@@ -127,6 +127,10 @@ class NetworkConfig:
         shape = PUBLISHED[variant]
         return cls(shape.family, shape.activation, shape.width, shape.depth, 3, size, variant)
 
+    def to_json(self) -> dict[str, Any]:
+        """Give the JSON object that `from_json` reads; what only some networks have is left out of others."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Self:
         """Rebuild a configuration from its JSON object, in which a tuple has become a list."""
@@ -153,8 +157,12 @@ class NetworkConfig:
         return len(PUBLISHED[self.variant].depth) if self.variant in PUBLISHED else STAGES
 
     @property
-    def gains_by_int8(self) -> bool:
-        """Tell whether int8 is much faster than bfloat16: for dense convolutions, not for depthwise ones."""
+    def is_dense(self) -> bool:
+        """Tell whether convolutions mix all channels: those that do not, depthwise ones, gain little by few bits.
+
+        In int8, OpenVINO is several times as fast for the former and a seventh faster for the latter; PyTorch's
+        bfloat16 is slower than float32 for the latter (docs/adr/0018).
+        """
         return self.family in ("mlp", "cnn", "resnet")
 
     def _depth_is_valid(self, rules: _Rules) -> bool:

@@ -8,7 +8,7 @@ import pytest
 from benchmarks.answers import compare, describe, plain_probabilities
 from tests.pictures import draw, encode
 from whisker.model import Classifier
-from whisker.training.pipeline import Training
+from whisker.training.job import Training
 
 ROOT = Path(__file__).parents[2]
 

@@ -12,7 +12,7 @@ from benchmarks.measure import Plan, Setting, measure_server
 from benchmarks.process import running
 from benchmarks.servers import PEERS, WHISKER, Server
 from tests.pictures import draw, encode
-from whisker.training.pipeline import Training
+from whisker.training.job import Training
 
 ROOT = Path(__file__).parents[2]
 TINY_SERVER = """

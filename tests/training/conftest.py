@@ -7,7 +7,8 @@ from tests.conftest import TINY
 from tests.pictures import write_folder
 from tests.training.transfer.small import LITE, LITE_SHA256
 from whisker.training.config import PRESETS, TrainingConfig, TransferRecipe, recipe_for
-from whisker.training.pipeline import Training, run_training
+from whisker.training.job import Training
+from whisker.training.pipeline import run_training
 from whisker.training.progress import Progress
 
 

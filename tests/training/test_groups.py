@@ -15,7 +15,8 @@ from whisker.model.errors import ConfigError
 from whisker.training.config import Grouping
 from whisker.training.data.dataset import Dataset, prepare_dataset
 from whisker.training.errors import DatasetError, TrainingError
-from whisker.training.pipeline import Training, run_calibration, run_training, split_config
+from whisker.training.job import Training
+from whisker.training.pipeline import run_calibration, run_training, split_config
 from whisker.training.progress import Progress
 
 PATIENT = Grouping(column="patient")

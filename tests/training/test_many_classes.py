@@ -8,7 +8,8 @@ from PIL import Image
 
 from whisker.model import Classifier, NetworkConfig
 from whisker.training.config import TrainingConfig, recipe_for
-from whisker.training.pipeline import Training, run_training
+from whisker.training.job import Training
+from whisker.training.pipeline import run_training
 from whisker.training.progress import Progress
 
 CLASSES = 1000

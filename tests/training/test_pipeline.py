@@ -12,7 +12,8 @@ from whisker.model.errors import ConfigError, WhiskerError
 from whisker.training.config import TrainingConfig, recipe_for
 from whisker.training.errors import DatasetError, TrainingError
 from whisker.training.fit.loop import Trainer
-from whisker.training.pipeline import Training, run_training
+from whisker.training.job import Training
+from whisker.training.pipeline import run_training
 from whisker.training.progress import Progress
 
 

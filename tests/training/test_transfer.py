@@ -18,7 +18,8 @@ from whisker.model import Classifier, load_checkpoint
 from whisker.model.errors import ConfigError
 from whisker.training.config import Grouping, TransferRecipe
 from whisker.training.errors import DatasetError
-from whisker.training.pipeline import Training, run_training
+from whisker.training.job import Training
+from whisker.training.pipeline import run_training
 from whisker.training.progress import Progress
 from whisker.training.transfer import features
 

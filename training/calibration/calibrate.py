@@ -129,9 +129,9 @@ class _Calibration:
     def _quantize(self, validation: NDArray[np.float32], temperature: float) -> Quantization | None:
         """Quantize; compare with the float32 network's probabilities, `[N, classes]`.
 
-        Where int8 is hardly faster than bfloat16, it is left out.
+        For networks that int8 makes hardly faster, it is left out.
         """
-        if not self.uncalibrated.network.gains_by_int8:
+        if not self.uncalibrated.network.is_dense:
             return None
         cost = quantize(
             self.network,
@@ -198,7 +198,7 @@ def warn_of_missed_targets(
     if not novelty.guaranteed:
         progress.say(
             f"Warning: there are too few photos to show that at most {targets.false_alarms:.1%} of known photos are "
-            'called unknown; the threshold of "unknown" lies above all of them. More photos would help.'
+            "called unknown; the threshold is where about half as many are. More photos would help."
         )
     if 0 < outliers < MIN_OUTLIERS:
         progress.say(

@@ -27,7 +27,8 @@ def calibrate(
     from whisker.model import load_checkpoint  # noqa: PLC0415
     from whisker.training.calibration.evaluation import require_single_label  # noqa: PLC0415
     from whisker.training.cli.options import choose_targets  # noqa: PLC0415
-    from whisker.training.pipeline import Training, run_calibration, split_config  # noqa: PLC0415
+    from whisker.training.job import Training  # noqa: PLC0415
+    from whisker.training.pipeline import run_calibration, split_config  # noqa: PLC0415
 
     source, progress = load_checkpoint(checkpoint), open_progress(as_json=as_json)
     require_single_label(source, "`whisker calibrate`")

@@ -13,7 +13,6 @@ from whisker.model.errors import ConfigError
 from whisker.model.networks.config import Activation, Family
 from whisker.training.calibration.calibrate import Targets
 from whisker.training.config import (
-    PRESETS,
     Dtype,
     FineTuning,
     Grouping,
@@ -33,6 +32,7 @@ from whisker.training.pretrained.weights import Pretrained
 from whisker.training.progress import Progress
 
 MAX_CROSS_VALIDATED = 2_000  # photos; of more, a tenth set aside shows enough, and cross-validation takes long
+RANDOM = "random"  # initial weights of a student
 _SHARE = 0.1  # of each class's photos, to validate with and to test with
 _LOWEST_PRECISION = 0.95  # that confident answers may promise instead of the default
 _AFTERWARDS_SECONDS = 15.0  # to calibrate, write and verify the checkpoint, and draw the report
@@ -87,6 +87,7 @@ class TrainingOptions:
     labels: Path | None = None
     groups: str | None = None
     pretrained: str | None = None
+    student: str | None = None
     preset: str | None = None
     epochs: int | None = None
     minutes: float | None = None
@@ -103,7 +104,7 @@ class TrainingOptions:
         if self.pretrained is not None:
             return self.pretrained
         own_network = self.network != NetworkOptions(size=self.network.size)
-        own_recipe = (self.preset, self.epochs, self.learning_rate) != (None, None, None)
+        own_recipe = self.student is None and (self.preset, self.epochs, self.learning_rate) != (None, None, None)
         return NONE if own_network or own_recipe or find_installed(DEFAULT) is None else DEFAULT
 
     def choose_config(self, unfinished: Path | None, progress: Progress) -> TrainingConfig:
@@ -121,8 +122,11 @@ class TrainingOptions:
         start = open_pretrained(self.source)
         self._say_start(start, progress)
         survey = survey_photos(find_photos(self.photos, labels_file=self.labels, grouping=grouping))
-        if start is not None and not start.own and (self.preset, self.epochs, self.learning_rate) == (None, None, None):
+        plain = (self.preset, self.epochs, self.learning_rate) == (None, None, None)
+        if start is not None and not start.own and (plain or self.student is not None):
             return replace(self._transfer(start, survey, started), groups=grouping)
+        if self.student is not None:
+            raise ConfigError("--student is taught by a network that starts from ImageNet weights: see --pretrained.")
         network, preset = self.network.complete(start, survey), self.preset or "quick"
         config = TrainingConfig(
             recipe_for(preset, network, self.epochs, self.learning_rate),
@@ -163,22 +167,38 @@ class TrainingOptions:
         size = self.network.size or survey.transfer_size
         network = replace(self.network, size=size).complete(start, survey)
         few = survey.photos <= MAX_CROSS_VALIDATED and self.validation is None and self.test is None
+        student = None if self.student is None else self._student(survey)
+        if few and student is not None:
+            raise ConfigError(
+                "--student needs photos that are set aside, to compare it with its teacher: give --test, and enough "
+                "photos."
+            )
         recipe = TransferRecipe(cross_validated=few)
         if self.minutes is not None:
             decoding = 2 * survey.photos * survey.decode_seconds / available_cores()
             left = 60 * self.minutes - (time.monotonic() - started) - decoding - _AFTERWARDS_SECONDS
-            recipe = replace(recipe, minutes=max(0.0, left / 60))
+            recipe = replace(recipe, minutes=max(0.0, left / 60), fine_tuning=FineTuning(fill_time=True))
         return TrainingConfig(
-            PRESETS["quick"],
+            recipe_for(self.preset or "quick", student or NetworkConfig(), self.epochs, self.learning_rate),
             network,
-            "transfer",
+            "transfer" if student is None else self.preset or "quick",
             self.dtype,
             start.sha256,
             self.seed,
             self.validation or _SHARE,
             self.test or _SHARE,
             transfer=recipe,
+            student=student,
         )
+
+    def _student(self, survey: Survey) -> NetworkConfig:
+        """Choose the network of a student: that of the weights it starts from, or the default for the photos."""
+        if self.student == RANDOM:
+            return NetworkConfig(size=survey.serving_size)
+        start = open_pretrained(self.student or NONE)
+        if start is None or not start.own:
+            raise ConfigError(f"--student is {RANDOM}, or a Whisker checkpoint whose weights it starts from.")
+        return start.network
 
 
 def choose_targets(precision: float | None, false_alarms: float) -> Targets:
@@ -194,13 +214,14 @@ def saved_config(saved: Mapping[str, Any]) -> TrainingConfig:
     recipe = dict(values.pop("recipe"))
     recipe["stages"] = tuple(Stage(**stage) for stage in recipe["stages"])
     network = NetworkConfig.from_json(values.pop("network"))
-    groups, transfer = values.pop("groups", None), values.pop("transfer", None)
+    groups, transfer, student = (values.pop(name, None) for name in ("groups", "transfer", "student"))
     return TrainingConfig(
         Recipe(**recipe),
         network,
         **values,
         groups=groups and Grouping(**groups),
         transfer=None if transfer is None else _transfer(transfer),
+        student=None if student is None else NetworkConfig.from_json(student),
     )
 
 

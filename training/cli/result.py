@@ -10,7 +10,7 @@ import typer
 
 if TYPE_CHECKING:
     from whisker.training.calibration.metrics import Evaluation
-    from whisker.training.pipeline import Training
+    from whisker.training.job import Training
     from whisker.training.progress import Progress
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from whisker.model.photo_files import printable
+from whisker.model.preprocessing import Preprocessing
 from whisker.training.config import TrainingConfig, cache_size
 from whisker.training.data.cache import Decoded, decode_photos
 from whisker.training.data.duplicates import group_duplicates
@@ -131,11 +132,11 @@ def prepare_dataset(
     train, held_out = whole.take(indices.train), whole.take(np.concatenate([indices.validation, indices.test]))
     served = None
     if config.transfer is not None:
-        served = _decode_served(root, train, config, work / "cache-served", progress)
+        served = decode_served(root, train, config.preprocessing, work / "cache-served", progress)
     if config.cross_validated and served is not None:
         validation, test = served.take(indices.validation), served
     else:
-        aside = _decode_served(root, held_out, config, work / "cache-test", progress)
+        aside = decode_served(root, held_out, config.preprocessing, work / "cache-test", progress)
         validation, test = _divide(aside, len(indices.validation))
     dataset = Dataset(
         classes=folder.classes,
@@ -179,9 +180,9 @@ def _divide(held_out: Split, validation: int) -> tuple[Split, Split]:
     return held_out.take(positions[:validation]), held_out.take(positions[validation:])
 
 
-def _decode_served(root: Path, photos: Split, config: TrainingConfig, cache: Path, progress: Progress) -> Split:
-    """Decode photos as they are served."""
-    pixels, _ = decode_photos(root, photos.files, config.preprocessing, cache, progress)
+def decode_served(root: Path, photos: Split, preprocessing: Preprocessing, cache: Path, progress: Progress) -> Split:
+    """Decode photos as a service with this preprocessing sees them."""
+    pixels, _ = decode_photos(root, photos.files, preprocessing, cache, progress)
     return Split(pixels, np.arange(len(photos.rows)), photos.labels, photos.files, groups=photos.groups)
 
 

@@ -2,7 +2,7 @@
 
 import copy
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,10 @@ _STATISTICS_BATCHES = 50  # for re-estimating batch-norm
 _NORMALIZATION_PHOTOS = 1024  # for measuring the mean and deviation of the input
 
 
+# Answers for a batch of float32 `[N, 3, H, W]` RGB in 0..1 with a share for each class, `[N, classes]`.
+Teacher = Callable[[Tensor], Tensor]
+
+
 @dataclass(frozen=True, slots=True)
 class TrainingResult:
     """The chosen network, and how it was trained; `averaged` tells whether its weights are the averaged ones."""
@@ -61,8 +65,10 @@ class Trainer:
         device: str,
         progress: Progress,
         pretrained: Pretrained | None = None,
+        teacher: Teacher | None = None,
         world: World = SINGLE_PROCESS,
     ) -> None:
+        """Build the network; with a `teacher`, its answers take the place of labels."""
         self.config = config
         self.recipe = config.recipe
         self.world = world
@@ -81,6 +87,7 @@ class Trainer:
         network = network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.state = TrainingState(network, copy.deepcopy(network), self._optimizer(network), bf16=False)
         self._parallel = world.parallel(network)
+        self._teacher = teacher
         self._classes = len(classes)
         # The last epochs show photos as they will be served.
         self._mixed_epochs = round(self.schedule.epochs * (1 - config.recipe.unmixed))
@@ -145,7 +152,7 @@ class Trainer:
         """Gather and augment this process's part of one batch, the `position`-th of its epoch.
 
         Equal arguments give equal batches: a resumed training sees what it would have seen. Returns photos, float32
-        `[N, 3, size, size]`, and their labels `[N]` or, if photos are mixed, the share of each class `[N, classes]`.
+        `[N, 3, size, size]`, and their labels `[N]` or, of mixed photos or by a teacher, class shares `[N, classes]`.
         """
         pass_, position = divmod(position, self.schedule.pass_steps)
         pass_ += epoch * self.schedule.passes
@@ -161,6 +168,8 @@ class Trainer:
         rng = np.random.default_rng((self.config.seed, 4, step, self.world.rank))
         if epoch < self._mixed_epochs and rng.random() < self.recipe.mixing:
             x, targets = mix_pairs(x, targets, self._classes, rng)
+        if self._teacher is not None:
+            targets = self._teacher(x)
         return x.to(self.device), targets.to(self.device)
 
     def step(self, x: Tensor, targets: Tensor) -> float:
@@ -195,7 +204,8 @@ class Trainer:
         with autocast(self.device.type, bf16=self.state.bf16):
             logits = self._parallel(x)
         # In float32: bfloat16 has too few digits for a softmax and its logarithm.
-        loss = functional.cross_entropy(logits.float(), targets, label_smoothing=self.recipe.label_smoothing)
+        smoothing = 0.0 if self._teacher is not None else self.recipe.label_smoothing  # a teacher knows its doubts
+        loss = functional.cross_entropy(logits.float(), targets, label_smoothing=smoothing)
         loss.backward()  # type: ignore[no-untyped-call]
         return float(loss.detach())
 

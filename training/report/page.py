@@ -96,7 +96,7 @@ def summarise(checkpoint: Checkpoint) -> CheckpointSummary:
     return CheckpointSummary(
         task=checkpoint.task,
         classes=checkpoint.classes,
-        network=asdict(checkpoint.network),
+        network=checkpoint.network.to_json(),
         preprocessing=asdict(checkpoint.preprocessing),
         temperature=checkpoint.temperature,
         unsure=checkpoint.thresholds.unsure,

@@ -12,6 +12,8 @@ from torch.nn import functional
 from whisker.model.answers.head import Head
 from whisker.model.networks.base import Network
 from whisker.training.config import FineTuning
+from whisker.training.progress import Task
+from whisker.training.transfer.saved_tuning import SavedTuning
 from whisker.training.transfer.trunk import Activations
 
 _BATCH = 64
@@ -60,29 +62,37 @@ def fine_tune(
     epochs: int,
     seed: int,
     device: str,
+    saved: SavedTuning | None = None,
+    task: Task | None = None,
 ) -> Tail:
     """Train a copy of `tail` on the photos `rows` of `activations`, with their `labels` `[n]`.
 
-    Batch-norms keep their statistics: those of a few photos are worse than those of ImageNet.
+    Batch-norms keep their statistics: those of a few photos are worse than those of ImageNet. With `saved`, an
+    interrupted training goes on after its last whole epoch.
     """
-    torch.manual_seed(seed)
-    rng = np.random.default_rng((seed, 9))
     tail = copy.deepcopy(tail).to(device).to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
     optimizer = torch.optim.AdamW(tail.parameters(), lr=0.0, betas=(0.9, 0.99), weight_decay=0.0)
     batches = math.ceil(len(rows) / recipe.batch_size)
-    steps, step = batches * epochs, 0
-    for _ in range(epochs):
-        views = rng.integers(0, len(activations.values), len(rows))
-        for batch in np.array_split(rng.permutation(len(rows)), batches):
+    first = saved.load(tail, optimizer) if saved else 0
+    if task is not None:
+        task.advance(first * len(rows), photos=0)
+    for epoch in range(first, epochs):
+        rng = np.random.default_rng((seed, 9, epoch))
+        views = rng.integers(0, activations.views, len(rows))
+        for index, batch in enumerate(np.array_split(rng.permutation(len(rows)), batches)):
+            step = epoch * batches + index
             for group in optimizer.param_groups:
-                group["lr"] = recipe.learning_rate * _schedule(step, steps, recipe.warmup)
+                group["lr"] = recipe.learning_rate * _schedule(step, epochs * batches, recipe.warmup)
             logits = tail(activations.pick(views[batch], rows[batch]).to(device))
             targets = torch.from_numpy(labels[batch]).to(device)
             loss = functional.cross_entropy(logits, targets, label_smoothing=recipe.label_smoothing)
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
-            step += 1
+            if task is not None:
+                task.advance(len(batch))
+        if saved is not None:
+            saved.save(tail, optimizer, epoch + 1)
     return tail.cpu()
 
 
@@ -111,6 +121,6 @@ def answer(tail: Tail, activations: Activations, rows: NDArray[np.int64]) -> NDA
 @torch.inference_mode()
 def embed(tail: Tail, activations: Activations) -> NDArray[np.float32]:
     """Compute features `[N, F]` of all photos as they are served."""
-    rows = np.arange(activations.values.shape[1])
+    rows = np.arange(activations.photos)
     parts = [tail.embed(activations.plain(rows[start : start + _BATCH])) for start in range(0, len(rows), _BATCH)]
     return torch.cat(parts).numpy()

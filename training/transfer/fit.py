@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -22,8 +22,9 @@ from whisker.training.transfer.features import extract_features, open_engine
 from whisker.training.transfer.fine_tuning import set_head
 from whisker.training.transfer.learning_curve import measure_learning_curve
 from whisker.training.transfer.probe import ProbeData, fit_probe
+from whisker.training.transfer.saved_tuning import SavedTuning
 from whisker.training.transfer.trials import CrossValidation, Trial, Validation
-from whisker.training.transfer.trunk import Crops, compute_activations, open_trunk
+from whisker.training.transfer.trunk import Activations, ComputedActivations, Crops, compute_activations, open_trunk
 from whisker.training.transfer.tuning import Tuning
 from whisker.training.transfer.tuning_plan import TuningPlan, plan_tuning
 
@@ -118,9 +119,7 @@ class Transfer:
             return CrossValidation.of(
                 photos, self.data.served.groups, self.data.classes, self.recipe, seed=self.seed, progress=self.progress
             )
-        return Validation(
-            self._extract(engine, self.data.validation, "validation"), self.data.validation, self.progress
-        )
+        return Validation(self._extract(engine, self.data.validation, "validation"), self.data.validation)
 
     def _open_tuning(self, photos: ProbeData, trial: Trial) -> Tuning | None:
         """Plan fine-tuning, and compute what stays frozen; return `None` if there is no time for it."""
@@ -143,8 +142,22 @@ class Transfer:
         trunk = open_trunk(self.network, plan.cut, self.size, self.device)
         trial.prepare(trunk)
         crops = Crops(self.data.larger, Augmentation(recipe.minimum_crop, recipe.colour), self.size, self.seed)
-        activations = compute_activations(trunk, self.data.served, crops, views=plan.views, progress=self.progress)
-        return Tuning(self.network, plan, self.recipe, recipe, activations, photos, self.seed, self.device)
+        activations: Activations = ComputedActivations(trunk, self.data.served, crops)
+        if plan.views:
+            activations = compute_activations(trunk, self.data.served, crops, views=plan.views, progress=self.progress)
+        saved = SavedTuning(self._work / "tuning.safetensors", {**self._key, "plan": asdict(plan), "seed": self.seed})
+        return Tuning(
+            self.network,
+            plan,
+            self.recipe,
+            recipe,
+            activations,
+            photos,
+            self.seed,
+            self.device,
+            saved,
+            self.progress,
+        )
 
     def _measure_curve(self, photos: ProbeData, trial: Trial) -> LearningCurve | None:
         if trial.folds is None or len(photos.labels) > _MAX_CURVE_PHOTOS:

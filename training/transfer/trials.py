@@ -45,10 +45,10 @@ class Trial(ABC):
 class Validation(Trial):
     """The photos of the validation split; what is tried is trained on all training photos, and need not be again."""
 
-    def __init__(self, photos: ProbeData, pixels: Split, progress: Progress) -> None:
+    def __init__(self, photos: ProbeData, pixels: Split) -> None:
         self.labels = photos.labels
-        self.trainings = 2.0  # one to try, one to finish
-        self._features, self._pixels, self._progress = photos.features[0], pixels, progress
+        self.trainings = 1.0  # what is tried is the final network
+        self._features, self._pixels = photos.features[0], pixels
         self._trunk: Engine | None = None
 
     def try_probe(self, head: Head) -> NDArray[np.float32]:
@@ -59,7 +59,7 @@ class Validation(Trial):
 
     def try_tuning(self, tuning: Tuning) -> NDArray[np.float32]:
         assert self._trunk is not None  # noqa: S101 - prepared before
-        return tuning.validate(self._trunk, self._pixels, self._progress)[:, None]
+        return tuning.validate(self._trunk, self._pixels)[:, None]
 
     def held_out(self, logits: NDArray[np.float32]) -> HeldOut | None:
         del logits  # calibration has the validation split

@@ -4,6 +4,7 @@ Its outputs are computed once, for a few augmented views of each photo; fine-tun
 would cost with the whole network.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -45,9 +46,9 @@ class Crops:
     size: int
     seed: int
 
-    def cut(self, view: int, picked: slice) -> NDArray[np.uint8]:
-        """Cut a view of some photos, the same for the same arguments: uint8 `[n, size, size, 3]`."""
-        rng = np.random.default_rng((self.seed, 8, view, picked.start))
+    def cut(self, view: int, picked: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """Cut a view of the photos at some positions, the same for the same arguments: uint8 `[n, size, size, 3]`."""
+        rng = np.random.default_rng((self.seed, 8, view, int(picked[0])))
         rows = self.photos.rows[picked]
         flipped = rng.random(len(rows)) < 0.5
         generator = torch.Generator().manual_seed(int(rng.integers(2**31)))
@@ -55,20 +56,58 @@ class Crops:
         return (x * 255).round().byte().permute(0, 2, 3, 1).contiguous().numpy()
 
 
-@dataclass(frozen=True, slots=True)
-class Activations:
-    """The trunk's outputs for N photos: float16 `[V, N, C, h, w]` of augmented views, the first two of them plain."""
+class Activations(ABC):
+    """The trunk's outputs for `photos` photos in `views` augmented views."""
 
-    values: Tensor
+    views: int
+    photos: int
 
+    @abstractmethod
     def plain(self, rows: NDArray[np.int64]) -> Tensor:
         """Give the outputs for photos as they are served: float32 `[n, C, h, w]`."""
+
+    @abstractmethod
+    def pick(self, views: NDArray[np.int64], rows: NDArray[np.int64]) -> Tensor:
+        """Give one view of each photo: float32 `[n, C, h, w]`, channels last."""
+
+
+class StoredActivations(Activations):
+    """Outputs that are in memory: float16 `[V, N, C, h, w]`, the first two views of which are plain."""
+
+    def __init__(self, values: Tensor) -> None:
+        self.values = values
+        self.views, self.photos = values.shape[:2]
+
+    def plain(self, rows: NDArray[np.int64]) -> Tensor:
         return self.values[0, torch.from_numpy(rows)].float()
 
     def pick(self, views: NDArray[np.int64], rows: NDArray[np.int64]) -> Tensor:
-        """Give one view of each photo: float32 `[n, C, h, w]`, channels last."""
         picked = self.values[torch.from_numpy(views), torch.from_numpy(rows)].float()
         return picked.contiguous(memory_format=torch.channels_last)
+
+
+class ComputedActivations(Activations):
+    """Outputs that are computed when they are asked for, as those of many photos fill the memory; each crop is new."""
+
+    def __init__(self, engine: Engine, served: Split, crops: Crops) -> None:
+        self._engine, self._served, self._crops = engine, served, crops
+        self._asked = 0
+        self.views, self.photos = 1, len(served.rows)
+
+    def plain(self, rows: NDArray[np.int64]) -> Tensor:
+        return torch.from_numpy(_maps(self._engine, self._served.pixels[self._served.rows[rows]]))
+
+    def pick(self, views: NDArray[np.int64], rows: NDArray[np.int64]) -> Tensor:
+        del views
+        self._asked += 1
+        maps = torch.from_numpy(_maps(self._engine, self._crops.cut(self._asked, rows)))
+        return maps.contiguous(memory_format=torch.channels_last)
+
+
+def _maps(engine: Engine, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    maps = engine.run(list(pixels), with_maps=True).maps
+    assert maps is not None  # noqa: S101 - a trunk's output is its map
+    return maps
 
 
 def trunk_shape(network: Network, parts: int, size: int) -> tuple[int, int, int]:
@@ -94,24 +133,23 @@ def compute_activations(
     *,
     views: int,
     progress: Progress,
-) -> Activations:
+) -> StoredActivations:
     """Run a trunk over views of N photos: as they are served, mirrored, and `views - 2` random `crops`."""
     values: Tensor | None = None
     with progress.task("Computing what stays frozen", views * len(served.rows)) as task:
         for view in range(views):
             for start in range(0, len(served.rows), _BATCH):
-                pixels = _pixels(served, crops, view, slice(start, start + _BATCH))
-                maps = engine.run(list(pixels), with_maps=True).maps
-                assert maps is not None  # noqa: S101 - a trunk's output is its map
+                picked = np.arange(start, min(start + _BATCH, len(served.rows)))
+                maps = _maps(engine, _pixels(served, crops, view, picked))
                 if values is None:
                     values = torch.empty((views, len(served.rows), *maps.shape[1:]), dtype=torch.float16)
                 values[view, start : start + _BATCH] = torch.from_numpy(maps).half()
-                task.advance(len(pixels))
+                task.advance(len(picked))
     assert values is not None  # noqa: S101 - there are photos
-    return Activations(values)
+    return StoredActivations(values)
 
 
-def _pixels(served: Split, crops: Crops | None, view: int, picked: slice) -> NDArray[np.uint8]:
+def _pixels(served: Split, crops: Crops | None, view: int, picked: NDArray[np.int64]) -> NDArray[np.uint8]:
     """Give a view of some photos: uint8 `[n, size, size, 3]`."""
     if view > 1 and crops is not None:
         return crops.cut(view, picked)

@@ -1,6 +1,6 @@
 """Fine-tuning by a plan: answers of candidates for photos held out, and the final weights."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,9 +9,10 @@ from whisker.model.engines.base import Engine
 from whisker.model.networks.base import Network
 from whisker.training.config import FineTuning, TransferRecipe
 from whisker.training.data.dataset import Split
-from whisker.training.progress import Progress
+from whisker.training.progress import Progress, Task
 from whisker.training.transfer.fine_tuning import Tail, answer, average, embed, fine_tune, set_head
 from whisker.training.transfer.probe import ProbeData, fit_probe
+from whisker.training.transfer.saved_tuning import SavedTuning
 from whisker.training.transfer.trunk import Activations, compute_activations
 from whisker.training.transfer.tuning_plan import TuningPlan
 
@@ -31,8 +32,13 @@ class Tuning:
     probes: ProbeData
     seed: int
     device: str
+    saved: SavedTuning
+    progress: Progress
+    finished: list[Tail] = field(default_factory=list)  # trained on all photos
 
-    def candidates(self, train: NDArray[np.int64]) -> list[Tail]:
+    def candidates(
+        self, train: NDArray[np.int64], saved: SavedTuning | None = None, task: Task | None = None
+    ) -> list[Tail]:
         """Train on the photos at some positions: a tail for each share of tuned weights."""
         tail = Tail(self.network, self.plan.cut)
         head = fit_probe(self.probes.take(train), penalty=self.fine_tuning.start_penalty, balance=self.recipe.balance)
@@ -46,6 +52,8 @@ class Tuning:
             epochs=self.plan.epochs,
             seed=self.seed,
             device=self.device,
+            saved=saved,
+            task=task,
         )
         return [average(tail, tuned, share) for share in self.fine_tuning.shares]
 
@@ -53,15 +61,20 @@ class Tuning:
         """Train on some photos, and answer others: logits `[candidates, n, classes]`."""
         return np.stack([answer(tail, self.activations, held) for tail in self.candidates(train)])
 
-    def validate(self, trunk: Engine, photos: Split, progress: Progress) -> NDArray[np.float32]:
+    def validate(self, trunk: Engine, photos: Split) -> NDArray[np.float32]:
         """Train on all photos, and answer those that are set aside: logits `[candidates, n, classes]`."""
-        held = compute_activations(trunk, photos, None, views=1, progress=progress)
-        everything = np.arange(len(self.probes.labels))
-        return np.stack([answer(tail, held, np.arange(len(photos.rows))) for tail in self.candidates(everything)])
+        held = compute_activations(trunk, photos, None, views=1, progress=self.progress)
+        self.finished.extend(self._train_on_all())
+        return np.stack([answer(tail, held, np.arange(len(photos.rows))) for tail in self.finished])
 
     def finish(self, share: float) -> NDArray[np.float32]:
-        """Train on all photos, put the weights into the network, and return its features `[N, F]` for the photos."""
-        tails = self.candidates(np.arange(len(self.probes.labels)))
+        """Put the weights that all photos have taught into the network; return its features `[N, F]` for them."""
+        tails = self.finished or self._train_on_all()
         tail = tails[self.fine_tuning.shares.index(share)]
         tail.write_to(self.network, self.plan.cut)
         return embed(tail, self.activations)
+
+    def _train_on_all(self) -> list[Tail]:
+        photos = len(self.probes.labels)
+        with self.progress.task("Fine-tuning", photos * self.plan.epochs) as task:
+            return self.candidates(np.arange(photos), self.saved, task)

@@ -9,18 +9,20 @@ import torch
 from whisker.model.networks.base import Network
 from whisker.training.config import FineTuning
 from whisker.training.transfer.fine_tuning import Tail, fine_tune
-from whisker.training.transfer.trunk import Activations, trunk_shape
+from whisker.training.transfer.trunk import StoredActivations, trunk_shape
 
 _MAX_BYTES = 1_500_000_000  # of activations
 _FEW_PHOTOS = 300  # that the recipe's epochs are meant for
 _MIN_EPOCHS = 3
 _MIN_VIEWS = 2
 _TIMED_BATCHES = 3
+_COMPUTING = 1.6  # how much longer a step takes where activations are not stored
+_MAX_GROWTH = 4  # times the epochs wanted, with much time
 
 
 @dataclass(frozen=True, slots=True)
 class TuningPlan:
-    """The first part that is trained, the views of each photo, and the epochs of each training."""
+    """The first part that is trained, the views of each photo that are stored (0: none are), and the epochs."""
 
     cut: int
     views: int
@@ -32,18 +34,23 @@ def plan_tuning(
 ) -> TuningPlan | None:
     """Choose the earliest cut that `trainings` on `photos` photos fit the time with; `None` if none does.
 
-    Each cut is measured by a few steps on random activations. If none fits, half of the epochs may.
+    Each cut is measured by a few steps on random activations. If none fits, half of the epochs may. If the recipe says
+    so, there are as many epochs as the time is enough for.
     """
-    epochs = max(_MIN_EPOCHS, min(recipe.epochs, round(recipe.epochs * (_FEW_PHOTOS / photos) ** 0.35)))
+    wanted = max(_MIN_EPOCHS, min(recipe.epochs, round(recipe.epochs * (_FEW_PHOTOS / photos) ** 0.35)))
     measured = {
         tail: _measure(network, len(network.parts()) - tail, recipe, size, device) for tail in network.tail_parts
     }
     fewest = network.tail_parts[0]
-    for tail, passes in [*((tail, epochs) for tail in reversed(network.tail_parts)), (fewest, -(-epochs // 2))]:
+    for tail, epochs in [*((tail, wanted) for tail in reversed(network.tail_parts)), (fewest, -(-wanted // 2))]:
         photo_seconds, photo_bytes = measured[tail]
         views = min(recipe.views, _MAX_BYTES // (photos * photo_bytes))
-        if views >= _MIN_VIEWS and trainings * photos * passes * photo_seconds <= seconds:
-            return TuningPlan(len(network.parts()) - tail, views, passes)
+        if views < _MIN_VIEWS:
+            views, photo_seconds = 0, photo_seconds * _COMPUTING
+        affordable = int(seconds / (trainings * photos * photo_seconds))
+        if affordable >= epochs:
+            most = min(affordable, _MAX_GROWTH * wanted) if recipe.fill_time else epochs
+            return TuningPlan(len(network.parts()) - tail, views, most)
     return None
 
 
@@ -51,7 +58,7 @@ def _measure(network: Network, cut: int, recipe: FineTuning, size: int, device: 
     """Time steps of fine-tuning: the seconds that a photo takes, and the bytes of a view's activations."""
     shape = trunk_shape(network, cut, size)
     photos = _TIMED_BATCHES * recipe.batch_size
-    activations = Activations(torch.rand(1, photos, *shape).half())
+    activations = StoredActivations(torch.rand(1, photos, *shape).half())
     rows, labels = np.arange(photos), np.zeros(photos, np.int64)
     seconds = []
     for _ in range(2):  # the first includes set-up

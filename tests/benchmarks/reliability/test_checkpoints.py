@@ -7,7 +7,7 @@ import pytest
 from benchmarks.reliability.checkpoints import bad_checkpoints
 from whisker.model import load_checkpoint
 from whisker.model.errors import CheckpointError
-from whisker.training.pipeline import Training
+from whisker.training.job import Training
 
 
 def test_every_bad_checkpoint_is_refused(trained: Training, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from benchmarks.reliability.rows import TESTS, run
 from benchmarks.reliability.scoreboard import Row
 from benchmarks.servers import Server
 from tests.pictures import draw, encode
-from whisker.training.pipeline import Training
+from whisker.training.job import Training
 
 ROOT = Path(__file__).parents[3]
 PHOTO = encode(draw("rings", 0, (200, 150)), "JPEG")

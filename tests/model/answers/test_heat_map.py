@@ -14,7 +14,7 @@ from whisker.model import Checkpoint, Classifier, NetworkConfig, Preprocessing, 
 from whisker.model.answers.heat_map import AGAINST, BEST_CLASS, FOR, NO_CLASS, overlay
 from whisker.model.engines.choice import ENGINES
 from whisker.model.errors import EngineError, NoHeatMapError, UndecodablePictureError
-from whisker.training.pipeline import Training
+from whisker.training.job import Training
 
 
 @pytest.mark.parametrize("engine", ENGINES)

@@ -12,7 +12,7 @@ from whisker.model import BUNDLED_CHECKPOINT, Checkpoint, load_checkpoint
 from whisker.model.answers.profile import SCORE_EDGES
 from whisker.model.card.metrics import Figures, ReliabilityBin, SplitMetrics, TestMetrics, UnknownMetrics
 from whisker.model.card.provenance import CalibrationRun, Epoch, Provenance
-from whisker.training.pipeline import Training
+from whisker.training.job import Training
 
 
 @pytest.fixture(params=["bundled", "trained"])

@@ -21,7 +21,8 @@ from whisker.model.networks.build import count_multiply_adds
 from whisker.training.calibration.calibrate import Targets
 from whisker.training.config import TrainingConfig, recipe_for
 from whisker.training.data.dataset import batched, prepare_dataset
-from whisker.training.pipeline import Training, run_training, split_config
+from whisker.training.job import Training
+from whisker.training.pipeline import run_training, split_config
 from whisker.training.progress import Progress
 
 REACHABLE = Targets(precision=0.9, false_alarms=0.1)  # what some ninety validation photos can show

@@ -10,7 +10,8 @@ from tests.pictures import draw
 from whisker.model import Classifier, load_checkpoint
 from whisker.training.calibration.calibrate import Targets
 from whisker.training.errors import TrainingError
-from whisker.training.pipeline import Training, run_calibration, run_training, split_config
+from whisker.training.job import Training
+from whisker.training.pipeline import run_calibration, run_training, split_config
 from whisker.training.progress import Progress
 
 

@@ -15,7 +15,8 @@ from whisker.training.calibration.calibrate import CalibratedCheckpoint, Targets
 from whisker.training.calibration.cross_validated import CrossValidated, calibrate_cross_validated
 from whisker.training.data.dataset import Split
 from whisker.training.errors import TrainingError
-from whisker.training.pipeline import Training, run_calibration, split_config
+from whisker.training.job import Training
+from whisker.training.pipeline import run_calibration, split_config
 from whisker.training.progress import Progress
 
 PHOTOS = 400

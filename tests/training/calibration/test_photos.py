@@ -17,7 +17,8 @@ from whisker.training.calibration.photos import read_training_sample, thin_out
 from whisker.training.config import TrainingConfig, recipe_for
 from whisker.training.data.dataset import Dataset, Split, prepare_dataset
 from whisker.training.errors import DatasetError
-from whisker.training.pipeline import Training, split_config
+from whisker.training.job import Training
+from whisker.training.pipeline import split_config
 from whisker.training.progress import Progress
 
 SERVED = Preprocessing(size=TINY.size)

@@ -14,7 +14,8 @@ from whisker.training.data.survey import Survey
 from whisker.training.errors import TrainingInterruptedError
 from whisker.training.fit.budget import FixedChoices, plan_within
 from whisker.training.fit.loop import Trainer
-from whisker.training.pipeline import Training, run_training, unfinished_state
+from whisker.training.job import Training, unfinished_state
+from whisker.training.pipeline import run_training
 from whisker.training.progress import Progress
 
 BASE = TrainingConfig(PRESETS["quick"], NetworkConfig(), dtype="float32")

@@ -15,7 +15,8 @@ from whisker.model import Classifier
 from whisker.training.config import Grouping
 from whisker.training.errors import DatasetError, TrainingError, TrainingInterruptedError
 from whisker.training.fit.loop import Trainer
-from whisker.training.pipeline import Training, run_training
+from whisker.training.job import Training
+from whisker.training.pipeline import run_training
 from whisker.training.progress import Progress
 
 

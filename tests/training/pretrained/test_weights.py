@@ -18,7 +18,8 @@ from whisker.model.errors import CheckpointError
 from whisker.model.networks.base import Network
 from whisker.training.config import TrainingConfig, recipe_for
 from whisker.training.errors import TrainingError
-from whisker.training.pipeline import Training, run_training
+from whisker.training.job import Training
+from whisker.training.pipeline import run_training
 from whisker.training.pretrained.weights import Pretrained, apply_pretrained, file_digest, read_pretrained
 from whisker.training.progress import Progress
 

@@ -21,7 +21,7 @@ from whisker.training.calibration.figures import measure_figures
 from whisker.training.calibration.metrics import evaluate_probabilities
 from whisker.training.calibration.multi_label.metrics import count_confident_labels, evaluate_labels
 from whisker.training.errors import TrainingError
-from whisker.training.pipeline import Training
+from whisker.training.job import Training
 from whisker.training.report.first_layer import draw_first_layer
 from whisker.training.report.gallery import Galleries, Shown, choose_galleries
 from whisker.training.report.page import write_report

@@ -1,0 +1,99 @@
+"""Distillation as a step of a training: a dense network in place of the transferred one, if it loses little."""
+
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from whisker.model import Checkpoint, build_network
+from whisker.model.card.provenance import Provenance, TriedCandidate
+from whisker.model.networks.config import NetworkConfig
+from whisker.training.calibration.calibrate import CalibratedCheckpoint, CalibrationData, calibrate
+from whisker.training.calibration.photos import read_training_sample, run_engine
+from whisker.training.calibration.thresholds import fit_temperature
+from whisker.training.data.dataset import Dataset, Split, decode_served
+from whisker.training.data.outliers import read_outliers
+from whisker.training.fit.loop import predict_logits
+from whisker.training.job import Training
+from whisker.training.pretrained.sources import open_pretrained
+from whisker.training.progress import Progress
+from whisker.training.provenance import provenance_of, uncalibrated
+from whisker.training.transfer.candidates import Candidate, judge
+from whisker.training.transfer.features import open_engine
+from whisker.training.transfer.student import EngineTeacher, train_student
+
+MAX_LOSS = 0.01  # of accuracy on the validation split, that a student may cost
+
+
+def distil(
+    training: Training,
+    dataset: Dataset,
+    data: CalibrationData,
+    teacher: Checkpoint,
+    student: NetworkConfig,
+    *,
+    run: dict[str, Any],
+    device: str,
+    progress: Progress,
+) -> CalibratedCheckpoint:
+    """Let `teacher` teach a `student`; calibrate the one that is worth serving.
+
+    That is the student if it loses less than a point of accuracy on the validation split. Both figures are said, and
+    kept in the provenance.
+    """
+    network = build_network(teacher.network, len(teacher.classes))
+    network.load_state_dict(dict(teacher.state))
+    engine = open_engine(network.eval(), teacher.network.size, device)
+    with progress.task("Asking the teacher", len(dataset.validation.rows)) as task:
+        logits = torch.from_numpy(run_engine(engine, dataset.validation, task).logits)
+    temperature = fit_temperature(logits, torch.from_numpy(dataset.validation.labels))
+    own = replace(training, config=replace(training.config, network=student, transfer=None))
+    served, work = own.config.preprocessing, training.work
+    validation = decode_served(training.photos, dataset.validation, served, work / "cache-student-validation", progress)
+    start = None if training.student is None else open_pretrained(training.student)
+    fit = train_student(
+        own.config,
+        dataset.train,
+        validation,
+        EngineTeacher(engine, teacher.network.size, temperature),
+        classes=dataset.classes,
+        start=start,
+        state_file=training.state_file,
+        run=run,
+        device=device,
+        progress=progress,
+    )
+    answers = {0.0: logits.numpy(), 1.0: predict_logits(fit.network, validation).numpy()}
+    before, after = judge(answers, dataset.validation.labels)
+    sentence = (
+        f"The student is right for {after.accuracy:.2%} of the validation photos, its teacher for {before.accuracy:.2%}"
+    )
+    if before.accuracy - after.accuracy >= MAX_LOSS:
+        progress.say(f"{sentence}: kept the teacher.")
+        return calibrate(teacher, data, targets=training.targets, device=device, progress=progress)
+    progress.say(f"{sentence}: kept the student.")
+    past = Provenance.from_json(teacher.provenance)
+    provenance = replace(
+        provenance_of(own, dataset, fit, "" if start is None else start.source),
+        method=f"Distilled from {teacher.network.family} {teacher.network.variant}",
+        candidates=(*(past.candidates or ()), _tried("Teacher", before), _tried("Student", after)),
+    )
+    checkpoint = uncalibrated(own, dataset, fit.network.state_dict(), provenance)
+    student_data = _student_data(own, dataset, validation, progress)
+    return calibrate(checkpoint, student_data, targets=training.targets, device=device, progress=progress)
+
+
+def _tried(name: str, candidate: Candidate) -> TriedCandidate:
+    return TriedCandidate(name, round(candidate.accuracy, 4), round(candidate.likelihood, 4))
+
+
+def _student_data(training: Training, dataset: Dataset, validation: Split, progress: Progress) -> CalibrationData:
+    """Decode what calibrates the student, at its size."""
+    served, work, root = training.config.preprocessing, training.work, training.photos
+    sample = read_training_sample(root, dataset.train, served, work / "cache-student-train", progress)
+    test = decode_served(root, dataset.test, served, work / "cache-student-test", progress)
+    outliers = None
+    if training.outliers is not None:
+        cache = work / "cache-student-outliers"
+        outliers = read_outliers(training.outliers, served, cache, dataset.digests, progress)
+    return CalibrationData(sample, validation, test, outliers)

@@ -1,0 +1,104 @@
+"""Transfers as steps of a training: from pretrained weights to a calibrated checkpoint."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from whisker.model import Checkpoint, build_network
+from whisker.model.card.metrics import TestMetrics
+from whisker.model.engines.base import Engine
+from whisker.model.errors import ConfigError
+from whisker.training.calibration.calibrate import CalibratedCheckpoint, CalibrationData, calibrate
+from whisker.training.calibration.cross_validated import CrossValidated, calibrate_cross_validated
+from whisker.training.calibration.photos import run_engine
+from whisker.training.data.dataset import Dataset
+from whisker.training.data.outliers import Outliers
+from whisker.training.distilling import distil
+from whisker.training.job import Training
+from whisker.training.pretrained.sources import NONE, open_pretrained
+from whisker.training.pretrained.weights import apply_pretrained
+from whisker.training.progress import Progress, silent
+from whisker.training.provenance import provenance_of_transfer, uncalibrated
+from whisker.training.transfer.features import open_engine
+from whisker.training.transfer.fit import Transfer, TransferData
+
+
+def transfer(
+    training: Training,
+    dataset: Dataset,
+    data: CalibrationData,
+    *,
+    run: dict[str, Any],
+    device: str,
+    progress: Progress,
+) -> CalibratedCheckpoint:
+    """Teach a pretrained network the classes, and calibrate it by cross-validation or on photos that are set aside."""
+    config, recipe = training.config, training.config.transfer
+    start = open_pretrained(training.pretrained or NONE)
+    if recipe is None or start is None or dataset.served is None:
+        raise ConfigError("A transfer needs pretrained weights: give --pretrained.")
+    network = build_network(config.network, len(dataset.classes))
+    apply_pretrained(network, start, dataset.classes, silent())
+    validation = None if recipe.cross_validated else dataset.validation
+    result = Transfer(
+        network,
+        TransferData(dataset.served, dataset.train, validation, dataset.classes),
+        recipe,
+        size=config.network.size,
+        seed=config.seed,
+        work=training.work,
+        key={"weights": start.sha256, "photos": dataset.fingerprint, "size": config.network.size},
+        device=device,
+        progress=progress,
+    ).run()
+    checkpoint = uncalibrated(
+        training, dataset, result.network.state_dict(), provenance_of_transfer(training, dataset, result, start)
+    )
+    if config.student is not None:
+        return distil(training, dataset, data, checkpoint, config.student, run=run, device=device, progress=progress)
+    if result.held_out is None:
+        return calibrate(checkpoint, data, targets=training.targets, device=device, progress=progress)
+    engine = open_engine(result.network, config.network.size, device)
+    cross_validated = CrossValidated(
+        dataset.served, result.held_out, result.features, *_outlier_features(engine, data.outliers, progress)
+    )
+    return calibrate_cross_validated(
+        checkpoint, cross_validated, curve=result.curve, targets=training.targets, device=device, progress=progress
+    )
+
+
+def recalibrate(
+    training: Training,
+    checkpoint: Checkpoint,
+    dataset: Dataset,
+    data: CalibrationData,
+    *,
+    device: str,
+    progress: Progress,
+) -> CalibratedCheckpoint:
+    """Fit the verdicts of a cross-validated checkpoint anew, by the answers for held-out photos that it has kept."""
+    if checkpoint.held_out is None or dataset.served is None:
+        raise ConfigError("The checkpoint was not cross-validated.")
+    network = build_network(checkpoint.network, len(checkpoint.classes))
+    network.load_state_dict(dict(checkpoint.state))
+    engine = open_engine(network.eval(), checkpoint.network.size, device)
+    with progress.task("Computing features", len(dataset.served.rows)) as task:
+        features = run_engine(engine, dataset.served, task).features
+    cross_validated = CrossValidated(
+        dataset.served, checkpoint.held_out, features, *_outlier_features(engine, data.outliers, progress)
+    )
+    curve = TestMetrics.from_json(checkpoint.metrics).learning_curve
+    return calibrate_cross_validated(
+        checkpoint, cross_validated, curve=curve, targets=training.targets, device=device, progress=progress
+    )
+
+
+def _outlier_features(
+    engine: Engine, outliers: Outliers | None, progress: Progress
+) -> tuple[NDArray[np.float32] | None, NDArray[np.int64] | None]:
+    """Compute features of unrelated photos, with the numbers of their groups."""
+    if outliers is None:
+        return None, None
+    with progress.task("Computing features of unrelated photos", len(outliers.rows)) as task:
+        return run_engine(engine, outliers, task).features, outliers.groups
