@@ -133,6 +133,16 @@ def test_photos_are_set_aside_on_demand(transfer: Training, quiet: Progress) -> 
     assert len(checkpoint.provenance["candidates"]) == 3
 
 
+def test_what_was_learnt_of_another_split_is_not_used_again(transfer: Training, quiet: Progress) -> None:
+    """Its training photos are test photos now: features and fine-tuned weights in the work folder are of no use."""
+    aside = with_recipe(transfer, cross_validated=False, fine_tuning=BRIEF, minutes=60.0)
+    for out, validation in ((aside.out, 0.4), (aside.out, 0.25), (aside.out.with_stem("fresh"), 0.25)):
+        config = replace(aside.config, validation=validation, test=0.25)
+        run_training(replace(aside, out=out, config=config, overwrite=True), quiet)
+    after, fresh = (load_checkpoint(out) for out in (aside.out, aside.out.with_stem("fresh")))
+    assert after.provenance["candidates"] == fresh.provenance["candidates"]
+
+
 def test_interrupted_training_goes_on_with_the_features_it_has(
     transfer: Training, quiet: Progress, monkeypatch: pytest.MonkeyPatch
 ) -> None:

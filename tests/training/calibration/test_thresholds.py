@@ -147,12 +147,3 @@ def test_repeats_do_not_make_scores_more_certain(repeats: int) -> None:
     once = fit_temperature(logits, labels)
     assert fit_temperature(logits.repeat(repeats, 1), labels.repeat(repeats), repeats=repeats) == pytest.approx(once)
     assert fit_temperature(logits.repeat(repeats, 1), labels.repeat(repeats)) < once
-
-
-def test_repeats_are_no_new_evidence_of_few_false_alarms() -> None:
-    ood_scores = np.linspace(0, 1, 100, dtype=np.float32)
-    once = choose_unknown_threshold(ood_scores, 0.05)
-    assert choose_unknown_threshold(np.repeat(ood_scores, 4), 0.05, repeats=4).guaranteed == once.guaranteed
-    few = np.linspace(0, 1, 20, dtype=np.float32)
-    assert not choose_unknown_threshold(np.repeat(few, 10), 0.05, repeats=10).guaranteed
-    assert choose_unknown_threshold(np.repeat(few, 10), 0.05).guaranteed

@@ -164,9 +164,9 @@ def test_held_out_answers_are_as_a_checkpoint_keeps_them(quiet: Progress) -> Non
     assert single.folds.shape == (1, 30)
 
 
-def test_photos_that_are_set_aside_are_answered_by_the_probe_of_all_others(quiet: Progress) -> None:
+def test_photos_that_are_set_aside_are_answered_by_the_probe_of_all_others() -> None:
     train, aside = clusters(20), clusters(5, seed=1)
-    trial = Validation(aside, None, quiet)  # type: ignore[arg-type]  # only fine-tuning looks at the pixels
+    trial = Validation(aside, None)  # type: ignore[arg-type]  # only fine-tuning looks at the pixels
     head = fit_probe(train)
     logits = trial.try_probe(head)
     np.testing.assert_array_equal(logits, head.logits(aside.features[0])[None])

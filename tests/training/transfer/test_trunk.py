@@ -44,7 +44,7 @@ def test_views_are_plain_mirrored_and_crops(network: Network, quiet: Progress) -
 
     torch.testing.assert_close(values[0], alone(photos.pixels))
     torch.testing.assert_close(values[1], alone(photos.pixels[:, :, ::-1]))
-    torch.testing.assert_close(values[2], alone(crops_of(2).cut(2, slice(0, 32))))
+    torch.testing.assert_close(values[2], alone(crops_of(2).cut(2, np.arange(4))))
     assert not torch.equal(values[2], values[3])
 
 
@@ -65,7 +65,7 @@ def test_activations_are_picked_by_view_and_photo(network: Network, quiet: Progr
 
 
 def test_crops_are_equal_for_equal_seeds_and_differ_from_view_to_view() -> None:
-    picked = slice(1, 3)
+    picked = np.array([1, 2])
     first = crops_of(2).cut(2, picked)
     assert first.shape == (2, SIZE, SIZE, 3)
     assert first.dtype == np.uint8

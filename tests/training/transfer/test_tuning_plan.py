@@ -45,19 +45,23 @@ def test_fine_tuning_is_dropped_where_there_is_no_time(seconds: float, network: 
 @pytest.mark.parametrize(("photos", "epochs"), [(10, 10), (300, 10), (1000, 7), (1_000_000, 3)])
 def test_more_photos_get_fewer_epochs(photos: int, epochs: int, network: Network) -> None:
     chosen = plan(network, 1e9, photos, trainings=2.0)
-    if photos == 1_000_000:
-        assert chosen is None  # two views of so many do not fit the memory
-    else:
-        assert chosen is not None
-        assert chosen.epochs == epochs
+    assert chosen is not None
+    assert chosen.epochs == epochs
 
 
 @pytest.mark.usefixtures("measured")
-def test_views_are_as_many_as_fit_the_memory(network: Network) -> None:
-    chosen = plan(network, 1e9, photos=150_000)
-    assert chosen == TuningPlan(len(network.parts()) - 7, views=2, epochs=3)
-    shorter = plan(network, 1e9, photos=160_000)  # of 5,000 bytes each, two views are too many
-    assert shorter == TuningPlan(len(network.parts()) - 5, views=2, epochs=3)
+@pytest.mark.parametrize(("photos", "views"), [(100_000, 3), (150_000, 2), (160_000, 0)])
+def test_views_are_as_many_as_fit_the_memory_or_none(photos: int, views: int, network: Network) -> None:
+    assert plan(network, 1e9, photos) == TuningPlan(len(network.parts()) - 7, views=views, epochs=3)
+
+
+@pytest.mark.usefixtures("measured")
+@pytest.mark.parametrize(("seconds", "epochs"), [(10.0, 10), (25.0, 25), (1e9, 40)])
+def test_time_is_filled_on_demand(seconds: float, epochs: int, network: Network) -> None:
+    recipe = replace(FULL, fill_time=True)
+    chosen = plan_tuning(network, recipe, photos=100, size=SIZE, trainings=5.0, seconds=seconds, device="cpu")
+    assert chosen is not None
+    assert chosen.epochs == epochs
 
 
 def test_real_measurement_plans_within_an_hour_and_not_within_a_millisecond(network: Network) -> None:
