@@ -78,7 +78,7 @@ class Transfer:
         device: str,
         progress: Progress,
     ) -> None:
-        """`key` names the weights and the photos: features in `work` are used again if it is the same."""
+        """`key` names the weights, the photos and their split: what is in `work` is used again if it is the same."""
         self.network, self.data, self.recipe = network.eval(), data, recipe
         self.size, self.seed, self.device, self.progress = size, seed, device, progress
         self._work, self._key = work, key
@@ -145,7 +145,8 @@ class Transfer:
         activations: Activations = ComputedActivations(trunk, self.data.served, crops)
         if plan.views:
             activations = compute_activations(trunk, self.data.served, crops, views=plan.views, progress=self.progress)
-        saved = SavedTuning(self._work / "tuning.safetensors", {**self._key, "plan": asdict(plan), "seed": self.seed})
+        key = {**self._key, "plan": asdict(plan), "recipe": asdict(recipe), "seed": self.seed}
+        saved = SavedTuning(self._work / "tuning.safetensors", key)
         return Tuning(
             self.network,
             plan,
