@@ -54,9 +54,9 @@ def plan_tuning(
     measured = {
         tail: _measure(network, len(network.parts()) - tail, recipe, size, device) for tail in network.tail_parts
     }
-    fewest = network.tail_parts[0]
-    cuts = [*((tail, wanted) for tail in reversed(network.tail_parts)), (fewest, -(-wanted // 2))]
-    for times, (tail, epochs) in itertools.product(trainings, cuts):
+    whole = itertools.product(trainings, reversed(network.tail_parts), [wanted])
+    half = itertools.product(trainings, [network.tail_parts[0]], [-(-wanted // 2)])
+    for times, tail, epochs in itertools.chain(whole, half):
         photo_seconds, photo_bytes = measured[tail]
         views = min(recipe.views, _MAX_BYTES // (photos * photo_bytes))
         if views < _MIN_VIEWS:
