@@ -78,7 +78,12 @@ def _on_classes(summary: CheckpointSummary) -> Iterator[str]:
 
 def _on_verdicts(summary: CheckpointSummary) -> Iterator[str]:
     confident, unknown = summary.metrics.confident, summary.metrics.unknown
-    if _is_never_confident(summary):
+    if summary.metrics.extension is not None and _is_never_confident(summary):
+        yield (
+            "No answer is called confident, as classes were added without the photos of the others: check every "
+            "answer, or train on the photos of all classes."
+        )
+    elif _is_never_confident(summary):
         yield (
             "No answer is called confident, as the photos are too few or too hard to show that such answers can be "
             "relied on: check every answer, or promise less with --precision."

@@ -6,6 +6,7 @@ from typing import TypedDict
 from whisker.model.answers.decision_rule import Task
 from whisker.model.card.advice import describe_learning_curve
 from whisker.model.card.document import CheckpointCard
+from whisker.model.card.extension import describe_extension
 from whisker.model.card.labels import describe_guarantee, describe_labels, label_metrics
 from whisker.model.card.metrics import ClassMetrics, Confusion, LabelMetrics
 from whisker.model.card.summary import CheckpointSummary
@@ -111,9 +112,11 @@ def _measured_classes(summary: CheckpointSummary) -> Sequence[ClassMetrics]:
 def _accuracy(summary: CheckpointSummary) -> Iterator[str]:
     confident, curve = summary.metrics.confident, summary.metrics.learning_curve
     yield from describe_accuracy(summary.metrics)
+    if summary.metrics.extension:
+        yield from describe_extension(summary.metrics.extension)
     if confident:
         yield from describe_confident_answers(confident)
-        yield from describe_promise(confident)
+        yield from describe_promise(confident, extended=summary.metrics.extension is not None)
     if curve:
         yield describe_learning_curve(curve, summary.classes)
     yield from warn_of_few_test_photos(summary.metrics)

@@ -48,6 +48,8 @@ def describe_training_data(summary: CheckpointSummary) -> str:
     if data is None or not data.photos:
         return f"{classes}: {', '.join(summary.classes)}."
     total = sum(data.photos.values())  # of photos with several labels, each counts several times
+    if summary.metrics.extension is not None:
+        return f"{classes}, from {total:,} photos; some classes were added later, without the photos of the others."
     if summary.metrics.cross_validation is not None:
         trained = total if data.train is None else data.train
         return f"{classes}, from {trained:,} photos, all of them for training; it was tested by cross-validation."
@@ -70,6 +72,11 @@ def test_photos(metrics: TestMetrics) -> str:
 def describe_test(metrics: TestMetrics) -> str:
     """Say how the photos that figures were measured on were kept from the training."""
     trial = metrics.cross_validation
+    if metrics.extension is not None and metrics.extension.drawn:
+        return (
+            "This is an estimate: photos of the classes that were added were answered by networks fitted without them, "
+            f"but {metrics.extension.drawn:,} features drawn from stored statistics stand in for photos of the others."
+        )
     if trial is None:
         return TEST_SPLIT_USE
     times = "" if trial.repeats == 1 else f", {trial.repeats} times"
@@ -101,14 +108,14 @@ def describe_confident_answers(confident: ConfidentMetrics) -> Iterator[str]:
         )
 
 
-def describe_promise(confident: ConfidentMetrics) -> Iterator[str]:
+def describe_promise(confident: ConfidentMetrics, *, extended: bool) -> Iterator[str]:
     """Say which precision confident answers promise, and whether photos have shown it."""
     if confident.guaranteed and confident.target_precision is not None:
         yield (
             f"Of confident answers, at least {percent(confident.target_precision)} should be right: photos that were "
             "not trained on have shown it, with 95\N{NO-BREAK SPACE}% confidence."
         )
-    yield from _missed_target(confident)
+    yield from _missed_target(confident, extended=extended)
 
 
 def warn_of_few_test_photos(metrics: TestMetrics) -> Iterator[str]:
@@ -158,7 +165,7 @@ def describe_limits(summary: CheckpointSummary) -> Iterator[str]:
     if summary.metrics.cross_validation is None:
         yield from _small_classes(summary.metrics, summary.classes)
     yield describe_unknown_limit(summary)
-    yield from _missed_target(summary.metrics.confident)
+    yield from _missed_target(summary.metrics.confident, extended=summary.metrics.extension is not None)
     if summary.provenance.pretrained:
         yield (
             "Training started from pretrained weights. If those were trained on any of the "
@@ -377,8 +384,14 @@ def _small_classes(metrics: TestMetrics, classes: Sequence[str]) -> Iterator[str
         )
 
 
-def _missed_target(confident: ConfidentMetrics | None) -> Iterator[str]:
+def _missed_target(confident: ConfidentMetrics | None, *, extended: bool) -> Iterator[str]:
     if confident and confident.guaranteed is False and confident.target_precision is not None:
+        if extended:
+            yield (
+                "Classes were added without the photos of the others, so it was not shown that confident answers would "
+                "be right: no answer is called confident."
+            )
+            return
         yield (
             f"The photos did not show that {percent(confident.target_precision)} of confident answers would be right, "
             "so no answer is called confident. To change that, add photos and train again."

@@ -12,6 +12,7 @@ from whisker.model.answers.decision_rule import Task
 from whisker.model.atomic_write import atomic_write
 from whisker.model.card import text
 from whisker.model.card.advice import advise, describe_learning_curve
+from whisker.model.card.extension import describe_extension
 from whisker.model.card.labels import describe_guarantee
 from whisker.model.card.metrics import ClassMetrics, Figures, LabelMetrics, TestMetrics
 from whisker.model.card.provenance import Provenance
@@ -133,7 +134,10 @@ def _sections(checkpoint: Checkpoint, summary: CheckpointSummary) -> dict[str, A
             "File": text.list_file_facts(summary),
         },
         "recipe": text.list_recipe_facts(summary),
-        "limits": [*text.describe_limits(summary)],
+        "limits": [
+            *(describe_extension(metrics.extension) if metrics.extension else ()),
+            *text.describe_limits(summary),
+        ],
         "unknown_limit": text.describe_unknown_limit(summary),
         "plots": _plots(summary),
         "first_layer": draw_first_layer(checkpoint.network, checkpoint.state),

@@ -101,3 +101,21 @@ def test_unknown_is_null_where_it_was_not_measured() -> None:
     assert measure_figures(probabilities, labels, None, None).to_json()["unknown"] is None
     without_outliers = measure_figures(probabilities, labels, np.full(20, 0.97, np.float32), None).to_json()["unknown"]
     assert without_outliers == {"known": [0] * 19 + [20], "outliers": None}
+
+
+@pytest.mark.parametrize("repeats", [1, 2, 4])
+def test_repeats_of_the_same_answers_change_no_figure(repeats: int) -> None:
+    probabilities, labels = answers(60, 3)
+    once = measure_figures(probabilities, labels, probabilities[:, 0], probabilities[:, 1])
+    tiled = np.tile(probabilities, (repeats, 1)), np.tile(labels, repeats)
+    assert measure_figures(*tiled, probabilities[:, 0], probabilities[:, 1], repeats=repeats) == once
+
+
+def test_differing_repeats_are_averaged() -> None:
+    """A photo that is answered rightly in one of two repeats is half a right answer, in all half a dozen of them."""
+    probabilities = np.array([[0.9, 0.1]] * 12 + [[0.1, 0.9]] * 12, np.float32)
+    figures = measure_figures(probabilities, np.zeros(24, np.int64), None, None, repeats=2)
+    first = (figures.per_class or ())[0]
+    assert (first.photos, first.right, first.recall) == (12, 6, 0.5)
+    assert figures.scores is not None
+    assert (sum(figures.scores.right), sum(figures.scores.wrong)) == (6, 6)

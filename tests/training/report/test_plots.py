@@ -1,4 +1,5 @@
 import re
+from dataclasses import replace
 from xml.etree import ElementTree as ET
 
 import matplotlib as mpl
@@ -6,17 +7,24 @@ import numpy as np
 import pytest
 
 from tests.training.calibration.test_figures import answers
-from whisker.model.card.metrics import CoveragePoint, ScoreHistograms, UnknownHistograms
+from whisker.model.card.metrics import CoveragePoint, CurvePoint, LearningCurve, ScoreHistograms, UnknownHistograms
 from whisker.model.card.provenance import Epoch
 from whisker.training.calibration.figures import measure_figures
 from whisker.training.report.plots import (
     draw_confusion,
     draw_coverage,
+    draw_learning_curve,
     draw_loss,
     draw_reliability,
     draw_scores,
     draw_unknown,
     draw_validation,
+)
+
+CURVE = LearningCurve(
+    measured=(CurvePoint(600, 0.8, (0.7, 0.9)), CurvePoint(1200, 0.85, (0.8, 0.9))),
+    doubled=CurvePoint(3000, 0.915, (0.86, 0.97)),
+    gains=(0.02, 0.1),
 )
 
 
@@ -43,6 +51,7 @@ def all_plots(photos: int = 200, classes: int = 3, epochs: int = 6) -> dict[str,
         "coverage": draw_coverage(figures.coverage or (), 0.8),
         "scores": draw_scores(figures.scores, 0.8),
         "unknown": draw_unknown(figures.unknown),
+        "curve": draw_learning_curve(CURVE),
     }
 
 
@@ -157,3 +166,15 @@ def test_unknown_scores_without_outliers_are_one_panel() -> None:
     assert "4 photos of known classes" in texts(draw_unknown(UnknownHistograms((4, 0))))
     both = texts(draw_unknown(UnknownHistograms((4, 0), (0, 5))))
     assert {"4 photos of known classes", "5 unrelated photos", "dashed: unknown above 0.5"} <= set(both)
+
+
+def test_learning_curve_names_its_photos_and_what_is_expected() -> None:
+    svg = draw_learning_curve(CURVE)
+    assert {"600", "1,200", "3,000", "training photos", "91.5\N{NO-BREAK SPACE}%"} <= set(texts(svg))
+    assert 'aria-label="Accuracy by training photos: 91.5% expected with 3,000."' in svg
+
+
+def test_learning_curve_without_errors_stays_below_the_top() -> None:
+    perfect = CurvePoint(10, 1.0, (1.0, 1.0))
+    svg = draw_learning_curve(LearningCurve((perfect,), replace(perfect, photos=20), (0.0,)))
+    assert {"10", "20"} <= set(texts(svg))
