@@ -99,7 +99,7 @@ def test_repeats_are_divided_differently_and_seeds_decide() -> None:
 def test_every_photo_is_answered_by_what_was_trained_on_the_other_folds(quiet: Progress) -> None:
     labels = np.repeat([0, 1], 10)
     fold_of = divide(labels, np.arange(20), folds=4, repeats=2, seed=0)
-    seen = []
+    seen: list[int] = []
 
     def run(train: NDArray[np.int64], held: NDArray[np.int64]) -> NDArray[np.float32]:
         assert not set(train) & set(held)
