@@ -73,7 +73,7 @@ def test_several_photos_are_a_table_to_download(page: Page, photos: list[Path], 
     with page.expect_download() as csv:
         page.click("#csv")
     lines = Path(csv.value.path()).read_text().splitlines()
-    assert lines[0] == '"photo","label","score","verdict","error"'
+    assert lines[0] == '"photo","label","score","verdict","reason","error"'
     assert [line.split(",")[0] for line in lines[1:]] == ['"red.png"', '"green.png"', '"blue.png"', '"\'=damaged.png"']
     with page.expect_download() as plain:
         page.click("#json")

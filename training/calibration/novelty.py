@@ -125,7 +125,7 @@ def _measure(features: Tensor, labels: NDArray[np.int64], outliers: Tensor | Non
 def _distance_measure(unit: Tensor, labels: NDArray[np.int64]) -> Novelty:
     classes = np.unique(labels)
     prototypes = [
-        _cluster(unit[torch.from_numpy(labels == label)], max_clusters=max(1, _PROTOTYPES // len(classes)))
+        cluster(unit[torch.from_numpy(labels == label)], max_clusters=max(1, _PROTOTYPES // len(classes)))
         for label in classes
     ]
     neighbours = _NEIGHBOURS if min(len(own) for own in prototypes) >= _MANY else 1
@@ -134,7 +134,7 @@ def _distance_measure(unit: Tensor, labels: NDArray[np.int64]) -> Novelty:
     return Novelty(rounded, direction, neighbours, distance_weight=1.0, typical=0.0, threshold=0.0)
 
 
-def _cluster(unit: Tensor, max_clusters: int) -> Tensor:
+def cluster(unit: Tensor, max_clusters: int) -> Tensor:
     """Average unit vectors `[N, F]` in at most `max_clusters` clusters (spherical k-means, Dhillon & Modha 2001).
 
     Clusters with too few photos are dropped, and their photos join others: the clusters that stay only grow.
