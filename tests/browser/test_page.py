@@ -84,6 +84,17 @@ def test_several_photos_are_a_table_to_download(page: Page, photos: list[Path], 
     expect(page.locator("#seen")).to_contain_text("blue.png")
 
 
+def test_names_of_several_photos_stay_whole_on_a_phone(page: Page, photos: list[Path]) -> None:
+    page.set_viewport_size({"width": 390, "height": 800})
+    ask(page, *photos)
+    expect(page.locator("#csv")).to_be_enabled()
+    heights = page.evaluate("[...document.querySelectorAll('#rows th')].map((it) => it.getBoundingClientRect().height)")
+    assert len(heights) == len(photos)
+    assert max(heights) < 40  # pixels: one line
+    assert checked(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
 def test_what_is_no_photo_is_explained(page: Page) -> None:
     give(page, "drop", b"a text", "notes.txt", "text/plain")
     expect(page.get_by_role("alert")).to_have_text(

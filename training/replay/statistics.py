@@ -31,9 +31,8 @@ def measure_statistics(
         return None
     classes, deviations = int((counts > 0).sum()), features[kept] - means[labels[kept]]
     averages = _average_fours(deviations, labels[kept], groups[kept])
-    factors = _factors(averages, max(1, len(averages) - classes))
     variance = np.square(deviations, dtype=np.float64).sum(0) / max(1, len(deviations) - classes)
-    noise = np.sqrt(np.maximum(variance - np.square(factors, dtype=np.float64).sum(0), 0)).astype(np.float32)
+    factors, noise = _compress(_factors(averages, max(1, len(averages) - classes)), variance)
     return _as_stored(ClassStatistics(counts, means, factors, noise, *_thin_out(logits, answered)))
 
 
@@ -103,13 +102,26 @@ def _average_fours(
     return np.stack(averages)
 
 
-def _factors(averages: NDArray[np.float64], freedom: int) -> NDArray[np.float32]:
+def _factors(averages: NDArray[np.float64], freedom: int) -> NDArray[np.float64]:
     """Find the first principal components `[R, F]` of `averages` `[A, F]`, as long as their standard deviations."""
     width = averages.shape[1]
     rank = min(_MAX_FACTORS, freedom, width - 1, _MAX_BYTES // (2 * width))
     _, lengths, directions = np.linalg.svd(averages, full_matrices=False)
-    scaled: NDArray[np.float32] = (lengths[:rank, None] * directions[:rank] / np.sqrt(freedom)).astype(np.float32)
+    scaled: NDArray[np.float64] = lengths[:rank, None] * directions[:rank] / np.sqrt(freedom)
     return scaled[lengths[:rank] > 0]
+
+
+def _compress(
+    factors: NDArray[np.float64], variance: NDArray[np.float64]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Let factors `[R, F]` explain no more than the `variance` `[F]` of each feature; what is left is noise `[F]`.
+
+    Averages of a few photos estimate a variance less well than all photos do.
+    """
+    explained = np.square(factors).sum(0)
+    scale = np.sqrt(np.minimum(1, variance / np.maximum(explained, 1e-30)))
+    noise = np.sqrt(np.maximum(variance - explained * np.square(scale), 0))
+    return (factors * scale).astype(np.float32), noise.astype(np.float32)
 
 
 def _as_stored(statistics: ClassStatistics) -> ClassStatistics | None:

@@ -139,13 +139,13 @@ def draw_learning_curve(curve: LearningCurve) -> str:
         axes.plot(
             [last, last + 1], [measured[-1], curve.doubled.accuracy], color=SECOND, linewidth=1.2, linestyle=(0, (3, 2))
         )
-        axes.set(xlabel="training photos", ylabel="accuracy", xlim=(-0.4, len(points) - 0.6))
+        axes.set(xlabel="training photos", ylabel="accuracy", xlim=(-0.4, len(points) - 0.3))
         axes.set_xticks(range(len(points)), [f"{point.photos:,}" for point in points])
         axes.set_ylim(None, min(1.01, axes.get_ylim()[1]))
         in_percent(axes.yaxis)
         place = (len(points) - 1, curve.doubled.accuracy)
         axes.annotate(
-            percent(curve.doubled.accuracy), place, (0, 9), textcoords="offset points", ha="right", fontsize=SMALL
+            percent(curve.doubled.accuracy), place, (7, 0), textcoords="offset points", va="center", fontsize=SMALL
         )
     return sheet.svg
 

@@ -91,11 +91,11 @@ class Transfer:
         head = fit_probe(photos, penalty=self.recipe.penalty, balance=self.recipe.balance)
         set_head(self.network.fc, head)
         trial = self._open_trial(engine, photos)
-        answers = {PROBE: trial.try_probe(head)}
+        probe = trial.try_probe(head)  # [R, N, classes]
         tuning = self._open_tuning(photos, trial)
-        if tuning is not None:
-            answers |= dict(zip(tuning.fine_tuning.shares, trial.try_tuning(tuning), strict=True))
-        candidates = judge({share: logits[0] for share, logits in answers.items()}, trial.labels)
+        shares = (PROBE,) if tuning is None else (PROBE, *tuning.fine_tuning.shares)
+        tried = probe[None] if tuning is None else trial.try_tuning(tuning, probe)  # [candidates, R, N, classes]
+        candidates = judge({share: logits[0] for share, logits in zip(shares, tried, strict=True)}, trial.labels)
         chosen = choose(candidates)
         self._say(candidates, chosen)
         features = photos.features[0] if tuning is None or chosen.share == PROBE else tuning.finish(chosen.share)
@@ -104,7 +104,9 @@ class Transfer:
             chosen=chosen,
             candidates=tuple(candidates),
             features=np.asarray(features),
-            held_out=trial.held_out(answers[chosen.share]),
+            held_out=trial.held_out(
+                probe if chosen.share == PROBE else tried[shares.index(chosen.share)], tuned=chosen.share != PROBE
+            ),
             curve=self._measure_curve(photos, trial),
             plan=tuning.plan if tuning and chosen.share != PROBE else None,
             seconds=time.monotonic() - self._started,
@@ -116,7 +118,7 @@ class Transfer:
 
     def _open_trial(self, engine: Engine, photos: ProbeData) -> Trial:
         if self.data.validation is None:
-            return CrossValidation.of(
+            return CrossValidation(
                 photos, self.data.served.groups, self.data.classes, self.recipe, seed=self.seed, progress=self.progress
             )
         return Validation(self._extract(engine, self.data.validation, "validation"), self.data.validation)
@@ -140,7 +142,7 @@ class Transfer:
             return None
         absorb_batch_norms(self.network)
         trunk = open_trunk(self.network, plan.cut, self.size, self.device)
-        trial.prepare(trunk)
+        trial.prepare(trunk, plan)
         crops = Crops(self.data.larger, Augmentation(recipe.minimum_crop, recipe.colour), self.size, self.seed)
         activations: Activations = ComputedActivations(trunk, self.data.served, crops)
         if plan.views:

@@ -99,7 +99,7 @@ def test_repeats_are_divided_differently_and_seeds_decide() -> None:
 def test_every_photo_is_answered_by_what_was_trained_on_the_other_folds(quiet: Progress) -> None:
     labels = np.repeat([0, 1], 10)
     fold_of = divide(labels, np.arange(20), folds=4, repeats=2, seed=0)
-    seen = []
+    seen: list[int] = []
 
     def run(train: NDArray[np.int64], held: NDArray[np.int64]) -> NDArray[np.float32]:
         assert not set(train) & set(held)
@@ -116,7 +116,7 @@ def test_every_photo_is_answered_by_what_was_trained_on_the_other_folds(quiet: P
 
 
 def cross_validated(data: ProbeData, groups: NDArray[np.int64], progress: Progress, seed: int = 0) -> CrossValidation:
-    return CrossValidation.of(data, groups, CLASSES, TransferRecipe(), seed=seed, progress=progress)
+    return CrossValidation(data, groups, CLASSES, TransferRecipe(), seed=seed, progress=progress)
 
 
 def test_answer_for_a_photo_does_not_follow_its_own_label(quiet: Progress) -> None:
@@ -153,13 +153,13 @@ def test_probe_of_a_fold_is_the_probe_of_its_training_photos() -> None:
 def test_held_out_answers_are_as_a_checkpoint_keeps_them(quiet: Progress) -> None:
     trial = cross_validated(clusters(10), np.arange(30), quiet)
     logits = trial.try_probe(NO_HEAD)
-    held_out = trial.held_out(logits)
+    held_out = trial.held_out(logits, tuned=False)
     assert held_out is not None
     assert held_out.repeats == 4
-    assert trial.folds == trial.trainings == 5
+    assert (trial.folds, trial.trainings) == (5, (5.0, 3.0))
     np.testing.assert_array_equal(held_out.logits, logits.astype(np.float16))
     np.testing.assert_array_equal(held_out.folds, divide(trial.labels, np.arange(30), folds=5, repeats=4, seed=0))
-    single = trial.held_out(logits[:1])  # of fine-tuning, which is tried once
+    single = trial.held_out(logits[:1], tuned=True)  # of fine-tuning, which is tried once
     assert single is not None
     assert single.folds.shape == (1, 30)
 
@@ -170,5 +170,5 @@ def test_photos_that_are_set_aside_are_answered_by_the_probe_of_all_others() -> 
     head = fit_probe(train)
     logits = trial.try_probe(head)
     np.testing.assert_array_equal(logits, head.logits(aside.features[0])[None])
-    assert trial.held_out(logits) is None
+    assert trial.held_out(logits, tuned=False) is None
     assert trial.folds is None

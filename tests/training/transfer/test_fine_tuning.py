@@ -107,7 +107,7 @@ def test_tail_written_back_makes_the_network_answer_as_it_does(
 @pytest.fixture
 def tuning(network: Network, cut: int, activations: StoredActivations, tmp_path: Path, quiet: Progress) -> Tuning:
     features = embed(Tail(network, cut), activations)
-    plan = TuningPlan(cut, views=BRIEF.views, epochs=BRIEF.epochs)
+    plan = TuningPlan(cut, views=BRIEF.views, epochs=BRIEF.epochs, trainings=1.0)
     probes = ProbeData(features[None], LABELS, 2)
     set_head(network.fc, fit_probe(probes))
     saved = SavedTuning(tmp_path / "tuning.safetensors", {"photos": "abc"})
