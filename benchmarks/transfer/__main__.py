@@ -31,7 +31,7 @@ def main(
     *,
     photos: Annotated[int, typer.Option(min=2, help="Photos of each class to learn from; the others test.")] = 50,
     seeds: Annotated[int, typer.Option(min=1, help="Draws of photos, numbered from 0.")] = 3,
-    minutes: Annotated[float, typer.Option(min=0.01, help="Time for each training, on all cores.")] = 3.0,
+    minutes: Annotated[float, typer.Option(min=0.1, help="Time for each training, on all cores.")] = 3.0,
     size: Annotated[int, typer.Option(help="Side of the pictures in pixels.")] = 224,
     classes: Annotated[str, typer.Option(help="Classes to use, separated by commas (default: all).")] = "",
     only: Annotated[list[str] | None, typer.Option(help=f"A row, may be repeated: {', '.join(TITLES)}.")] = None,
