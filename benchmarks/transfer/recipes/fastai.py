@@ -7,6 +7,7 @@ its tutorials take 1 to 4: here they are as many as the time allows, at most 10.
 """
 
 import math
+from typing import Any
 
 import numpy as np
 import torch
@@ -60,7 +61,7 @@ class OneCycle(Optimisation):
     """AdamW in two cycles: with a frozen body, then with all of it; the first two groups are the body's."""
 
     def __init__(self, network: HeadedNetwork, plan: Plan) -> None:
-        groups = []
+        groups: list[dict[str, Any]] = []
         for part in (network.body, network.head):
             decayed, others = split_decayed([part])
             groups += [{"params": decayed, "weight_decay": 0.01}, {"params": others, "weight_decay": 0.0}]
