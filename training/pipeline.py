@@ -109,6 +109,11 @@ def run_calibration(training: Training, checkpoint: Checkpoint, progress: Progre
             "with --labels."
         )
     provenance = Provenance.from_json(checkpoint.provenance)
+    if provenance.extensions:
+        raise TrainingError(
+            f"{checkpoint.name} has classes that were added with --extend, without the photos of the others, so its "
+            "verdicts cannot be fitted anew: train on the photos of all classes."
+        )
     with _stoppable("preparing the photos"):
         dataset = prepare_dataset(training.photos, training.config, training.work, progress, training.labels)
         if provenance.data is None or dataset.split != provenance.data.split:

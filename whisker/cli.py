@@ -20,6 +20,7 @@ EXAMPLES: dict[Callable[..., None], tuple[str, ...]] = {  # shown at the end of 
         "whisker train photos --minutes 20 --outliers other-things",
         "whisker train photos --labels photos.csv --groups patient",
         "whisker train photos --resume",
+        "whisker train new-classes --extend photos.safetensors --out more.safetensors",
     ),
     calibrate: ("whisker calibrate photos.safetensors photos --precision 0.995 --out stricter.safetensors",),
     evaluate: ("whisker evaluate photos.safetensors other-photos",),

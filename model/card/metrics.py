@@ -191,6 +191,33 @@ class LearningCurve(Record):
 
 
 @dataclass(frozen=True, slots=True)
+class LostRecall(Record):
+    """An old class, its recall 0..1 before and after, and the new class that is now answered for most of its photos."""
+
+    label: str
+    before: float
+    after: float
+    to: str | None = field(default=None, metadata=NULL)
+
+
+@dataclass(frozen=True, slots=True)
+class ExtensionMetrics(Record):
+    """How good a checkpoint is that classes were added to; accuracies are 0..1.
+
+    That of the `new_photos` is measured by cross-validation. Those of old classes are estimates, by `drawn` stand-ins
+    for held-out photos; null without any. `lost` is the old class that loses most, null if none does.
+    """
+
+    new_classes: tuple[str, ...]
+    new_photos: int
+    new_accuracy: float
+    drawn: int
+    old_accuracy_before: float | None = field(default=None, metadata=NULL)
+    old_accuracy: float | None = field(default=None, metadata=NULL)
+    lost: LostRecall | None = field(default=None, metadata=NULL)
+
+
+@dataclass(frozen=True, slots=True)
 class TestMetrics(Record):
     """Everything that was measured; a part that a checkpoint lacks is `None`."""
 
@@ -200,6 +227,7 @@ class TestMetrics(Record):
     test: SplitMetrics | None = None
     cross_validation: CrossValidationMetrics | None = None
     learning_curve: LearningCurve | None = None
+    extension: ExtensionMetrics | None = None
     confident: ConfidentMetrics | None = None
     unknown: UnknownMetrics | None = None
     figures: Figures | None = None

@@ -85,6 +85,23 @@ class CalibrationRun(Record):
 
 
 @dataclass(frozen=True, slots=True)
+class Extension(Record):
+    """Classes that were added later: from which file, with which photos, and how many features were drawn.
+
+    `photos` counts the photos that were given by class, `drawn` the features that stood in for old ones.
+    """
+
+    extended_from: str  # SHA-256 of the file
+    name: str  # of that checkpoint
+    added: tuple[str, ...]
+    photos: Mapping[str, int]
+    drawn: int
+    fingerprint: str  # of the photos that were given
+    command: str
+    date: str
+
+
+@dataclass(frozen=True, slots=True)
 class Provenance(Record):
     """Everything about the training that made a checkpoint; a part that a checkpoint lacks is `None`."""
 
@@ -109,6 +126,7 @@ class Provenance(Record):
     python: str | None = None
     date: str | None = None
     calibration: CalibrationRun | None = None
+    extensions: tuple[Extension, ...] | None = None  # the first one first
 
     @classmethod
     def from_json(cls, document: object) -> Self:

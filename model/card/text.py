@@ -48,6 +48,8 @@ def describe_training_data(summary: CheckpointSummary) -> str:
     if data is None or not data.photos:
         return f"{classes}: {', '.join(summary.classes)}."
     total = sum(data.photos.values())  # of photos with several labels, each counts several times
+    if summary.metrics.extension is not None:
+        return f"{classes}, from {total:,} photos; some classes were added later, without the photos of the others."
     if summary.metrics.cross_validation is not None:
         trained = total if data.train is None else data.train
         return f"{classes}, from {trained:,} photos, all of them for training; it was tested by cross-validation."
@@ -70,6 +72,11 @@ def test_photos(metrics: TestMetrics) -> str:
 def describe_test(metrics: TestMetrics) -> str:
     """Say how the photos that figures were measured on were kept from the training."""
     trial = metrics.cross_validation
+    if metrics.extension is not None and metrics.extension.drawn:
+        return (
+            "This is an estimate: photos of the classes that were added were answered by networks fitted without them, "
+            f"but {metrics.extension.drawn:,} features drawn from stored statistics stand in for photos of the others."
+        )
     if trial is None:
         return TEST_SPLIT_USE
     times = "" if trial.repeats == 1 else f", {trial.repeats} times"
@@ -99,6 +106,16 @@ def describe_confident_answers(confident: ConfidentMetrics) -> Iterator[str]:
             f"{confident.answers:,} of {confident.of:,} answers were confident, and {confident.wrong:,} of those "
             f"{'was' if confident.wrong == 1 else 'were'} wrong ({percent(confident.wrong / confident.answers)})."
         )
+
+
+def describe_promise(confident: ConfidentMetrics, *, extended: bool) -> Iterator[str]:
+    """Say which precision confident answers promise, and whether photos have shown it."""
+    if confident.guaranteed and confident.target_precision is not None:
+        yield (
+            f"Of confident answers, at least {percent(confident.target_precision)} should be right: photos that were "
+            "not trained on have shown it, with 95\N{NO-BREAK SPACE}% confidence."
+        )
+    yield from _missed_target(confident, extended=extended)
 
 
 def warn_of_few_test_photos(metrics: TestMetrics) -> Iterator[str]:
@@ -144,15 +161,15 @@ def describe_limits(summary: CheckpointSummary) -> Iterator[str]:
     """Say what the figures do not show."""
     yield from warn_of_few_test_photos(summary.metrics)
     yield from _resolution(summary.metrics)
-    yield _source(summary.provenance.groups)
+    yield _source(summary.provenance.groups, test_photos(summary.metrics))
     if summary.metrics.cross_validation is None:
         yield from _small_classes(summary.metrics, summary.classes)
     yield describe_unknown_limit(summary)
-    yield from _missed_target(summary.metrics.confident)
+    yield from _missed_target(summary.metrics.confident, extended=summary.metrics.extension is not None)
     if summary.provenance.pretrained:
         yield (
-            "Training started from pretrained weights. If those were trained on any of the test photos or unrelated "
-            "photos, the figures are too good."
+            "Training started from pretrained weights. If those were trained on any of the "
+            f"{test_photos(summary.metrics)} here, or of the unrelated photos, the figures are too good."
         )
     wrong = "wrong" if summary.task == "single-label" else "wrong or missing"
     yield f"Labels are taken as correct: a {wrong} label counts as an error, and the network was trained on it."
@@ -219,14 +236,18 @@ def list_data_facts(summary: CheckpointSummary) -> list[Fact]:
     if data is None:
         return []
     trial = summary.metrics.cross_validation
+    beside = "held out with its original" if trial else "in the split of its original"
     return known(
         ("Training photos" if trial else "Training split", _photos(data.train)),
         ("Cross-validation", None if trial is None else f"{trial.folds} folds, repeats: {trial.repeats}"),
         ("Validation split", _photos(data.validation)),
         ("Test split", _photos(data.test)),
-        ("Duplicates", None if data.duplicates is None else f"{data.duplicates:,}, each in the split of its original"),
+        ("Duplicates", None if data.duplicates is None else f"{data.duplicates:,}, each {beside}"),
         ("Skipped", None if data.quarantined is None else f"{data.quarantined:,} unusable files"),
-        ("Split by", _grouping(groups) + "similar photos" + ("" if seed is None else f", seed {seed}")),
+        (
+            "Held out by" if trial else "Split by",
+            _grouping(groups) + "similar photos" + ("" if seed is None else f", seed {seed}"),
+        ),
         ("Groups", _group_counts(groups) if groups else None),
         ("Fingerprint", data.fingerprint),
     )
@@ -254,7 +275,7 @@ def list_confidence_facts(summary: CheckpointSummary) -> list[Fact]:
     test, confident = summary.metrics.test or SplitMetrics(), summary.metrics.confident
     error, likelihood = test.expected_calibration_error, test.negative_log_likelihood
     return [
-        *(_confident_facts(confident, summary.unsure) if confident else []),
+        *(_confident_facts(confident, summary.unsure if summary.shown else None) if confident else []),
         *known(
             ("Calibration error", None if error is None else f"{error:.4f}, the mean gap between score and accuracy"),
             ("Negative log-likelihood", None if likelihood is None else f"{likelihood:.4f}"),
@@ -291,7 +312,12 @@ def _confident_facts(confident: ConfidentMetrics, unsure: float | None) -> list[
     return known(
         ("Minimum score", None if unsure is None else f"{unsure:.4f}"),
         ("Confident answers", describe_share(confident.answers, confident.of)),
-        ("Wrong among them", describe_share(confident.wrong, confident.answers, confident.error_95_interval)),
+        (
+            "Wrong among them",
+            describe_share(confident.wrong, confident.answers, confident.error_95_interval)
+            if confident.answers
+            else None,
+        ),
         ("Target precision", _target("at least", confident.target_precision, guaranteed=confident.guaranteed)),
     )
 
@@ -307,12 +333,17 @@ def _resolution(metrics: TestMetrics) -> Iterator[str]:
         )
 
 
-def _source(groups: SplitGroups | None) -> str:
-    """Say how the test photos are related to the training photos."""
+def _source(groups: SplitGroups | None, tested: str) -> str:
+    """Say how the photos `tested` are related to the training photos."""
     if groups is None:
         return (
-            "The test photos come from the same folders as the training photos. Accuracy may be lower on photos from "
-            "another camera, place or year."
+            f"The {tested} that it was tested with come from the same folders as those it was trained with. Accuracy "
+            "may be lower on photos from another camera, place or year."
+        )
+    if tested != "test photos":
+        return (
+            "Photos of a group were held out together. They resemble each other: with few groups, the accuracy is less "
+            "certain than the intervals say, which count single photos. Accuracy may be lower on photos from elsewhere."
         )
     number = "" if groups.test is None else f"{groups.test:,} "
     return (
@@ -353,11 +384,17 @@ def _small_classes(metrics: TestMetrics, classes: Sequence[str]) -> Iterator[str
         )
 
 
-def _missed_target(confident: ConfidentMetrics | None) -> Iterator[str]:
+def _missed_target(confident: ConfidentMetrics | None, *, extended: bool) -> Iterator[str]:
     if confident and confident.guaranteed is False and confident.target_precision is not None:
+        if extended:
+            yield (
+                "Classes were added without the photos of the others, so it was not shown that confident answers would "
+                "be right: no answer is called confident."
+            )
+            return
         yield (
             f"The photos did not show that {percent(confident.target_precision)} of confident answers would be right, "
-            "so no answer is called confident."
+            "so no answer is called confident. To change that, add photos and train again."
         )
 
 

@@ -12,6 +12,7 @@ from whisker.model.answers.decision_rule import DecisionRule, Task
 from whisker.model.answers.multi_label import MultiLabelRule
 from whisker.model.answers.novelty import Novelty
 from whisker.model.answers.single_label import SingleLabelRule
+from whisker.model.checkpoint.statistics import ClassStatistics
 from whisker.model.networks.config import NetworkConfig
 from whisker.model.preprocessing import Preprocessing
 
@@ -92,6 +93,7 @@ class Checkpoint:
     novelty: Novelty | None = None  # without, no verdict is "unknown"
     quantization: Quantization | None = None  # without, no engine computes in int8
     held_out: HeldOut | None = None  # without, photos were set aside
+    statistics: ClassStatistics | None = None  # without, no class can be added
     golden: Golden | None = None
     sha256: str = ""  # of the file it was loaded from
     task: Task = "single-label"

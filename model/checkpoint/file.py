@@ -3,8 +3,9 @@
 Tensors: the network's state dict under its own names (weights as float16 where that loses nothing), and
 `golden.picture.N` (an encoded file's bytes, uint8) with `golden.probabilities` (float32 `[pictures, classes]`), and,
 where novelty was fitted, `novelty.prototypes` (float16) and `novelty.direction` (float32), and, of a cross-validation,
-`held_out.logits` (float16) and `held_out.folds` (uint8). The safetensors metadata holds one JSON document under
-`whisker`. Nothing in the file is code, and nothing in it is executed.
+`held_out.logits` (float16) and `held_out.folds` (uint8), and, if classes can be added, `statistics.*`
+(`whisker.model.checkpoint.statistics`). The safetensors metadata holds one JSON document under `whisker`. Nothing in
+the file is code, and nothing in it is executed.
 """
 
 import dataclasses
@@ -25,6 +26,8 @@ from whisker.model.answers.novelty import Novelty
 from whisker.model.atomic_write import atomic_write
 from whisker.model.checkpoint.contents import Checkpoint, Golden, HeldOut, Quantization
 from whisker.model.checkpoint.integrity import check_tensors, content_digest, refuse
+from whisker.model.checkpoint.statistics import PREFIX as STATISTICS
+from whisker.model.checkpoint.statistics import read_statistics
 from whisker.model.checkpoint.task import FORMAT_VERSIONS, read_task, read_thresholds, task_header
 from whisker.model.errors import CheckpointError, ConfigError
 from whisker.model.networks.config import NetworkConfig
@@ -35,6 +38,7 @@ _HEADER = "whisker"
 _GOLDEN = "golden."
 _NOVELTY = "novelty."
 _HELD_OUT = "held_out."
+_NOT_OF_THE_NETWORK = (_GOLDEN, _NOVELTY, _HELD_OUT, STATISTICS)
 _NOVELTY_NUMBERS = ("neighbours", "distance_weight", "typical", "threshold")
 
 
@@ -60,6 +64,8 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
     if checkpoint.held_out is not None:
         tensors[f"{_HELD_OUT}logits"] = torch.from_numpy(checkpoint.held_out.logits).half()
         tensors[f"{_HELD_OUT}folds"] = torch.from_numpy(checkpoint.held_out.folds).to(torch.uint8)
+    if checkpoint.statistics is not None:
+        tensors |= checkpoint.statistics.to_tensors()
     header = _to_header(checkpoint)
     header["digest"] = content_digest(header, tensors)
     # One entry only: safetensors writes several in random order, and equal checkpoints must be equal files.
@@ -98,6 +104,8 @@ def load_checkpoint(path: Path) -> Checkpoint:
             refuse("was changed or damaged after it was written: use an unaltered copy")
         checkpoint = _from_header(header, tensors)
         check_tensors(checkpoint.network, len(checkpoint.classes), checkpoint.state, checkpoint.novelty)
+        if checkpoint.statistics is not None:
+            checkpoint.statistics.check_width(checkpoint.state["fc.weight"].shape[1])
     except CheckpointError as exc:
         raise CheckpointError(f"The checkpoint {path} {exc}.") from exc
     return dataclasses.replace(checkpoint, sha256=hashlib.sha256(data).hexdigest())
@@ -173,6 +181,7 @@ def _from_header(header: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Ch
             novelty=_novelty(header.get("novelty"), tensors),
             quantization=_quantization(header.get("quantization")),
             held_out=_held_out(tensors, len(classes)),
+            statistics=read_statistics(tensors, len(classes)),
             golden=_golden(tensors, len(classes)),
             task=task,
         )
@@ -185,7 +194,7 @@ def _from_header(header: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Ch
 
 
 def _state(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    own = {name: tensor for name, tensor in tensors.items() if not name.startswith((_GOLDEN, _NOVELTY, _HELD_OUT))}
+    own = {name: tensor for name, tensor in tensors.items() if not name.startswith(_NOT_OF_THE_NETWORK)}
     return {
         name: tensor.float() if tensor.dtype == torch.float16 and tensor.dim() > 1 else tensor
         for name, tensor in own.items()

@@ -12,6 +12,7 @@ from whisker.model.answers.novelty import UNKNOWN_SCORE
 from whisker.model.answers.profile import Profile
 from whisker.model.card.metrics import TestMetrics
 from whisker.model.checkpoint.contents import Quantization, Thresholds
+from whisker.model.checkpoint.statistics import ClassStatistics
 from whisker.model.engines.torch_engine import TorchEngine
 from whisker.model.networks.base import Network
 from whisker.model.networks.build import build_network
@@ -25,6 +26,7 @@ from whisker.training.calibration.thresholds import PrecisionChoice, choose_unsu
 from whisker.training.data.dataset import Split
 from whisker.training.data.outliers import Outliers
 from whisker.training.progress import Progress
+from whisker.training.replay.statistics import measure_statistics
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +93,11 @@ class _Calibration:
         validation = softmax(outputs.validation.logits, temperature)
         quantization = self._quantize(validation, temperature)
         checkpoint = replace(
-            self.uncalibrated, temperature=temperature, novelty=novelty.novelty, quantization=quantization
+            self.uncalibrated,
+            temperature=temperature,
+            novelty=novelty.novelty,
+            quantization=quantization,
+            statistics=self._measure_statistics(outputs),
         )
         unsure = self._choose_unsure(checkpoint, validation, outputs.validation)
         outliers = 0 if self.data.outliers is None else len(self.data.outliers.rows)
@@ -112,6 +118,16 @@ class _Calibration:
     def _fit_temperature(self, outputs: _DataOutputs) -> float:
         labels = torch.from_numpy(self.data.validation.labels)
         return fit_temperature(torch.from_numpy(outputs.validation.logits), labels)
+
+    def _measure_statistics(self, outputs: _DataOutputs) -> ClassStatistics | None:
+        train, validation = self.data.train, self.data.validation
+        return measure_statistics(
+            outputs.train.features,
+            train.labels,
+            train.groups,
+            logits=outputs.validation.logits,
+            answered=validation.labels,
+        )
 
     def _fit_novelty(self, outputs: _DataOutputs) -> NoveltyFit:
         known = KnownPhotos(
@@ -198,7 +214,7 @@ def warn_of_missed_targets(
     if not novelty.guaranteed:
         progress.say(
             f"Warning: there are too few photos to show that at most {targets.false_alarms:.1%} of known photos are "
-            'called unknown; the threshold of "unknown" lies above all of them. More photos would help.'
+            "called unknown; the threshold is where about half as many are. More photos would help."
         )
     if 0 < outliers < MIN_OUTLIERS:
         progress.say(

@@ -25,6 +25,7 @@ from whisker.training.calibration.photos import thin_out
 from whisker.training.calibration.thresholds import PrecisionChoice, choose_unsure_threshold, fit_temperature
 from whisker.training.data.dataset import Split
 from whisker.training.progress import Progress
+from whisker.training.replay.statistics import measure_statistics
 
 _TIMED_PHOTOS = 64
 
@@ -75,6 +76,9 @@ def calibrate_cross_validated(
         novelty=novelty.novelty,
         thresholds=Thresholds(unsure.threshold, shown=unsure.guaranteed),
         held_out=data.held_out,
+        statistics=measure_statistics(
+            data.features, labels, data.photos.groups, logits=data.held_out.logits[0], answered=labels
+        ),
     )
     evaluation = evaluate_probabilities(probabilities, tiled, repeats=repeats)
     speed = score_photos(Classifier(checkpoint, device), thin_out(data.photos, _TIMED_PHOTOS), progress)[1]

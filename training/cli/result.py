@@ -32,11 +32,14 @@ def print_result(training: "Training", evaluation: "Evaluation", progress: "Prog
         files = {"checkpoint": str(training.out), "report": str(training.report_file), "caches": str(training.work)}
         typer.echo(json.dumps(files | {"test": evaluation.to_json()}))
         return
-    if training.config.cross_validated:
+    summary = summarise(load_checkpoint(training.out))
+    if summary.metrics.extension is not None:
+        progress.say(f"Accuracy on new photos and on stand-ins for old ones: {evaluation}.")
+    elif training.config.cross_validated:
         progress.say(f"Accuracy by cross-validation: {evaluation}.")
     else:
         progress.say(f"Test accuracy: {evaluation}, on photos that were not used for any choice.")
-    for number, sentence in enumerate(advise(summarise(load_checkpoint(training.out))), 1):
+    for number, sentence in enumerate(advise(summary), 1):
         progress.say(f"{number}. {sentence}")
     progress.say(
         f"Checkpoint: {training.out}; report: {training.report_file}; caches, which may be deleted: {training.work}"

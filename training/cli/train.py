@@ -36,6 +36,14 @@ def train(
             metavar="NAME|FILE|none",
         ),
     ] = None,
+    extend: Annotated[
+        Path | None,
+        typer.Option(
+            help="Checkpoint to add the classes in DIR to, in minutes and without the photos of its own classes. Its "
+            "network stays as it is, and no answer will be called confident.",
+            metavar="CHECKPOINT",
+        ),
+    ] = None,
     student: Annotated[
         str | None,
         typer.Option(
@@ -103,12 +111,43 @@ def train(
 
     Exit codes: 0 for success, 1 for an error, 130 after Ctrl-C, with the state saved for --resume.
     """
+    from whisker.training.cli.extension import Extending, refuse_options  # noqa: PLC0415
     from whisker.training.cli.options import RANDOM, NetworkOptions, TrainingOptions, choose_targets  # noqa: PLC0415
     from whisker.training.fit.distributed import joined_world  # noqa: PLC0415
     from whisker.training.job import Training, unfinished_state  # noqa: PLC0415
     from whisker.training.pipeline import run_training  # noqa: PLC0415
     from whisker.training.progress import silent  # noqa: PLC0415
 
+    target = out or Path(f"{photos.resolve().name}.safetensors")
+    targets, command = choose_targets(precision, false_alarms), command_line(sys.argv[1:])
+    if extend is not None:
+        refuse_options(
+            {
+                "--preset": preset,
+                "--minutes": minutes,
+                "--epochs": epochs,
+                "--learning-rate": learning_rate,
+                "--pretrained": pretrained,
+                "--student": student,
+                "--family": family,
+                "--activation": activation,
+                "--width": width,
+                "--depth": depth,
+                "--grey": grey,
+                "--size": size,
+                "--dtype": dtype,
+                "--groups": groups,
+                "--outliers": outliers,
+                "--precision": precision,
+                "--validation": validation,
+                "--test": test,
+                "--resume": resume,
+            }
+        )
+        Extending(extend, photos, target, targets, device, labels, seed, command, overwrite=overwrite).run(
+            as_json=as_json
+        )
+        return
     options = TrainingOptions(
         photos=photos,
         network=NetworkOptions(family, activation, width, depth, grey, size),
@@ -128,14 +167,13 @@ def train(
     )
     with joined_world(device) as (world, own_device):
         progress = open_progress(as_json=as_json) if world.is_main else silent()
-        target = out or Path(f"{photos.resolve().name}.safetensors")
         training = Training(
             photos=photos,
             out=target,
             config=world.broadcast(
                 lambda: options.choose_config(unfinished_state(target) if resume else None, progress)
             ),
-            targets=choose_targets(precision, false_alarms),
+            targets=targets,
             device=own_device,
             labels=labels,
             outliers=outliers,
@@ -143,7 +181,7 @@ def train(
             student=None if student in (None, RANDOM) else student,
             resume=resume,
             overwrite=overwrite,
-            command=command_line(sys.argv[1:]),
+            command=command,
         )
         evaluation = run_training(training, progress, world)
     if evaluation is not None:

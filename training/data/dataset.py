@@ -112,11 +112,11 @@ def prepare_dataset(
     paths = [file.path for file in folder.files]
     source = replace(config.preprocessing, size=cache_size(config.network.size))
     pixels, decoded = decode_photos(root, paths, source, work / "cache-train", progress)
-    quarantined = _quarantine(paths, decoded, progress)
+    quarantined = quarantine(paths, decoded, progress)
     readable = np.flatnonzero([not item.error for item in decoded])
     labels = np.array([file.label for file in folder.files], dtype=np.int64)
     counts = np.bincount(labels[readable], minlength=len(folder.classes))
-    _require_readable(folder, counts, quarantined)
+    require_readable(folder, counts, quarantined)
 
     digests = [decoded[index].sha256 for index in readable]
     progress.say(f"Looking for duplicates among {len(readable):,} photos.")
@@ -145,14 +145,14 @@ def prepare_dataset(
         test=test,
         served=served,
         counts=tuple(int(count) for count in counts),
-        copies=_group_copies(folder, look_alikes, readable),
+        copies=group_copies(folder, look_alikes, readable),
         groups=groups,
         quarantined=quarantined,
         digests=frozenset(digests),
         fingerprint=data_fingerprint(labels[readable].tolist(), folder.classes, [decoded[row] for row in readable]),
-        split=split_fingerprint([decoded[i].sha256 for i in train.rows], [decoded[i].sha256 for i in held_out.rows]),
+        split=_hash_split(train, held_out, decoded, config),
     )
-    _report_duplicates(dataset, progress)
+    report_duplicates(dataset, progress)
     return dataset
 
 
@@ -164,6 +164,14 @@ def _split(photos: Split, classes: Sequence[str], config: TrainingConfig) -> Spl
     return split(
         photos.labels, photos.groups, classes, seed=config.seed, validation=config.validation, test=config.test
     )
+
+
+def _hash_split(train: Split, held_out: Split, decoded: Sequence[Decoded], config: TrainingConfig) -> str:
+    """Hash which photo is in which split; with cross-validation, which answer for a held-out photo belongs to which."""
+    digests, others = ([decoded[row].sha256 for row in split.rows] for split in (train, held_out))
+    if config.cross_validated:
+        return split_fingerprint([], [f"{label} {it}" for label, it in zip(train.labels, digests, strict=True)])
+    return split_fingerprint(digests, others)
 
 
 def _divide(held_out: Split, validation: int) -> tuple[Split, Split]:
@@ -178,7 +186,7 @@ def decode_served(root: Path, photos: Split, preprocessing: Preprocessing, cache
     return Split(pixels, np.arange(len(photos.rows)), photos.labels, photos.files, groups=photos.groups)
 
 
-def _quarantine(paths: Sequence[str], decoded: Sequence[Decoded], progress: Progress) -> tuple[Quarantined, ...]:
+def quarantine(paths: Sequence[str], decoded: Sequence[Decoded], progress: Progress) -> tuple[Quarantined, ...]:
     """List and report the files that did not decode."""
     quarantined = tuple(
         Quarantined(printable(path), item.error) for path, item in zip(paths, decoded, strict=True) if item.error
@@ -192,7 +200,8 @@ def _quarantine(paths: Sequence[str], decoded: Sequence[Decoded], progress: Prog
     return quarantined
 
 
-def _require_readable(folder: PhotoFolder, counts: NDArray[np.int64], quarantined: tuple[Quarantined, ...]) -> None:
+def require_readable(folder: PhotoFolder, counts: NDArray[np.int64], quarantined: tuple[Quarantined, ...]) -> None:
+    """Refuse a class without any readable photo."""
     for label, (name, count) in enumerate(zip(folder.classes, counts, strict=True)):
         if count == 0:
             own = {printable(file.path) for file in folder.files if file.label == label}
@@ -203,7 +212,7 @@ def _require_readable(folder: PhotoFolder, counts: NDArray[np.int64], quarantine
             )
 
 
-def _group_copies(
+def group_copies(
     folder: PhotoFolder, groups: NDArray[np.int64], readable: NDArray[np.int64]
 ) -> tuple[tuple[DuplicatePhoto, ...], ...]:
     """List the groups of two or more photos that look the same."""
@@ -215,7 +224,8 @@ def _group_copies(
     )
 
 
-def _report_duplicates(dataset: Dataset, progress: Progress) -> None:
+def report_duplicates(dataset: Dataset, progress: Progress) -> None:
+    """Say how many photos look the same as others, and which of those have different labels."""
     if dataset.duplicates:
         progress.say(
             f"Kept {dataset.duplicates:,} duplicates and near-duplicates in the same split as their originals."

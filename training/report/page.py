@@ -12,6 +12,7 @@ from whisker.model.answers.decision_rule import Task
 from whisker.model.atomic_write import atomic_write
 from whisker.model.card import text
 from whisker.model.card.advice import advise, describe_learning_curve
+from whisker.model.card.extension import describe_extension
 from whisker.model.card.labels import describe_guarantee
 from whisker.model.card.metrics import ClassMetrics, Figures, LabelMetrics, TestMetrics
 from whisker.model.card.provenance import Provenance
@@ -100,6 +101,7 @@ def summarise(checkpoint: Checkpoint) -> CheckpointSummary:
         preprocessing=asdict(checkpoint.preprocessing),
         temperature=checkpoint.temperature,
         unsure=checkpoint.thresholds.unsure,
+        shown=checkpoint.thresholds.shown,
         knows_novelty=checkpoint.novelty is not None,
         metrics=TestMetrics.from_json(checkpoint.metrics),
         provenance=Provenance.from_json(checkpoint.provenance),
@@ -132,7 +134,10 @@ def _sections(checkpoint: Checkpoint, summary: CheckpointSummary) -> dict[str, A
             "File": text.list_file_facts(summary),
         },
         "recipe": text.list_recipe_facts(summary),
-        "limits": [*text.describe_limits(summary)],
+        "limits": [
+            *(describe_extension(metrics.extension) if metrics.extension else ()),
+            *text.describe_limits(summary),
+        ],
         "unknown_limit": text.describe_unknown_limit(summary),
         "plots": _plots(summary),
         "first_layer": draw_first_layer(checkpoint.network, checkpoint.state),
@@ -148,16 +153,17 @@ def _sections(checkpoint: Checkpoint, summary: CheckpointSummary) -> dict[str, A
 
 def _plots(summary: CheckpointSummary) -> dict[str, Markup]:
     """Draw the plots that there are figures for."""
-    history, figures, unsure = summary.provenance.history, summary.metrics.figures or Figures(), summary.unsure
+    history, figures = summary.provenance.history, summary.metrics.figures or Figures()
+    confident = summary.unsure if summary.shown else None
     drawn: dict[str, str] = {}
     if history:
         drawn |= {"loss": draw_loss(history), "accuracy": draw_validation(history)}
     if figures.reliability and any(row.photos for row in figures.reliability):
         drawn["reliability"] = draw_reliability(figures.reliability)
-    if figures.coverage and unsure is not None:
-        drawn["coverage"] = draw_coverage(figures.coverage, unsure)
-    if figures.scores and unsure is not None:
-        drawn["scores"] = draw_scores(figures.scores, unsure)
+    if figures.coverage:
+        drawn["coverage"] = draw_coverage(figures.coverage, confident)
+    if figures.scores:
+        drawn["scores"] = draw_scores(figures.scores, confident)
     if summary.metrics.learning_curve:
         drawn["curve"] = draw_learning_curve(summary.metrics.learning_curve)
     if figures.unknown:

@@ -28,8 +28,8 @@ def count_folds(labels: NDArray[np.int64], groups: NDArray[np.int64], classes: S
     fewest = int(np.argmin(different))
     if different[fewest] < 2:
         raise DatasetError(
-            f"The class {classes[fewest]!r} has only {different[fewest]} different readable photo, not counting "
-            "duplicates: it needs at least 2, one to train and one to test with."
+            f"The class {classes[fewest]!r} has only 1 different readable photo, as look-alikes and photos of a group "
+            "count as one: it needs at least 2, one to train and one to test with."
         )
     return min(MAX_FOLDS, different[fewest])
 

@@ -14,7 +14,7 @@ from tests.pictures import write_folder
 from whisker.model import Checkpoint, NetworkConfig, save_checkpoint
 from whisker.model.errors import ConfigError
 from whisker.training.cli.options import NetworkOptions, TrainingOptions, saved_config
-from whisker.training.config import PRESETS, Grouping, TrainingConfig, TransferRecipe, recipe_for
+from whisker.training.config import PRESETS, FineTuning, Grouping, TrainingConfig, TransferRecipe, recipe_for
 from whisker.training.data.survey import Survey
 from whisker.training.errors import DatasetError, TrainingError
 from whisker.training.pretrained import installed
@@ -188,3 +188,12 @@ def test_saved_configuration_reads_back(network: NetworkConfig) -> None:
     for groups in (None, Grouping(column="patient"), Grouping(folder_level=2)):
         grouped = replace(config, groups=groups)
         assert saved_config(json.loads(json.dumps(asdict(grouped)))) == grouped
+
+
+@pytest.mark.parametrize("fine_tuning", [None, FineTuning(epochs=2, shares=(0.25,))])
+def test_saved_transfer_reads_back(fine_tuning: FineTuning | None) -> None:
+    transfer = TransferRecipe(minutes=1.5, penalty=0.1, fine_tuning=fine_tuning, cross_validated=False)
+    config = replace(TrainingConfig(PRESETS["quick"]), transfer=transfer)
+    assert saved_config(json.loads(json.dumps(asdict(config)))) == config
+    assert not config.cross_validated
+    assert replace(config, transfer=replace(transfer, cross_validated=True)).cross_validated
