@@ -13,9 +13,9 @@ import huggingface_hub
 import pytest
 from safetensors.torch import save
 
-from tests.training.pretrained import others
 from tests.training.pretrained.hub_server import Hub
-from tests.training.pretrained.others import SHALLOW
+from tests.training.pretrained.reference import others
+from tests.training.pretrained.reference.others import SHALLOW
 from whisker.model import Checkpoint
 from whisker.model.checkpoint.file import save_checkpoint
 from whisker.training.errors import TrainingError

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.training.pretrained import computations, others
-from tests.training.pretrained.others import LARGE, LARGE_SHAPE, SHALLOW, SMALL, SMALL_SHAPE, State
+from tests.training.pretrained.reference import computations, others
+from tests.training.pretrained.reference.others import LARGE, LARGE_SHAPE, SHALLOW, SMALL, SMALL_SHAPE, State
 from whisker.model import build_network
 from whisker.model.errors import ConfigError
 from whisker.model.networks.config import PUBLISHED, NetworkConfig, Variant

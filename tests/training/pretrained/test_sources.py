@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from safetensors.torch import save_file
 
-from tests.training.pretrained import others
-from tests.training.pretrained.others import SHALLOW
+from tests.training.pretrained.reference import others
+from tests.training.pretrained.reference.others import SHALLOW
 from whisker.training.errors import TrainingError
 from whisker.training.pretrained.sources import open_pretrained
 

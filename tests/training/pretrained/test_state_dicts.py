@@ -15,8 +15,8 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from tests.training.pretrained import others
-from tests.training.pretrained.others import SHALLOW
+from tests.training.pretrained.reference import others
+from tests.training.pretrained.reference.others import SHALLOW
 from whisker.training.errors import TrainingError
 from whisker.training.pretrained.state_dicts import convert_state_dict
 from whisker.training.pretrained.weights import read_pretrained

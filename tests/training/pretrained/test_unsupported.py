@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import pytest
 import torch
 
-from tests.training.pretrained import others
-from tests.training.pretrained.others import SHALLOW, SMALL_SHAPE
+from tests.training.pretrained.reference import others
+from tests.training.pretrained.reference.others import SHALLOW, SMALL_SHAPE
 from whisker.model.errors import ConfigError
 from whisker.training.pretrained.recognition import recognise
 

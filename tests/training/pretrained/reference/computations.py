@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from tests.training.pretrained.others import Block, State
+from tests.training.pretrained.reference.others import Block, State
 
 
 def conv(w: State, name: str, x: Tensor, stride: int = 1, *, depthwise: bool = False) -> Tensor:
