@@ -34,6 +34,7 @@ from whisker.training.progress import Progress
 
 MAX_CROSS_VALIDATED = 2_000  # photos; of more, a tenth set aside shows enough, and cross-validation takes long
 RANDOM = "random"  # initial weights of a student
+_MANY_SHARES = (0.5, 0.75, 1.0)  # of tuned weights: with many photos, an average with the probe may be no better
 _SHARE = 0.1  # of each class's photos, to validate with and to test with
 _LOWEST_PRECISION = 0.95  # that confident answers may promise instead of the default
 _AFTERWARDS_SECONDS = 15.0  # to write and verify the checkpoint, and draw the report
@@ -175,10 +176,16 @@ class TrainingOptions:
                 "--student needs photos that are set aside, to compare it with its teacher: give --test, and enough "
                 "photos."
             )
-        recipe = TransferRecipe(cross_validated=few)
+        recipe = TransferRecipe(
+            cross_validated=few, fine_tuning=FineTuning() if few else FineTuning(shares=_MANY_SHARES)
+        )
         if self.minutes is not None:
             left = 60 * self.minutes - (time.monotonic() - started) - self._fixed_seconds(survey, size, few=few)
-            recipe = replace(recipe, minutes=max(0.0, left / 60), fine_tuning=FineTuning(fill_time=True))
+            recipe = replace(
+                recipe,
+                minutes=max(0.0, left / 60),
+                fine_tuning=recipe.fine_tuning and replace(recipe.fine_tuning, fill_time=True),
+            )
         return TrainingConfig(
             recipe_for(self.preset or "quick", student or NetworkConfig(), self.epochs, self.learning_rate),
             network,

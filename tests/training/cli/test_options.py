@@ -73,7 +73,7 @@ def test_default_is_a_transfer_that_fits_the_photos(photos: Path, quiet: Progres
 @pytest.mark.parametrize("share", [{"validation": 0.2}, {"test": 0.2}])
 def test_photos_are_set_aside_if_a_share_is_given(photos: Path, quiet: Progress, share: dict[str, Any]) -> None:
     config = TrainingOptions(photos, NetworkOptions(), **share).choose_config(None, quiet)
-    assert config.transfer == TransferRecipe(cross_validated=False)
+    assert config.transfer == TransferRecipe(cross_validated=False, fine_tuning=FineTuning(shares=(0.5, 0.75, 1.0)))
     assert {"validation": config.validation, "test": config.test} == {"validation": 0.1, "test": 0.1} | share
 
 
