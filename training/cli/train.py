@@ -31,8 +31,8 @@ def train(
         str | None,
         typer.Option(
             help="Pretrained weights to start from: lite0 (default), lite1 or lite2 (EfficientNet-Lite, trained on "
-            "ImageNet, installed with Whisker), a Whisker checkpoint, a safetensors file, or none. They decide the "
-            "network.",
+            "ImageNet, installed with Whisker), a Whisker checkpoint, a safetensors file with the names of timm or "
+            "torchvision, hf-hub:OWNER/NAME (timm's on the Hugging Face Hub), or none. They decide the network.",
             metavar="NAME|FILE|none",
         ),
     ] = None,

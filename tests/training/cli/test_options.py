@@ -4,7 +4,7 @@ import io
 import json
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from rich.console import Console
@@ -13,8 +13,17 @@ from tests.conftest import TINY
 from tests.pictures import write_folder
 from whisker.model import Checkpoint, NetworkConfig, save_checkpoint
 from whisker.model.errors import ConfigError
+from whisker.model.networks.config import Family
 from whisker.training.cli.options import NetworkOptions, TrainingOptions, saved_config
-from whisker.training.config import PRESETS, FineTuning, Grouping, TrainingConfig, TransferRecipe, recipe_for
+from whisker.training.config import (
+    LEARNING_RATE_SCALE,
+    PRESETS,
+    FineTuning,
+    Grouping,
+    TrainingConfig,
+    TransferRecipe,
+    recipe_for,
+)
 from whisker.training.data.survey import Survey
 from whisker.training.errors import DatasetError, TrainingError
 from whisker.training.pretrained import installed
@@ -197,3 +206,8 @@ def test_saved_transfer_reads_back(fine_tuning: FineTuning | None) -> None:
     assert saved_config(json.loads(json.dumps(asdict(config)))) == config
     assert not config.cross_validated
     assert replace(config, transfer=replace(transfer, cross_validated=True)).cross_validated
+
+
+@pytest.mark.parametrize("family", get_args(Family))
+def test_every_family_has_a_learning_rate(family: Family) -> None:
+    assert 0 < LEARNING_RATE_SCALE[family] <= 1
