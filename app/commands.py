@@ -184,13 +184,14 @@ def _draw(classifier: "Classifier", photo: Path, out: Path, *, max_pixels: int) 
     typer.echo(f"{out}: orange is evidence for {prediction.label}, blue against it.", err=True)
 
 
-def _cells(result: Result) -> tuple[str, str, str, str]:
+def _cells(result: Result) -> tuple[str, str, str, str, str]:
     name, outcome = result.photo.name, result.outcome
     if isinstance(outcome, Failure):
-        return name, outcome.code, "", outcome.message
+        return name, outcome.code, "", "", outcome.message
+    verdict, reason = outcome.verdict, outcome.reason
     if outcome.labels is None:
-        return name, outcome.label, f"{outcome.score:.4f}", outcome.verdict
-    return name, join_labels(outcome.labels), "|".join(f"{it.score:.4f}" for it in outcome.labels), outcome.verdict
+        return name, outcome.label, f"{outcome.score:.4f}", verdict, reason
+    return name, join_labels(outcome.labels), "|".join(f"{it.score:.4f}" for it in outcome.labels), verdict, reason
 
 
 def _print_table(results: Sequence[Result]) -> None:
@@ -198,7 +199,7 @@ def _print_table(results: Sequence[Result]) -> None:
     from rich.table import Column, Table  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
-    table = Table(*(Column(name, overflow="fold") for name in ("photo", "label", "score", "verdict")))
+    table = Table(*(Column(name, overflow="fold") for name in ("photo", "label", "score", "verdict", "reason")))
     for result in results:
         style = "red" if isinstance(result.outcome, Failure) else ""
         table.add_row(*(Text(cell, style=style) for cell in _cells(result)))

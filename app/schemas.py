@@ -82,8 +82,9 @@ class _Prediction(Answer):
         description=(
             "Whether to trust the label. `unknown`: the picture resembles nothing in the training data "
             "(`unknown_score` above 0.5); else `confident`: the calibrated score reaches the checkpoint's threshold; "
-            "`unsure`: it does not. Of a multi-label checkpoint, `confident`: every class is clearly a label or "
-            "clearly none; `unsure`: `reason` says which is not."
+            "`unsure`: it does not, or the photos were too few to show from which score on answers keep their promised "
+            "precision. Of a multi-label checkpoint, `confident`: every class is clearly a label or clearly none; "
+            "`unsure`: `reason` says which is not."
         ),
         examples=["confident"],
     )
@@ -108,8 +109,11 @@ class _Prediction(Answer):
     )
     reason: str | None = Field(
         None,
-        description="Only there if the checkpoint is multi-label and the verdict `unsure`: why it is; for people.",
-        examples=["Likely, but below the threshold: dog."],
+        description=(
+            "Why the answer is not `confident`: a sentence for people, which may change. Not there if it is, nor for "
+            "an `unknown` picture if the checkpoint is multi-label."
+        ),
+        examples=["The best score is too low to rely on."],
     )
     heat_map: HeatMapAnswer | None = Field(None, description="Only there if `explain` asked for it.")
 
@@ -182,12 +186,14 @@ class ModelCard(Answer):
     input: InputCard
     network: Mapping[str, object] = Field(examples=[{"family": "resnet", "width": 32, "depth": 2}])
     temperature: float = Field(description="Divides the logits; fitted so that scores are calibrated.")
-    thresholds: dict[str, float | None] = Field(
+    thresholds: dict[str, float | bool | None] = Field(
         description=(
-            "A best score below `unsure`, or an unknown score above `unknown`, gets that verdict. `unsure` is `null` "
+            "A best score below `unsure`, or an unknown score above `unknown`, gets that verdict. `shown` tells "
+            "whether photos have shown with 95 % confidence that answers above `unsure` keep the precision in "
+            "`metrics.confident.promised_precision`; if not, no answer is `confident`. `unsure` and `shown` are `null` "
             "if the checkpoint is multi-label."
         ),
-        examples=[{"unsure": 0.9, "unknown": 0.5}],
+        examples=[{"unsure": 0.9, "shown": True, "unknown": 0.5}],
     )
     label_thresholds: list[LabelThresholdCard] | None = Field(
         None, description="Of each class, if the checkpoint is multi-label; else `null`."

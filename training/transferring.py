@@ -48,7 +48,12 @@ def transfer(
         size=config.network.size,
         seed=config.seed,
         work=training.work,
-        key={"weights": start.sha256, "photos": dataset.fingerprint, "size": config.network.size},
+        key={
+            "weights": start.sha256,
+            "photos": dataset.fingerprint,
+            "split": dataset.split,
+            "size": config.network.size,
+        },
         device=device,
         progress=progress,
     ).run()

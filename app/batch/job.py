@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from whisker.app.schemas import ModelCard
     from whisker.model.checkpoint.contents import Checkpoint
 
-_JOURNAL_VERSION = 1
+_JOURNAL_VERSION = 2  # of what a line of the journal holds; others are refused
 
 _Classify = Callable[[Iterator[Photo], ResultsFile], Generator[Lines]]
 

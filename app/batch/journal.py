@@ -124,13 +124,17 @@ def _refusal(path: Path, first: bytes, heading: Mapping[str, object]) -> str:
         found = json.loads(first)
     except ValueError:
         found = None
-    if not isinstance(found, dict) or found.keys() != heading.keys():
+    if not isinstance(found, dict) or _form(found) != _form(heading):
         return f"{path} is not a journal of this version of Whisker: move it away, or replace it with --overwrite."
     differing = next(name for name in heading if found[name] != heading[name])
     return (
         f"{path} is the journal of a run with another {differing} ({found[differing]!r} instead of "
         f"{heading[differing]!r}): give that one to go on, start again with --overwrite, or choose another --out."
     )
+
+
+def _form(heading: Mapping[str, object]) -> tuple[object, set[str]]:
+    return heading.get("journal"), {*heading}
 
 
 @contextmanager

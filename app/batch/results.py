@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _DECIMALS = 6  # of a score; with more, the last ones could differ from batch to batch
 _CELLS_AT_ONCE = 1_000_000  # of a Parquet file, that are written at once
 
-_TEXT_COLUMNS = ("photo", "label", "verdict", "labels", "error", "message")  # columns; the others are scores
+_TEXT_COLUMNS = ("photo", "label", "verdict", "reason", "labels", "error", "message")  # columns; the others are scores
 _SEPARATOR = "|"  # of several labels, as `whisker train --labels` reads them
 
 _encode = json.JSONEncoder(ensure_ascii=False).encode
@@ -131,7 +131,7 @@ class TableFile(ResultsFile):
     def __init__(self, classes: Sequence[str], *, multi_label: bool = False) -> None:
         self._classes = tuple(classes)
         probabilities = [f"probability_{name}" for name in classes]  # prefixed, since a class may be called `label`
-        answer = ["label", "score", "verdict", "unknown_score", *(["labels"] if multi_label else [])]
+        answer = ["label", "score", "verdict", "reason", "unknown_score", *(["labels"] if multi_label else [])]
         self._columns = ["photo", *answer, *probabilities, "error", "message"]
         self._no_cells = [None] * (len(self._columns) - 3)
 
@@ -140,7 +140,8 @@ class TableFile(ResultsFile):
         if isinstance(outcome, Failure):
             return _encode(to_json(result, 0)) + "\n"
         scores = {scored.label: round(scored.score, _DECIMALS) for scored in outcome.predictions}
-        answer = (outcome.label, scores[outcome.label], outcome.verdict, _rounded(outcome.unknown_score))
+        reason = outcome.reason or None
+        answer = (outcome.label, scores[outcome.label], outcome.verdict, reason, _rounded(outcome.unknown_score))
         labels = () if outcome.labels is None else (join_labels(outcome.labels),)
         cells = [*answer, *labels, *(scores[name] for name in self._classes)]
         return _encode({"photo": result.photo.name, "cells": cells}) + "\n"

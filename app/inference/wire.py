@@ -88,7 +88,7 @@ class HeatMapDocument(TypedDict):
 class PredictionDocument(TypedDict):
     """A prediction, as it goes to the client; `whisker.app.schemas` describes it to clients.
 
-    Only answers of multi-label checkpoints have `labels` and, where they are unsure, a `reason`.
+    Only answers of multi-label checkpoints have `labels`; only some that are not confident have a `reason`.
     """
 
     label: str

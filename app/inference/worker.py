@@ -134,6 +134,7 @@ def _card(classifier: "Classifier") -> CheckpointCard:
         "network": checkpoint.network.to_json(),
         "temperature": checkpoint.temperature,
         "unsure": checkpoint.thresholds.unsure if is_single else None,
+        "shown": checkpoint.thresholds.shown if is_single else None,
         "label_thresholds": None if is_single else _label_thresholds(checkpoint),
         "knows_novelty": checkpoint.novelty is not None,
         "has_heat_maps": checkpoint.network.has_feature_map,

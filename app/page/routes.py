@@ -56,6 +56,7 @@ async def page(request: Request, service: ServiceDep, settings: SettingsDep) -> 
         name=service.card["name"],
         classes=classes,
         several=service.is_multi_label,
+        never_confident=service.card["shown"] is False,
         bars=min(len(classes), _MAX_BARS) if service.is_multi_label else _BARS,
         background=service.card["preprocessing"]["background"],
         size=service.card["network"]["size"],
@@ -96,7 +97,7 @@ def _shown(result: PredictionResult | Exception, request: Request) -> dict[str, 
     return {
         "problem": None,
         "verdict": describe_verdict(prediction),
-        "reason": prediction.get("reason", ""),
+        "reason": "" if prediction["verdict"] == "unknown" else prediction.get("reason", ""),  # the verdict says it
         "predictions": prediction["predictions"],
     }
 

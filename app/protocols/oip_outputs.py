@@ -1,7 +1,7 @@
 """The outputs of the Open Inference Protocol: which of them a request asks for, and how they are written.
 
-Only a multi-label checkpoint has the output `labels`: which classes, in the order of `probabilities`, are labels of the
-picture.
+`reason` says why an answer is not confident, and is empty otherwise. Only a multi-label checkpoint has the output
+`labels`: which classes, in the order of `probabilities`, are labels of the picture.
 """
 
 import json
@@ -19,7 +19,7 @@ from whisker.app.inference.service import Service
 from whisker.app.protocols.tensors import to_bytes_elements
 
 HEADER_LENGTH = "Inference-Header-Content-Length"
-PROBABILITIES, LABEL, VERDICT, LABELS = "probabilities", "label", "verdict", "labels"
+PROBABILITIES, LABEL, VERDICT, REASON, LABELS = "probabilities", "label", "verdict", "reason", "labels"
 _MAX_ID_CHARACTERS = 1_000
 _BINARY_TYPES = {"FP32": "<f4", "BOOL": "?"}
 _Values = list[str] | list[list[float]] | list[list[bool]] | list[list[str]]  # of one output, for all pictures
@@ -49,6 +49,7 @@ def list_outputs(service: Service) -> list[dict[str, object]]:
         {"name": PROBABILITIES, "datatype": "FP32", "shape": [-1, classes]},
         {"name": LABEL, "datatype": "BYTES", "shape": [-1]},
         {"name": VERDICT, "datatype": "BYTES", "shape": [-1]},
+        {"name": REASON, "datatype": "BYTES", "shape": [-1]},
     ]
     if service.is_multi_label:
         outputs.append({"name": LABELS, "datatype": "BOOL", "shape": [-1, classes]})
@@ -123,7 +124,8 @@ def _values(output: Output, classes: Sequence[str], results: Sequence[Prediction
 
 
 def _text(name: str, result: PredictionResult) -> str:
-    return result.prediction["label"] if name == LABEL else result.prediction["verdict"]
+    answer = result.prediction
+    return answer["label"] if name == LABEL else answer["verdict"] if name == VERDICT else answer.get("reason", "")
 
 
 def _marks(classes: Sequence[str], result: PredictionResult) -> list[bool]:

@@ -90,7 +90,11 @@ async def model_card(service: ServiceDep, settings: SettingsDep) -> ModelCard:
         ),
         network=card["network"],
         temperature=card["temperature"],
-        thresholds={"unsure": card["unsure"], "unknown": UNKNOWN_SCORE if card["knows_novelty"] else None},
+        thresholds={
+            "unsure": card["unsure"],
+            "shown": card["shown"],
+            "unknown": UNKNOWN_SCORE if card["knows_novelty"] else None,
+        },
         label_thresholds=None if thresholds is None else [LabelThresholdCard(**given) for given in thresholds],
         metrics=card["metrics"],
         provenance=card["provenance"],

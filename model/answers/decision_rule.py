@@ -44,7 +44,8 @@ class Prediction:
     above 0.5 the verdict is "unknown". It is `None` where the checkpoint has no measure of it.
 
     Of a multi-label checkpoint, `labels` are the classes whose score reaches their threshold, best first; of a
-    single-label one they are `None`. `reason` says why the verdict is "unsure"; otherwise it is empty.
+    single-label one they are `None`. `reason` says why the answer is not confident; of a confident one, and of an
+    unknown one of a multi-label checkpoint, it is empty.
     """
 
     predictions: tuple[ClassScore, ...]

@@ -37,6 +37,12 @@ def _on_photos(summary: CheckpointSummary) -> Iterator[str]:
         )
         return
     gain = curve.doubled.accuracy - test.accuracy
+    if gain < _WORTHWHILE and _is_never_confident(summary):
+        yield (
+            "Add photos: twice as many would hardly bring more right answers, but may show which of them can be relied "
+            "on."
+        )
+        return
     if gain < _WORTHWHILE:
         yield (
             f"Twice as many photos like these would bring little (about {percent(max(0.0, gain))} more right answers): "
@@ -72,12 +78,12 @@ def _on_classes(summary: CheckpointSummary) -> Iterator[str]:
 
 def _on_verdicts(summary: CheckpointSummary) -> Iterator[str]:
     confident, unknown = summary.metrics.confident, summary.metrics.unknown
-    if summary.metrics.extension is not None and confident is not None and confident.guaranteed is False:
+    if summary.metrics.extension is not None and _is_never_confident(summary):
         yield (
             "No answer is called confident, as classes were added without the photos of the others: check every "
             "answer, or train on the photos of all classes."
         )
-    elif confident is not None and confident.guaranteed is False:
+    elif _is_never_confident(summary):
         yield (
             "No answer is called confident, as the photos are too few or too hard to show that such answers can be "
             "relied on: check every answer, or promise less with --precision."
@@ -93,6 +99,10 @@ def _on_verdicts(summary: CheckpointSummary) -> Iterator[str]:
             f"Decide what happens to the {percent(rest, 0)} of answers that are not confident: have people look at "
             "them, and send corrections."
         )
+
+
+def _is_never_confident(summary: CheckpointSummary) -> bool:
+    return summary.metrics.confident is not None and summary.metrics.confident.guaranteed is False
 
 
 def _gains_most(curve: LearningCurve, classes: Sequence[str]) -> tuple[str, float] | None:

@@ -18,7 +18,8 @@ class LabelThreshold(TypedDict):
 class CheckpointCard(TypedDict):
     """Everything that there is to know about a checkpoint that is being served.
 
-    A single-label one has the score below which an answer is `unsure`, a multi-label one its `label_thresholds`.
+    A single-label one has the score below which an answer is `unsure`, and whether photos have `shown` that answers
+    above it keep their promised precision; a multi-label one has its `label_thresholds`.
     """
 
     name: str
@@ -31,6 +32,7 @@ class CheckpointCard(TypedDict):
     network: dict[str, JsonValue]
     temperature: float
     unsure: float | None
+    shown: bool | None
     label_thresholds: list[LabelThreshold] | None
     knows_novelty: bool
     has_heat_maps: bool

@@ -16,6 +16,7 @@ from whisker.model.card.text import (
     describe_accuracy,
     describe_confident_answers,
     describe_input_limit,
+    describe_promise,
     describe_training_data,
     describe_unknown_limit,
     format_score,
@@ -24,6 +25,7 @@ from whisker.model.card.text import (
     known,
     network_fact,
     percent,
+    test_photos,
     training_fact,
     warn_of_few_test_photos,
 )
@@ -65,6 +67,7 @@ class Overview(TypedDict):
     task: Task
     training_data: str
     photos: Mapping[str, int]
+    tested_on: str
     per_class: bool
     rows: list[ClassRow]
     accuracy: list[str]
@@ -84,6 +87,7 @@ def describe(card: CheckpointCard) -> Overview:
         "task": summary.task,
         "training_data": describe_training_data(summary),
         "photos": photos,
+        "tested_on": test_photos(metrics),
         "per_class": bool(measured),
         "rows": rows if summary.task == "single-label" else _with_thresholds(rows, card, label_metrics(summary)),
         "accuracy": [*(_accuracy(summary) if summary.task == "single-label" else describe_labels(summary))],
@@ -112,6 +116,7 @@ def _accuracy(summary: CheckpointSummary) -> Iterator[str]:
         yield from describe_extension(summary.metrics.extension)
     if confident:
         yield from describe_confident_answers(confident)
+        yield from describe_promise(confident, extended=summary.metrics.extension is not None)
     if curve:
         yield describe_learning_curve(curve, summary.classes)
     yield from warn_of_few_test_photos(summary.metrics)

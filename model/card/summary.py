@@ -20,6 +20,9 @@ class CheckpointSummary:
     preprocessing: Mapping[str, JsonValue]
     temperature: float
     unsure: float | None  # the score below which a single-label answer is unsure
+    shown: (
+        bool | None
+    )  # whether single-label answers above it were shown to keep their precision; if not, all are unsure
     knows_novelty: bool
     metrics: TestMetrics
     provenance: Provenance
@@ -35,6 +38,7 @@ class CheckpointSummary:
             preprocessing=card["preprocessing"],
             temperature=card["temperature"],
             unsure=card["unsure"],
+            shown=card["shown"],
             knows_novelty=card["knows_novelty"],
             metrics=TestMetrics.from_json(card["metrics"]),
             provenance=Provenance.from_json(card["provenance"]),

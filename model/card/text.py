@@ -109,6 +109,16 @@ def describe_confident_answers(confident: ConfidentMetrics) -> Iterator[str]:
         )
 
 
+def describe_promise(confident: ConfidentMetrics, *, extended: bool) -> Iterator[str]:
+    """Say which precision confident answers promise, and whether photos have shown it."""
+    if confident.guaranteed and confident.target_precision is not None:
+        yield (
+            f"Of confident answers, at least {percent(confident.target_precision)} should be right: photos that were "
+            "not trained on have shown it, with 95\N{NO-BREAK SPACE}% confidence."
+        )
+    yield from _missed_target(confident, extended=extended)
+
+
 def warn_of_few_test_photos(metrics: TestMetrics) -> Iterator[str]:
     """Say that the figures are rough, if they are."""
     test = metrics.test or SplitMetrics()
@@ -152,15 +162,15 @@ def describe_limits(summary: CheckpointSummary) -> Iterator[str]:
     """Say what the figures do not show."""
     yield from warn_of_few_test_photos(summary.metrics)
     yield from _resolution(summary.metrics)
-    yield _source(summary.provenance.groups)
+    yield _source(summary.provenance.groups, test_photos(summary.metrics))
     if summary.metrics.cross_validation is None:
         yield from _small_classes(summary.metrics, summary.classes)
     yield describe_unknown_limit(summary)
     yield from _missed_target(summary.metrics.confident, extended=summary.metrics.extension is not None)
     if summary.provenance.pretrained:
         yield (
-            "Training started from pretrained weights. If those were trained on any of the test photos or unrelated "
-            "photos, the figures are too good."
+            "Training started from pretrained weights. If those were trained on any of the "
+            f"{test_photos(summary.metrics)} here, or of the unrelated photos, the figures are too good."
         )
     wrong = "wrong" if summary.task == "single-label" else "wrong or missing"
     yield f"Labels are taken as correct: a {wrong} label counts as an error, and the network was trained on it."
@@ -227,14 +237,18 @@ def list_data_facts(summary: CheckpointSummary) -> list[Fact]:
     if data is None:
         return []
     trial = summary.metrics.cross_validation
+    beside = "held out with its original" if trial else "in the split of its original"
     return known(
         ("Training photos" if trial else "Training split", _photos(data.train)),
         ("Cross-validation", None if trial is None else f"{trial.folds} folds, repeats: {trial.repeats}"),
         ("Validation split", _photos(data.validation)),
         ("Test split", _photos(data.test)),
-        ("Duplicates", None if data.duplicates is None else f"{data.duplicates:,}, each in the split of its original"),
+        ("Duplicates", None if data.duplicates is None else f"{data.duplicates:,}, each {beside}"),
         ("Skipped", None if data.quarantined is None else f"{data.quarantined:,} unusable files"),
-        ("Split by", _grouping(groups) + "similar photos" + ("" if seed is None else f", seed {seed}")),
+        (
+            "Held out by" if trial else "Split by",
+            _grouping(groups) + "similar photos" + ("" if seed is None else f", seed {seed}"),
+        ),
         ("Groups", _group_counts(groups) if groups else None),
         ("Fingerprint", data.fingerprint),
     )
@@ -262,7 +276,7 @@ def list_confidence_facts(summary: CheckpointSummary) -> list[Fact]:
     test, confident = summary.metrics.test or SplitMetrics(), summary.metrics.confident
     error, likelihood = test.expected_calibration_error, test.negative_log_likelihood
     return [
-        *(_confident_facts(confident, summary.unsure) if confident else []),
+        *(_confident_facts(confident, summary.unsure if summary.shown else None) if confident else []),
         *known(
             ("Calibration error", None if error is None else f"{error:.4f}, the mean gap between score and accuracy"),
             ("Negative log-likelihood", None if likelihood is None else f"{likelihood:.4f}"),
@@ -299,7 +313,12 @@ def _confident_facts(confident: ConfidentMetrics, unsure: float | None) -> list[
     return known(
         ("Minimum score", None if unsure is None else f"{unsure:.4f}"),
         ("Confident answers", describe_share(confident.answers, confident.of)),
-        ("Wrong among them", describe_share(confident.wrong, confident.answers, confident.error_95_interval)),
+        (
+            "Wrong among them",
+            describe_share(confident.wrong, confident.answers, confident.error_95_interval)
+            if confident.answers
+            else None,
+        ),
         ("Target precision", _target("at least", confident.target_precision, guaranteed=confident.guaranteed)),
     )
 
@@ -315,12 +334,17 @@ def _resolution(metrics: TestMetrics) -> Iterator[str]:
         )
 
 
-def _source(groups: SplitGroups | None) -> str:
-    """Say how the test photos are related to the training photos."""
+def _source(groups: SplitGroups | None, tested: str) -> str:
+    """Say how the photos `tested` are related to the training photos."""
     if groups is None:
         return (
-            "The test photos come from the same folders as the training photos. Accuracy may be lower on photos from "
-            "another camera, place or year."
+            f"The {tested} that it was tested with come from the same folders as those it was trained with. Accuracy "
+            "may be lower on photos from another camera, place or year."
+        )
+    if tested != "test photos":
+        return (
+            "Photos of a group were held out together. They resemble each other: with few groups, the accuracy is less "
+            "certain than the intervals say, which count single photos. Accuracy may be lower on photos from elsewhere."
         )
     number = "" if groups.test is None else f"{groups.test:,} "
     return (
@@ -371,7 +395,7 @@ def _missed_target(confident: ConfidentMetrics | None, *, extended: bool) -> Ite
             return
         yield (
             f"The photos did not show that {percent(confident.target_precision)} of confident answers would be right, "
-            "so no answer is called confident."
+            "so no answer is called confident. To change that, add photos and train again."
         )
 
 

@@ -105,6 +105,15 @@ def strict(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def unproven(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Write the tiny checkpoint as one whose photos were too few to show that its answers can be relied on."""
+    checkpoint = load_checkpoint(tiny)
+    path = tmp_path_factory.mktemp("checkpoints") / "unproven.safetensors"
+    save_checkpoint(dataclasses.replace(checkpoint, thresholds=Thresholds(shown=False)), path)
+    return path
+
+
+@pytest.fixture(scope="session")
 def fragile(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Write a checkpoint that answers for black pictures, while brighter ones overflow to infinity."""
     path = tmp_path_factory.mktemp("checkpoints") / "fragile.safetensors"

@@ -14,6 +14,7 @@ from tests.app.conftest import picture
 from whisker.app import commands
 from whisker.app.settings import RENAMED, Settings, flag
 from whisker.model import Classifier
+from whisker.model.answers.single_label import NOT_SHOWN
 from whisker.model.errors import CheckpointError, ConfigError
 
 _ROOT = Path(__file__).parents[2]
@@ -88,10 +89,17 @@ def test_predict_says_how_unknown_a_photo_is(strict: Path, photos: list[Path]) -
 def test_predict_prints_a_line_a_photo(tiny: Path, photos: list[Path]) -> None:
     result = _invoke(commands.predict, "--checkpoint", str(tiny), str(photos[0]))
     assert result.exit_code == 0
-    photo, label, score, verdict = result.stdout.rstrip("\n").split("\t")
-    assert (photo, verdict) == (str(photos[0]), "confident")
+    photo, label, score, verdict, reason = result.stdout.rstrip("\n").split("\t")
+    assert (photo, verdict, reason) == (str(photos[0]), "confident", "")
     assert label in ("bird", "cat", "dog")
     assert 0 < float(score) <= 1
+
+
+def test_predict_prints_why_an_answer_is_not_confident(unproven: Path, photos: list[Path]) -> None:
+    line = _invoke(commands.predict, "--checkpoint", str(unproven), str(photos[0])).stdout
+    assert line.rstrip("\n").split("\t")[3:] == ["unsure", NOT_SHOWN]
+    (answer,) = json.loads(_invoke(commands.predict, "--json", "--checkpoint", str(unproven), str(photos[0])).stdout)
+    assert answer["reason"] == NOT_SHOWN
 
 
 def test_predict_draws_a_table_on_a_terminal(
@@ -123,7 +131,7 @@ def test_predict_writes_a_file_and_counts_what_could_not_be_used(tiny: Path, pho
     result = _invoke(commands.predict, str(photos[0].parent), *words)
     assert result.exit_code == 0
     assert result.stdout == f"{out}: 2 photos, 1 could not be used: see the column `error`.\n"
-    assert out.read_text().startswith("photo,label,score,verdict,unknown_score,probability_bird,")
+    assert out.read_text().startswith("photo,label,score,verdict,reason,unknown_score,probability_bird,")
     result = _invoke(commands.predict, str(photos[0]), *words, "--overwrite")
     assert result.stdout == f"{out}: 1 photo.\n"
 

@@ -81,8 +81,8 @@ def test_several_photos_have_their_labels_in_the_table_and_its_files(page: Page,
     with page.expect_download() as table:
         page.click("#csv")
     heading, first, *_ = Path(table.value.path()).read_text().splitlines()
-    assert heading == '"photo","label","score","verdict","labels","error"'
-    assert first.split(",")[4] == '"bird|cat"'
+    assert heading == '"photo","label","score","verdict","reason","labels","error"'
+    assert first.split(",")[5] == '"bird|cat"'
     with page.expect_download() as plain:
         page.click("#json")
     document = json.loads(Path(plain.value.path()).read_text())

@@ -73,7 +73,7 @@ def test_several_photos_are_a_table_to_download(page: Page, photos: list[Path], 
     with page.expect_download() as csv:
         page.click("#csv")
     lines = Path(csv.value.path()).read_text().splitlines()
-    assert lines[0] == '"photo","label","score","verdict","error"'
+    assert lines[0] == '"photo","label","score","verdict","reason","error"'
     assert [line.split(",")[0] for line in lines[1:]] == ['"red.png"', '"green.png"', '"blue.png"', '"\'=damaged.png"']
     with page.expect_download() as plain:
         page.click("#json")
@@ -82,6 +82,17 @@ def test_several_photos_are_a_table_to_download(page: Page, photos: list[Path], 
     assert document[3]["error"]["code"] == "undecodable_picture"
     page.get_by_role("button", name="Show blue.png").first.click()
     expect(page.locator("#seen")).to_contain_text("blue.png")
+
+
+def test_names_of_several_photos_stay_whole_on_a_phone(page: Page, photos: list[Path]) -> None:
+    page.set_viewport_size({"width": 390, "height": 800})
+    ask(page, *photos)
+    expect(page.locator("#csv")).to_be_enabled()
+    heights = page.evaluate("[...document.querySelectorAll('#rows th')].map((it) => it.getBoundingClientRect().height)")
+    assert len(heights) == len(photos)
+    assert max(heights) < 40  # pixels: one line
+    assert checked(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
 def test_what_is_no_photo_is_explained(page: Page) -> None:

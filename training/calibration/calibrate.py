@@ -214,7 +214,7 @@ def warn_of_missed_targets(
     if not novelty.guaranteed:
         progress.say(
             f"Warning: there are too few photos to show that at most {targets.false_alarms:.1%} of known photos are "
-            'called unknown; the threshold of "unknown" lies above all of them. More photos would help.'
+            "called unknown; the threshold is where about half as many are. More photos would help."
         )
     if 0 < outliers < MIN_OUTLIERS:
         progress.say(

@@ -6,6 +6,7 @@ They hold no photo and no path, and the plots can be drawn again from the checkp
 import numpy as np
 from numpy.typing import NDArray
 
+from whisker.model.answers.novelty import UNKNOWN_SCORE
 from whisker.model.card.metrics import (
     ClassMetrics,
     CoveragePoint,
@@ -35,14 +36,19 @@ def measure_figures(
 
     Each photo may be there `repeats` times, from several cross-validations: counts are means over them.
     `unknown_scores` are those of the photos, each once, `outlier_scores` `[M]` those of unrelated photos; both are
-    optional.
+    optional. Photos that get the verdict "unknown" are never confident: the coverage curve and the score histograms,
+    which show what the threshold of "confident" does, leave them out.
     """
     best, scores = probabilities.argmax(1), probabilities.max(1)
-    right = best == labels
+    right, familiar = best == labels, np.ones(len(labels), np.bool_)
+    if unknown_scores is not None:
+        familiar = np.tile(unknown_scores <= UNKNOWN_SCORE, repeats)
     return Figures(
         reliability=_reliability(scores, right, repeats),
-        coverage=_coverage(scores, right),
-        scores=ScoreHistograms(_histogram(scores[right], repeats), _histogram(scores[~right], repeats)),
+        coverage=_coverage(scores[familiar], right[familiar], len(scores)),
+        scores=ScoreHistograms(
+            _histogram(scores[familiar & right], repeats), _histogram(scores[familiar & ~right], repeats)
+        ),
         unknown=None if unknown_scores is None else _unknown(unknown_scores, outlier_scores),
         per_class=_per_class(best, labels, probabilities.shape[1], repeats),
     )
@@ -68,11 +74,14 @@ def _reliability(scores: NDArray[np.float32], right: NDArray[np.bool_], repeats:
     )
 
 
-def _coverage(scores: NDArray[np.float32], right: NDArray[np.bool_]) -> tuple[CoveragePoint, ...]:
+def _coverage(scores: NDArray[np.float32], right: NDArray[np.bool_], photos: int) -> tuple[CoveragePoint, ...]:
     """Trace the accuracy of the answers whose score reaches a threshold, from the strictest threshold to none.
 
-    Photos with equal scores pass a threshold together, and so their order does not matter.
+    Coverage is their share of all `photos`. Photos with equal scores pass a threshold together, and so their order does
+    not matter.
     """
+    if not len(scores):
+        return ()
     order = np.argsort(-scores, kind="stable")
     ordered, hits = scores[order], right[order].cumsum()
     last_of_equals = np.flatnonzero(np.append(ordered[1:] != ordered[:-1], True))
@@ -80,7 +89,7 @@ def _coverage(scores: NDArray[np.float32], right: NDArray[np.bool_]) -> tuple[Co
     ends = last_of_equals[np.unique(np.searchsorted(last_of_equals, wanted))]
     return tuple(
         CoveragePoint(
-            coverage=round(float((end + 1) / len(scores)), _DIGITS),
+            coverage=round(float((end + 1) / photos), _DIGITS),
             accuracy=round(float(hits[end] / (end + 1)), _DIGITS),
             threshold=round(float(ordered[end]), _DIGITS),
         )

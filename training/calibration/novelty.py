@@ -14,7 +14,8 @@ from whisker.training.calibration.thresholds import Choice, choose_unknown_thres
 MIN_OUTLIERS = 50  # with fewer, a direction would fit these few photos and no others
 _PROTOTYPES = 256  # shared by the classes
 _MIN_PHOTOS = 4  # of a prototype, except in classes with fewer: none must be a single photo's
-_NEIGHBOURS = 3
+_NEIGHBOURS = 3  # nearest prototypes that are averaged, where every class has many; of few, the nearest one
+_MANY = 32  # prototypes of a class
 _ROUNDS = 10  # of k-means
 _FOLDS = 5
 _PENALTY = 0.01  # on the squared length of the direction, in deviations of the features
@@ -127,7 +128,7 @@ def _distance_measure(unit: Tensor, labels: NDArray[np.int64]) -> Novelty:
         cluster(unit[torch.from_numpy(labels == label)], max_clusters=max(1, _PROTOTYPES // len(classes)))
         for label in classes
     ]
-    neighbours = min(_NEIGHBOURS, *(len(own) for own in prototypes))
+    neighbours = _NEIGHBOURS if min(len(own) for own in prototypes) >= _MANY else 1
     rounded = torch.cat(prototypes).half().float().numpy()  # as a checkpoint keeps them
     direction = np.zeros(unit.shape[1], np.float32)
     return Novelty(rounded, direction, neighbours, distance_weight=1.0, typical=0.0, threshold=0.0)

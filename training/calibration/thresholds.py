@@ -121,15 +121,19 @@ def rank_answers(scores: NDArray[np.float32], right: NDArray[np.bool_], *, repea
     return RankedAnswers(ordered[ends], (ends + 1) / repeats, wrong[ends] / repeats)
 
 
-def choose_unknown_threshold(ood_scores: NDArray[np.float32], false_alarms: float, *, repeats: int = 1) -> Choice:
+def choose_unknown_threshold(ood_scores: NDArray[np.float32], false_alarms: float) -> Choice:
     """Find the lowest threshold that at most a share `false_alarms` of known photos, with `ood_scores` `[N]`, exceed.
 
-    It is guaranteed if the photos, each of them there `repeats` times, show that with 95 % confidence. Otherwise it
-    lies above all of them, by a tenth of their range.
+    It is guaranteed if the photos show that with 95 % confidence. Where few photos could show it only for a threshold
+    that hardly any other thing exceeds, half of the share may exceed it, and nothing is guaranteed. It lies above all
+    of very few photos, by a tenth of their range.
     """
     ordered = np.sort(ood_scores)[::-1]
     above = np.arange(len(ordered))  # photos that exceed a threshold which equals the i-th largest
-    shown = np.flatnonzero(upper_bound(above / repeats, len(ordered) / repeats) <= false_alarms)
-    if len(shown):
+    shown = np.flatnonzero(upper_bound(above, len(ordered)) <= false_alarms)
+    likely = int(len(ordered) * false_alarms / 2)
+    if len(shown) and shown[-1] >= likely:
         return Choice(float(ordered[shown[-1]]), guaranteed=True)
+    if likely:
+        return Choice(float(ordered[likely]), guaranteed=False)
     return Choice(float(ordered[0] + 0.1 * (ordered[0] - ordered[-1])), guaranteed=False)

@@ -13,6 +13,7 @@ from whisker.model.errors import ConfigError
 from whisker.model.networks.config import Activation, Family
 from whisker.training.calibration.calibrate import Targets
 from whisker.training.config import (
+    CALIBRATION_PHOTOS,
     Dtype,
     FineTuning,
     Grouping,
@@ -33,9 +34,11 @@ from whisker.training.progress import Progress
 
 MAX_CROSS_VALIDATED = 2_000  # photos; of more, a tenth set aside shows enough, and cross-validation takes long
 RANDOM = "random"  # initial weights of a student
+_MANY_SHARES = (0.5, 0.75, 1.0)  # of tuned weights: with many photos, an average with the probe may be no better
 _SHARE = 0.1  # of each class's photos, to validate with and to test with
 _LOWEST_PRECISION = 0.95  # that confident answers may promise instead of the default
-_AFTERWARDS_SECONDS = 15.0  # to calibrate, write and verify the checkpoint, and draw the report
+_AFTERWARDS_SECONDS = 15.0  # to write and verify the checkpoint, and draw the report
+_PHOTO_SECONDS = 0.008  # to run a photo of 128 px through plain PyTorch, on two cores
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,11 +176,16 @@ class TrainingOptions:
                 "--student needs photos that are set aside, to compare it with its teacher: give --test, and enough "
                 "photos."
             )
-        recipe = TransferRecipe(cross_validated=few)
+        recipe = TransferRecipe(
+            cross_validated=few, fine_tuning=FineTuning() if few else FineTuning(shares=_MANY_SHARES)
+        )
         if self.minutes is not None:
-            decoding = 2 * survey.photos * survey.decode_seconds / available_cores()
-            left = 60 * self.minutes - (time.monotonic() - started) - decoding - _AFTERWARDS_SECONDS
-            recipe = replace(recipe, minutes=max(0.0, left / 60), fine_tuning=FineTuning(fill_time=True))
+            left = 60 * self.minutes - (time.monotonic() - started) - self._fixed_seconds(survey, size, few=few)
+            recipe = replace(
+                recipe,
+                minutes=max(0.0, left / 60),
+                fine_tuning=recipe.fine_tuning and replace(recipe.fine_tuning, fill_time=True),
+            )
         return TrainingConfig(
             recipe_for(self.preset or "quick", student or NetworkConfig(), self.epochs, self.learning_rate),
             network,
@@ -190,6 +198,13 @@ class TrainingOptions:
             transfer=recipe,
             student=student,
         )
+
+    def _fixed_seconds(self, survey: Survey, size: int, *, few: bool) -> float:
+        """Estimate the time of a transfer that is not its own: decoding, duplicates, calibration and the report."""
+        decoding = 2 * survey.photos * survey.decode_seconds / available_cores()
+        held_out = 0.0 if few else ((self.validation or _SHARE) + (self.test or _SHARE)) * survey.photos
+        calibrating = (held_out + min(survey.photos, CALIBRATION_PHOTOS)) * _PHOTO_SECONDS * (size / 128) ** 2
+        return decoding + _AFTERWARDS_SECONDS + (0.0 if few else calibrating)
 
     def _student(self, survey: Survey) -> NetworkConfig:
         """Choose the network of a student: that of the weights it starts from, or the default for the photos."""

@@ -150,7 +150,7 @@ def prepare_dataset(
         quarantined=quarantined,
         digests=frozenset(digests),
         fingerprint=data_fingerprint(labels[readable].tolist(), folder.classes, [decoded[row] for row in readable]),
-        split=split_fingerprint([decoded[i].sha256 for i in train.rows], [decoded[i].sha256 for i in held_out.rows]),
+        split=_hash_split(train, held_out, decoded, config),
     )
     report_duplicates(dataset, progress)
     return dataset
@@ -164,6 +164,14 @@ def _split(photos: Split, classes: Sequence[str], config: TrainingConfig) -> Spl
     return split(
         photos.labels, photos.groups, classes, seed=config.seed, validation=config.validation, test=config.test
     )
+
+
+def _hash_split(train: Split, held_out: Split, decoded: Sequence[Decoded], config: TrainingConfig) -> str:
+    """Hash which photo is in which split; with cross-validation, which answer for a held-out photo belongs to which."""
+    digests, others = ([decoded[row].sha256 for row in split.rows] for split in (train, held_out))
+    if config.cross_validated:
+        return split_fingerprint([], [f"{label} {it}" for label, it in zip(train.labels, digests, strict=True)])
+    return split_fingerprint(digests, others)
 
 
 def _divide(held_out: Split, validation: int) -> tuple[Split, Split]:

@@ -93,7 +93,7 @@ def _average_fours(
 
     Where features outnumber photos, the principal components of single photos are nearly those photos.
     """
-    rng, averages = np.random.default_rng(0), []
+    rng, averages = np.random.default_rng(0), list[NDArray[np.float64]]()
     for label in np.unique(labels):
         own = labels == label
         different = rng.permutation(_average_groups(deviations[own], groups[own]))

@@ -101,6 +101,7 @@ def summarise(checkpoint: Checkpoint) -> CheckpointSummary:
         preprocessing=asdict(checkpoint.preprocessing),
         temperature=checkpoint.temperature,
         unsure=checkpoint.thresholds.unsure,
+        shown=checkpoint.thresholds.shown,
         knows_novelty=checkpoint.novelty is not None,
         metrics=TestMetrics.from_json(checkpoint.metrics),
         provenance=Provenance.from_json(checkpoint.provenance),
@@ -152,16 +153,17 @@ def _sections(checkpoint: Checkpoint, summary: CheckpointSummary) -> dict[str, A
 
 def _plots(summary: CheckpointSummary) -> dict[str, Markup]:
     """Draw the plots that there are figures for."""
-    history, figures, unsure = summary.provenance.history, summary.metrics.figures or Figures(), summary.unsure
+    history, figures = summary.provenance.history, summary.metrics.figures or Figures()
+    confident = summary.unsure if summary.shown else None
     drawn: dict[str, str] = {}
     if history:
         drawn |= {"loss": draw_loss(history), "accuracy": draw_validation(history)}
     if figures.reliability and any(row.photos for row in figures.reliability):
         drawn["reliability"] = draw_reliability(figures.reliability)
-    if figures.coverage and unsure is not None:
-        drawn["coverage"] = draw_coverage(figures.coverage, unsure)
-    if figures.scores and unsure is not None:
-        drawn["scores"] = draw_scores(figures.scores, unsure)
+    if figures.coverage:
+        drawn["coverage"] = draw_coverage(figures.coverage, confident)
+    if figures.scores:
+        drawn["scores"] = draw_scores(figures.scores, confident)
     if summary.metrics.learning_curve:
         drawn["curve"] = draw_learning_curve(summary.metrics.learning_curve)
     if figures.unknown:

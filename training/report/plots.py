@@ -24,15 +24,17 @@ from whisker.training.report.svg import (
     SECOND,
     SMALL,
     WIDTH,
+    Drawing,
     drawing,
     in_percent,
     mark,
+    width_of,
 )
 
 MAX_NUMBERED = 20  # classes; in a larger matrix, numbers would not be legible
 FEW_CLASSES = 6  # with a matrix as small as the other plots, and shares below the numbers
 _MAX_MARKED = 40  # epochs with a dot each
-_MAX_NAME = 14  # characters
+_MAX_NAME = 14  # digits wide
 _MAX_OPACITY = 0.55  # opacity of a cell, so that the number on it stays legible
 _RIGHT_RGB, _WRONG_RGB = (0.34, 0.71, 0.91), (0.90, 0.45, 0.0)  # seen on white and on black
 
@@ -75,7 +77,7 @@ def draw_confusion(confusion: Sequence[Sequence[int]], classes: Sequence[str]) -
         axes.spines[:].set_visible(False)
         if len(classes) <= MAX_NUMBERED:
             _draw_cells(axes, counts, shares)
-            _name_cells(axes, classes)
+            _name_cells(axes, sheet, classes)
         else:
             axes.imshow(_tint(shares), interpolation="none", aspect="auto")
             axes.set(xticks=[], yticks=[])
@@ -100,11 +102,11 @@ def draw_reliability(bins: Sequence[ReliabilityBin]) -> str:
     return sheet.svg
 
 
-def draw_coverage(points: Sequence[CoveragePoint], threshold: float) -> str:
+def draw_coverage(points: Sequence[CoveragePoint], threshold: float | None) -> str:
     """Draw the accuracy of the answers that reach a score against their share; `threshold` is that of "confident"."""
     coverage, accuracy = [point.coverage for point in points], [point.accuracy for point in points]
-    confident = [point.coverage for point in points if point.threshold >= threshold]
-    alt = f"Accuracy against coverage: {accuracy[-1]:.1%} when every photo is answered."
+    confident = [point.coverage for point in points if threshold is not None and point.threshold >= threshold]
+    alt = f"Accuracy against coverage: {accuracy[-1]:.1%} when {coverage[-1]:.1%} of photos are answered."
     with drawing(alt) as sheet:
         axes = sheet.figure.subplots()
         axes.plot(coverage, accuracy, color=FIRST, linewidth=1.8)
@@ -114,7 +116,7 @@ def draw_coverage(points: Sequence[CoveragePoint], threshold: float) -> str:
         in_percent(axes.xaxis)
         in_percent(axes.yaxis)
         if confident:
-            mark(axes, confident[-1], f"confident: score {threshold:.3f} or more", height=0.12)
+            mark(axes, confident[-1], f"confident, score {threshold:.3f} or more")
     return sheet.svg
 
 
@@ -137,18 +139,18 @@ def draw_learning_curve(curve: LearningCurve) -> str:
         axes.plot(
             [last, last + 1], [measured[-1], curve.doubled.accuracy], color=SECOND, linewidth=1.2, linestyle=(0, (3, 2))
         )
-        axes.set(xlabel="training photos", ylabel="accuracy", xlim=(-0.4, len(points) - 0.6))
+        axes.set(xlabel="training photos", ylabel="accuracy", xlim=(-0.4, len(points) - 0.3))
         axes.set_xticks(range(len(points)), [f"{point.photos:,}" for point in points])
         axes.set_ylim(None, min(1.01, axes.get_ylim()[1]))
         in_percent(axes.yaxis)
         place = (len(points) - 1, curve.doubled.accuracy)
         axes.annotate(
-            percent(curve.doubled.accuracy), place, (0, 9), textcoords="offset points", ha="right", fontsize=SMALL
+            percent(curve.doubled.accuracy), place, (7, 0), textcoords="offset points", va="center", fontsize=SMALL
         )
     return sheet.svg
 
 
-def draw_scores(scores: ScoreHistograms, threshold: float) -> str:
+def draw_scores(scores: ScoreHistograms, threshold: float | None) -> str:
     """Draw how many right and wrong answers have each score; `threshold` is that of "confident"."""
     panels = [("right answers", scores.right, FIRST), ("wrong answers", scores.wrong, SECOND)]
     return _draw_histograms(panels, "score of the answer", threshold, "confident from")
@@ -203,10 +205,10 @@ def _draw_cells(axes: Axes, counts: NDArray[np.int64], shares: NDArray[np.float6
         )
 
 
-def _name_cells(axes: Axes, classes: Sequence[str]) -> None:
-    names = [_shortened(name) for name in classes]
-    places = range(len(classes))
-    turned = len(classes) > FEW_CLASSES or max(map(len, names)) * len(classes) > 40
+def _name_cells(axes: Axes, sheet: Drawing, classes: Sequence[str]) -> None:
+    short = [_shortened(name) for name in classes]
+    names, places = [*map(sheet.name, short)], range(len(classes))
+    turned = len(classes) > FEW_CLASSES or max(map(width_of, short)) * len(classes) > 40
     axes.set_xticks(places, names, rotation=40 if turned else 0, ha="left" if turned else "center")
     axes.set_yticks(places, names)
     axes.xaxis.tick_top()
@@ -241,7 +243,7 @@ def _draw_counts(axes: Axes, bins: Sequence[ReliabilityBin]) -> None:
 
 
 def _draw_histograms(
-    panels: Sequence[tuple[str, Sequence[int], str]], label: str, threshold: float, threshold_label: str
+    panels: Sequence[tuple[str, Sequence[int], str]], label: str, threshold: float | None, threshold_label: str
 ) -> str:
     counts = " and ".join(f"{sum(values):,} {name}" for name, values, _ in panels)
     with drawing(f"Histogram of the {label}, for {counts}.") as sheet:
@@ -253,10 +255,15 @@ def _draw_histograms(
             axes.set(ylabel="photos", xlim=(-0.01, 1.01), ylim=(0, max(1, *values) * 1.08))
             axes.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=4, min_n_ticks=1))
             axes.yaxis.set_major_formatter(FuncFormatter(lambda count, _: f"{count:,.0f}"))
-            mark(axes, threshold, f"{threshold_label} {threshold:.3g}" if axes is rows[0] else "")
+            if threshold is not None:
+                mark(axes, threshold, f"{threshold_label} {threshold:.3g}" if axes is rows[0] else "")
         rows[-1].set_xlabel(label)
     return sheet.svg
 
 
 def _shortened(name: str) -> str:
-    return name if len(name) <= _MAX_NAME else name[: _MAX_NAME - 1] + "…"
+    if width_of(name) <= _MAX_NAME:
+        return name
+    while width_of(name) > _MAX_NAME - 1:
+        name = name[:-1]
+    return name + "…"

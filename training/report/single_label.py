@@ -1,6 +1,6 @@
 """What only the report of a single-label checkpoint shows: accuracy, confusion matrix, and the most confused pairs."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,12 +34,42 @@ def class_sections(summary: CheckpointSummary) -> dict[str, Any] | None:
         "confusion": Markup(draw_confusion(test.confusion, summary.classes)),  # noqa: S704 - it is escaped
         "pairs": _confused_pairs(test.confusion, summary.classes),
         "confidence_facts": list_confidence_facts(summary),
+        "confident_detail": _describe_threshold(summary),
+        "curve_notes": [*_describe_curve(summary)],
     }
 
 
 def begin_axis(lowest: float) -> float:
     """Begin a scale that ends at 1 at the tenth below `lowest`, or a tenth lower if that is close to it."""
     return max(0.0, int(lowest * 10 - 0.2) / 10)
+
+
+def _describe_threshold(summary: CheckpointSummary) -> str:
+    """Say how many answers are confident, and by which threshold."""
+    confident = summary.metrics.confident
+    if confident is None:
+        return ""
+    how = (
+        f"with a score of at least {summary.unsure:.3f}"
+        if summary.metrics.cross_validation is None
+        else "by thresholds that were chosen without the photo"
+    )
+    return f"{confident.answers:,} of {confident.of:,}, {how}"
+
+
+def _describe_curve(summary: CheckpointSummary) -> Iterator[str]:
+    """Say how the curves over the scores are related to the count of confident answers."""
+    metrics = summary.metrics
+    scores, unknown = metrics.figures.scores if metrics.figures else None, metrics.unknown
+    if summary.shown and metrics.cross_validation is not None:
+        yield (
+            "The dashed line is the threshold in this checkpoint; for the number of confident answers, each was judged "
+            "by a threshold that was chosen without its photo."
+        )
+    if scores and unknown and unknown.false_alarms:
+        counted = sum(scores.right) + sum(scores.wrong)
+        shown = "not shown" if metrics.test and counted < (metrics.test.photos or 0) else "among those shown"
+        yield f"Photos called “unknown” are never confident, and {shown}."
 
 
 @dataclass(frozen=True, slots=True)

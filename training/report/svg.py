@@ -1,10 +1,12 @@
 """Drawings as inline SVG: they take the page's font and colours, in light and in dark mode."""
 
 import io
+import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
+from unicodedata import east_asian_width
 from xml.etree import ElementTree as ET
 
 import matplotlib as mpl
@@ -50,6 +52,8 @@ _SETTINGS: dict[Any, Any] = {
     "xtick.major.size": 0.0,
     "ytick.major.size": 0.0,
 }
+_WIDE = 1.75  # width of a letter of Chinese, Japanese or Korean, in those of matplotlib's digits
+_STAND_IN = "\N{CURRENCY SIGN}"
 _NO_METADATA = dict.fromkeys(("Date", "Creator", "Format", "Type"))
 
 
@@ -59,6 +63,23 @@ class Drawing:
     def __init__(self, figure: Figure) -> None:
         self.figure = figure
         self.svg = ""
+        self._names = dict[str, str]()
+
+    @property
+    def names(self) -> Mapping[str, str]:
+        """Return the names that were given, by their stand-ins."""
+        return self._names
+
+    def name(self, name: str) -> str:
+        """Return a stand-in, about as wide, for a name of any script; the SVG has the name itself.
+
+        matplotlib's font lacks most scripts, and would measure, and warn of, a glyph that only the browser has.
+        """
+        if name.isascii():
+            return name
+        stand_in = _STAND_IN + f"{len(self._names)}".rjust(math.ceil(width_of(name)) - 1, "0")
+        self._names[stand_in] = name
+        return stand_in
 
 
 @contextmanager
@@ -71,23 +92,19 @@ def drawing(alt: str, width: float = WIDTH, height: float = HEIGHT) -> Iterator[
         yield sheet
         buffer = io.StringIO()
         sheet.figure.savefig(buffer, format="svg", metadata=_NO_METADATA, transparent=True)
-    sheet.svg = _for_page(buffer.getvalue(), alt)
+    sheet.svg = _for_page(buffer.getvalue(), alt, sheet.names)
 
 
-def mark(axes: Axes, x: float, label: str = "", height: float = 0.97) -> None:
-    """Draw a dashed line at `x` of 0..1, with a label beside it at a share `height` of the axes."""
+def width_of(name: str) -> float:
+    """Estimate how wide a name is, in digits."""
+    return sum(_WIDE if east_asian_width(letter) in "WF" else 1.0 for letter in name)
+
+
+def mark(axes: Axes, x: float, label: str = "") -> None:
+    """Draw a dashed line at `x`, with its meaning above the axes: within, it could lie on a curve or on bars."""
     axes.axvline(x, color=INK, linewidth=0.9, linestyle=(0, (3, 2)))
-    offset, side = (-5, "right") if x > 0.45 else (5, "left")
-    axes.annotate(
-        label,
-        (x, height),
-        (offset, 0),
-        xycoords=axes.get_xaxis_transform(),
-        textcoords="offset points",
-        fontsize=SMALL,
-        ha=side,
-        va="top",
-    )
+    if label:
+        axes.set_title(f"dashed: {label}", loc="right", fontsize=SMALL, color=INK)
 
 
 def in_percent(axis: Axis) -> None:
@@ -95,8 +112,8 @@ def in_percent(axis: Axis) -> None:
     axis.set_major_formatter(FuncFormatter(lambda share, _: f"{round(100 * share, 2):g} %" if share < 1.0001 else ""))
 
 
-def _for_page(svg: str, alt: str) -> str:
-    """Drop what only a separate file needs, and name colours as the page does."""
+def _for_page(svg: str, alt: str, names: Mapping[str, str]) -> str:
+    """Drop what only a separate file needs, name colours as the page does, and put names for their stand-ins."""
     root = ET.fromstring(svg)  # noqa: S314 - matplotlib has just written it
     _drop_styles(root)
     used = set(re.findall(r"#(\w+)[\")]", svg))
@@ -108,6 +125,7 @@ def _for_page(svg: str, alt: str) -> str:
         attributes.update({name: _restyle(attributes[name]) for name in ("style", "d") if name in attributes})
         element.attrib.clear()
         element.attrib.update(attributes)
+        element.text = names.get(element.text or "", element.text)
     view_box = root.attrib["viewBox"]
     root.attrib.clear()
     root.attrib.update({"viewBox": view_box, "role": "img", "aria-label": alt, "class": "plot"})

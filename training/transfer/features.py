@@ -55,8 +55,7 @@ def extract_features(
     written.
     """
     width = engine.head.weight.shape[1]
-    photos_seen = hashlib.sha256(photos.rows.tobytes()).hexdigest()
-    text = json.dumps({**key, "rows": photos_seen, "width": width}, sort_keys=True)
+    text = json.dumps({**key, "pixels": _digest(photos), "width": width}, sort_keys=True)
     try:
         features, done = _open(cache, text, (VIEWS, len(photos.rows), width))
         with progress.task("Computing features", len(photos.rows) - done) as task:
@@ -70,6 +69,14 @@ def extract_features(
     except OSError as exc:
         raise TrainingError(f"The cache {cache} cannot be written: {exc.strerror}.") from exc
     return features
+
+
+def _digest(photos: Split) -> str:
+    """Hash the photos themselves, in their order: another split of the same folder can have as many."""
+    digest = hashlib.sha256()
+    for rows in batched(photos.rows, _BATCH):
+        digest.update(photos.pixels[rows].tobytes())
+    return digest.hexdigest()
 
 
 def _views(engine: Engine, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:

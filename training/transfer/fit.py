@@ -78,7 +78,7 @@ class Transfer:
         device: str,
         progress: Progress,
     ) -> None:
-        """`key` names the weights and the photos: features in `work` are used again if it is the same."""
+        """`key` names the weights, the photos and their split: what is in `work` is used again if it is the same."""
         self.network, self.data, self.recipe = network.eval(), data, recipe
         self.size, self.seed, self.device, self.progress = size, seed, device, progress
         self._work, self._key = work, key
@@ -91,11 +91,11 @@ class Transfer:
         head = fit_probe(photos, penalty=self.recipe.penalty, balance=self.recipe.balance)
         set_head(self.network.fc, head)
         trial = self._open_trial(engine, photos)
-        answers = {PROBE: trial.try_probe(head)}
+        probe = trial.try_probe(head)  # [R, N, classes]
         tuning = self._open_tuning(photos, trial)
-        if tuning is not None:
-            answers |= dict(zip(tuning.fine_tuning.shares, trial.try_tuning(tuning), strict=True))
-        candidates = judge({share: logits[0] for share, logits in answers.items()}, trial.labels)
+        shares = (PROBE,) if tuning is None else (PROBE, *tuning.fine_tuning.shares)
+        tried = probe[None] if tuning is None else trial.try_tuning(tuning, probe)  # [candidates, R, N, classes]
+        candidates = judge({share: logits[0] for share, logits in zip(shares, tried, strict=True)}, trial.labels)
         chosen = choose(candidates)
         self._say(candidates, chosen)
         features = photos.features[0] if tuning is None or chosen.share == PROBE else tuning.finish(chosen.share)
@@ -104,7 +104,9 @@ class Transfer:
             chosen=chosen,
             candidates=tuple(candidates),
             features=np.asarray(features),
-            held_out=trial.held_out(answers[chosen.share]),
+            held_out=trial.held_out(
+                probe if chosen.share == PROBE else tried[shares.index(chosen.share)], tuned=chosen.share != PROBE
+            ),
             curve=self._measure_curve(photos, trial),
             plan=tuning.plan if tuning and chosen.share != PROBE else None,
             seconds=time.monotonic() - self._started,
@@ -116,7 +118,7 @@ class Transfer:
 
     def _open_trial(self, engine: Engine, photos: ProbeData) -> Trial:
         if self.data.validation is None:
-            return CrossValidation.of(
+            return CrossValidation(
                 photos, self.data.served.groups, self.data.classes, self.recipe, seed=self.seed, progress=self.progress
             )
         return Validation(self._extract(engine, self.data.validation, "validation"), self.data.validation)
@@ -140,12 +142,13 @@ class Transfer:
             return None
         absorb_batch_norms(self.network)
         trunk = open_trunk(self.network, plan.cut, self.size, self.device)
-        trial.prepare(trunk)
+        trial.prepare(trunk, plan)
         crops = Crops(self.data.larger, Augmentation(recipe.minimum_crop, recipe.colour), self.size, self.seed)
         activations: Activations = ComputedActivations(trunk, self.data.served, crops)
         if plan.views:
             activations = compute_activations(trunk, self.data.served, crops, views=plan.views, progress=self.progress)
-        saved = SavedTuning(self._work / "tuning.safetensors", {**self._key, "plan": asdict(plan), "seed": self.seed})
+        key = {**self._key, "plan": asdict(plan), "recipe": asdict(recipe), "seed": self.seed}
+        saved = SavedTuning(self._work / "tuning.safetensors", key)
         return Tuning(
             self.network,
             plan,

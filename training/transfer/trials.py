@@ -2,7 +2,6 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,13 +15,16 @@ from whisker.training.progress import Progress
 from whisker.training.transfer.cross_validation import count_folds, count_repeats, cross_validate, divide, probe_runner
 from whisker.training.transfer.probe import ProbeData
 from whisker.training.transfer.tuning import Tuning
+from whisker.training.transfer.tuning_plan import TuningPlan
+
+FEW_FOLDS = 3  # where fine-tuning takes too long for more
 
 
 class Trial(ABC):
     """A way to try candidates; logits are float32 `[R, N, classes]` for N photos with `labels` `[N]`, in R repeats."""
 
     labels: NDArray[np.int64]
-    trainings: float  # that trying takes, in trainings on all photos, with that of the final network
+    trainings: tuple[float, ...]  # that trying may take, with that of the final network; the best way is first
     folds: int | None = None  # of a cross-validation
 
     @abstractmethod
@@ -30,15 +32,18 @@ class Trial(ABC):
         """Give the logits of the probe; `head` is the one fitted to all training photos."""
 
     @abstractmethod
-    def prepare(self, trunk: Engine) -> None:
-        """Get ready for fine-tuning, with the parts that stay frozen."""
+    def prepare(self, trunk: Engine, plan: TuningPlan) -> None:
+        """Get ready for fine-tuning by a plan, with the parts that stay frozen."""
 
     @abstractmethod
-    def try_tuning(self, tuning: Tuning) -> NDArray[np.float32]:
-        """Give the logits of fine-tuned candidates: `[candidates, R, N, classes]`."""
+    def try_tuning(self, tuning: Tuning, probe: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Give the logits of the probe, and of fine-tuned candidates: `[1 + candidates, 1, N, classes]`.
+
+        Those of the probe, known as `probe`, are given anew where it is tried in another way.
+        """
 
     @abstractmethod
-    def held_out(self, logits: NDArray[np.float32]) -> HeldOut | None:
+    def held_out(self, logits: NDArray[np.float32], *, tuned: bool) -> HeldOut | None:
         """Give a candidate's logits as calibration needs them, if that has no other photos."""
 
 
@@ -47,39 +52,31 @@ class Validation(Trial):
 
     def __init__(self, photos: ProbeData, pixels: Split) -> None:
         self.labels = photos.labels
-        self.trainings = 1.0  # what is tried is the final network
+        self.trainings = (1.0,)  # what is tried is the final network
         self._features, self._pixels = photos.features[0], pixels
         self._trunk: Engine | None = None
 
     def try_probe(self, head: Head) -> NDArray[np.float32]:
         return head.logits(self._features)[None]
 
-    def prepare(self, trunk: Engine) -> None:
+    def prepare(self, trunk: Engine, plan: TuningPlan) -> None:
+        del plan
         self._trunk = trunk
 
-    def try_tuning(self, tuning: Tuning) -> NDArray[np.float32]:
+    def try_tuning(self, tuning: Tuning, probe: NDArray[np.float32]) -> NDArray[np.float32]:
         assert self._trunk is not None  # noqa: S101 - prepared before
-        return tuning.validate(self._trunk, self._pixels)[:, None]
+        return np.concatenate([probe[None, :1], tuning.validate(self._trunk, self._pixels)[:, None]])
 
-    def held_out(self, logits: NDArray[np.float32]) -> HeldOut | None:
-        del logits  # calibration has the validation split
+    def held_out(self, logits: NDArray[np.float32], *, tuned: bool) -> HeldOut | None:
+        del logits, tuned  # calibration has the validation split
         return None
 
 
 class CrossValidation(Trial):
-    """All photos, each held out in turn; fine-tuned candidates are tried in one repeat only."""
+    """All photos, each held out in turn; fine-tuned candidates are tried in one repeat, perhaps of fewer folds."""
 
     def __init__(
-        self, photos: ProbeData, fold_of: NDArray[np.int64], recipe: TransferRecipe, progress: Progress
-    ) -> None:
-        self.labels = photos.labels
-        self.folds = int(fold_of.max()) + 1
-        self.trainings = self.folds
-        self._photos, self._fold_of, self._recipe, self._progress = photos, fold_of, recipe, progress
-
-    @classmethod
-    def of(
-        cls,
+        self,
         photos: ProbeData,
         groups: NDArray[np.int64],
         classes: Sequence[str],
@@ -87,23 +84,36 @@ class CrossValidation(Trial):
         *,
         seed: int,
         progress: Progress,
-    ) -> Self:
+    ) -> None:
         """Divide the photos; raise `DatasetError` if a class has too few."""
-        folds, repeats = count_folds(photos.labels, groups, classes), count_repeats(len(photos.labels))
-        return cls(photos, divide(photos.labels, groups, folds=folds, repeats=repeats, seed=seed), recipe, progress)
+        self.labels = photos.labels
+        most = count_folds(photos.labels, groups, classes)
+        self.folds = most
+        self.trainings = tuple(sorted({float(folds) for folds in (most, FEW_FOLDS) if folds <= most}, reverse=True))
+        self._photos, self._groups, self._seed, self._progress = photos, groups, seed, progress
+        self._run = probe_runner(photos, penalty=recipe.penalty, balance=recipe.balance)
+        self._fold_of = self._divide(most, count_repeats(len(photos.labels)))
+        self._tuning_fold_of = self._fold_of[:1]
 
     def try_probe(self, head: Head) -> NDArray[np.float32]:
         del head  # it has seen all photos
-        run = probe_runner(self._photos, penalty=self._recipe.penalty, balance=self._recipe.balance)
-        logits: NDArray[np.float32] = cross_validate(self._fold_of, run, "Cross-validating", self._progress)[0]
+        logits: NDArray[np.float32] = cross_validate(self._fold_of, self._run, "Cross-validating", self._progress)[0]
         return logits
 
-    def prepare(self, trunk: Engine) -> None:
+    def prepare(self, trunk: Engine, plan: TuningPlan) -> None:
         del trunk  # all photos are training photos
+        if plan.trainings < max(self.trainings):
+            self._tuning_fold_of = self._divide(int(plan.trainings), 1)
 
-    def try_tuning(self, tuning: Tuning) -> NDArray[np.float32]:
-        return cross_validate(self._fold_of[:1], tuning.try_on, "Trying fine-tuning", self._progress)
+    def try_tuning(self, tuning: Tuning, probe: NDArray[np.float32]) -> NDArray[np.float32]:
+        folds = self._tuning_fold_of
+        same = np.array_equal(folds, self._fold_of[:1])
+        again = probe[None, :1] if same else cross_validate(folds, self._run, "Cross-validating", self._progress)
+        return np.concatenate([again, cross_validate(folds, tuning.try_on, "Trying fine-tuning", self._progress)])
 
-    def held_out(self, logits: NDArray[np.float32]) -> HeldOut | None:
+    def held_out(self, logits: NDArray[np.float32], *, tuned: bool) -> HeldOut | None:
         rounded = logits.astype(np.float16).astype(np.float32)  # as a checkpoint keeps them
-        return HeldOut(rounded, self._fold_of[: len(logits)])
+        return HeldOut(rounded, self._tuning_fold_of if tuned else self._fold_of)
+
+    def _divide(self, folds: int, repeats: int) -> NDArray[np.int64]:
+        return divide(self.labels, self._groups, folds=folds, repeats=repeats, seed=self._seed)

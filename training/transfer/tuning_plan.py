@@ -1,6 +1,8 @@
 """How to fine-tune in the time that is left: from which part on, with how many views and epochs."""
 
+import itertools
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,35 +24,47 @@ _MAX_GROWTH = 4  # times the epochs wanted, with much time
 
 @dataclass(frozen=True, slots=True)
 class TuningPlan:
-    """The first part that is trained, the views of each photo that are stored (0: none are), and the epochs."""
+    """The first part that is trained, the views of each photo that are stored (0: none are), and the epochs.
+
+    `trainings` is what trying and finishing it takes, in trainings on all photos.
+    """
 
     cut: int
     views: int
     epochs: int
+    trainings: float
 
 
 def plan_tuning(
-    network: Network, recipe: FineTuning, *, photos: int, size: int, trainings: float, seconds: float, device: str
+    network: Network,
+    recipe: FineTuning,
+    *,
+    photos: int,
+    size: int,
+    trainings: Sequence[float],
+    seconds: float,
+    device: str,
 ) -> TuningPlan | None:
-    """Choose the earliest cut that `trainings` on `photos` photos fit the time with; `None` if none does.
+    """Choose the earliest cut whose `trainings` on `photos` photos fit the time; `None` if none does.
 
-    Each cut is measured by a few steps on random activations. If none fits, half of the epochs may. If the recipe says
-    so, there are as many epochs as the time is enough for.
+    There may be several ways to try it, the best of which are first. Each cut is measured by a few steps on random
+    activations. If none fits, half of the epochs may. If the recipe says so, there are as many epochs as fit the time.
     """
     wanted = max(_MIN_EPOCHS, min(recipe.epochs, round(recipe.epochs * (_FEW_PHOTOS / photos) ** 0.35)))
     measured = {
         tail: _measure(network, len(network.parts()) - tail, recipe, size, device) for tail in network.tail_parts
     }
-    fewest = network.tail_parts[0]
-    for tail, epochs in [*((tail, wanted) for tail in reversed(network.tail_parts)), (fewest, -(-wanted // 2))]:
+    whole = itertools.product(trainings, reversed(network.tail_parts), [wanted])
+    half = itertools.product(trainings, [network.tail_parts[0]], [-(-wanted // 2)])
+    for times, tail, epochs in itertools.chain(whole, half):
         photo_seconds, photo_bytes = measured[tail]
         views = min(recipe.views, _MAX_BYTES // (photos * photo_bytes))
         if views < _MIN_VIEWS:
             views, photo_seconds = 0, photo_seconds * _COMPUTING
-        affordable = int(seconds / (trainings * photos * photo_seconds))
+        affordable = int(seconds / (times * photos * photo_seconds))
         if affordable >= epochs:
             most = min(affordable, _MAX_GROWTH * wanted) if recipe.fill_time else epochs
-            return TuningPlan(len(network.parts()) - tail, views, most)
+            return TuningPlan(len(network.parts()) - tail, views, most, times)
     return None
 
 

@@ -192,7 +192,7 @@ function heading(answer) {
 
 function explain({ verdict, label, reason }) {
   if (verdict === "confident") return "";
-  if (verdict === "unsure") return reason ?? "Only a guess. A clearer photo may help.";
+  if (verdict === "unsure") return reason ?? "";
   return `Closest class: ${label}. Probably wrong.`;
 }
 
@@ -361,7 +361,7 @@ function row(result) {
 function toPlain({ name, visit, problem }) {
   if (!visit) return { photo: name, error: problem ? { code: problem.code, message: problem.message } : null };
   const { label, score, verdict, unknown_score, labels, reason, predictions } = visit.answer;
-  return { photo: name, label, score, verdict, unknown_score, ...(labels && { labels, reason }), predictions };
+  return { photo: name, label, score, verdict, reason, unknown_score, ...(labels && { labels }), predictions };
 }
 
 function toCsv(results) {
@@ -369,8 +369,8 @@ function toCsv(results) {
   const cell = (value) => `"${String(value ?? "").replace(/^[=+\-@\t\r]/, "'$&").replaceAll('"', '""')}"`;
   const plain = results.map(toPlain), several = plain.some((it) => it.labels);
   const joined = (it) => (several ? [it.labels?.map((entry) => entry.label).join("|")] : []);
-  const lines = plain.map((it) => [it.photo, it.label, it.score, it.verdict, ...joined(it), it.error?.message]);
-  const heading = ["photo", "label", "score", "verdict", ...(several ? ["labels"] : []), "error"];
+  const lines = plain.map((it) => [it.photo, it.label, it.score, it.verdict, it.reason, ...joined(it), it.error?.message]);
+  const heading = ["photo", "label", "score", "verdict", "reason", ...(several ? ["labels"] : []), "error"];
   return [heading, ...lines].map((line) => line.map(cell).join(",")).join("\r\n");
 }
 

@@ -17,6 +17,7 @@ from whisker.app.batch.journal import Journal
 from whisker.app.errors import ResultsError
 from whisker.app.settings import Settings
 from whisker.model import Classifier
+from whisker.model.answers.single_label import UNLIKE
 from whisker.model.errors import PictureError
 
 _ROOT = Path(__file__).parents[3]
@@ -53,7 +54,8 @@ def test_csv_and_parquet_hold_the_same_table(job: Job, strict: Path, tmp_path: P
     with (tmp_path / "results.csv").open(newline="") as file:
         header, *cells = csv.reader(file)
     probabilities = ["probability_bird", "probability_cat", "probability_dog"]
-    assert header == ["photo", "label", "score", "verdict", "unknown_score", *probabilities, "error", "message"]
+    answer = ["label", "score", "verdict", "reason", "unknown_score"]
+    assert header == ["photo", *answer, *probabilities, "error", "message"]
     assert table.column_names == header
     assert len(cells) == table.num_rows == 82
     for row, other in zip(cells, table.to_pylist(), strict=True):
@@ -62,9 +64,23 @@ def test_csv_and_parquet_hold_the_same_table(job: Job, strict: Path, tmp_path: P
     failure = next(row for row in table.to_pylist() if row["error"])
     assert failure["photo"] == "1/damaged.png"
     assert failure["label"] is failure["score"] is failure["probability_cat"] is None
-    answer = table.to_pylist()[0]
-    assert answer["score"] == max(answer[name] for name in probabilities)
-    assert answer["label"] == max(probabilities, key=lambda name: answer[name]).removeprefix("probability_")
+    first = table.to_pylist()[0]
+    assert (first["verdict"], first["reason"]) == ("unknown", UNLIKE)
+    assert first["score"] == max(first[name] for name in probabilities)
+    assert first["label"] == max(probabilities, key=lambda name: first[name]).removeprefix("probability_")
+
+
+def test_confident_answer_has_an_empty_reason(job: Job, tmp_path: Path) -> None:
+    predict_to_file(Job(job.photos, tmp_path / "results.parquet", job.settings))
+    table = parquet.read_table(tmp_path / "results.parquet")
+    assert {(row["verdict"], row["reason"]) for row in table.to_pylist()} == {("confident", None), (None, None)}
+
+
+def test_journal_of_a_version_with_other_columns_is_refused(job: Job) -> None:
+    _, journal = _finished(job)
+    job.journal.write_bytes(journal.replace(b'"journal": 2', b'"journal": 1', 1))
+    with pytest.raises(ResultsError, match="is not a journal of this version of Whisker"):
+        predict_to_file(job)
 
 
 def test_top_k_limits_the_classes_of_json_lines(job: Job, tmp_path: Path) -> None:

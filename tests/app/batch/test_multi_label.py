@@ -13,7 +13,7 @@ from tests.app.batch.test_remote import predict
 from tests.app.conftest import Server, picture, rows
 from whisker.app.batch.job import Job, predict_to_file
 
-_HEADER = ["photo", "label", "score", "verdict", "unknown_score", "labels"]
+_HEADER = ["photo", "label", "score", "verdict", "reason", "unknown_score", "labels"]
 
 
 @pytest.fixture
@@ -38,15 +38,15 @@ def test_tables_have_a_column_of_labels(labelling: Job, tmp_path: Path) -> None:
     assert table.column_names == header
     for row, other in zip(cells, table.to_pylist(), strict=True):
         failed = bool(other["error"])
-        assert (row[5], other["labels"]) == (("", None) if failed else ("bird|cat", "bird|cat"))
+        assert (row[6], other["labels"]) == (("", None) if failed else ("bird|cat", "bird|cat"))
     assert sum(bool(row["error"]) for row in table.to_pylist()) == 2
 
 
 def test_nothing_found_is_empty_and_not_missing(doubtful_file: Path, labelling: Job, tmp_path: Path) -> None:
     settings = labelling.settings.model_copy(update={"checkpoint": doubtful_file})
     predict_to_file(replace(labelling, settings=settings, out=tmp_path / "results.parquet"))
-    labels = {row["labels"] for row in parquet.read_table(tmp_path / "results.parquet").to_pylist()}
-    assert labels == {"bird", None}
+    found = {(row["labels"], row["reason"]) for row in parquet.read_table(tmp_path / "results.parquet").to_pylist()}
+    assert found == {("bird", "Likely, but below the threshold: cat."), (None, None)}
 
 
 def test_json_lines_list_labels_whatever_the_number_of_classes(labelling: Job) -> None:
@@ -71,8 +71,9 @@ def test_service_gives_the_same_table(labelling: Job, server: Server, tmp_path: 
 def test_labels_are_printed_with_their_scores(several_file: Path, doubtful_file: Path, tmp_path: Path) -> None:
     photo = tmp_path / "a.png"
     photo.write_bytes(picture())
-    name, labels, scores, verdict = predict(photo, "--checkpoint", several_file, "--device", "cpu").stdout.split("\t")
-    assert (name, labels, verdict) == (str(photo), "bird|cat", "confident\n")
+    printed = predict(photo, "--checkpoint", several_file, "--device", "cpu").stdout
+    name, labels, scores, verdict, reason = printed.split("\t")
+    assert (name, labels, verdict, reason) == (str(photo), "bird|cat", "confident", "\n")
     assert [float(score) for score in scores.split("|")] == pytest.approx([0.95, 0.8], abs=0.03)
     (answer,) = json.loads(predict(photo, "--checkpoint", doubtful_file, "--device", "cpu", "--json").stdout)
     assert [it["label"] for it in answer["labels"]] == ["bird"]

@@ -10,6 +10,7 @@ from tests.app.conftest import Serving, picture
 from whisker.app.inference.wire import PredictionDocument
 from whisker.app.page import routes
 from whisker.model import BUNDLED_CHECKPOINT
+from whisker.model.answers.single_label import NOT_SHOWN
 
 pytestmark = pytest.mark.anyio
 
@@ -68,6 +69,17 @@ async def test_unsure_and_unknown_are_said_in_words(serving: Serving, strict: Pa
     assert routes.describe_verdict(unsure) == "Not sure: cat 54.0\N{NO-BREAK SPACE}%, dog 46.0\N{NO-BREAK SPACE}%"
     confident: PredictionDocument = {**unsure, "verdict": "confident", "score": 0.983}
     assert routes.describe_verdict(confident) == "cat: 98.3\N{NO-BREAK SPACE}%"
+
+
+async def test_page_says_once_that_no_answer_will_be_confident(
+    serving: Serving, client: httpx.AsyncClient, unproven: Path
+) -> None:
+    notice = "add photos and train again"
+    assert notice not in (await client.get("/")).text
+    async with serving(checkpoint=unproven) as other:
+        assert (await other.get("/")).text.count(notice) == 1
+        answer = await other.post("/answer", files={"file": ("a.png", picture())})
+    assert f"<p>{NOT_SHOWN}</p>" in answer.text
 
 
 async def test_class_names_are_text_whatever_they_hold(serving: Serving, tiny: Path, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from huggingface_hub import InferenceClient
 
 from tests.app.conftest import Server, Serving, picture
 from whisker.app.client import AsyncClient, Client
+from whisker.model.answers.single_label import NOT_SHOWN
 
 _PNG = picture(colour="red")
 _CLASSES = ("bird", "cat", "dog")
@@ -85,12 +86,24 @@ def test_triton_client_gets_probabilities_and_marks_of_labels(
 @pytest.mark.anyio
 async def test_single_label_checkpoint_has_no_output_of_labels(client: httpx.AsyncClient) -> None:
     outputs = (await client.get("/v2/models/tiny")).json()["outputs"]
-    assert [it["name"] for it in outputs] == ["probabilities", "label", "verdict"]
+    assert [it["name"] for it in outputs] == ["probabilities", "label", "verdict", "reason"]
     given = {"name": "image", "shape": [1], "datatype": "BYTES", "data": [base64.b64encode(_PNG).decode()]}
     answer = await client.post("/v2/models/tiny/infer", json={"inputs": [given], "outputs": [{"name": "labels"}]})
     assert (answer.status_code, answer.json()["code"]) == (422, "invalid_upload")
     whole = (await client.post("/v2/models/tiny/infer", json={"inputs": [given]})).json()
-    assert [it["name"] for it in whole["outputs"]] == ["probabilities", "label", "verdict"]
+    assert [it["name"] for it in whole["outputs"]] == ["probabilities", "label", "verdict", "reason"]
+
+
+@pytest.mark.anyio
+async def test_every_protocol_with_room_for_a_text_has_the_reason(serving: Serving, unproven: Path) -> None:
+    encoded = base64.b64encode(_PNG).decode()
+    given = {"name": "image", "shape": [1], "datatype": "BYTES", "data": [encoded]}
+    async with serving(checkpoint=unproven) as client:
+        asked = {"inputs": [given], "outputs": [{"name": "reason"}]}
+        (output,) = (await client.post("/v2/models/unproven/infer", json=asked)).json()["outputs"]
+        instances = await client.post("/v1/models/unproven:predict", json={"instances": [{"b64": encoded}]})
+    assert output == {"name": "reason", "datatype": "BYTES", "shape": [1], "data": [NOT_SHOWN]}
+    assert instances.json()["predictions"][0]["reason"] == NOT_SHOWN
 
 
 @pytest.mark.anyio

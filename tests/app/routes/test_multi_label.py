@@ -74,7 +74,7 @@ async def test_batch_and_heat_maps_work_as_ever(labelling: httpx.AsyncClient) ->
 async def test_card_tells_the_task_and_each_threshold(labelling: httpx.AsyncClient, client: httpx.AsyncClient) -> None:
     document = (await labelling.get("/model")).json()
     card = ModelCard.model_validate(document)
-    assert (card.task, card.thresholds) == ("multi-label", {"unsure": None, "unknown": None})
+    assert (card.task, card.thresholds) == ("multi-label", {"unsure": None, "shown": None, "unknown": None})
     assert document["label_thresholds"] == [
         {"label": "bird", "threshold": 0.9, "guaranteed": True},
         {"label": "cat", "threshold": 0.6, "guaranteed": True},

@@ -18,6 +18,7 @@ from whisker.app.main import create_app
 from whisker.app.schemas import BatchAnswer, PredictionAnswer
 from whisker.app.settings import Settings
 from whisker.model import Classifier, load_checkpoint
+from whisker.model.answers.single_label import NOT_SHOWN, UNLIKE
 
 pytestmark = pytest.mark.anyio
 
@@ -176,7 +177,7 @@ async def test_model_card_tells_what_the_file_holds(client: httpx.AsyncClient, t
     assert card["network"]["family"] == "resnet"
     assert card["input"]["preprocessing"]["size"] == 32
     assert card["input"]["formats"] == ["JPEG", "PNG", "WEBP", "GIF", "BMP"]
-    assert (card["temperature"], card["thresholds"]) == (1.0, {"unsure": 0.0, "unknown": None})
+    assert (card["temperature"], card["thresholds"]) == (1.0, {"unsure": 0.0, "shown": True, "unknown": None})
     assert card["metrics"] == {"test": {"accuracy": 0.5}}
     assert card["provenance"] == {"recipe": "none"}
 
@@ -190,6 +191,19 @@ async def test_picture_like_nothing_trained_on_is_unknown(serving: Serving, stri
     assert answer["unknown_score"] == pytest.approx(expected.unknown_score, abs=1e-5)
     assert answer["unknown_score"] > card["thresholds"]["unknown"] == 0.5
     assert answer["label"] == expected.label  # the best class, whatever the verdict
+
+
+async def test_answers_say_why_they_are_not_confident(serving: Serving, strict: Path, unproven: Path) -> None:
+    for checkpoint, verdict, reason in ((strict, "unknown", UNLIKE), (unproven, "unsure", NOT_SHOWN)):
+        async with serving(checkpoint=checkpoint) as client:
+            answer = (await client.post("/predict", files={"file": ("a.png", picture())})).json()
+        assert (answer["verdict"], answer["reason"]) == (verdict, reason)
+
+
+async def test_card_tells_whether_the_promised_precision_is_shown(serving: Serving, unproven: Path) -> None:
+    async with serving(checkpoint=unproven) as client:
+        card = (await client.get("/model")).json()
+    assert card["thresholds"] == {"unsure": 0.0, "shown": False, "unknown": None}
 
 
 async def test_checkpoint_of_the_named_sha256_is_served(serving: Serving, tiny: Path) -> None:

@@ -17,6 +17,7 @@ def summary(
         "preprocessing": {"size": 64},
         "temperature": 0.5,
         "unsure": 0.9,
+        "shown": True,
         "knows_novelty": True,
         "sha256": "0" * 64,
     }

@@ -31,6 +31,12 @@ def test_other_photos_are_asked_for_where_more_would_not_help() -> None:
     assert advice(test=good, learning_curve=CURVE)[0].startswith("Twice as many photos like these would bring little")
 
 
+def test_more_photos_are_asked_for_where_no_answer_is_confident() -> None:
+    good, never = TEST | {"accuracy": 0.895}, {"answers": 0, "of": 100, "wrong": 0, "promised": False}
+    sentences = advice(test=good, learning_curve=CURVE, confident=never)
+    assert sentences[0].startswith("Add photos: twice as many would hardly bring more right answers, but may show")
+
+
 def test_classes_that_are_confused_most_are_named() -> None:
     assert advice(test=TEST)[1].startswith("Photos of dog are most often taken for cat (15 of 50): check their labels")
     nearly = {"photos": 100, "accuracy": 0.99, "confusion": [[50, 0], [1, 49]]}

@@ -19,11 +19,34 @@ def card(classes: list[str], **parts: Any) -> CheckpointCard:
         "temperature": 1.0,
         "unsure": 0.5,
         "label_thresholds": None,
+        "shown": True,
         "knows_novelty": True,
         "has_heat_maps": True,
         "metrics": parts.get("metrics", {}),
         "provenance": parts.get("provenance", {}),
     }
+
+
+def test_promised_precision_is_told_with_whether_it_is_shown() -> None:
+    told = []
+    for shown in (True, False):
+        confident = {"answers": 0, "of": 9, "wrong": 0, "promised": shown, "promised_precision": 0.95}
+        told += describe(card(["cat", "dog"], metrics={"confident": confident}))["accuracy"]
+    assert [sentence.replace("\N{NO-BREAK SPACE}", " ") for sentence in told] == [
+        (
+            "Of confident answers, at least 95.0 % should be right: photos that were not trained on have shown it, "
+            "with 95 % confidence."
+        ),
+        (
+            "The photos did not show that 95.0 % of confident answers would be right, so no answer is called "
+            "confident. To change that, add photos and train again."
+        ),
+    ]
+
+
+def test_cross_validated_card_speaks_of_no_test_photos() -> None:
+    for trial, name in (({}, "test photos"), ({"cross_validation": {"folds": 5, "repeats": 2}}, "photos")):
+        assert describe(card(["cat", "dog"], metrics=trial))["tested_on"] == name
 
 
 def test_confusion_of_very_many_classes_is_not_pictured() -> None:

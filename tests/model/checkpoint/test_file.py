@@ -23,6 +23,7 @@ from whisker.model import (
     with_golden_answers,
 )
 from whisker.model.answers.novelty import Novelty
+from whisker.model.checkpoint.contents import HeldOut
 from whisker.model.checkpoint.integrity import content_digest
 from whisker.model.errors import CheckpointError
 
@@ -135,6 +136,52 @@ def test_damaged_novelty_is_one_sentence(
         load_checkpoint(novel)
     assert str(caught.value).startswith(f"The checkpoint {novel} ")
     assert str(caught.value).count("\n") == 0
+
+
+@pytest.fixture
+def held_out(untrained: Checkpoint, tmp_path: Path) -> Path:
+    """Write a checkpoint with answers for three held-out photos, in two repeats."""
+    logits = np.array([[[1, 2], [3, 4], [5, 6]], [[0.1, 0.2], [0.3, 0.4], [0.5, 0.6]]], np.float32)
+    folds = np.array([[0, 1, 2], [1, 0, 1]])
+    save_checkpoint(replace(untrained, held_out=HeldOut(logits, folds)), tmp_path / "held-out.safetensors")
+    return tmp_path / "held-out.safetensors"
+
+
+def test_answers_for_held_out_photos_survive_the_file(held_out: Path, untrained: Checkpoint) -> None:
+    checkpoint = load_checkpoint(held_out)
+    assert checkpoint.held_out is not None
+    assert checkpoint.held_out.repeats == 2
+    assert checkpoint.held_out.logits.dtype == np.float32
+    np.testing.assert_array_equal(checkpoint.held_out.logits[0], [[1, 2], [3, 4], [5, 6]])
+    np.testing.assert_allclose(checkpoint.held_out.logits[1, 2], [0.5, 0.6], atol=1e-3)  # halves in the file
+    np.testing.assert_array_equal(checkpoint.held_out.folds, [[0, 1, 2], [1, 0, 1]])
+    assert checkpoint.state.keys() == untrained.state.keys()
+
+
+def test_saving_held_out_answers_that_were_loaded_changes_nothing(held_out: Path, tmp_path: Path) -> None:
+    save_checkpoint(load_checkpoint(held_out), tmp_path / "again.safetensors")
+    assert (tmp_path / "again.safetensors").read_bytes() == held_out.read_bytes()
+
+
+def test_checkpoint_of_photos_that_were_set_aside_has_no_held_out_answers(path: Path) -> None:
+    assert load_checkpoint(path).held_out is None
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda _, t: t.update({"held_out.logits": torch.ones(3, 2)}), "held-out photos in the wrong shape"),
+        (lambda _, t: t.update({"held_out.logits": torch.ones(2, 3, 4)}), "held-out photos in the wrong shape"),
+        (lambda _, t: t.update({"held_out.folds": torch.ones(2, 4)}), "held-out photos in the wrong shape"),
+        (lambda _, t: t["held_out.logits"][1].fill_(float("nan")), "NaN or infinity in its answers for held-out"),
+    ],
+)
+def test_damaged_answers_for_held_out_photos_are_one_sentence(
+    held_out: Path, change: Callable[[dict[str, Any], dict[str, Tensor]], object], message: str
+) -> None:
+    rewrite(held_out, change)
+    with pytest.raises(CheckpointError, match=message):
+        load_checkpoint(held_out)
 
 
 def test_same_checkpoint_saves_to_the_same_bytes(untrained: Checkpoint, path: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from torch import Tensor
 from tests.model.checkpoint.test_file import rewrite
 from tests.pictures import draw, encode
 from whisker.model import BUNDLED_CHECKPOINT, Checkpoint, Classifier, load_checkpoint, save_checkpoint
+from whisker.model.checkpoint.contents import Thresholds
 from whisker.model.errors import CheckpointError
 
 
@@ -85,3 +87,17 @@ def test_header_that_does_not_fit_is_refused(
         load_checkpoint(path)
     assert str(caught.value).startswith(f"The checkpoint {path} ")
     assert str(caught.value).count("\n") == 0
+
+
+def test_precision_that_was_not_shown_survives_the_file(untrained: Checkpoint, tmp_path: Path) -> None:
+    thresholds = Thresholds(unsure=0.25, shown=False)
+    save_checkpoint(replace(untrained, thresholds=thresholds), tmp_path / "c.safetensors")
+    assert header(tmp_path / "c.safetensors")["thresholds"] == {"unsure": 0.25, "shown": False}
+    assert load_checkpoint(tmp_path / "c.safetensors").thresholds == thresholds
+
+
+def test_shown_is_true_or_false(untrained: Checkpoint, tmp_path: Path) -> None:
+    save_checkpoint(untrained, tmp_path / "c.safetensors")
+    rewrite(tmp_path / "c.safetensors", lambda document, _: document["thresholds"].update(shown="yes"))
+    with pytest.raises(CheckpointError, match="has 'yes' as the guarantee of a threshold, where true or false belongs"):
+        load_checkpoint(tmp_path / "c.safetensors")

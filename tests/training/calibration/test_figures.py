@@ -23,10 +23,11 @@ def answers(photos: int, classes: int, seed: int = 0) -> tuple[NDArray[np.float3
 def test_every_figure_counts_every_photo_once(photos: int, classes: int) -> None:
     probabilities, labels = answers(photos, classes)
     figures = measure_figures(probabilities, labels, probabilities[:, 0], probabilities[:, 1])
-    right = int((probabilities.argmax(1) == labels).sum())
+    hits, familiar = probabilities.argmax(1) == labels, probabilities[:, 0] <= 0.5
+    right = int(hits.sum())
     assert sum(row.photos for row in figures.reliability or ()) == photos
     assert figures.scores is not None
-    assert (sum(figures.scores.right), sum(figures.scores.wrong)) == (right, photos - right)
+    assert (sum(figures.scores.right), sum(figures.scores.wrong)) == ((familiar & hits).sum(), (familiar & ~hits).sum())
     assert figures.unknown is not None
     assert sum(figures.unknown.known) == sum(figures.unknown.outliers or ()) == photos
     rows = figures.per_class or ()
@@ -35,7 +36,7 @@ def test_every_figure_counts_every_photo_once(photos: int, classes: int) -> None
         photos,
         right,
     )
-    last = (figures.coverage or ())[-1]
+    last = (measure_figures(probabilities, labels, None, None).coverage or ())[-1]
     assert last.coverage == 1.0
     assert last.accuracy == pytest.approx(right / photos, abs=1e-4)
     assert Figures.from_json(json.loads(json.dumps(figures.to_json()))) == figures
@@ -61,6 +62,24 @@ def test_coverage_falls_from_the_surest_and_does_not_part_equal_scores() -> None
     )
 
 
+def test_unknown_photos_are_in_no_curve_over_the_scores_but_count_as_photos() -> None:
+    scores, labels = np.array([0.9, 0.8, 0.7, 0.6], np.float32), np.array([0, 1, 0, 0])
+    probabilities = np.stack([scores, 1 - scores], 1)
+    unknown = np.array([0.1, 0.9, 0.1, 0.5], np.float32)
+    once = measure_figures(probabilities, labels, unknown, None)
+    assert once.coverage == (
+        CoveragePoint(coverage=0.25, accuracy=1.0, threshold=0.9),
+        CoveragePoint(coverage=0.5, accuracy=1.0, threshold=0.7),
+        CoveragePoint(coverage=0.75, accuracy=1.0, threshold=0.6),
+    )
+    assert once.scores is not None
+    assert (sum(once.scores.right), sum(once.scores.wrong)) == (3, 0)
+    twice = measure_figures(np.tile(probabilities, (2, 1)), np.tile(labels, 2), unknown, None, repeats=2)
+    assert (twice.coverage, twice.scores) == (once.coverage, once.scores)
+    nothing = measure_figures(probabilities, labels, np.ones(4, np.float32), None)
+    assert (nothing.coverage, sum(row.photos for row in nothing.reliability or ())) == ((), 4)
+
+
 def test_coverage_of_many_photos_has_at_most_101_points() -> None:
     curve = measure_figures(*answers(5000, 4), None, None).coverage or ()
     assert len(curve) == 101
@@ -82,3 +101,21 @@ def test_unknown_is_null_where_it_was_not_measured() -> None:
     assert measure_figures(probabilities, labels, None, None).to_json()["unknown"] is None
     without_outliers = measure_figures(probabilities, labels, np.full(20, 0.97, np.float32), None).to_json()["unknown"]
     assert without_outliers == {"known": [0] * 19 + [20], "outliers": None}
+
+
+@pytest.mark.parametrize("repeats", [1, 2, 4])
+def test_repeats_of_the_same_answers_change_no_figure(repeats: int) -> None:
+    probabilities, labels = answers(60, 3)
+    once = measure_figures(probabilities, labels, probabilities[:, 0], probabilities[:, 1])
+    tiled = np.tile(probabilities, (repeats, 1)), np.tile(labels, repeats)
+    assert measure_figures(*tiled, probabilities[:, 0], probabilities[:, 1], repeats=repeats) == once
+
+
+def test_differing_repeats_are_averaged() -> None:
+    """A photo that is answered rightly in one of two repeats is half a right answer, in all half a dozen of them."""
+    probabilities = np.array([[0.9, 0.1]] * 12 + [[0.1, 0.9]] * 12, np.float32)
+    figures = measure_figures(probabilities, np.zeros(24, np.int64), None, None, repeats=2)
+    first = (figures.per_class or ())[0]
+    assert (first.photos, first.right, first.recall) == (12, 6, 0.5)
+    assert figures.scores is not None
+    assert (sum(figures.scores.right), sum(figures.scores.wrong)) == (6, 6)

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from whisker.training.calibration.metrics import evaluate_probabilities, wilson_interval
+from whisker.training.calibration.metrics import evaluate_probabilities, share_out, wilson_interval
 
 
 @pytest.mark.parametrize(  # 81 of 263 is the example of Newcombe 1998
@@ -38,3 +38,21 @@ def test_perfectly_calibrated_scores_have_no_calibration_error() -> None:
     probabilities = np.tile(np.array([[0.75, 0.25]], np.float32), (400, 1))
     labels = np.array([0, 0, 0, 1] * 100)
     assert evaluate_probabilities(probabilities, labels).calibration_error == pytest.approx(0, abs=1e-6)
+
+
+def test_repeats_of_the_same_answers_change_no_figure() -> None:
+    probabilities = np.array([[0.9, 0.1], [0.6, 0.4], [0.2, 0.8], [0.7, 0.3]], np.float32)
+    labels = np.array([0, 0, 1, 1])
+    once = evaluate_probabilities(probabilities, labels)
+    repeated = evaluate_probabilities(np.tile(probabilities, (3, 1)), np.tile(labels, 3), repeats=3)
+    assert (repeated.photos, repeated.confusion, repeated.interval) == (4, once.confusion, once.interval)
+    assert repeated.negative_log_likelihood == pytest.approx(once.negative_log_likelihood)
+    assert repeated.calibration_error == pytest.approx(once.calibration_error)
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(0, 50), min_size=1, max_size=8), st.integers(1, 5))
+def test_counts_that_are_shared_out_keep_their_sum_and_stay_close(counts: list[int], repeats: int) -> None:
+    shared = share_out(np.array(counts), repeats)
+    assert sum(shared) == round(sum(counts) / repeats)
+    assert all(abs(mean - count / repeats) < 1 for mean, count in zip(shared, counts, strict=True))

@@ -138,3 +138,12 @@ def test_repeats_are_no_new_evidence() -> None:
     once = choose_unsure_threshold(*falling(100, 20), 0.99, lowest=0.95)
     assert choose_unsure_threshold(*falling(100, 20, repeats=5), 0.99, lowest=0.95, repeats=5) == once
     assert choose_unsure_threshold(*falling(100, 20, repeats=5), 0.99).guaranteed
+
+
+@pytest.mark.parametrize("repeats", [2, 5])
+def test_repeats_do_not_make_scores_more_certain(repeats: int) -> None:
+    labels = torch.arange(30) % 2
+    logits = torch.nn.functional.one_hot(labels).float() * 7
+    once = fit_temperature(logits, labels)
+    assert fit_temperature(logits.repeat(repeats, 1), labels.repeat(repeats), repeats=repeats) == pytest.approx(once)
+    assert fit_temperature(logits.repeat(repeats, 1), labels.repeat(repeats)) < once

@@ -14,7 +14,7 @@ from tests.pictures import write_folder
 from whisker.model import Checkpoint, NetworkConfig, save_checkpoint
 from whisker.model.errors import ConfigError
 from whisker.training.cli.options import NetworkOptions, TrainingOptions, saved_config
-from whisker.training.config import PRESETS, Grouping, TrainingConfig, TransferRecipe, recipe_for
+from whisker.training.config import PRESETS, FineTuning, Grouping, TrainingConfig, TransferRecipe, recipe_for
 from whisker.training.data.survey import Survey
 from whisker.training.errors import DatasetError, TrainingError
 from whisker.training.pretrained import installed
@@ -73,7 +73,7 @@ def test_default_is_a_transfer_that_fits_the_photos(photos: Path, quiet: Progres
 @pytest.mark.parametrize("share", [{"validation": 0.2}, {"test": 0.2}])
 def test_photos_are_set_aside_if_a_share_is_given(photos: Path, quiet: Progress, share: dict[str, Any]) -> None:
     config = TrainingOptions(photos, NetworkOptions(), **share).choose_config(None, quiet)
-    assert config.transfer == TransferRecipe(cross_validated=False)
+    assert config.transfer == TransferRecipe(cross_validated=False, fine_tuning=FineTuning(shares=(0.5, 0.75, 1.0)))
     assert {"validation": config.validation, "test": config.test} == {"validation": 0.1, "test": 0.1} | share
 
 
@@ -188,3 +188,12 @@ def test_saved_configuration_reads_back(network: NetworkConfig) -> None:
     for groups in (None, Grouping(column="patient"), Grouping(folder_level=2)):
         grouped = replace(config, groups=groups)
         assert saved_config(json.loads(json.dumps(asdict(grouped)))) == grouped
+
+
+@pytest.mark.parametrize("fine_tuning", [None, FineTuning(epochs=2, shares=(0.25,))])
+def test_saved_transfer_reads_back(fine_tuning: FineTuning | None) -> None:
+    transfer = TransferRecipe(minutes=1.5, penalty=0.1, fine_tuning=fine_tuning, cross_validated=False)
+    config = replace(TrainingConfig(PRESETS["quick"]), transfer=transfer)
+    assert saved_config(json.loads(json.dumps(asdict(config)))) == config
+    assert not config.cross_validated
+    assert replace(config, transfer=replace(transfer, cross_validated=True)).cross_validated

@@ -26,7 +26,7 @@ def draw_disc(seed: int, size: tuple[int, int] = (48, 40)) -> Image.Image:
     """Draw a plain disc on a plain background, both of random colours."""
     rng = np.random.default_rng((9, seed))
     image = Image.new("RGB", size, tuple(rng.integers(0, 110, 3).tolist()))
-    x, y, radius = rng.integers(16, 32), rng.integers(14, 26), rng.integers(8, 13)
+    x, y, radius = int(rng.integers(16, 32)), int(rng.integers(14, 26)), int(rng.integers(8, 13))
     light = tuple(rng.integers(140, 255, 3).tolist())
     ImageDraw.Draw(image).ellipse((x - radius, y - radius, x + radius, y + radius), fill=light)
     return image

@@ -24,7 +24,8 @@ def features(labels: NDArray[np.int64]) -> NDArray[np.float32]:
     rng = np.random.default_rng(0)
     noise = rng.normal(0, 0.2, (len(labels), FEATURES)) + rng.normal(0, 2, (len(labels), 1)) * np.eye(FEATURES)[0]
     centres = rng.normal(0, 3, (3, FEATURES))
-    return (centres[labels] + noise).astype(np.float32)
+    drawn: NDArray[np.float32] = (centres[labels] + noise).astype(np.float32)
+    return drawn
 
 
 @pytest.fixture

@@ -125,6 +125,38 @@ def test_page_shows_accuracy_with_its_interval_and_all_plots(file: Path, untrain
     assert len(page.all("svg")) == 7
 
 
+def test_cross_validated_report_speaks_of_no_split(file: Path, untrained: Checkpoint) -> None:
+    unknown = {"false_alarms": 40, "of": 300}
+    checkpoint = measured(untrained, ("cat", "dog"), unknown=unknown, cross_validation={"folds": 5, "repeats": 1})
+    page = write(
+        file, replace(checkpoint, provenance={"data": {"train": 300, "duplicates": 2}, "pretrained": "f" * 64})
+    )
+    assert not re.search("test photos|test split|validation photos|validation split", page.text)
+    assert "200 of 300, by thresholds that were chosen without the photo" in page.text
+    assert "judged by a threshold that was chosen without its photo" in page.text
+    assert "2, each held out with its original" in page.text
+
+
+def test_plots_say_whether_they_show_unknown_photos(file: Path, untrained: Checkpoint) -> None:
+    unknown = {"false_alarms": 40, "of": 300}
+    left_out = measured(untrained, ("cat", "dog"), unknown=unknown)
+    within = measured(untrained, ("cat", "dog"))  # as measured before the curves left them out
+    within = replace(within, metrics={**within.metrics, "unknown": unknown})
+    for checkpoint, said in ((left_out, "not shown."), (within, "among those shown.")):
+        assert write(file, checkpoint).text.count(f"Photos called “unknown” are never confident, and {said}") == 2
+    assert "Photos called “unknown”" not in write(file, measured(untrained, ("cat", "dog"))).text
+
+
+def test_checkpoint_that_is_never_confident_has_no_threshold_in_its_report(file: Path, untrained: Checkpoint) -> None:
+    confident = {"answers": 0, "of": 300, "wrong": 0, "promised": False, "promised_precision": 0.99}
+    checkpoint = replace(
+        measured(untrained, ("cat", "dog"), confident=confident), thresholds=Thresholds(unsure=0.97, shown=False)
+    )
+    text = write(file, checkpoint).text
+    assert "too few photos to show that such answers keep their precision" in text
+    assert not re.search("dashed: confident|Minimum score|Right of the dashed line, answers", text)
+
+
 def test_page_needs_nothing_but_itself(file: Path, untrained: Checkpoint) -> None:
     galleries = Galleries((shown(),), (shown(),), (), ())
     page = write(file, measured(untrained, ("cat", "dog")), galleries)
@@ -269,7 +301,7 @@ def test_known_limits_are_told(file: Path, untrained: Checkpoint) -> None:
     page = write(file, replace(few, provenance={"pretrained": "f" * 64}))
     for text in (
         "only 12 test photos",
-        "same folders as the training photos",
+        "same folders as those it was trained with",
         "Fewer than 10 test photos",
         "started from",
     ):

@@ -1,4 +1,5 @@
 import re
+from dataclasses import replace
 from xml.etree import ElementTree as ET
 
 import matplotlib as mpl
@@ -6,17 +7,24 @@ import numpy as np
 import pytest
 
 from tests.training.calibration.test_figures import answers
-from whisker.model.card.metrics import CoveragePoint, UnknownHistograms
+from whisker.model.card.metrics import CoveragePoint, CurvePoint, LearningCurve, ScoreHistograms, UnknownHistograms
 from whisker.model.card.provenance import Epoch
 from whisker.training.calibration.figures import measure_figures
 from whisker.training.report.plots import (
     draw_confusion,
     draw_coverage,
+    draw_learning_curve,
     draw_loss,
     draw_reliability,
     draw_scores,
     draw_unknown,
     draw_validation,
+)
+
+CURVE = LearningCurve(
+    measured=(CurvePoint(600, 0.8, (0.7, 0.9)), CurvePoint(1200, 0.85, (0.8, 0.9))),
+    doubled=CurvePoint(3000, 0.915, (0.86, 0.97)),
+    gains=(0.02, 0.1),
 )
 
 
@@ -30,7 +38,7 @@ def history(epochs: int) -> list[Epoch]:
 
 def all_plots(photos: int = 200, classes: int = 3, epochs: int = 6) -> dict[str, str]:
     probabilities, labels = answers(photos, classes)
-    figures = measure_figures(probabilities, labels, probabilities[:, 0], probabilities[:, 1])
+    figures = measure_figures(probabilities, labels, probabilities.min(1), probabilities[:, 1])
     assert figures.scores is not None
     assert figures.unknown is not None
     confusion = np.zeros((classes, classes), int)
@@ -43,6 +51,7 @@ def all_plots(photos: int = 200, classes: int = 3, epochs: int = 6) -> dict[str,
         "coverage": draw_coverage(figures.coverage or (), 0.8),
         "scores": draw_scores(figures.scores, 0.8),
         "unknown": draw_unknown(figures.unknown),
+        "curve": draw_learning_curve(CURVE),
     }
 
 
@@ -120,11 +129,52 @@ def test_threshold_is_marked_where_answers_reach_it() -> None:
         CoveragePoint(coverage=0.5, accuracy=1.0, threshold=0.9),
         CoveragePoint(coverage=1.0, accuracy=0.8, threshold=0.5),
     ]
-    assert "confident: score 0.900 or more" in texts(draw_coverage(points, 0.9))
-    assert not [text for text in texts(draw_coverage(points, 0.95)) if "confident" in text]
+    assert "dashed: confident, score 0.900 or more" in texts(draw_coverage(points, 0.9))
+    for threshold in (0.95, None):
+        assert not [text for text in texts(draw_coverage(points, threshold)) if "confident" in text]
+
+
+def test_meaning_of_a_dashed_line_stands_above_curves_and_bars() -> None:
+    plots = all_plots()
+    for name in ("coverage", "scores", "unknown"):
+        marks = [it for it in ET.fromstring(plots[name]).iter("text") if (it.text or "").startswith("dashed: ")]  # noqa: S314 - our own
+        lines = [it.get("d", "") for it in ET.fromstring(plots[name]).iter("path")]  # noqa: S314 - our own
+        highest = min(float(line.split()[-1]) for line in lines if line.startswith("M") and len(line.split()) == 6)
+        assert [float(str(it.get("y"))) < highest for it in marks] == [True], name
+
+
+def test_scores_without_a_threshold_have_no_mark() -> None:
+    assert not [text for text in texts(draw_scores(ScoreHistograms((0, 4), (1, 0)), None)) if "dashed" in text]
+
+
+def test_class_names_of_any_script_are_text_with_room_for_them() -> None:
+    names = ["\u73ab\u7470\u306e\u82b1\u3068\u8449", "\u0635\u0648\u0631\u0629", "K\u00e4se", "dog"]
+    svg = draw_confusion(np.diag([5] * 4).tolist(), names)  # a warning of a missing glyph would fail this test
+    assert texts(svg).count(names[0]) == 2
+    assert {*names} <= {*texts(svg)}
+    assert "\N{CURRENCY SIGN}" not in svg
+    plain = draw_confusion(np.diag([5] * 4).tolist(), ["r" * 10, "s", "k", "dog"])
+    assert len(texts(svg)) == len(texts(plain))
+
+
+def test_long_names_of_wide_letters_are_cut_sooner() -> None:
+    shown = texts(draw_confusion([[1, 0], [0, 1]], ["\u732b" * 14, "dog"]))
+    assert "\u732b" * 7 + "\u2026" in shown
 
 
 def test_unknown_scores_without_outliers_are_one_panel() -> None:
     assert "4 photos of known classes" in texts(draw_unknown(UnknownHistograms((4, 0))))
     both = texts(draw_unknown(UnknownHistograms((4, 0), (0, 5))))
-    assert {"4 photos of known classes", "5 unrelated photos", "unknown above 0.5"} <= set(both)
+    assert {"4 photos of known classes", "5 unrelated photos", "dashed: unknown above 0.5"} <= set(both)
+
+
+def test_learning_curve_names_its_photos_and_what_is_expected() -> None:
+    svg = draw_learning_curve(CURVE)
+    assert {"600", "1,200", "3,000", "training photos", "91.5\N{NO-BREAK SPACE}%"} <= set(texts(svg))
+    assert 'aria-label="Accuracy by training photos: 91.5% expected with 3,000."' in svg
+
+
+def test_learning_curve_without_errors_stays_below_the_top() -> None:
+    perfect = CurvePoint(10, 1.0, (1.0, 1.0))
+    svg = draw_learning_curve(LearningCurve((perfect,), replace(perfect, photos=20), (0.0,)))
+    assert {"10", "20"} <= set(texts(svg))

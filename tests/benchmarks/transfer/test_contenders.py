@@ -1,0 +1,50 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks.transfer.contenders import PROBE, WHISKER, Conditions, compete
+from benchmarks.transfer.photos import draw
+from benchmarks.transfer.recipes import RECIPES
+from tests.pictures import write_folder
+from whisker.training.progress import silent
+
+NAMES = [recipe.name for recipe in RECIPES]
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return write_folder(tmp_path / "photos", 8, (64, 64))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_recipe_is_cut_to_the_time_but_runs_an_epoch(root: Path, tmp_path: Path, name: str) -> None:
+    row = compete(name, draw(root, 5, 0), 0, Conditions(64, 0.0001, tmp_path, silent()))
+    assert (row.epochs, row.photos) == (1, 6)
+    assert 0 <= row.accuracy <= 1
+    assert row.cpu_seconds > 0
+
+
+def test_linear_probe_tells_rings_from_stripes(root: Path, tmp_path: Path) -> None:
+    row = compete(PROBE, draw(root, 5, 0), 0, Conditions(64, 1.0, tmp_path, silent()))
+    assert row.accuracy >= 5 / 6
+
+
+@pytest.mark.slow
+def test_command_trains_whisker_and_goes_on_where_the_journal_ends(root: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "benchmarks.transfer", str(root), "--photos", "6", "--seeds", "1", "--minutes"]
+    command += ["0.1", "--size", "64", "--only", PROBE, "--only", WHISKER, "--out", str(tmp_path / "journal.json")]
+    first, again = (subprocess.run(command, capture_output=True, text=True, check=True) for _ in range(2))  # noqa: S603
+    table = (tmp_path / "journal.md").read_text()
+    assert "| linear probe |" in table
+    assert "| `whisker train` |" in table
+    assert "seed 0: " in first.stdout
+    assert "seed 0: " not in again.stdout
+
+
+def test_unknown_row_is_one_sentence(root: Path) -> None:
+    command = [sys.executable, "-m", "benchmarks.transfer", str(root), "--only", "keras"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+    assert done.returncode == 1
+    assert done.stderr.strip().startswith("transfer: The rows are")
