@@ -151,6 +151,7 @@ class TrainingConfig:
     test: float = 0.1
     groups: Grouping | None = None
     transfer: TransferRecipe | None = None  # instead of `recipe`
+    multi_label: bool = False  # a photo has any number of labels
 
     @property
     def preprocessing(self) -> Preprocessing:

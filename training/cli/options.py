@@ -96,6 +96,7 @@ class TrainingOptions:
     validation: float | None = None
     test: float | None = None
     device: str = "auto"
+    multi_label: bool = False
 
     @property
     def source(self) -> str:
@@ -120,9 +121,16 @@ class TrainingOptions:
             return replace(saved_config(saved_run(unfinished)["config"]), groups=grouping)
         start = open_pretrained(self.source)
         self._say_start(start, progress)
-        survey = survey_photos(find_photos(self.photos, labels_file=self.labels, grouping=grouping))
+        survey = survey_photos(
+            find_photos(self.photos, labels_file=self.labels, grouping=grouping, multi_label=self.multi_label)
+        )
         if start is not None and not start.own and (self.preset, self.epochs, self.learning_rate) == (None, None, None):
             return replace(self._transfer(start, survey, started), groups=grouping)
+        if self.multi_label:
+            raise ConfigError(
+                "--multi-label starts from weights that were trained on ImageNet: leave out --preset, --epochs, "
+                "--learning-rate and the options of the network but --size, and give --pretrained only to name others."
+            )
         network, preset = self.network.complete(start, survey), self.preset or "quick"
         config = TrainingConfig(
             recipe_for(preset, network, self.epochs, self.learning_rate),
@@ -178,6 +186,7 @@ class TrainingOptions:
             self.validation or _SHARE,
             self.test or _SHARE,
             transfer=recipe,
+            multi_label=self.multi_label,
         )
 
 

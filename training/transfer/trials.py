@@ -105,5 +105,9 @@ class CrossValidation(Trial):
         return cross_validate(self._fold_of[:1], tuning.try_on, "Trying fine-tuning", self._progress)
 
     def held_out(self, logits: NDArray[np.float32]) -> HeldOut | None:
-        rounded = logits.astype(np.float16).astype(np.float32)  # as a checkpoint keeps them
-        return HeldOut(rounded, self._fold_of[: len(logits)])
+        return hold_out(logits, self._fold_of[: len(logits)])
+
+
+def hold_out(logits: NDArray[np.float32], fold_of: NDArray[np.int64]) -> HeldOut:
+    """Give logits `[R, N, classes]` of folds `[R, N]` as a checkpoint keeps them."""
+    return HeldOut(logits.astype(np.float16).astype(np.float32), fold_of)
