@@ -32,7 +32,7 @@ def test_quality_guarantees_and_confident_answers_are_told() -> None:
             "over the labels (macro)."
         ),
         (
-            "For 1 of 2 labels, the validation photos show that at least 90.0 % of the photos in which the label is "
+            "For 1 of 2 labels, photos that were not trained on show that at least 90.0 % of the photos in which the label is "
             "found have it."
         ),
         "The other labels have the threshold with the best F1 score, and answers with them are unsure.",
