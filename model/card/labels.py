@@ -30,8 +30,8 @@ def describe_guarantees(labels: Sequence[LabelMetrics]) -> Iterator[str]:
     shown = [target for target, guaranteed in targets if guaranteed]
     kept, precision = len(shown), percent(min(shown or [target for target, _ in targets]))
     yield (
-        f"For {kept:,} of {len(labels):,} labels, photos that were not trained on show that at least {precision} of the "
-        "photos in which the label is found have it."
+        f"For {kept:,} of {len(labels):,} labels, photos that were not trained on show that at least {precision} of "
+        "the photos in which the label is found have it."
     )
     if kept < len(labels):
         yield "The other labels have the threshold with the best F1 score, and answers with them are unsure."

@@ -23,7 +23,8 @@ _Labels = Mapping[str, tuple[str, ...] | None]  # by the path of a photo; `None`
 class PhotoFile:
     """A labelled file; `path` is relative to the root, `labels` are ascending indices into the sorted classes.
 
-    Of a multi-label folder, a file has any number of labels; of others, exactly one. `group` names the photos that must stay in one split with it; without one it is empty.
+    Of a multi-label folder, a file has any number of labels; of others, exactly one. `group` names the photos that
+    must stay in one split with it; without one it is empty.
     """
 
     path: str

@@ -331,7 +331,7 @@ def measured_labels(several: Checkpoint, labels: int = 3) -> Checkpoint:
     present = rng.uniform(size=(200, labels)) < 0.4
     probabilities = np.clip(present * 0.6 + rng.uniform(size=present.shape) * 0.5, 0, 1).astype(np.float32)
     thresholds = Thresholds(labels=(0.6,) * labels, guaranteed=(True,) * (labels - 1) + (False,))
-    evaluation = evaluate_labels(probabilities, present, thresholds, target_precisions=[0.9] * 3)
+    evaluation = evaluate_labels(probabilities, present, thresholds, target_precisions=[0.9] * labels)
     verdicts: list[Verdict] = ["confident" if photo < 150 else "unsure" for photo in range(200)]
     metrics = TestMetrics(
         test=evaluation.to_metrics(),
