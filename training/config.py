@@ -162,6 +162,7 @@ class TrainingConfig:
     groups: Grouping | None = None
     transfer: TransferRecipe | None = None  # instead of `recipe`
     student: NetworkConfig | None = None  # that the transferred network teaches, by `recipe`
+    multi_label: bool = False  # a photo has any number of labels
 
     @property
     def preprocessing(self) -> Preprocessing:

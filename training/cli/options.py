@@ -100,6 +100,7 @@ class TrainingOptions:
     validation: float | None = None
     test: float | None = None
     device: str = "auto"
+    multi_label: bool = False
 
     @property
     def source(self) -> str:
@@ -124,12 +125,19 @@ class TrainingOptions:
             return replace(saved_config(saved_run(unfinished)["config"]), groups=grouping)
         start = open_pretrained(self.source)
         self._say_start(start, progress)
-        survey = survey_photos(find_photos(self.photos, labels_file=self.labels, grouping=grouping))
+        survey = survey_photos(
+            find_photos(self.photos, labels_file=self.labels, grouping=grouping, multi_label=self.multi_label)
+        )
         plain = (self.preset, self.epochs, self.learning_rate) == (None, None, None)
         if start is not None and not start.own and (plain or self.student is not None):
             return replace(self._transfer(start, survey, started), groups=grouping)
         if self.student is not None:
             raise ConfigError("--student is taught by a network that starts from ImageNet weights: see --pretrained.")
+        if self.multi_label:
+            raise ConfigError(
+                "--multi-label starts from weights that were trained on ImageNet: leave out --preset, --epochs, "
+                "--learning-rate and the options of the network but --size, and give --pretrained only to name others."
+            )
         network, preset = self.network.complete(start, survey), self.preset or "quick"
         config = TrainingConfig(
             recipe_for(preset, network, self.epochs, self.learning_rate),
@@ -197,6 +205,7 @@ class TrainingOptions:
             self.test or _SHARE,
             transfer=recipe,
             student=student,
+            multi_label=self.multi_label,
         )
 
     def _fixed_seconds(self, survey: Survey, size: int, *, few: bool) -> float:

@@ -25,7 +25,11 @@ def count_folds(labels: NDArray[np.int64], groups: NDArray[np.int64], classes: S
 
     Raises `DatasetError` for a class with a single group.
     """
-    different = [len(np.unique(groups[labels == label])) for label in range(len(classes))]
+    return require_folds([len(np.unique(groups[labels == label])) for label in range(len(classes))], classes)
+
+
+def require_folds(different: Sequence[int], classes: Sequence[str]) -> int:
+    """Choose the number of folds for classes with so many `different` groups; raise `DatasetError` for less than 2."""
     fewest = int(np.argmin(different))
     if different[fewest] < 2:
         raise DatasetError(
