@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from whisker.training.data.multi_label.split import split_label_groups
 from whisker.training.data.split import SplitIndices
@@ -15,7 +16,7 @@ RATES = (0.5, 0.3, 0.1, 0.03)
 def test_every_label_and_photos_without_one_have_their_shares() -> None:
     rng = np.random.default_rng(0)
     present = np.asarray(rng.uniform(size=(1_000, 4)) < RATES)
-    bare = ~present.any(1)
+    bare: NDArray[np.bool_] = ~np.asarray(present.any(1), np.bool_)
     result = split_label_groups(present, np.arange(1_000), "abcd", seed=0, validation=0.1, test=0.2)
     for rows, share in [(result.train, 0.7), (result.validation, 0.1), (result.test, 0.2)]:
         assert present[rows].sum(0) == pytest.approx(share * present.sum(0), abs=3)
