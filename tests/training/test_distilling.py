@@ -3,6 +3,7 @@
 import io
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -68,15 +69,16 @@ def test_student_that_loses_much_gives_way_to_its_teacher(tmp_path: Path) -> Non
         ({"test": None}, "--student needs photos that are set aside"),
         ({"pretrained": "none"}, "--student is taught by a network that starts from ImageNet weights"),
         ({"student": "lite0"}, "--student is random, or a Whisker checkpoint"),
+        ({"multi_label": True}, "--student is for trainings with one label a photo"),
     ],
 )
 def test_student_without_what_it_needs_is_refused(
-    tmp_path: Path, quiet: Progress, changes: dict[str, str | None], message: str
+    tmp_path: Path, quiet: Progress, changes: dict[str, Any], message: str
 ) -> None:
     photos = write_folder(tmp_path / "photos", 3)
     options = TrainingOptions(photos, NetworkOptions(), student="random", test=0.2)
     with pytest.raises(ConfigError, match=message):
-        replace(options, **changes).choose_config(None, quiet)  # type: ignore[arg-type]
+        replace(options, **changes).choose_config(None, quiet)
 
 
 def test_recipe_of_a_student_can_be_chosen(tmp_path: Path, quiet: Progress) -> None:

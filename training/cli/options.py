@@ -179,6 +179,10 @@ class TrainingOptions:
         network = replace(self.network, size=size).complete(start, survey)
         few = survey.photos <= MAX_CROSS_VALIDATED and self.validation is None and self.test is None
         student = None if self.student is None else self._student(survey)
+        if student is not None and self.multi_label:
+            raise ConfigError(
+                "--student is for trainings with one label a photo: leave out --student or --multi-label."
+            )
         if few and student is not None:
             raise ConfigError(
                 "--student needs photos that are set aside, to compare it with its teacher: give --test, and enough "
