@@ -75,8 +75,8 @@ def describe_test(metrics: TestMetrics) -> str:
     if metrics.extension is not None and metrics.extension.drawn:
         return (
             "This is too good: photos of the classes that were added were answered by networks fitted without them, but "
-            f"{metrics.extension.drawn:,} features drawn from stored statistics, which are easier, stand in for photos "
-            "of the others."
+            f"{metrics.extension.drawn:,} features drawn from statistics, which are easier, stand in for photos of the "
+            "others."
         )
     if trial is None:
         return TEST_SPLIT_USE
