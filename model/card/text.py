@@ -74,7 +74,7 @@ def describe_test(metrics: TestMetrics) -> str:
     trial = metrics.cross_validation
     if metrics.extension is not None and metrics.extension.drawn:
         return (
-            "This is too good: photos of the classes that were added were answered by networks fitted without them, but "
+            "This is too good: photos of the added classes were answered by networks fitted without them, but "
             f"{metrics.extension.drawn:,} features drawn from statistics, which are easier, stand in for photos of the "
             "others."
         )
