@@ -86,7 +86,7 @@ class _Extension:
         self.device, self.progress = device, progress
         statistics = require_statistics(source)
         weight, bias = (source.state[f"fc.{name}"].numpy() for name in ("weight", "bias"))
-        # Photos of an old class that are given may be those of its training: they replace as many drawn ones.
+        # Photos of an old class that are given may be those of its training: they replace as many of the statistics'.
         counts = np.maximum(statistics.counts - photos.counts[photos.old], 0)
         self.replayed = Replayed(statistics, Head(weight, bias), photos.old, counts)
 
@@ -156,7 +156,7 @@ class _Extension:
             name=self.source.name,
             added=photos.new,
             photos={name: count for name, count in given.items() if count},
-            drawn=int(self.replayed.counts.sum()),
+            missing=int(self.replayed.counts.sum()),
             fingerprint=photos.dataset.fingerprint,
             command=self.training.command,
             date=today(),

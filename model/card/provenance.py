@@ -86,16 +86,16 @@ class CalibrationRun(Record):
 
 @dataclass(frozen=True, slots=True)
 class Extension(Record):
-    """Classes that were added later: from which file, with which photos, and how many features were drawn.
+    """Classes that were added later: to which file, and with which photos.
 
-    `photos` counts the photos that were given by class, `drawn` the features that stood in for old ones.
+    `photos` counts the photos that were given by class, `missing` those of old classes that statistics stood for.
     """
 
     extended_from: str  # SHA-256 of the file
     name: str  # of that checkpoint
     added: tuple[str, ...]
     photos: Mapping[str, int]
-    drawn: int
+    missing: int
     fingerprint: str  # of the photos that were given
     command: str
     date: str

@@ -1,4 +1,4 @@
-"""New classes for a checkpoint: the last layer and the verdicts fitted anew, old photos replaced by drawn features.
+"""New classes for a checkpoint: a new last layer and new verdicts, with statistics in place of the old photos.
 
 May import `whisker.training.transfer`, calibration, data, replay, config, errors and progress, and `whisker.model`.
 """

@@ -81,7 +81,7 @@ def test_file_says_what_was_added_to_which_checkpoint(extended: Training, before
     assert step["added"] == ["discs"]
     assert step["photos"] == {"discs": NEW_PHOTOS}
     assert before.statistics is not None
-    assert step["drawn"] == before.statistics.counts.sum()
+    assert step["missing"] == before.statistics.counts.sum()
     assert step["command"] == extended.command
 
 
@@ -123,7 +123,7 @@ def test_extended_checkpoint_can_be_extended_again(extended: Training, tmp_path:
     assert [step["added"] for step in after.provenance["extensions"]] == [["discs"], ["grey"]]
 
 
-def test_old_photos_that_are_given_replace_as_many_drawn_ones(
+def test_old_photos_that_are_given_replace_as_many_missing_ones(
     before: Checkpoint, tmp_path: Path, quiet: Progress
 ) -> None:
     write_discs(tmp_path / "new" / "discs")
@@ -135,7 +135,7 @@ def test_old_photos_that_are_given_replace_as_many_drawn_ones(
     after = load_checkpoint(training.out)
     assert before.statistics is not None
     assert after.statistics is not None
-    assert after.provenance["extensions"][0]["drawn"] == before.statistics.counts.sum() - 10
+    assert after.provenance["extensions"][0]["missing"] == before.statistics.counts.sum() - 10
     np.testing.assert_array_equal(after.statistics.means[1], before.statistics.means[0])  # rings
 
 
