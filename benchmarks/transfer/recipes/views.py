@@ -26,7 +26,7 @@ def random_crop(
         ratio = math.exp(rng.uniform(-math.log(_RATIO), math.log(_RATIO)))
         width, height = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
         if 0 < width <= image.width and 0 < height <= image.height:
-            left, top = rng.integers(image.width - width + 1), rng.integers(image.height - height + 1)
+            left, top = _place(image, width, height, rng)
             return image.resize((size, size), resample, (left, top, left + width, top + height))
     return centre_crop(image, size)
 
@@ -43,8 +43,13 @@ def centre_crop(
 def random_square(image: Image.Image, size: int, rng: np.random.Generator) -> Image.Image:
     """Scale a square of the full shorter side, at a random place."""
     side = min(image.size)
-    left, top = rng.integers(image.width - side + 1), rng.integers(image.height - side + 1)
+    left, top = _place(image, side, side, rng)
     return image.resize((size, size), _BILINEAR, (left, top, left + side, top + side))
+
+
+def _place(image: Image.Image, width: int, height: int, rng: np.random.Generator) -> tuple[int, int]:
+    """Draw the left and the top of a part."""
+    return int(rng.integers(image.width - width + 1)), int(rng.integers(image.height - height + 1))
 
 
 def mirror(image: Image.Image, rng: np.random.Generator) -> Image.Image:
