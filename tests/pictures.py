@@ -2,12 +2,14 @@
 
 import io
 import zlib
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, ImageDraw
 
 CLASSES = ("rings", "stripes")
+SHAPES = ("disc", "grid", "triangle")
 
 
 def draw(label: str, seed: int, size: tuple[int, int] = (48, 40)) -> Image.Image:
@@ -20,6 +22,28 @@ def draw(label: str, seed: int, size: tuple[int, int] = (48, 40)) -> Image.Image
     light, dark = rng.uniform(140, 255, 3), rng.uniform(0, 110, 3)
     pixels = wave * light + (1 - wave) * dark + rng.normal(0, 12, (size[1], size[0], 3))
     return Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
+
+
+def draw_shapes(shapes: Collection[str], seed: int, side: int = 64) -> Image.Image:
+    """Draw any of `SHAPES`, each in its own colour, half of the picture or a bit less, in a random place, RGB."""
+    rng = np.random.default_rng((7, seed))
+    image = Image.fromarray(rng.integers(90, 140, (side, side, 3), np.uint8))
+    pen = ImageDraw.Draw(image)
+    for shape in SHAPES:
+        size = rng.uniform(0.35, 0.5) * side
+        left, top = rng.uniform(0, side - size, 2)
+        box, shade = (left, top, left + size, top + size), int(rng.integers(0, 60))
+        if shape not in shapes:
+            continue
+        if shape == "disc":
+            pen.ellipse(box, (255 - shade, 40, 40))
+        elif shape == "grid":
+            for line in np.linspace(0, size, 6):
+                pen.line((left + line, top, left + line, top + size), (40, 40, 255 - shade), 2)
+                pen.line((left, top + line, left + size, top + line), (40, 40, 255 - shade), 2)
+        else:
+            pen.polygon((left, top + size, left + size, top + size, left + size / 2, top), (250, 250 - shade, 60))
+    return image
 
 
 def encode(image: Image.Image, format_: str = "PNG", **options: object) -> bytes:

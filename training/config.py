@@ -1,11 +1,12 @@
 """The configuration of a training: frozen settings, and presets for them."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal, Self
 
 from whisker.model.errors import ConfigError
-from whisker.model.networks.config import NetworkConfig
+from whisker.model.networks.config import Family, NetworkConfig
 from whisker.model.preprocessing import Preprocessing
 
 Dtype = Literal["auto", "float32", "bfloat16"]
@@ -95,7 +96,15 @@ class TransferRecipe:
 
 
 # Without batch-norm, a fully connected network diverges at the rate that suits the others.
-LEARNING_RATE_SCALE = {"mlp": 0.1, "cnn": 1.0, "resnet": 1.0}
+# Networks that only make sense with pretrained weights would forget these at the rate for random ones.
+LEARNING_RATE_SCALE: Mapping[Family, float] = {
+    "mlp": 0.1,
+    "cnn": 1.0,
+    "resnet": 1.0,
+    "efficientnet-lite": 0.1,
+    "mobilenetv3": 0.1,
+    "convnext": 0.02,
+}
 CACHE_SCALE = 1.25  # training photos are cached larger than the serving size: crops stay sharp
 SIZE_STEP = 8  # pixels; training sizes are multiples of it
 # Below 32 px a strided convolution sees 1 x 1 feature maps; PyTorch 2.13's emulated bfloat16 gave NaN gradients there.
@@ -153,6 +162,7 @@ class TrainingConfig:
     groups: Grouping | None = None
     transfer: TransferRecipe | None = None  # instead of `recipe`
     student: NetworkConfig | None = None  # that the transferred network teaches, by `recipe`
+    multi_label: bool = False  # a photo has any number of labels
 
     @property
     def preprocessing(self) -> Preprocessing:

@@ -14,7 +14,7 @@ from whisker.model.card.provenance import DataCounts, Extension, Provenance
 from whisker.model.checkpoint.statistics import MIN_PHOTOS, ClassStatistics
 from whisker.model.engines.device import resolve_device, use_available_cores
 from whisker.training.calibration.calibrate import CalibratedCheckpoint
-from whisker.training.calibration.metrics import Evaluation
+from whisker.training.calibration.metrics import Measured
 from whisker.training.errors import TrainingError
 from whisker.training.extend.last_layer import HeldOutAnswers, LastLayer, Replayed
 from whisker.training.extend.photos import NewPhotos, read_new_photos
@@ -30,7 +30,7 @@ from whisker.training.transfer.features import extract_features, open_engine
 from whisker.training.transfer.probe import ProbeData
 
 
-def run_extension(training: Training, source: Checkpoint, progress: Progress) -> Evaluation:
+def run_extension(training: Training, source: Checkpoint, progress: Progress) -> Measured:
     """Add the classes in `training.photos` to `source`, and write the checkpoint and its report.
 
     Its network stays as it is, but for the last layer. Raises `DatasetError`, or `TrainingError` if `source` cannot be

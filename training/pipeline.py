@@ -12,7 +12,7 @@ from whisker.model.card.provenance import CalibrationRun, Provenance, Shares
 from whisker.model.engines.device import resolve_device, use_available_cores
 from whisker.model.errors import ConfigError
 from whisker.training.calibration.calibrate import CalibratedCheckpoint, CalibrationData, calibrate
-from whisker.training.calibration.metrics import Evaluation
+from whisker.training.calibration.metrics import Measured
 from whisker.training.calibration.photos import read_training_sample, thin_out
 from whisker.training.config import CALIBRATION_PHOTOS, PRESETS, Grouping, TrainingConfig, TransferRecipe
 from whisker.training.data.dataset import Dataset, prepare_dataset
@@ -25,12 +25,12 @@ from whisker.training.pretrained.sources import open_pretrained
 from whisker.training.progress import Progress
 from whisker.training.provenance import provenance_of, today, uncalibrated
 from whisker.training.report.publish import publish
-from whisker.training.transferring import recalibrate, transfer
+from whisker.training.transferring import calibrate_on_split, recalibrate, transfer
 
 _MAX_CLASSES = 10  # named on the screen
 
 
-def run_training(training: Training, progress: Progress, world: World = SINGLE_PROCESS) -> Evaluation | None:
+def run_training(training: Training, progress: Progress, world: World = SINGLE_PROCESS) -> Measured | None:
     """Train, calibrate, test once, and write the checkpoint and its report; return the test's evaluation.
 
     Of several processes, only the main one calibrates and writes; the others return `None`. Raises `DatasetError`,
@@ -93,7 +93,7 @@ def _train(
     return calibrate(checkpoint, data, targets=training.targets, device=device, progress=progress)
 
 
-def run_calibration(training: Training, checkpoint: Checkpoint, progress: Progress) -> Evaluation:
+def run_calibration(training: Training, checkpoint: Checkpoint, progress: Progress) -> Measured:
     """Fit the verdicts of `checkpoint` anew, with its own weights and on its own split of the photos.
 
     `training.config` is `split_config` of the checkpoint. Raises as `run_training` does, and `TrainingError` if the
@@ -126,7 +126,7 @@ def run_calibration(training: Training, checkpoint: Checkpoint, progress: Progre
     provenance = replace(provenance, calibration=CalibrationRun(training.command, today()))
     fresh = replace(checkpoint, name=training.out.stem, provenance=provenance.to_json())
     if checkpoint.held_out is None:
-        calibrated = calibrate(fresh, data, targets=training.targets, device=device, progress=progress)
+        calibrated = calibrate_on_split(fresh, data, targets=training.targets, device=device, progress=progress)
     else:
         calibrated = recalibrate(training, fresh, dataset, data, device=device, progress=progress)
     publish(calibrated, dataset, training.out, training.report_file)
@@ -146,6 +146,7 @@ def split_config(checkpoint: Checkpoint) -> TrainingConfig:
         test=shares.test,
         groups=None if groups is None else Grouping(groups.column, groups.folder_level),
         transfer=TransferRecipe(cross_validated=checkpoint.held_out is not None) if transferred else None,
+        multi_label=checkpoint.task == "multi-label",
     )
 
 

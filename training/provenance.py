@@ -46,6 +46,7 @@ def uncalibrated(
         classes=dataset.classes,
         state={name: tensor.detach().cpu() for name, tensor in state.items()},
         provenance=provenance.to_json(),
+        task="multi-label" if training.config.multi_label else "single-label",
     )
 
 
@@ -74,7 +75,7 @@ def provenance_of_transfer(
         pretrained=start.sha256,
         pretrained_source=start.source,
         recipe=None if recipe is None else asdict(recipe),
-        method=result.chosen.name,
+        method=result.method,
         candidates=tuple(
             TriedCandidate(tried.name, round(tried.accuracy, 4), round(tried.likelihood, 4))
             for tried in result.candidates

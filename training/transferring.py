@@ -6,11 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from whisker.model import Checkpoint, build_network
-from whisker.model.card.metrics import TestMetrics
+from whisker.model.card.metrics import LearningCurve, TestMetrics
 from whisker.model.engines.base import Engine
 from whisker.model.errors import ConfigError
-from whisker.training.calibration.calibrate import CalibratedCheckpoint, CalibrationData, calibrate
+from whisker.training.calibration.calibrate import CalibratedCheckpoint, CalibrationData, Targets, calibrate
 from whisker.training.calibration.cross_validated import CrossValidated, calibrate_cross_validated
+from whisker.training.calibration.multi_label.calibrate import calibrate_labels
+from whisker.training.calibration.multi_label.cross_validated import calibrate_labels_cross_validated
 from whisker.training.calibration.photos import run_engine
 from whisker.training.data.dataset import Dataset
 from whisker.training.data.outliers import Outliers
@@ -21,7 +23,8 @@ from whisker.training.pretrained.weights import apply_pretrained
 from whisker.training.progress import Progress, silent
 from whisker.training.provenance import provenance_of_transfer, uncalibrated
 from whisker.training.transfer.features import open_engine
-from whisker.training.transfer.fit import Transfer, TransferData
+from whisker.training.transfer.fit import TransferData, transfer_classes
+from whisker.training.transfer.multi_label.fit import transfer_labels
 
 
 def transfer(
@@ -41,7 +44,8 @@ def transfer(
     network = build_network(config.network, len(dataset.classes))
     apply_pretrained(network, start, dataset.classes, silent())
     validation = None if recipe.cross_validated else dataset.validation
-    result = Transfer(
+    learn = transfer_labels if config.multi_label else transfer_classes
+    result = learn(
         network,
         TransferData(dataset.served, dataset.train, validation, dataset.classes),
         recipe,
@@ -56,19 +60,19 @@ def transfer(
         },
         device=device,
         progress=progress,
-    ).run()
+    )
     checkpoint = uncalibrated(
         training, dataset, result.network.state_dict(), provenance_of_transfer(training, dataset, result, start)
     )
     if config.student is not None:
         return distil(training, dataset, data, checkpoint, config.student, run=run, device=device, progress=progress)
     if result.held_out is None:
-        return calibrate(checkpoint, data, targets=training.targets, device=device, progress=progress)
+        return calibrate_on_split(checkpoint, data, targets=training.targets, device=device, progress=progress)
     engine = open_engine(result.network, config.network.size, device)
     cross_validated = CrossValidated(
         dataset.served, result.held_out, result.features, *_outlier_features(engine, data.outliers, progress)
     )
-    return calibrate_cross_validated(
+    return _calibrate_cross_validated(
         checkpoint, cross_validated, curve=result.curve, targets=training.targets, device=device, progress=progress
     )
 
@@ -94,9 +98,30 @@ def recalibrate(
         dataset.served, checkpoint.held_out, features, *_outlier_features(engine, data.outliers, progress)
     )
     curve = TestMetrics.from_json(checkpoint.metrics).learning_curve
-    return calibrate_cross_validated(
+    return _calibrate_cross_validated(
         checkpoint, cross_validated, curve=curve, targets=training.targets, device=device, progress=progress
     )
+
+
+def calibrate_on_split(
+    checkpoint: Checkpoint, data: CalibrationData, *, targets: Targets, device: str, progress: Progress
+) -> CalibratedCheckpoint:
+    """Calibrate a checkpoint of any task on the photos that are set aside."""
+    fit = calibrate_labels if checkpoint.task == "multi-label" else calibrate
+    return fit(checkpoint, data, targets=targets, device=device, progress=progress)
+
+
+def _calibrate_cross_validated(
+    checkpoint: Checkpoint,
+    data: CrossValidated,
+    *,
+    curve: LearningCurve | None,
+    targets: Targets,
+    device: str,
+    progress: Progress,
+) -> CalibratedCheckpoint:
+    fit = calibrate_labels_cross_validated if checkpoint.task == "multi-label" else calibrate_cross_validated
+    return fit(checkpoint, data, curve=curve, targets=targets, device=device, progress=progress)
 
 
 def _outlier_features(

@@ -19,11 +19,11 @@ def describe_extension(extension: ExtensionMetrics) -> Iterator[str]:
     if not extension.drawn or extension.old_accuracy is None or extension.old_accuracy_before is None:
         return
     yield (
-        f"The classes it knew before: {percent(extension.old_accuracy_before)} correct before, and about "
-        f"{percent(extension.old_accuracy)} now. This is an estimate: their photos were not there, and "
-        f"{extension.drawn:,} features drawn from stored statistics stand in for those it was tested with."
+        f"The classes it knew before: {percent(extension.old_accuracy_before)} correct before, and at best about "
+        f"{percent(extension.old_accuracy)} now. Their photos were not there: {extension.drawn:,} features drawn from "
+        "stored statistics, which are easier than photos, stand in for them. Test it on photos of theirs before use."
     )
     lost = extension.lost
     if lost:
         to = f", most often to {lost.to}" if lost.to else ""
-        yield f"{lost.label} loses most: from {percent(lost.before)} to about {percent(lost.after)}{to}."
+        yield f"{lost.label} loses most: from {percent(lost.before)} to {percent(lost.after)} at best{to}."

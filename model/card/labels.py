@@ -2,16 +2,15 @@
 
 from collections.abc import Iterator, Sequence
 
-from whisker.model.card.metrics import ConfidentMetrics, LabelMetrics, SplitMetrics
+from whisker.model.card.metrics import ConfidentMetrics, LabelMetrics, SplitMetrics, TestMetrics
 from whisker.model.card.summary import CheckpointSummary
-from whisker.model.card.text import TEST_SPLIT_USE, Fact, describe_share, known, percent
+from whisker.model.card.text import Fact, describe_share, describe_test, known, percent, test_photos
 
 
 def describe_labels(summary: CheckpointSummary) -> Iterator[str]:
     """Say how well labels were found in the test photos, and which of them keep their precision."""
-    test, confident = summary.metrics.test, summary.metrics.confident
-    if test:
-        yield from _describe_quality(test)
+    confident = summary.metrics.confident
+    yield from _describe_quality(summary.metrics)
     yield from describe_guarantees(label_metrics(summary))
     if confident:
         yield from _describe_confident_answers(confident)
@@ -25,13 +24,14 @@ def label_metrics(summary: CheckpointSummary) -> Sequence[LabelMetrics]:
 
 def describe_guarantees(labels: Sequence[LabelMetrics]) -> Iterator[str]:
     """Say how many labels have a guaranteed precision, and what becomes of the others."""
-    targets = {label.target_precision for label in labels if label.target_precision is not None}
+    targets = [(label.target_precision, label.guaranteed is True) for label in labels if label.target_precision]
     if not targets:
         return
-    kept, precision = sum(label.guaranteed is True for label in labels), percent(min(targets))
+    shown = [target for target, guaranteed in targets if guaranteed]
+    kept, precision = len(shown), percent(min(shown or [target for target, _ in targets]))
     yield (
-        f"For {kept:,} of {len(labels):,} labels, the validation photos show that at least {precision} of the photos "
-        "in which the label is found have it."
+        f"For {kept:,} of {len(labels):,} labels, photos that were not trained on show that at least {precision} of "
+        "the photos in which the label is found have it."
     )
     if kept < len(labels):
         yield "The other labels have the threshold with the best F1 score, and answers with them are unsure."
@@ -63,10 +63,11 @@ def describe_guarantee(label: LabelMetrics | None, *, guaranteed: bool) -> str:
     )
 
 
-def _describe_quality(test: SplitMetrics) -> Iterator[str]:
+def _describe_quality(metrics: TestMetrics) -> Iterator[str]:
+    test = metrics.test or SplitMetrics()
     if test.mean_average_precision is not None and test.photos is not None:
         mean = percent(test.mean_average_precision)
-        yield f"Mean average precision {mean} on {test.photos:,} test photos. {TEST_SPLIT_USE}"
+        yield f"Mean average precision {mean} on {test.photos:,} {test_photos(metrics)}. {describe_test(metrics)}"
     if test.micro_f1 is not None and test.macro_f1 is not None:
         yield (
             f"At the thresholds, the F1 score is {percent(test.micro_f1)} over all labels of all photos (micro) and "

@@ -18,7 +18,7 @@ from whisker.model.networks.base import Network
 from whisker.model.networks.build import build_network
 from whisker.training.calibration.figures import measure_figures
 from whisker.training.calibration.measurement import count_confident, count_unknown, score_photos
-from whisker.training.calibration.metrics import Evaluation, evaluate_probabilities
+from whisker.training.calibration.metrics import Evaluation, Measured, evaluate_probabilities
 from whisker.training.calibration.novelty import MIN_OUTLIERS, KnownPhotos, NoveltyFit, fit_novelty
 from whisker.training.calibration.photos import run_engine
 from whisker.training.calibration.quantization import quantize
@@ -53,7 +53,7 @@ class CalibratedCheckpoint:
     """A checkpoint with all its figures, and the scores of its test photos for a report's galleries."""
 
     checkpoint: Checkpoint
-    evaluation: Evaluation
+    evaluation: Measured
     scores: Scores
 
 
@@ -67,12 +67,39 @@ def calibrate(
 
 
 @dataclass(frozen=True, slots=True)
-class _DataOutputs:
+class DataOutputs:
     """What the network gives for each part of the data but the test split."""
 
     train: Outputs
     validation: Outputs
     outliers: Outputs | None
+
+
+def run_network(network: Network, data: CalibrationData, device: str, progress: Progress) -> DataOutputs:
+    """Compute the outputs for all parts of the data but the test split."""
+    engine = TorchEngine(network, device)
+    parts = [data.validation, data.train] + ([] if data.outliers is None else [data.outliers])
+    with progress.task("Calibrating", sum(len(part.rows) for part in parts)) as task:
+        return DataOutputs(
+            train=run_engine(engine, data.train, task),
+            validation=run_engine(engine, data.validation, task),
+            outliers=None if data.outliers is None else run_engine(engine, data.outliers, task),
+        )
+
+
+def fit_data_novelty(outputs: DataOutputs, data: CalibrationData, targets: Targets) -> NoveltyFit:
+    """Fit the measure of novelty to the training photos, with its threshold by those of the validation split."""
+    known = KnownPhotos(
+        torch.from_numpy(outputs.train.features),
+        data.train.labels,
+        validation=torch.from_numpy(outputs.validation.features),
+    )
+    return fit_novelty(
+        known,
+        false_alarms=targets.false_alarms,
+        outliers=None if outputs.outliers is None else torch.from_numpy(outputs.outliers.features),
+        groups=None if data.outliers is None else data.outliers.groups,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +114,9 @@ class _Calibration:
     progress: Progress
 
     def run(self) -> CalibratedCheckpoint:
-        outputs = self._run_network()
+        outputs = run_network(self.network, self.data, self.device, self.progress)
         temperature = self._fit_temperature(outputs)
-        novelty = self._fit_novelty(outputs)
+        novelty = fit_data_novelty(outputs, self.data, self.targets)
         validation = softmax(outputs.validation.logits, temperature)
         quantization = self._quantize(validation, temperature)
         checkpoint = replace(
@@ -105,21 +132,11 @@ class _Calibration:
         checkpoint = replace(checkpoint, thresholds=Thresholds(unsure.threshold, shown=unsure.guaranteed))
         return self._test(checkpoint, evaluate_probabilities(validation, self.data.validation.labels), novelty, unsure)
 
-    def _run_network(self) -> _DataOutputs:
-        engine, data = TorchEngine(self.network, self.device), self.data
-        parts = [data.validation, data.train] + ([] if data.outliers is None else [data.outliers])
-        with self.progress.task("Calibrating", sum(len(part.rows) for part in parts)) as task:
-            return _DataOutputs(
-                train=run_engine(engine, data.train, task),
-                validation=run_engine(engine, data.validation, task),
-                outliers=None if data.outliers is None else run_engine(engine, data.outliers, task),
-            )
-
-    def _fit_temperature(self, outputs: _DataOutputs) -> float:
+    def _fit_temperature(self, outputs: DataOutputs) -> float:
         labels = torch.from_numpy(self.data.validation.labels)
         return fit_temperature(torch.from_numpy(outputs.validation.logits), labels)
 
-    def _measure_statistics(self, outputs: _DataOutputs) -> ClassStatistics | None:
+    def _measure_statistics(self, outputs: DataOutputs) -> ClassStatistics | None:
         train, validation = self.data.train, self.data.validation
         return measure_statistics(
             outputs.train.features,
@@ -127,19 +144,6 @@ class _Calibration:
             train.groups,
             logits=outputs.validation.logits,
             answered=validation.labels,
-        )
-
-    def _fit_novelty(self, outputs: _DataOutputs) -> NoveltyFit:
-        known = KnownPhotos(
-            torch.from_numpy(outputs.train.features),
-            self.data.train.labels,
-            validation=torch.from_numpy(outputs.validation.features),
-        )
-        return fit_novelty(
-            known,
-            false_alarms=self.targets.false_alarms,
-            outliers=None if outputs.outliers is None else torch.from_numpy(outputs.outliers.features),
-            groups=None if self.data.outliers is None else self.data.outliers.groups,
         )
 
     def _quantize(self, validation: NDArray[np.float32], temperature: float) -> Quantization | None:
@@ -211,6 +215,11 @@ def warn_of_missed_targets(
             f"There are too few photos to show that {targets.precision:.1%} of confident answers are right: what they "
             f"show, and confident answers promise, is {unsure.precision:.1%}."
         )
+    warn_of_novelty(novelty, targets, outliers=outliers, progress=progress)
+
+
+def warn_of_novelty(novelty: NoveltyFit, targets: Targets, *, outliers: int, progress: Progress) -> None:
+    """Say whether the target of "unknown" was not shown to be kept, and whether unrelated photos were of use."""
     if not novelty.guaranteed:
         progress.say(
             f"Warning: there are too few photos to show that at most {targets.false_alarms:.1%} of known photos are "

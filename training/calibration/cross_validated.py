@@ -27,7 +27,7 @@ from whisker.training.data.dataset import Split
 from whisker.training.progress import Progress
 from whisker.training.replay.statistics import measure_statistics
 
-_TIMED_PHOTOS = 64
+TIMED_PHOTOS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ def calibrate_cross_validated(
     logits, tiled = data.held_out.logits.reshape(-1, len(uncalibrated.classes)), np.tile(labels, repeats)
     temperature = fit_temperature(torch.from_numpy(logits), torch.from_numpy(tiled), repeats=repeats)
     probabilities = softmax(logits, temperature)
-    novelty, unknown = _fit_novelty(data, targets)
+    novelty, unknown = fit_held_out_novelty(data, targets)
     familiar = np.tile(unknown <= UNKNOWN_SCORE, repeats)
     unsure = choose_unsure_threshold(
         probabilities[familiar], tiled[familiar], targets.precision, lowest=targets.lowest_precision, repeats=repeats
@@ -81,7 +81,7 @@ def calibrate_cross_validated(
         ),
     )
     evaluation = evaluate_probabilities(probabilities, tiled, repeats=repeats)
-    speed = score_photos(Classifier(checkpoint, device), thin_out(data.photos, _TIMED_PHOTOS), progress)[1]
+    speed = score_photos(Classifier(checkpoint, device), thin_out(data.photos, TIMED_PHOTOS), progress)[1]
     metrics = _measure(data, targets, evaluation, _Answers(probabilities, tiled, unknown, novelty, unsure), speed)
     mean = probabilities.reshape(repeats, len(labels), -1).mean(0)
     profile = Profile.measure(probabilities, checkpoint.classes)
@@ -100,7 +100,7 @@ class _Answers:
     unsure: PrecisionChoice
 
 
-def _fit_novelty(data: CrossValidated, targets: Targets) -> tuple[NoveltyFit, NDArray[np.float32]]:
+def fit_held_out_novelty(data: CrossValidated, targets: Targets) -> tuple[NoveltyFit, NDArray[np.float32]]:
     """Fit the measure of novelty; return it with the unknown scores `[N]` of the photos, each held out."""
     known = KnownPhotos(torch.from_numpy(data.features), data.photos.labels, folds=data.held_out.folds[0])
     outliers = None if data.outliers is None else torch.from_numpy(data.outliers)

@@ -49,7 +49,7 @@ def measure_figures(
         scores=ScoreHistograms(
             _histogram(scores[familiar & right], repeats), _histogram(scores[familiar & ~right], repeats)
         ),
-        unknown=None if unknown_scores is None else _unknown(unknown_scores, outlier_scores),
+        unknown=None if unknown_scores is None else measure_unknown(unknown_scores, outlier_scores),
         per_class=_per_class(best, labels, probabilities.shape[1], repeats),
     )
 
@@ -97,7 +97,8 @@ def _coverage(scores: NDArray[np.float32], right: NDArray[np.bool_], photos: int
     )
 
 
-def _unknown(known: NDArray[np.float32], outliers: NDArray[np.float32] | None) -> UnknownHistograms:
+def measure_unknown(known: NDArray[np.float32], outliers: NDArray[np.float32] | None) -> UnknownHistograms:
+    """Count the unknown scores of known photos and of unrelated ones, if there are any."""
     return UnknownHistograms(_histogram(known), None if outliers is None else _histogram(outliers))
 
 

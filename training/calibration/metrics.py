@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,20 @@ from whisker.model.card.metrics import SplitMetrics
 _Z = 1.959964  # two-sided 95 % of a normal distribution
 _Z_ONE_SIDED = 1.644854  # of 95 %
 _BINS = 15
+
+
+class Measured(Protocol):
+    """How good answers for labelled photos are, whatever the task; as text, it is the figures in one line."""
+
+    @property
+    def photos(self) -> int:
+        """Count the photos."""
+
+    def to_json(self) -> dict[str, JsonValue]:
+        """Give the rounded figures as a JSON object."""
+
+    def describe_classes(self, classes: Sequence[str]) -> Iterator[str]:
+        """Write the figures of each class, a line each."""
 
 
 @dataclass(frozen=True, slots=True)

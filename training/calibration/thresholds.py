@@ -78,6 +78,18 @@ def choose_unsure_threshold(
     no new evidence.
     """
     ranked = rank_answers(probabilities.max(1), probabilities.argmax(1) == labels, repeats=repeats)
+    shown = choose_shown_precision(ranked, precision, lowest=lowest)
+    if shown is not None:
+        return shown
+    seen = np.flatnonzero(ranked.wrong / ranked.answers <= 1 - precision)
+    threshold = float(ranked.scores[seen[-1]]) if len(seen) else 1.0
+    return PrecisionChoice(threshold, guaranteed=False, precision=precision)
+
+
+def choose_shown_precision(
+    ranked: "RankedAnswers", precision: float, *, lowest: float | None
+) -> PrecisionChoice | None:
+    """Find the lowest score that is shown to keep `precision` or, failing that, a lower promise down to `lowest`."""
     score = ranked.lowest_score_that_keeps(precision)
     if score is not None:
         return PrecisionChoice(score, guaranteed=True, precision=precision)
@@ -87,9 +99,7 @@ def choose_unsure_threshold(
         score = likely.where(likely.scores >= promise).lowest_score_that_keeps(promise)
         if score is not None and lowest is not None and lowest <= promise < precision:
             return PrecisionChoice(score, guaranteed=True, precision=promise)
-    seen = np.flatnonzero(ranked.wrong / ranked.answers <= 1 - precision)
-    threshold = float(ranked.scores[seen[-1]]) if len(seen) else 1.0
-    return PrecisionChoice(threshold, guaranteed=False, precision=precision)
+    return None
 
 
 @dataclass(frozen=True, slots=True)

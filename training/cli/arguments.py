@@ -23,6 +23,14 @@ Groups = Annotated[
         metavar="COLUMN|folder|folder:N",
     ),
 ]
+MultiLabel = Annotated[
+    bool,
+    typer.Option(
+        "--multi-label",
+        help="A photo has any number of labels: cat|dog in the file of --labels, or the same photo, as a link or a "
+        "copy, in several class folders. A | alone in the file is a photo with none of the labels.",
+    ),
+]
 Outliers = Annotated[
     Path | None,
     typer.Option(help="Folder of photos of anything else, at any depth; they improve the verdict unknown."),

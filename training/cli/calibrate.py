@@ -25,13 +25,11 @@ def calibrate(
 ) -> None:
     """Recalibrate a checkpoint's verdicts on the photos of its training; its weights do not change."""
     from whisker.model import load_checkpoint  # noqa: PLC0415
-    from whisker.training.calibration.evaluation import require_single_label  # noqa: PLC0415
     from whisker.training.cli.options import choose_targets  # noqa: PLC0415
     from whisker.training.job import Training  # noqa: PLC0415
     from whisker.training.pipeline import run_calibration, split_config  # noqa: PLC0415
 
     source, progress = load_checkpoint(checkpoint), open_progress(as_json=as_json)
-    require_single_label(source, "`whisker calibrate`")
     training = Training(
         photos=photos,
         out=out,

@@ -34,6 +34,7 @@ from whisker.training.progress import Progress
 
 MAX_CROSS_VALIDATED = 2_000  # photos; of more, a tenth set aside shows enough, and cross-validation takes long
 RANDOM = "random"  # initial weights of a student
+_MANY_SHARES = (0.5, 0.75, 1.0)  # of tuned weights: with many photos, an average with the probe may be no better
 _SHARE = 0.1  # of each class's photos, to validate with and to test with
 _LOWEST_PRECISION = 0.95  # that confident answers may promise instead of the default
 _AFTERWARDS_SECONDS = 15.0  # to write and verify the checkpoint, and draw the report
@@ -99,6 +100,7 @@ class TrainingOptions:
     validation: float | None = None
     test: float | None = None
     device: str = "auto"
+    multi_label: bool = False
 
     @property
     def source(self) -> str:
@@ -123,12 +125,19 @@ class TrainingOptions:
             return replace(saved_config(saved_run(unfinished)["config"]), groups=grouping)
         start = open_pretrained(self.source)
         self._say_start(start, progress)
-        survey = survey_photos(find_photos(self.photos, labels_file=self.labels, grouping=grouping))
+        survey = survey_photos(
+            find_photos(self.photos, labels_file=self.labels, grouping=grouping, multi_label=self.multi_label)
+        )
         plain = (self.preset, self.epochs, self.learning_rate) == (None, None, None)
         if start is not None and not start.own and (plain or self.student is not None):
             return replace(self._transfer(start, survey, started), groups=grouping)
         if self.student is not None:
             raise ConfigError("--student is taught by a network that starts from ImageNet weights: see --pretrained.")
+        if self.multi_label:
+            raise ConfigError(
+                "--multi-label starts from weights that were trained on ImageNet: leave out --preset, --epochs, "
+                "--learning-rate and the options of the network but --size, and give --pretrained only to name others."
+            )
         network, preset = self.network.complete(start, survey), self.preset or "quick"
         config = TrainingConfig(
             recipe_for(preset, network, self.epochs, self.learning_rate),
@@ -175,10 +184,16 @@ class TrainingOptions:
                 "--student needs photos that are set aside, to compare it with its teacher: give --test, and enough "
                 "photos."
             )
-        recipe = TransferRecipe(cross_validated=few)
+        recipe = TransferRecipe(
+            cross_validated=few, fine_tuning=FineTuning() if few else FineTuning(shares=_MANY_SHARES)
+        )
         if self.minutes is not None:
             left = 60 * self.minutes - (time.monotonic() - started) - self._fixed_seconds(survey, size, few=few)
-            recipe = replace(recipe, minutes=max(0.0, left / 60), fine_tuning=FineTuning(fill_time=True))
+            recipe = replace(
+                recipe,
+                minutes=max(0.0, left / 60),
+                fine_tuning=recipe.fine_tuning and replace(recipe.fine_tuning, fill_time=True),
+            )
         return TrainingConfig(
             recipe_for(self.preset or "quick", student or NetworkConfig(), self.epochs, self.learning_rate),
             network,
@@ -190,6 +205,7 @@ class TrainingOptions:
             self.test or _SHARE,
             transfer=recipe,
             student=student,
+            multi_label=self.multi_label,
         )
 
     def _fixed_seconds(self, survey: Survey, size: int, *, few: bool) -> float:

@@ -3,15 +3,18 @@
 import json
 import shlex
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
 if TYPE_CHECKING:
-    from whisker.training.calibration.metrics import Evaluation
+    from whisker.training.calibration.metrics import Measured
     from whisker.training.job import Training
     from whisker.training.progress import Progress
+
+_MAX_LABELS = 10  # of a multi-label checkpoint, with a line each
 
 
 def open_progress(*, as_json: bool) -> "Progress":
@@ -23,7 +26,7 @@ def open_progress(*, as_json: bool) -> "Progress":
     return Progress(Console(stderr=True, soft_wrap=True)) if as_json else Progress()
 
 
-def print_result(training: "Training", evaluation: "Evaluation", progress: "Progress", *, as_json: bool) -> None:
+def print_result(training: "Training", evaluation: "Measured", progress: "Progress", *, as_json: bool) -> None:
     from whisker.model import load_checkpoint  # noqa: PLC0415
     from whisker.model.card.advice import advise  # noqa: PLC0415
     from whisker.training.report.page import summarise  # noqa: PLC0415
@@ -32,13 +35,18 @@ def print_result(training: "Training", evaluation: "Evaluation", progress: "Prog
         files = {"checkpoint": str(training.out), "report": str(training.report_file), "caches": str(training.work)}
         typer.echo(json.dumps(files | {"test": evaluation.to_json()}))
         return
-    summary = summarise(load_checkpoint(training.out))
+    checkpoint = load_checkpoint(training.out)
+    summary = summarise(checkpoint)
     if summary.metrics.extension is not None:
         progress.say(f"Accuracy on new photos and on stand-ins for old ones: {evaluation}.")
     elif training.config.cross_validated:
-        progress.say(f"Accuracy by cross-validation: {evaluation}.")
+        progress.say(f"{'Labels' if training.config.multi_label else 'Accuracy'} by cross-validation: {evaluation}.")
     else:
-        progress.say(f"Test accuracy: {evaluation}, on photos that were not used for any choice.")
+        what = "Test of the labels" if training.config.multi_label else "Test accuracy"
+        progress.say(f"{what}: {evaluation}, on photos that were not used for any choice.")
+    if training.config.multi_label:
+        for line in islice(evaluation.describe_classes(checkpoint.classes), _MAX_LABELS):
+            progress.say(f"  {line}")
     for number, sentence in enumerate(advise(summary), 1):
         progress.say(f"{number}. {sentence}")
     progress.say(

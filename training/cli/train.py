@@ -6,7 +6,17 @@ from typing import Annotated, Literal
 
 import typer
 
-from whisker.training.cli.arguments import AsJson, Device, FalseAlarms, Groups, Labels, Outliers, Photos, Precision
+from whisker.training.cli.arguments import (
+    AsJson,
+    Device,
+    FalseAlarms,
+    Groups,
+    Labels,
+    MultiLabel,
+    Outliers,
+    Photos,
+    Precision,
+)
 from whisker.training.cli.result import command_line, open_progress, print_result
 
 
@@ -31,8 +41,8 @@ def train(
         str | None,
         typer.Option(
             help="Pretrained weights to start from: lite0 (default), lite1 or lite2 (EfficientNet-Lite, trained on "
-            "ImageNet, installed with Whisker), a Whisker checkpoint, a safetensors file, or none. They decide the "
-            "network.",
+            "ImageNet, installed with Whisker), a Whisker checkpoint, a safetensors file with the names of timm or "
+            "torchvision, hf-hub:OWNER/NAME (timm's on the Hugging Face Hub), or none. They decide the network.",
             metavar="NAME|FILE|none",
         ),
     ] = None,
@@ -77,6 +87,7 @@ def train(
     ] = "auto",
     labels: Labels = None,
     groups: Groups = None,
+    multi_label: MultiLabel = False,
     outliers: Outliers = None,
     precision: Precision = None,
     false_alarms: FalseAlarms = 0.05,
@@ -164,6 +175,7 @@ def train(
         validation=validation,
         test=test,
         device=device,
+        multi_label=multi_label,
     )
     with joined_world(device) as (world, own_device):
         progress = open_progress(as_json=as_json) if world.is_main else silent()

@@ -14,12 +14,14 @@ from whisker.model.preprocessing import Preprocessing
 from whisker.training.config import TrainingConfig, cache_size
 from whisker.training.data.cache import Decoded, decode_photos
 from whisker.training.data.duplicates import group_duplicates
-from whisker.training.data.folder import PhotoFolder, find_photos
+from whisker.training.data.folder import PhotoFolder, find_photos, label_matrix
 from whisker.training.data.groups import PhotoGroups, join_groups
+from whisker.training.data.multi_label.split import split_label_groups
 from whisker.training.data.split import SplitIndices, split_groups, split_photos
 from whisker.training.errors import DatasetError
 from whisker.training.progress import Progress
 
+MANY_LABELS = -1  # a photo's label where it may have any number of them
 _MAX_EXAMPLES = 5  # quarantined files named on the screen; all of them are in the report
 
 
@@ -28,7 +30,8 @@ class Split:
     """One of the three splits: uint8 `[M, H, W, 3]` pixels, the rows in use `[N]`, and their labels `[N]`.
 
     `files` are the paths of the photos, relative to their root, as the file system has them. Photos with equal numbers
-    in `groups` `[N]` must stay together wherever a split is divided again.
+    in `groups` `[N]` must stay together wherever a split is divided again. Photos of a multi-label training have their
+    labels in `present`, bool `[N, classes]`, and `MANY_LABELS` for the one label that they lack.
     """
 
     pixels: NDArray[np.uint8]
@@ -36,6 +39,7 @@ class Split:
     labels: NDArray[np.int64]
     files: tuple[str, ...] = ()
     groups: NDArray[np.int64] = field(kw_only=True)
+    present: NDArray[np.bool_] | None = field(default=None, kw_only=True)
 
     @property
     def paths(self) -> tuple[str, ...]:
@@ -45,7 +49,19 @@ class Split:
     def take(self, positions: NDArray[np.int64]) -> "Split":
         """Take the photos at some positions in `rows`, in that order."""
         files = tuple(self.files[position] for position in positions) if self.files else ()
-        return Split(self.pixels, self.rows[positions], self.labels[positions], files, groups=self.groups[positions])
+        return Split(
+            self.pixels,
+            self.rows[positions],
+            self.labels[positions],
+            files,
+            groups=self.groups[positions],
+            present=None if self.present is None else self.present[positions],
+        )
+
+    def require_present(self) -> NDArray[np.bool_]:
+        """Give the labels `[N, classes]` of a multi-label training's photos."""
+        assert self.present is not None  # noqa: S101 - only multi-label trainings ask for it
+        return self.present
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +74,10 @@ class Quarantined:
 
 @dataclass(frozen=True, slots=True)
 class DuplicatePhoto:
-    """One of several photos that look the same: its path, label, and row in the pixels of the training split."""
+    """One of several photos that look the same: its path, labels, and row in the pixels of the training split."""
 
     path: str
-    label: int
+    labels: tuple[int, ...]
     row: int
 
 
@@ -78,7 +94,7 @@ class Dataset:
     train: Split
     validation: Split
     test: Split
-    counts: tuple[int, ...]  # readable photos a class
+    counts: tuple[int, ...]  # readable photos a class; one with several labels counts for each
     copies: tuple[tuple[DuplicatePhoto, ...], ...]  # groups of photos that look the same
     groups: PhotoGroups | None  # that users name
     quarantined: tuple[Quarantined, ...]
@@ -95,7 +111,7 @@ class Dataset:
     @property
     def conflicts(self) -> tuple[tuple[str, ...], ...]:
         """List the paths of photos that look the same but have different labels: at least one label is wrong."""
-        differing = [photos for photos in self.copies if len({photo.label for photo in photos}) > 1]
+        differing = [photos for photos in self.copies if len({photo.labels for photo in photos}) > 1]
         return tuple(tuple(photo.path for photo in photos) for photos in differing)
 
 
@@ -106,7 +122,7 @@ def prepare_dataset(
 
     Raises `DatasetError` if the folder cannot be trained on.
     """
-    folder = find_photos(root, labels_file=labels_file, grouping=config.groups)
+    folder = find_photos(root, labels_file=labels_file, grouping=config.groups, multi_label=config.multi_label)
     if folder.note:
         progress.say(folder.note)
     paths = [file.path for file in folder.files]
@@ -114,8 +130,8 @@ def prepare_dataset(
     pixels, decoded = decode_photos(root, paths, source, work / "cache-train", progress)
     quarantined = quarantine(paths, decoded, progress)
     readable = np.flatnonzero([not item.error for item in decoded])
-    labels = np.array([file.label for file in folder.files], dtype=np.int64)
-    counts = np.bincount(labels[readable], minlength=len(folder.classes))
+    labels = [folder.files[row].labels for row in readable]
+    counts = np.bincount([label for several in labels for label in several], minlength=len(folder.classes))
     require_readable(folder, counts, quarantined)
 
     digests = [decoded[index].sha256 for index in readable]
@@ -127,7 +143,9 @@ def prepare_dataset(
         groups.report(config.groups, progress)
     files = tuple(paths[row] for row in readable)
     numbers = look_alikes if groups is None else groups.numbers
-    whole = Split(pixels, readable, labels[readable], files, groups=numbers)
+    whole = Split(pixels, readable, _single_labels(labels, config), files, groups=numbers)
+    if config.multi_label:
+        whole = replace(whole, present=label_matrix(labels, len(folder.classes)))
     indices = _split(whole, folder.classes, config)
     train, held_out = whole.take(indices.train), whole.take(np.concatenate([indices.validation, indices.test]))
     served = None
@@ -149,21 +167,27 @@ def prepare_dataset(
         groups=groups,
         quarantined=quarantined,
         digests=frozenset(digests),
-        fingerprint=data_fingerprint(labels[readable].tolist(), folder.classes, [decoded[row] for row in readable]),
+        fingerprint=data_fingerprint(labels, folder.classes, [decoded[row] for row in readable]),
         split=_hash_split(train, held_out, decoded, config),
     )
     report_duplicates(dataset, progress)
     return dataset
 
 
+def _single_labels(labels: Sequence[tuple[int, ...]], config: TrainingConfig) -> NDArray[np.int64]:
+    """Give the one label of each photo, if the training is one of single labels."""
+    return np.array([MANY_LABELS if config.multi_label else label[0] for label in labels], dtype=np.int64)
+
+
 def _split(photos: Split, classes: Sequence[str], config: TrainingConfig) -> SplitIndices:
-    split = split_photos if config.groups is None else split_groups
     if config.cross_validated:
         nothing = np.empty(0, np.int64)
         return SplitIndices(np.arange(len(photos.rows)), nothing, nothing)
-    return split(
-        photos.labels, photos.groups, classes, seed=config.seed, validation=config.validation, test=config.test
-    )
+    shares = {"validation": config.validation, "test": config.test}
+    if config.multi_label:
+        return split_label_groups(photos.require_present(), photos.groups, classes, seed=config.seed, **shares)
+    split = split_photos if config.groups is None else split_groups
+    return split(photos.labels, photos.groups, classes, seed=config.seed, **shares)
 
 
 def _hash_split(train: Split, held_out: Split, decoded: Sequence[Decoded], config: TrainingConfig) -> str:
@@ -183,7 +207,7 @@ def _divide(held_out: Split, validation: int) -> tuple[Split, Split]:
 def decode_served(root: Path, photos: Split, preprocessing: Preprocessing, cache: Path, progress: Progress) -> Split:
     """Decode photos as a service with this preprocessing sees them."""
     pixels, _ = decode_photos(root, photos.files, preprocessing, cache, progress)
-    return Split(pixels, np.arange(len(photos.rows)), photos.labels, photos.files, groups=photos.groups)
+    return replace(photos, pixels=pixels, rows=np.arange(len(photos.rows)))
 
 
 def quarantine(paths: Sequence[str], decoded: Sequence[Decoded], progress: Progress) -> tuple[Quarantined, ...]:
@@ -204,7 +228,7 @@ def require_readable(folder: PhotoFolder, counts: NDArray[np.int64], quarantined
     """Refuse a class without any readable photo."""
     for label, (name, count) in enumerate(zip(folder.classes, counts, strict=True)):
         if count == 0:
-            own = {printable(file.path) for file in folder.files if file.label == label}
+            own = {printable(file.path) for file in folder.files if label in file.labels}
             example = next(item for item in quarantined if item.path in own)
             raise DatasetError(
                 f"The class {name!r} in {folder.root} holds no readable picture: "
@@ -219,7 +243,7 @@ def group_copies(
     common = [group for group, count in Counter(groups.tolist()).items() if count > 1]
     rows = [readable[groups == group].tolist() for group in common]
     return tuple(
-        tuple(DuplicatePhoto(printable(folder.files[row].path), folder.files[row].label, row) for row in group)
+        tuple(DuplicatePhoto(printable(folder.files[row].path), folder.files[row].labels, row) for row in group)
         for group in rows
     )
 
@@ -234,9 +258,10 @@ def report_duplicates(dataset: Dataset, progress: Progress) -> None:
         progress.say(f"  Photos that look the same are in different classes: {', '.join(paths)}")
 
 
-def data_fingerprint(labels: Sequence[int], classes: Sequence[str], decoded: Sequence[Decoded]) -> str:
-    """Hash the data: every photo's class and content, regardless of its name and folder."""
-    lines = sorted(f"{classes[label]}\0{item.sha256}" for label, item in zip(labels, decoded, strict=True))
+def data_fingerprint(labels: Sequence[Sequence[int]], classes: Sequence[str], decoded: Sequence[Decoded]) -> str:
+    """Hash the data: every photo's labels and content, regardless of its name and folder."""
+    named = ("\0".join(classes[label] for label in several) for several in labels)
+    lines = sorted(f"{names}\0{item.sha256}" for names, item in zip(named, decoded, strict=True))
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 

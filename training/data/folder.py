@@ -16,14 +16,15 @@ from whisker.training.data.labels import read_labels, split_labels
 from whisker.training.data.same_photos import same_photos
 from whisker.training.errors import DatasetError
 
-_Labels = Mapping[str, tuple[str, ...]]  # by the path of a photo
+_Labels = Mapping[str, tuple[str, ...] | None]  # by the path of a photo; `None` leaves it out
 
 
 @dataclass(frozen=True, slots=True)
 class PhotoFile:
     """A labelled file; `path` is relative to the root, `labels` are ascending indices into the sorted classes.
 
-    `group` names the photos that must stay in one split with it; without one it is empty.
+    Of a multi-label folder, a file has any number of labels; of others, exactly one. `group` names the photos that
+    must stay in one split with it; without one it is empty.
     """
 
     path: str
@@ -68,7 +69,7 @@ def find_photos(
 
     With `multi_label`, a photo may have several labels: separated by `|` in the file, or because links to it, or copies
     of its bytes, lie in several class folders. It is listed once, under the first of its paths; if the file names any
-    of them, their folders do not count.
+    of them, their folders do not count. A `|` alone in the file is a photo with none of the labels.
 
     Raises `DatasetError` unless there are at least `min_classes` classes and every class folder contains a file, and
     `ConfigError` if `grouping` names a column and there is no file. With `grouping`, a photo must have a group.
@@ -120,15 +121,15 @@ def _find_labelled(
     names = {folder.name for folder in _class_folders(root)}
     rows = read_labels(labels_file, root, grouping.column if grouping else None)
     named = split_labels(labels_file, rows, names, multi_label=multi_label)
-    labels = {label for several in named.values() for label in several}
+    labels = {label for several in named.values() for label in several or ()}
     corrects = bool(labels & names) or (bool(names) and not labels)
     folders = _list_class_folders(root, 1) if corrects else {}
     found = _merged(root, folders, named) if multi_label else _numbered(root, {**folders, **named})
     if len(found.classes) < min_classes:
         holds = f"only one class, {found.classes[0]!r}" if found.classes else "no photo that has a label"
         raise DatasetError(f"With {labels_file}, {root} holds {holds}.")
-    left_out = sum(not several for several in named.values())
-    changed = sum(several not in ((), folders.get(path)) for path, several in named.items())
+    left_out = sum(several is None for several in named.values())
+    changed = sum(several not in (None, folders.get(path)) for path, several in named.items())
     note = f"{labels_file.name} labels {len(named) - left_out:,} photos and leaves {left_out:,} out" + (
         f"; {changed:,} labels differ from the folder's" if corrects else "; class folders are ignored"
     )
@@ -180,25 +181,27 @@ def _class_folders(root: Path) -> list[Path]:
 def _merged(root: Path, folders: _Labels, named: _Labels) -> PhotoFolder:
     """Give each photo the labels of all paths that lead to it: of those that are `named`, or else of its folders."""
     groups: dict[str, list[str]] = {}
+    labels_of: dict[str, tuple[str, ...] | None] = {}
     for path, first in same_photos(root, {**folders, **named}).items():
         groups.setdefault(first, []).append(path)
-    labels_of = {}
     for first, paths in groups.items():
         said = [named[path] for path in paths if path in named] or [folders[path] for path in paths]
-        labels_of[first] = tuple({label: None for several in said for label in several})
+        kept = [several for several in said if several is not None]
+        labels_of[first] = tuple({label: None for several in kept for label in several}) if kept else None
     found = _numbered(root, labels_of)
-    several = sum(len(file.labels) > 1 for file in found.files)
-    return replace(found, note=f"{several:,} of {len(found.files):,} photos have several labels.")
+    several, none = sum(len(file.labels) > 1 for file in found.files), sum(not file.labels for file in found.files)
+    without = f", and {none:,} have none" if none else ""
+    return replace(found, note=f"{several:,} of {len(found.files):,} photos have several labels{without}.")
 
 
 def _numbered(root: Path, labels_of: _Labels) -> PhotoFolder:
     """Assign numbers to the classes by their sorted names, and order the files that have labels by these and path."""
-    classes = sorted({label for labels in labels_of.values() for label in labels})
+    classes = sorted({label for labels in labels_of.values() for label in labels or ()})
     number = {name: index for index, name in enumerate(classes)}
     files = [
         PhotoFile(path, tuple(sorted(number[label] for label in labels)))
         for path, labels in labels_of.items()
-        if labels
+        if labels is not None
     ]
     return PhotoFolder(root, tuple(classes), tuple(sorted(files, key=lambda file: (file.labels, Path(file.path)))))
 

@@ -5,7 +5,8 @@
     cat/0021.jpg,
 
 UTF-8, with a header; of other columns, only the one that `--groups` names is read. `path` is relative to the folder of
-photos. An empty label leaves the photo out. Several labels of a photo are separated by `|`: `cat|dog`.
+photos. An empty label leaves the photo out. Several labels of a photo are separated by `|`: `cat|dog`. A `|` alone says
+that a photo has none of the labels.
 """
 
 import csv
@@ -19,6 +20,7 @@ from whisker.model.photo_files import is_hidden
 from whisker.training.errors import DatasetError
 
 SEPARATOR = "|"
+NO_LABEL = SEPARATOR  # between nothing and nothing: a photo to learn from that has none of the labels
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +61,8 @@ def read_labels(file: Path, root: Path, group_column: str | None = None) -> dict
 
 def split_labels(
     file: Path, rows: Mapping[str, LabelRow], folders: Collection[str], *, multi_label: bool
-) -> dict[str, tuple[str, ...]]:
-    """Map each photo to its labels, sorted: none to leave it out, and no more than one unless `multi_label`.
+) -> dict[str, tuple[str, ...] | None]:
+    """Map each photo to its labels, sorted, or to `None` to leave it out; it has exactly one unless `multi_label`.
 
     A label that is the name of one of the class `folders` is one label, whatever it holds. Raises `DatasetError`, with
     the line, for labels that cannot be split so.
@@ -73,8 +75,12 @@ def split_labels(
     }
 
 
-def _split(place: str, label: str, *, multi_label: bool) -> tuple[str, ...]:
-    parts = [part.strip() for part in label.split(SEPARATOR)] if label else []
+def _split(place: str, label: str, *, multi_label: bool) -> tuple[str, ...] | None:
+    if not label:
+        return None
+    if label == NO_LABEL and multi_label:
+        return ()
+    parts = [part.strip() for part in label.split(SEPARATOR)]
     if len(parts) > 1 and not multi_label:
         raise DatasetError(
             f"{place}: {label!r} names several labels, separated by {SEPARATOR}: give --multi-label to train with "

@@ -36,7 +36,7 @@ def split_photos(
     `DatasetError` for a class with fewer than three groups: each split needs one.
     """
     rng = np.random.default_rng(seed)
-    members = _members(groups)
+    members = members_of(groups)
     majority = np.array([np.bincount(labels[photos]).argmax() for photos in members])
     parts: list[tuple[NDArray[np.int64], ...]] = []
     for label, name in enumerate(classes):
@@ -75,22 +75,17 @@ def split_groups(
     """
     parts = _list_groups(labels, groups, len(classes))
     _require_enough(parts, classes)
-    rng = np.random.default_rng(seed)
-    shares = np.array([1 - validation - test, validation, test])
-    for attempt in range(_ATTEMPTS):
-        deal = _Deal(parts, len(classes), shares, cover=attempt >= _BALANCED_ATTEMPTS)
-        order = rng.permutation(len(parts))
-        order = order[np.argsort(deal.precedence()[order], kind="stable")]
-        if deal.run(order):
-            return deal.indices()
-    raise DatasetError(
-        "No way was found to divide the groups of --groups so that training, validation and test each have photos of "
-        "every class: use smaller groups, or add photos of the rare classes in other groups."
-    )
+    indices = deal_groups(parts, len(classes), seed=seed, validation=validation, test=test)
+    if indices is None:
+        raise DatasetError(
+            "No way was found to divide the groups of --groups so that training, validation and test each have photos "
+            "of every class: use smaller groups, or add photos of the rare classes in other groups."
+        )
+    return indices
 
 
 @dataclass(frozen=True, slots=True)
-class _Group:
+class Group:
     """The positions of a group's photos, the classes that it has photos of, and its fraction of each one's photos."""
 
     photos: NDArray[np.int64]
@@ -98,16 +93,31 @@ class _Group:
     fractions: NDArray[np.float64]
 
 
+def deal_groups(
+    groups: Sequence[Group], classes: int, *, seed: int, validation: float, test: float
+) -> SplitIndices | None:
+    """Deal groups to the splits so that every split gets photos of every class; `None` if no way is found."""
+    rng = np.random.default_rng(seed)
+    shares = np.array([1 - validation - test, validation, test])
+    for attempt in range(_ATTEMPTS):
+        deal = _Deal(groups, classes, shares, cover=attempt >= _BALANCED_ATTEMPTS)
+        order = rng.permutation(len(groups))
+        order = order[np.argsort(deal.precedence()[order], kind="stable")]
+        if deal.run(order):
+            return deal.indices()
+    return None
+
+
 class _Deal:
     """The dealing of G groups of K classes to the three splits, whose shares `[3]` are of every class's photos."""
 
-    def __init__(self, groups: Sequence[_Group], classes: int, shares: NDArray[np.float64], *, cover: bool) -> None:
+    def __init__(self, groups: Sequence[Group], classes: int, shares: NDArray[np.float64], *, cover: bool) -> None:
         self.groups, self.shares, self.cover = groups, shares[:, None], cover
         self.filled = np.zeros((3, classes))  # fraction of each class's photos that each split has
         self.split_of = np.full(len(groups), -1)
         owners = np.repeat(np.arange(len(groups)), [len(group.classes) for group in groups])
         held = np.concatenate([group.classes for group in groups])
-        self.holders = [owners[positions] for positions in _members(held)]  # groups with photos of each class
+        self.holders = [owners[positions] for positions in members_of(held)]  # groups with photos of each class
         self.left = np.bincount(held)  # of these, the number that is not dealt
 
     def run(self, order: NDArray[np.int64]) -> bool:
@@ -137,7 +147,7 @@ class _Deal:
         come first, while there is most choice.
         """
         if self.cover:
-            return np.array([self.left[group.classes].min() for group in self.groups])
+            return np.array([self.left[group.classes].min(initial=len(self.groups)) for group in self.groups])
         return np.array([-len(group.photos).bit_length() for group in self.groups])
 
     def indices(self) -> SplitIndices:
@@ -156,7 +166,7 @@ class _Deal:
         allowed: NDArray[np.bool_] = without[:, pressing].all(1)
         return allowed
 
-    def _best(self, group: _Group, open_splits: NDArray[np.bool_]) -> int:
+    def _best(self, group: Group, open_splits: NDArray[np.bool_]) -> int:
         """Choose the split for which the squared deviations from its share, divided by the share, grow least.
 
         To `cover` classes, splits come first that lack the group's classes, above all those with few other groups left.
@@ -183,16 +193,16 @@ class _Deal:
                 yield from holders[self.split_of[holders] < 0].tolist()
 
 
-def _list_groups(labels: NDArray[np.int64], groups: NDArray[np.int64], classes: int) -> list[_Group]:
+def _list_groups(labels: NDArray[np.int64], groups: NDArray[np.int64], classes: int) -> list[Group]:
     totals = np.bincount(labels, minlength=classes)
     parts = []
-    for photos in _members(groups):
+    for photos in members_of(groups):
         held, counts = np.unique(labels[photos], return_counts=True)
-        parts.append(_Group(photos, held, counts / totals[held]))
+        parts.append(Group(photos, held, counts / totals[held]))
     return parts
 
 
-def _require_enough(groups: Sequence[_Group], classes: Sequence[str]) -> None:
+def _require_enough(groups: Sequence[Group], classes: Sequence[str]) -> None:
     if len(groups) == 1:
         raise DatasetError(
             f"With --groups, all {len(groups[0].photos):,} photos are one group, so that none are left to validate and "
@@ -207,7 +217,7 @@ def _require_enough(groups: Sequence[_Group], classes: Sequence[str]) -> None:
         )
 
 
-def _members(groups: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+def members_of(groups: NDArray[np.int64]) -> list[NDArray[np.int64]]:
     """List the positions of each number's members, in the order of the numbers."""
     order = np.argsort(groups, kind="stable")
     return np.split(order, np.flatnonzero(np.diff(groups[order])) + 1)

@@ -1,4 +1,7 @@
-"""What an extension costs the old classes, estimated with stand-ins for the photos that they were tested with."""
+"""What an extension costs the old classes, estimated with stand-ins for the photos that they were tested with.
+
+Stand-ins are easier than photos, so accuracy after the extension is an upper estimate.
+"""
 
 from dataclasses import dataclass
 

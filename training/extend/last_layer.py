@@ -1,4 +1,4 @@
-"""The last layer of an extended network: fitted to real features, and to drawn ones of classes without photos.
+"""The last layer of an extended network: linear discriminants of old classes' statistics and new classes' photos.
 
 Beside it, its answers for held-out photos: real ones by cross-validation, and stand-ins for those that the checkpoint
 was tested with.
@@ -12,17 +12,18 @@ from numpy.typing import NDArray
 from whisker.model.answers.head import Head
 from whisker.model.checkpoint.statistics import ClassStatistics
 from whisker.training.progress import Progress
-from whisker.training.replay.drawing import draw_answered, draw_features
+from whisker.training.replay.discriminant import fit_discriminants
+from whisker.training.replay.drawing import draw_answered
 from whisker.training.transfer.cross_validation import count_repeats, divide
-from whisker.training.transfer.probe import ProbeData, fit_probe
+from whisker.training.transfer.probe import ProbeData
 
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
     """What stands in for the old photos: their statistics, the layer that they were answered by, and their numbers.
 
-    `old` `[C]` are the numbers of the C old classes among all classes, `counts` `[C]` how many photos of each are to
-    be drawn: none of a class whose own photos are all there.
+    `old` `[C]` are the numbers of the C old classes among all classes, `counts` `[C]` how many photos of each the
+    statistics stand for: none of a class whose own photos are all there.
     """
 
     statistics: ClassStatistics
@@ -36,14 +37,9 @@ class Replayed:
         right: NDArray[np.bool_] = self.statistics.logits.argmax(1) == self.statistics.labels
         return right
 
-    def draw(self, views: int, rng: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Draw features `[views, N, F]` and their labels `[N]`."""
-        own = np.repeat(np.arange(len(self.counts)), self.counts)
-        return np.stack([draw_features(self.statistics, own, rng) for _ in range(views)]), self.old[own]
-
     @property
     def answered(self) -> NDArray[np.bool_]:
-        """Mark the held-out photos, among all that the checkpoint was tested with, of classes that are drawn."""
+        """Mark those that photos are missing of, among the held-out photos that the checkpoint was tested with."""
         marked: NDArray[np.bool_] = self.counts[self.statistics.labels] > 0
         return marked
 
@@ -77,7 +73,7 @@ class LastLayer:
 
     def fit(self) -> Head:
         """Fit the layer to everything."""
-        return fit_probe(self._with_drawn(self.photos, np.random.default_rng((self.seed, 9))))
+        return self._fit(self.photos)
 
     def cross_validate(self, folds: int, progress: Progress) -> HeldOutAnswers:
         """Answer each real photo and each stand-in by a layer that was fitted without it."""
@@ -90,23 +86,21 @@ class LastLayer:
         with progress.task("Cross-validating", repeats * folds) as task:
             for repeat in range(repeats):
                 for fold in range(folds):
-                    head = self._fit_without(fold_of[repeat] == fold, repeat, fold)
+                    head = self._fit(self.photos.take(np.flatnonzero(fold_of[repeat] != fold)))
                     held = all_folds[repeat] == fold
                     logits[repeat, held] = head.logits(everything[held])
                     task.advance(1)
         return HeldOutAnswers(logits, np.concatenate([own, self.photos.labels]), all_folds, len(own))
 
-    def _fit_without(self, held: NDArray[np.bool_], repeat: int, fold: int) -> Head:
-        rng = np.random.default_rng((self.seed, 11, repeat, fold))
-        return fit_probe(self._with_drawn(self.photos.take(np.flatnonzero(~held)), rng))
-
-    def _with_drawn(self, photos: ProbeData, rng: np.random.Generator) -> ProbeData:
-        features, labels = self.replayed.draw(len(photos.features), rng)
-        return ProbeData(
-            np.concatenate([photos.features, features], axis=1),
-            np.concatenate([photos.labels, labels]),
-            photos.classes,
-        )
+    def _fit(self, photos: ProbeData) -> Head:
+        """Fit the layer to some of the real photos, and to the means of those that are missing."""
+        replayed = self.replayed
+        sums = np.zeros((photos.classes, photos.features.shape[2]))
+        np.add.at(sums, photos.labels, photos.features.mean(0))
+        counts = np.bincount(photos.labels, minlength=photos.classes)
+        sums[replayed.old] += replayed.counts[:, None] * replayed.statistics.means
+        counts[replayed.old] += replayed.counts
+        return fit_discriminants(replayed.statistics, (sums / counts[:, None]).astype(np.float32))
 
     def _deal(self, stand_ins: int, folds: int, repeats: int) -> NDArray[np.int64]:
         rng = np.random.default_rng((self.seed, 12))

@@ -89,13 +89,15 @@ def _prepare(
         served=photos,
         counts=tuple(np.bincount(photos.labels, minlength=len(classes)).tolist()),
         copies=tuple(
-            tuple(replace(photo, label=int(places[photo.label])) for photo in group)
+            tuple(replace(photo, labels=tuple(int(places[label]) for label in photo.labels)) for photo in group)
             for group in group_copies(folder, look_alikes, rows)
         ),
         groups=None,
         quarantined=quarantined,
         digests=frozenset(digests),
-        fingerprint=data_fingerprint(own[rows].tolist(), folder.classes, [decoded[row] for row in rows]),
+        fingerprint=data_fingerprint(
+            [folder.files[row].labels for row in rows], folder.classes, [decoded[row] for row in rows]
+        ),
         split=split_fingerprint(digests, []),
     )
     report_duplicates(dataset, progress)

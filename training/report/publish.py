@@ -19,7 +19,8 @@ def publish(calibrated: CalibratedCheckpoint, dataset: Dataset, out: Path, repor
     """Write both files; raise `CheckpointError` or `TrainingError` if that fails."""
     save_checkpoint(with_golden_answers(calibrated.checkpoint), out)
     classifier = Classifier.load(out)  # replays the golden answers: a file that fails its own test is no result
-    write_report(report, classifier.checkpoint, _galleries(calibrated, dataset))
+    galleries = _galleries(calibrated, dataset) if classifier.checkpoint.task == "single-label" else None
+    write_report(report, classifier.checkpoint, galleries)
 
 
 def _galleries(calibrated: CalibratedCheckpoint, dataset: Dataset) -> Galleries:
@@ -32,10 +33,10 @@ def _galleries(calibrated: CalibratedCheckpoint, dataset: Dataset) -> Galleries:
         dataset.classes,
         unknown_scores=calibrated.scores.unknown,
     )
-    differing_first = sorted(dataset.copies, key=lambda group: -len({photo.label for photo in group}))
+    differing_first = sorted(dataset.copies, key=lambda group: -len({photo.labels for photo in group}))
     duplicates = tuple(
         tuple(
-            Shown(np.asarray(dataset.train.pixels[photo.row]), photo.path, dataset.classes[photo.label], "", 0.0)
+            Shown(np.asarray(dataset.train.pixels[photo.row]), photo.path, dataset.classes[photo.labels[0]], "", 0.0)
             for photo in group[:_MAX_COPIES]
         )
         for group in differing_first[:_MAX_GROUPS]

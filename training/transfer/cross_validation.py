@@ -13,6 +13,7 @@ from whisker.training.transfer.probe import ProbeData, fit_probe
 MAX_FOLDS = 5
 _ANSWERS = 2_000  # photos times repeats, about: more repeats of many photos would show little more
 _MAX_REPEATS = 4
+_TRIES = 50  # to divide groups that span classes
 
 # Trains candidates on the photos in the first array of positions, and gives their logits for those in the second:
 # float32 `[candidates, n, classes]`.
@@ -24,7 +25,11 @@ def count_folds(labels: NDArray[np.int64], groups: NDArray[np.int64], classes: S
 
     Raises `DatasetError` for a class with a single group.
     """
-    different = [len(np.unique(groups[labels == label])) for label in range(len(classes))]
+    return require_folds([len(np.unique(groups[labels == label])) for label in range(len(classes))], classes)
+
+
+def require_folds(different: Sequence[int], classes: Sequence[str]) -> int:
+    """Choose the number of folds for classes with so many `different` groups; raise `DatasetError` for less than 2."""
     fewest = int(np.argmin(different))
     if different[fewest] < 2:
         raise DatasetError(
@@ -42,8 +47,25 @@ def count_repeats(photos: int) -> int:
 def divide(
     labels: NDArray[np.int64], groups: NDArray[np.int64], *, folds: int, repeats: int, seed: int
 ) -> NDArray[np.int64]:
-    """Assign a fold to each of N photos, anew in every repeat: `[repeats, N]`."""
-    return np.stack([assign_folds(labels, groups, folds, np.random.default_rng((seed, 5, i))) for i in range(repeats)])
+    """Assign a fold to each of N photos, anew in every repeat: `[repeats, N]`.
+
+    Raises `DatasetError` if groups that span classes leave no way to hold out a fold without a whole class.
+    """
+    return np.stack([_spread(labels, groups, folds, (seed, 5, repeat)) for repeat in range(repeats)])
+
+
+def _spread(
+    labels: NDArray[np.int64], groups: NDArray[np.int64], folds: int, seed: tuple[int, ...]
+) -> NDArray[np.int64]:
+    """Divide once, trying again while all photos of a class are in one fold."""
+    rng = np.random.default_rng(seed)
+    for _ in range(_TRIES):
+        fold_of = assign_folds(labels, groups, folds, rng)
+        if all(len(np.unique(fold_of[labels == label])) > 1 for label in np.unique(labels)):
+            return fold_of
+    raise DatasetError(
+        "The groups are too large to hold some out without losing a whole class: name smaller groups with --groups."
+    )
 
 
 def cross_validate(

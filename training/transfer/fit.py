@@ -46,20 +46,38 @@ class TransferData:
 
 @dataclass(frozen=True, slots=True)
 class TransferResult:
-    """The final network, and how good it and the other candidates were on held-out photos.
+    """The final network, the method that made it, and how good that and other candidates were on held-out photos.
 
     `features` `[N, F]` are the final network's for its training photos. `plan` is that of its fine-tuning, `None` for
     a probe.
     """
 
     network: Network
-    chosen: Candidate
+    method: str
     candidates: tuple[Candidate, ...]
     features: NDArray[np.float32]
     held_out: HeldOut | None
     curve: LearningCurve | None
     plan: TuningPlan | None
     seconds: float
+
+
+def transfer_classes(
+    network: Network,
+    data: TransferData,
+    recipe: TransferRecipe,
+    *,
+    size: int,
+    seed: int,
+    work: Path,
+    key: Mapping[str, object],
+    device: str,
+    progress: Progress,
+) -> TransferResult:
+    """Transfer pretrained `network` to the classes of photos that have one each, as `Transfer` does."""
+    return Transfer(
+        network, data, recipe, size=size, seed=seed, work=work, key=key, device=device, progress=progress
+    ).run()
 
 
 class Transfer:
@@ -101,7 +119,7 @@ class Transfer:
         features = photos.features[0] if tuning is None or chosen.share == PROBE else tuning.finish(chosen.share)
         return TransferResult(
             network=self.network,
-            chosen=chosen,
+            method=chosen.name,
             candidates=tuple(candidates),
             features=np.asarray(features),
             held_out=trial.held_out(

@@ -1,5 +1,6 @@
 """A linear probe: a regularised logistic regression on frozen features, the last layer of a network."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,15 +36,29 @@ def fit_probe(data: ProbeData, *, penalty: float = _DEFAULTS.penalty, balance: f
     A class of n photos counts in proportion to n to the power `1 - balance`. Every class in `data.labels` needs a
     photo; a class without one gets a bias that never wins.
     """
-    views, photos, width = data.features.shape
-    x = torch.from_numpy(data.features.reshape(views * photos, width))
-    targets = torch.from_numpy(np.tile(data.labels, views))
+    targets = torch.from_numpy(np.tile(data.labels, len(data.features)))
+    class_weights = _class_weights(data, balance)
+
+    def loss(logits: Tensor) -> Tensor:
+        return functional.cross_entropy(logits, targets, class_weights)
+
+    return fit_head(data.features, lambda x: minimise(x, data.classes, loss, penalty))
+
+
+def fit_head(features: NDArray[np.float32], fit: Callable[[Tensor], Tensor]) -> Head:
+    """Fit a last layer to features `[V, N, F]`, given a function that fits one to features of another scale.
+
+    That function takes features `[V * N, f]` whose total variance is 1, and returns weights `[classes, f + 1]`, the
+    biases last.
+    """
+    views, photos, width = features.shape
+    x = torch.from_numpy(features.reshape(views * photos, width))
     mean = x.mean(0)
     x = x - mean
     scale = x.square().sum(1).mean().sqrt().clamp(min=1e-12)  # root of the total variance
     basis = _span(x)
     reduced = x if basis is None else x @ basis
-    weights = _minimise(reduced / scale, targets, data.classes, _class_weights(data, balance), penalty) / scale
+    weights = fit(reduced / scale) / scale
     weight, bias = weights[:, :-1], weights[:, -1] * scale
     if basis is not None:
         weight = weight @ basis.T
@@ -64,8 +79,8 @@ def _class_weights(data: ProbeData, balance: float) -> Tensor:
     return counts.clamp(min=1) ** -balance
 
 
-def _minimise(x: Tensor, targets: Tensor, classes: int, class_weights: Tensor, penalty: float) -> Tensor:
-    """Minimise the weighted mean cross-entropy plus `penalty` times half the squared weights, without the biases.
+def minimise(x: Tensor, classes: int, loss_of: Callable[[Tensor], Tensor], penalty: float) -> Tensor:
+    """Minimise a loss of logits `[N, classes]` plus `penalty` times half the squared weights, without the biases.
 
     `x` is `[N, F]`; returns `[classes, F + 1]`, the biases last.
     """
@@ -77,8 +92,7 @@ def _minimise(x: Tensor, targets: Tensor, classes: int, class_weights: Tensor, p
     def closure() -> Tensor:
         optimizer.zero_grad()
         logits = torch.addmm(parameters[:, -1], x, parameters[:, :-1].T)
-        loss = functional.cross_entropy(logits, targets, class_weights)
-        loss = loss + penalty / 2 * parameters[:, :-1].square().sum()
+        loss = loss_of(logits) + penalty / 2 * parameters[:, :-1].square().sum()
         loss.backward()  # type: ignore[no-untyped-call]
         return loss
 

@@ -112,8 +112,12 @@ class CrossValidation(Trial):
         return np.concatenate([again, cross_validate(folds, tuning.try_on, "Trying fine-tuning", self._progress)])
 
     def held_out(self, logits: NDArray[np.float32], *, tuned: bool) -> HeldOut | None:
-        rounded = logits.astype(np.float16).astype(np.float32)  # as a checkpoint keeps them
-        return HeldOut(rounded, self._tuning_fold_of if tuned else self._fold_of)
+        return hold_out(logits, self._tuning_fold_of if tuned else self._fold_of)
 
     def _divide(self, folds: int, repeats: int) -> NDArray[np.int64]:
         return divide(self.labels, self._groups, folds=folds, repeats=repeats, seed=self._seed)
+
+
+def hold_out(logits: NDArray[np.float32], fold_of: NDArray[np.int64]) -> HeldOut:
+    """Give logits `[R, N, classes]` of folds `[R, N]` as a checkpoint keeps them."""
+    return HeldOut(logits.astype(np.float16).astype(np.float32), fold_of)

@@ -32,8 +32,8 @@ def test_quality_guarantees_and_confident_answers_are_told() -> None:
             "over the labels (macro)."
         ),
         (
-            "For 1 of 2 labels, the validation photos show that at least 90.0 % of the photos in which the label is "
-            "found have it."
+            "For 1 of 2 labels, photos that were not trained on show that at least 90.0 % of the photos in "
+            "which the label is found have it."
         ),
         "The other labels have the threshold with the best F1 score, and answers with them are unsure.",
         "290 of 400 answers were confident, and 9 of those named a label that the photo does not have (3.1 %).",

@@ -13,6 +13,7 @@ from whisker.model import Checkpoint, load_checkpoint
 from whisker.model.checkpoint.contents import HeldOut
 from whisker.training.calibration.calibrate import CalibratedCheckpoint, Targets
 from whisker.training.calibration.cross_validated import CrossValidated, calibrate_cross_validated
+from whisker.training.calibration.metrics import Evaluation
 from whisker.training.data.dataset import Split
 from whisker.training.errors import TrainingError
 from whisker.training.job import Training
@@ -110,6 +111,7 @@ def test_verdicts_are_fitted_anew_to_the_stored_answers(
     assert before.held_out is not None
     np.testing.assert_array_equal(after.held_out.logits, before.held_out.logits)
     assert after.temperature == pytest.approx(before.temperature, rel=1e-3)
+    assert isinstance(evaluation, Evaluation)
     assert after.metrics["test"]["accuracy"] == before.metrics["test"]["accuracy"] == round(evaluation.accuracy, 4)
     assert after.metrics["learning_curve"] == before.metrics["learning_curve"]
     assert not before.thresholds.shown

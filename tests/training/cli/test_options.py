@@ -4,7 +4,7 @@ import io
 import json
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from rich.console import Console
@@ -13,8 +13,17 @@ from tests.conftest import TINY
 from tests.pictures import write_folder
 from whisker.model import Checkpoint, NetworkConfig, save_checkpoint
 from whisker.model.errors import ConfigError
+from whisker.model.networks.config import Family
 from whisker.training.cli.options import NetworkOptions, TrainingOptions, saved_config
-from whisker.training.config import PRESETS, FineTuning, Grouping, TrainingConfig, TransferRecipe, recipe_for
+from whisker.training.config import (
+    LEARNING_RATE_SCALE,
+    PRESETS,
+    FineTuning,
+    Grouping,
+    TrainingConfig,
+    TransferRecipe,
+    recipe_for,
+)
 from whisker.training.data.survey import Survey
 from whisker.training.errors import DatasetError, TrainingError
 from whisker.training.pretrained import installed
@@ -73,7 +82,7 @@ def test_default_is_a_transfer_that_fits_the_photos(photos: Path, quiet: Progres
 @pytest.mark.parametrize("share", [{"validation": 0.2}, {"test": 0.2}])
 def test_photos_are_set_aside_if_a_share_is_given(photos: Path, quiet: Progress, share: dict[str, Any]) -> None:
     config = TrainingOptions(photos, NetworkOptions(), **share).choose_config(None, quiet)
-    assert config.transfer == TransferRecipe(cross_validated=False)
+    assert config.transfer == TransferRecipe(cross_validated=False, fine_tuning=FineTuning(shares=(0.5, 0.75, 1.0)))
     assert {"validation": config.validation, "test": config.test} == {"validation": 0.1, "test": 0.1} | share
 
 
@@ -197,3 +206,8 @@ def test_saved_transfer_reads_back(fine_tuning: FineTuning | None) -> None:
     assert saved_config(json.loads(json.dumps(asdict(config)))) == config
     assert not config.cross_validated
     assert replace(config, transfer=replace(transfer, cross_validated=True)).cross_validated
+
+
+@pytest.mark.parametrize("family", get_args(Family))
+def test_every_family_has_a_learning_rate(family: Family) -> None:
+    assert 0 < LEARNING_RATE_SCALE[family] <= 1

@@ -201,7 +201,7 @@ def test_fingerprint_follows_content_and_class_not_names(tmp_path: Path, quiet: 
     def fingerprint() -> str:
         folder = find_photos(root)
         _, results = decode_photos(root, [file.path for file in folder.files], PREPROCESSING, tmp_path / "cache", quiet)
-        return data_fingerprint([file.label for file in folder.files], folder.classes, results)
+        return data_fingerprint([file.labels for file in folder.files], folder.classes, results)
 
     original = fingerprint()
     (root / "rings" / "000.png").rename(root / "rings" / "zzz.png")

@@ -167,12 +167,29 @@ def test_several_labels_are_separated_by_a_bar(flat: Path) -> None:
     assert folder.note.endswith("class folders are ignored. 2 of 3 photos have several labels.")
 
 
+def test_bar_alone_is_a_photo_with_none_of_the_labels(flat: Path) -> None:
+    text = "path,label\n1.jpg,cat\n2.jpg, | \n3.jpg,dog\nday one/4.jpg,\n"
+    assert several(flat, text) == {"1.jpg": {"cat"}, "2.jpg": set(), "3.jpg": {"dog"}}
+    folder = find_photos(flat, labels_file=labels(flat, text), multi_label=True)
+    assert folder.note.endswith("0 of 3 photos have several labels, and 1 have none.")
+    with pytest.raises(DatasetError, match="give --multi-label"):
+        found(flat, text)
+
+
+def test_bar_alone_takes_a_photo_out_of_its_folder_but_not_out_of_the_training(sorted_photos: Path) -> None:
+    before = several(sorted_photos, None)
+    path = next(iter(before))
+    kept = next(label for name, labels in before.items() if name != path for label in labels)
+    other = next(name for name, labels in before.items() if labels == {kept} and name != path)
+    assert several(sorted_photos, f"path,label\n{path},|\n{other},{kept}\n") == before | {path: set()}
+
+
 def test_several_labels_without_the_option_are_refused_with_its_name(flat: Path) -> None:
     with pytest.raises(DatasetError, match=r"line 3: 'cat\|dog' names several labels, .* give --multi-label"):
         found(flat, "path,label\n1.jpg,cat\n2.jpg,cat|dog\n")
 
 
-@pytest.mark.parametrize("label", ["cat|", "|", "cat||dog", "| cat"])
+@pytest.mark.parametrize("label", ["cat|", "||", "cat||dog", "| cat"])
 def test_bar_with_nothing_beside_it_is_refused(flat: Path, label: str) -> None:
     with pytest.raises(DatasetError, match=r"line 3: .* has nothing on one side of a \|: remove it"):
         several(flat, f"path,label\n1.jpg,dog\n2.jpg,{label}\n")

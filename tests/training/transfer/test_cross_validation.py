@@ -172,3 +172,12 @@ def test_photos_that_are_set_aside_are_answered_by_the_probe_of_all_others() -> 
     np.testing.assert_array_equal(logits, head.logits(aside.features[0])[None])
     assert trial.held_out(logits, tuned=False) is None
     assert trial.folds is None
+
+
+def test_groups_that_would_take_a_whole_class_along_are_refused() -> None:
+    labels = np.array([0, 0, 0, 0, 1, 1, 1, 1])
+    fine = divide(labels, np.array([0, 1, 2, 3, 0, 1, 2, 3]), folds=2, repeats=3, seed=0)
+    for fold_of in fine:
+        assert {len(set(fold_of[labels == label])) for label in (0, 1)} == {2}
+    with pytest.raises(DatasetError, match="name smaller groups with --groups"):
+        divide(labels, np.zeros(8, np.int64), folds=2, repeats=1, seed=0)

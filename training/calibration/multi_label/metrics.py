@@ -1,5 +1,6 @@
 """How good multi-label answers are: each label, and all of them together."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Self
@@ -79,11 +80,20 @@ def evaluate_labels(
     present: NDArray[np.bool_],
     thresholds: Thresholds,
     *,
-    target_precision: float | None = None,
+    target_precisions: Sequence[float] | None = None,
+    found: NDArray[np.bool_] | None = None,
+    repeats: int = 1,
 ) -> MultiLabelEvaluation:
-    """Compare probabilities with the labels that are present, both `[N, classes]`; at least one label must be."""
-    found = probabilities >= np.array(thresholds.labels)
-    photos, answered, right = (counts.sum(0).tolist() for counts in (present, found, found & present))
+    """Compare probabilities with the labels that are present, both `[N, classes]`; at least one label must be.
+
+    Labels are `found` by the thresholds, unless they are given. Each photo may be there `repeats` times, from several
+    cross-validations: counts are means over them. `target_precisions` are those of each label.
+    """
+    if found is None:
+        found = probabilities >= np.array(thresholds.labels)
+    photos, answered, right = (
+        np.rint(marks.sum(0) / repeats).astype(int).tolist() for marks in (present, found, found & present)
+    )
     precisions = [average_precision(*column) for column in zip(probabilities.T, present.T, strict=True)]
     labels = tuple(
         LabelMetrics(
@@ -95,7 +105,7 @@ def evaluate_labels(
             precision=share(right[label], answered[label]),
             precision_95_interval=share_interval(right[label], answered[label]),
             threshold=threshold,
-            target_precision=target_precision,
+            target_precision=None if target_precisions is None else target_precisions[label],
             guaranteed=thresholds.guaranteed[label],
             f1=share(2 * right[label], photos[label] + answered[label]),
             average_precision=None if precision is None else round(precision, _DIGITS),
@@ -104,7 +114,7 @@ def evaluate_labels(
     )
     f1 = [2 * hits / (having + finds) for hits, having, finds in zip(right, photos, answered, strict=True) if having]
     return MultiLabelEvaluation(
-        photos=len(present),
+        photos=len(present) // repeats,
         mean_average_precision=float(np.mean([precision for precision in precisions if precision is not None])),
         micro_f1=2 * sum(right) / (sum(photos) + sum(answered)),
         macro_f1=float(np.mean(f1)),
@@ -127,12 +137,14 @@ def average_precision(scores: NDArray[np.float32], present: NDArray[np.bool_]) -
 
 
 def count_confident_labels(
-    verdicts: Sequence[Verdict], found: NDArray[np.bool_], present: NDArray[np.bool_]
+    verdicts: Sequence[Verdict], found: NDArray[np.bool_], present: NDArray[np.bool_], *, repeats: int = 1
 ) -> ConfidentMetrics:
     """Count the confident answers, and those among them that name a label which the photo does not have.
 
-    `found` and `present` are the labels of the answers and of the photos, `[N, classes]`.
+    `found` and `present` are the labels of the answers and of the photos, `[N, classes]`; each photo may be there
+    `repeats` times.
     """
     confident = np.array([verdict == "confident" for verdict in verdicts])
-    answers, wrong = int(confident.sum()), int((confident & ((found & ~present).sum(1) > 0)).sum())
-    return ConfidentMetrics(answers, len(verdicts), wrong, share_interval(wrong, answers))
+    wrong = math.ceil((confident & ((found & ~present).sum(1) > 0)).sum() / repeats)
+    answers = max(wrong, round(confident.sum() / repeats))
+    return ConfidentMetrics(answers, len(verdicts) // repeats, wrong, share_interval(wrong, answers))

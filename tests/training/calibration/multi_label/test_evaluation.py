@@ -71,7 +71,6 @@ def test_evaluate_measures_a_multi_label_checkpoint_by_itself(
 @pytest.mark.parametrize(
     ("command", "words"),
     [
-        ("`whisker calibrate`", ["calibrate", "FILE", "DIR", "--out", "new.safetensors"]),
         ("`whisker doctor --checkpoint`", ["doctor", "DIR", "--checkpoint", "FILE"]),
         ("`whisker report --photos`", ["report", "FILE", "--photos", "DIR", "--out", "new.html"]),
     ],

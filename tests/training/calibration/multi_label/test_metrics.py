@@ -56,7 +56,7 @@ THRESHOLDS = Thresholds(labels=(0.5, 0.5, 0.5), guaranteed=(True, False, True))
 
 
 def test_evaluation_counts_what_happened() -> None:
-    result = evaluate_labels(PROBABILITIES, PRESENT, THRESHOLDS, target_precision=0.9)
+    result = evaluate_labels(PROBABILITIES, PRESENT, THRESHOLDS, target_precisions=[0.9, 0.9, 0.9])
     first, second, third = result.labels
     assert (first.photos, first.answered, first.right) == (2, 2, 1)
     assert (first.recall, first.precision, first.f1) == (0.5, 0.5, 0.5)

@@ -8,8 +8,9 @@ from whisker.training.calibration.multi_label.thresholds import (
     choose_label_threshold,
     choose_label_thresholds,
     fit_label_temperature,
+    thresholds_of,
 )
-from whisker.training.calibration.thresholds import Choice
+from whisker.training.calibration.thresholds import PrecisionChoice
 
 
 def honest(rng: np.random.Generator, photos: int) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
@@ -57,19 +58,19 @@ def test_too_few_photos_give_the_threshold_of_the_best_f1_without_a_guarantee() 
     scores = np.array([0.9, 0.8, 0.7, 0.6, 0.2, 0.1], np.float32)
     present = np.array([True, True, False, True, False, False])
     # From 0.6 on, 3 of 4 are right and none is missed: F1 is 6 / 7; from 0.8 on it is 4 / 5.
-    assert choose_label_threshold(scores, present, 0.9) == Choice(float(np.float32(0.6)), guaranteed=False)
+    assert choose_label_threshold(scores, present, 0.9) == _unproven(0.6, 0.9)
 
 
 def test_label_that_no_photo_has_is_never_found() -> None:
     scores = np.array([0.9, 0.2], np.float32)
-    assert choose_label_threshold(scores, np.zeros(2, np.bool_), 0.9) == Choice(1.0, guaranteed=False)
-    assert choose_label_threshold(scores[:0], np.zeros(0, np.bool_), 0.9) == Choice(1.0, guaranteed=False)
+    assert choose_label_threshold(scores, np.zeros(2, np.bool_), 0.9) == _unproven(1, 0.9)
+    assert choose_label_threshold(scores[:0], np.zeros(0, np.bool_), 0.9) == _unproven(1, 0.9)
 
 
 def test_equal_scores_are_found_together_or_not_at_all() -> None:
     scores = np.full(410, 0.97, np.float32)
     present = np.array([True] * 400 + [False] * 10)  # the first hundreds alone would look reliable
-    assert choose_label_threshold(scores, present, 0.99) == Choice(float(np.float32(0.97)), guaranteed=False)
+    assert choose_label_threshold(scores, present, 0.99) == _unproven(0.97, 0.99)
 
 
 @pytest.mark.parametrize(("photos", "guaranteed"), [(24, False), (25, True)])
@@ -85,8 +86,27 @@ def test_each_label_has_its_own_choice() -> None:
     probabilities = np.stack([columns[0][0], columns[1][0], rng.uniform(size=3_000).astype(np.float32)], 1)
     present = np.stack([columns[0][1], columns[1][1], rng.uniform(size=3_000) < 0.01], 1)
     chosen = choose_label_thresholds(probabilities, present, 0.9)
-    assert chosen.guaranteed == (True, True, False)
-    for index, threshold in enumerate(chosen.labels):
-        assert Choice(threshold, chosen.guaranteed[index]) == choose_label_threshold(
-            probabilities[:, index], present[:, index], 0.9
-        )
+    assert [choice.guaranteed for choice in chosen] == [True, True, False]
+    for index, choice in enumerate(chosen):
+        assert choice == choose_label_threshold(probabilities[:, index], present[:, index], 0.9)
+    stored = thresholds_of(chosen)
+    assert (stored.labels, stored.guaranteed) == (tuple(choice.threshold for choice in chosen), (True, True, False))
+
+
+@pytest.mark.parametrize(("photos", "promise"), [(268, 0.99), (133, 0.98), (52, 0.95)])
+def test_fewer_photos_may_show_a_lower_precision(photos: int, promise: float) -> None:
+    scores, present = np.full(photos, 0.995, np.float32), np.ones(photos, np.bool_)
+    assert choose_label_threshold(scores, present, 0.99, lowest=0.95) == PrecisionChoice(
+        float(scores[0]), guaranteed=True, precision=promise
+    )
+    assert choose_label_threshold(scores, present, 0.99).guaranteed is (promise == 0.99)
+
+
+def test_repeats_are_no_new_evidence() -> None:
+    scores, present = np.full(240, 0.8, np.float32), np.ones(240, np.bool_)
+    assert choose_label_threshold(scores, present, 0.9).guaranteed
+    assert not choose_label_threshold(scores, present, 0.9, repeats=10).guaranteed
+
+
+def _unproven(threshold: float, precision: float) -> PrecisionChoice:
+    return PrecisionChoice(float(np.float32(threshold)), guaranteed=False, precision=precision)
