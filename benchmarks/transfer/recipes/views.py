@@ -48,7 +48,7 @@ def random_square(image: Image.Image, size: int, rng: np.random.Generator) -> Im
 
 
 def _place(image: Image.Image, width: int, height: int, rng: np.random.Generator) -> tuple[int, int]:
-    """Draw the left and top of a part of that width and height."""
+    """Draw the left and the top of a part."""
     return int(rng.integers(image.width - width + 1)), int(rng.integers(image.height - height + 1))
 
 
