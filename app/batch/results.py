@@ -128,8 +128,8 @@ class TableFile(ResultsFile):
     With `multi_label` there is a column of the labels, separated by `|`.
     """
 
-    def __init__(self, classes: Sequence[str], *, multi_label: bool = False) -> None:
-        self._classes = tuple(classes)
+    def __init__(self, classes: Sequence[str], *, multi_label: bool) -> None:
+        self._classes, self._multi_label = tuple(classes), multi_label
         probabilities = [f"probability_{name}" for name in classes]  # prefixed, since a class may be called `label`
         answer = ["label", "score", "verdict", "reason", "unknown_score", *(["labels"] if multi_label else [])]
         self._columns = ["photo", *answer, *probabilities, "error", "message"]
@@ -142,7 +142,7 @@ class TableFile(ResultsFile):
         scores = {scored.label: round(scored.score, _DECIMALS) for scored in outcome.predictions}
         reason = outcome.reason or None
         answer = (outcome.label, scores[outcome.label], outcome.verdict, reason, _rounded(outcome.unknown_score))
-        labels = () if outcome.labels is None else (join_labels(outcome.labels),)
+        labels = (join_labels(outcome.labels or ()),) if self._multi_label else ()
         cells = [*answer, *labels, *(scores[name] for name in self._classes)]
         return _encode({"photo": result.photo.name, "cells": cells}) + "\n"
 
@@ -191,7 +191,7 @@ def check_format(out: Path) -> None:
         )
 
 
-def results_file(out: Path, classes: Sequence[str], top_k: int, *, multi_label: bool = False) -> ResultsFile:
+def results_file(out: Path, classes: Sequence[str], top_k: int, *, multi_label: bool) -> ResultsFile:
     """Choose the format by the suffix, which `check_format` has accepted."""
     if out.suffix == ".jsonl":
         return JsonLinesFile(top_k)

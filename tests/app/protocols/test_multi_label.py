@@ -3,6 +3,7 @@
 import base64
 import json
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,9 @@ from huggingface_hub import InferenceClient
 
 from tests.app.conftest import Server, Serving, picture
 from whisker.app.client import AsyncClient, Client
+from whisker.model import Checkpoint, build_network, save_checkpoint, with_golden_answers
 from whisker.model.answers.single_label import NOT_SHOWN
+from whisker.model.checkpoint.contents import Thresholds
 
 _PNG = picture(colour="red")
 _CLASSES = ("bird", "cat", "dog")
@@ -50,18 +53,22 @@ def test_hugging_face_client_gets_every_class_with_its_own_score(server: Server,
 
 
 @pytest.mark.anyio
-async def test_hugging_face_lists_more_classes_than_a_single_label_checkpoint_would(
-    serving: Serving, several_file: Path, monkeypatch: pytest.MonkeyPatch, tiny: Path
+async def test_hugging_face_lists_all_classes_however_many(
+    serving: Serving, several: Checkpoint, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("whisker.app.protocols.huggingface.DEFAULT_TOP_K", 1)
-    listed = []
-    for checkpoint in (several_file, tiny):
-        async with serving(checkpoint=checkpoint) as client:
-            body = {"inputs": base64.b64encode(_PNG).decode()}
-            listed.append(
-                [len((await client.post("/", json=body)).json()), len((await client.post("/", content=_PNG)).json())]
-            )
-    assert listed == [[3, 3], [1, 1]]
+    """A single-label checkpoint lists the best five by default."""
+    classes = tuple("abcdefg")
+    state = build_network(several.network, len(classes)).state_dict()
+    thresholds = Thresholds(labels=(0.5,) * len(classes), guaranteed=(True,) * len(classes))
+    many = replace(several, classes=classes, state=state, thresholds=thresholds)
+    for task, listed in (("multi-label", 7), ("single-label", 5)):
+        checkpoint = with_golden_answers(many if task == "multi-label" else replace(many, task="single-label"))
+        save_checkpoint(checkpoint, tmp_path / f"{task}.safetensors")
+        async with serving(checkpoint=tmp_path / f"{task}.safetensors") as client:
+            for body in (_PNG, json.dumps({"inputs": base64.b64encode(_PNG).decode()}).encode()):
+                kind = "image/png" if body == _PNG else "application/json"
+                answer = await client.post("/", content=body, headers={"Content-Type": kind})
+                assert len(answer.json()) == listed
 
 
 @pytest.mark.parametrize("is_binary", [True, False])
