@@ -155,7 +155,7 @@ def test_copies_stay_together(shapes: Training, quiet: Progress, tmp_path: Path)
     out = tmp_path / "copies.safetensors"
     run_training(replace(shapes, photos=photos, labels=labels, out=out), quiet)
     checkpoint = load_checkpoint(out)
-    assert checkpoint.provenance["data"]["duplicates"] >= 13
+    assert checkpoint.provenance["data"]["duplicates"] >= 5
     assert checkpoint.held_out is not None
     dataset = prepare_dataset(photos, config(), shapes.work.with_name("copies.run"), quiet, labels)
     for folds in checkpoint.held_out.folds:

@@ -107,8 +107,8 @@ async def test_every_protocol_with_room_for_a_text_has_the_reason(serving: Servi
     given = {"name": "image", "shape": [1], "datatype": "BYTES", "data": [encoded]}
     async with serving(checkpoint=unproven) as client:
         asked = {"inputs": [given], "outputs": [{"name": "reason"}]}
-        (output,) = (await client.post("/v2/models/unproven/infer", json=asked)).json()["outputs"]
-        instances = await client.post("/v1/models/unproven:predict", json={"instances": [{"b64": encoded}]})
+        (output,) = (await client.post("/v2/models/tiny/infer", json=asked)).json()["outputs"]
+        instances = await client.post("/v1/models/tiny:predict", json={"instances": [{"b64": encoded}]})
     assert output == {"name": "reason", "datatype": "BYTES", "shape": [1], "data": [NOT_SHOWN]}
     assert instances.json()["predictions"][0]["reason"] == NOT_SHOWN
 
