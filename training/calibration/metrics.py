@@ -94,18 +94,24 @@ def evaluate_probabilities(
     classes = probabilities.shape[1]
     best = probabilities.argmax(1)
     correct = best == labels
-    confusion = np.zeros((classes, classes), np.int64)
-    np.add.at(confusion, (labels, best), 1)
     likelihood = probabilities[np.arange(len(labels)), labels].astype(np.float64)
     photos = len(labels) // repeats
     return Evaluation(
         photos=photos,
         accuracy=float(correct.mean()),
         interval=wilson_interval(float(correct.mean()) * photos, photos),
-        confusion=tuple(tuple(share_out(row, repeats)) for row in confusion),
+        confusion=confusion_matrix(labels, best, classes, repeats=repeats),
         negative_log_likelihood=float(-np.log(np.maximum(likelihood, 1e-12)).mean()),
         calibration_error=_calibration_error(probabilities.max(1), correct),
     )
+
+
+def confusion_matrix(
+    labels: NDArray[np.int64], best: NDArray[np.int64], classes: int, *, repeats: int = 1
+) -> tuple[tuple[int, ...], ...]:
+    """Count photos by label (rows) and best answer (columns), as means over `repeats` whose rows sum up to photos."""
+    counts = np.bincount(labels * classes + best, minlength=classes**2).reshape(classes, classes)
+    return tuple(tuple(share_out(row, repeats)) for row in counts)
 
 
 def share_out(counts: NDArray[np.int64], repeats: int) -> list[int]:

@@ -3,6 +3,8 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from whisker.model.card.metrics import CoveragePoint, Figures, ReliabilityBin
@@ -119,3 +121,15 @@ def test_differing_repeats_are_averaged() -> None:
     assert (first.photos, first.right, first.recall) == (12, 6, 0.5)
     assert figures.scores is not None
     assert (sum(figures.scores.right), sum(figures.scores.wrong)) == (6, 6)
+
+
+@settings(deadline=None)  # a loaded machine is no fault
+@given(seed=st.integers(0, 2**31), photos=st.integers(4, 60), classes=st.integers(2, 8), repeats=st.integers(2, 5))
+def test_rounded_means_over_repeats_fit_each_other(seed: int, photos: int, classes: int, repeats: int) -> None:
+    """Each count was rounded by itself once: a class could have more right answers than answers."""
+    probabilities, _ = answers(photos * repeats, classes, seed)
+    labels = np.tile(np.random.default_rng(seed).integers(0, classes, photos), repeats)
+    rows = measure_figures(probabilities, labels, None, None, repeats=repeats).per_class or ()
+    assert all(row.right <= min(row.photos, row.answered) for row in rows)
+    assert sum(row.photos for row in rows) == sum(row.answered for row in rows) == photos
+    assert [row.photos for row in rows] == np.bincount(labels[:photos], minlength=classes).tolist()
