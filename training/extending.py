@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 
 from whisker.model import Checkpoint, build_network
 from whisker.model.answers.head import Head
-from whisker.model.card.extension import describe_extension
 from whisker.model.card.metrics import TestMetrics
 from whisker.model.card.provenance import DataCounts, Extension, Provenance
+from whisker.model.card.wording.extension import describe_extension
 from whisker.model.checkpoint.statistics import MIN_PHOTOS, ClassStatistics
 from whisker.model.engines.device import resolve_device, use_available_cores
 from whisker.training.calibration.calibrate import CalibratedCheckpoint

@@ -16,7 +16,7 @@ from whisker.app.routes.state import state_of
 from whisker.app.uploads.reader import read_uploads
 from whisker.app.web.problems import describe
 from whisker.model.card.overview import describe as describe_card
-from whisker.model.card.text import format_score
+from whisker.model.card.wording.formats import format_score
 
 _SHOWN = 5  # classes of an answer in the plain form's page
 _BARS, _MAX_BARS = 10, 100  # classes of an answer on the page, where there is one label and where there are several

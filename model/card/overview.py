@@ -4,29 +4,22 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TypedDict
 
 from whisker.model.answers.decision_rule import Task
-from whisker.model.card.advice import describe_learning_curve
 from whisker.model.card.document import CheckpointCard
-from whisker.model.card.extension import describe_extension
-from whisker.model.card.labels import describe_guarantee, describe_labels, label_metrics
 from whisker.model.card.metrics import ClassMetrics, Confusion, LabelMetrics
 from whisker.model.card.summary import CheckpointSummary
-from whisker.model.card.text import (
-    Fact,
-    date_fact,
+from whisker.model.card.wording.advice import describe_learning_curve
+from whisker.model.card.wording.extension import describe_extension
+from whisker.model.card.wording.facts import Fact, date_fact, hash_fact, input_fact, known, network_fact, training_fact
+from whisker.model.card.wording.formats import format_score, percent
+from whisker.model.card.wording.labels import describe_guarantee, describe_labels, label_metrics
+from whisker.model.card.wording.sentences import (
     describe_accuracy,
     describe_confident_answers,
     describe_input_limit,
     describe_promise,
     describe_training_data,
     describe_unknown_limit,
-    format_score,
-    hash_fact,
-    input_fact,
-    known,
-    network_fact,
-    percent,
     test_photos,
-    training_fact,
     warn_of_few_test_photos,
 )
 

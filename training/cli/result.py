@@ -28,7 +28,7 @@ def open_progress(*, as_json: bool) -> "Progress":
 
 def print_result(training: "Training", evaluation: "Measured", progress: "Progress", *, as_json: bool) -> None:
     from whisker.model import load_checkpoint  # noqa: PLC0415
-    from whisker.model.card.advice import advise  # noqa: PLC0415
+    from whisker.model.card.wording.advice import advise  # noqa: PLC0415
     from whisker.training.report.page import summarise  # noqa: PLC0415
 
     if as_json:

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from whisker.model.card.labels import describe_guarantees, list_label_facts
 from whisker.model.card.summary import CheckpointSummary
+from whisker.model.card.wording.labels import describe_guarantees, list_label_facts
 from whisker.training.calibration.multi_label.metrics import MultiLabelEvaluation
 
 

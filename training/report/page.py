@@ -10,13 +10,13 @@ from markupsafe import Markup
 
 from whisker.model.answers.decision_rule import Task
 from whisker.model.atomic_write import atomic_write
-from whisker.model.card import text
-from whisker.model.card.advice import advise, describe_learning_curve
-from whisker.model.card.extension import describe_extension
-from whisker.model.card.labels import describe_guarantee
 from whisker.model.card.metrics import ClassMetrics, Figures, LabelMetrics, TestMetrics
 from whisker.model.card.provenance import Provenance
 from whisker.model.card.summary import CheckpointSummary
+from whisker.model.card.wording import facts, formats, sentences
+from whisker.model.card.wording.advice import advise, describe_learning_curve
+from whisker.model.card.wording.extension import describe_extension
+from whisker.model.card.wording.labels import describe_guarantee
 from whisker.model.checkpoint.contents import Checkpoint
 from whisker.model.engines.choice import MAX_POINTS_LOST
 from whisker.model.errors import ConfigError
@@ -74,7 +74,7 @@ def _render(checkpoint: Checkpoint, galleries: Galleries | None) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"percent": text.percent, "score": text.format_score, "guarantee": _guarantee}
+    environment.filters |= {"percent": formats.percent, "score": formats.format_score, "guarantee": _guarantee}
     template = environment.get_template(_TEMPLATES[checkpoint.task])
     summary = summarise(checkpoint)
     measured = label_sections(summary) if checkpoint.task == "multi-label" else class_sections(summary)
@@ -116,8 +116,8 @@ def _sections(checkpoint: Checkpoint, summary: CheckpointSummary) -> dict[str, A
     return {
         "checkpoint": checkpoint,
         "date": provenance.date,
-        "test_photos": text.test_photos(metrics),
-        "how_tested": text.describe_test(metrics),
+        "test_photos": sentences.test_photos(metrics),
+        "how_tested": sentences.describe_test(metrics),
         "advice": advise(summary),
         "curve_sentence": describe_learning_curve(metrics.learning_curve, summary.classes)
         if metrics.learning_curve
@@ -129,22 +129,22 @@ def _sections(checkpoint: Checkpoint, summary: CheckpointSummary) -> dict[str, A
         "max_points_lost": MAX_POINTS_LOST,
         "photos": (data.photos if data else None) or {},
         "facts": {
-            "Network": text.list_network_facts(summary),
-            "Photos": text.list_data_facts(summary),
-            "File": text.list_file_facts(summary),
+            "Network": facts.list_network_facts(summary),
+            "Photos": facts.list_data_facts(summary),
+            "File": facts.list_file_facts(summary),
         },
-        "recipe": text.list_recipe_facts(summary),
+        "recipe": facts.list_recipe_facts(summary),
         "limits": [
             *(describe_extension(metrics.extension) if metrics.extension else ()),
-            *text.describe_limits(summary),
+            *sentences.describe_limits(summary),
         ],
-        "unknown_limit": text.describe_unknown_limit(summary),
+        "unknown_limit": sentences.describe_unknown_limit(summary),
         "plots": _plots(summary),
         "first_layer": draw_first_layer(checkpoint.network, checkpoint.state),
         "classes": _worst_classes(figures.per_class or figures.per_label, checkpoint.classes),
         "noticed": provenance.noticed,
         "skipped": (data.quarantined if data else None) or 0,
-        "unknown_facts": text.list_unknown_facts(summary),
+        "unknown_facts": facts.list_unknown_facts(summary),
         "few_classes": FEW_CLASSES,
         "numbered": MAX_NUMBERED,
         "max_files_listed": _MAX_FILES,

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from whisker.model.answers.novelty import UNKNOWN_SCORE
 from whisker.model.card.metrics import CoveragePoint, LearningCurve, ReliabilityBin, ScoreHistograms, UnknownHistograms
 from whisker.model.card.provenance import Epoch
-from whisker.model.card.text import percent
+from whisker.model.card.wording.formats import percent
 from whisker.training.calibration.metrics import wilson_interval
 from whisker.training.report.svg import (
     BAND,

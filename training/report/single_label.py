@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from whisker.model.card.metrics import Confusion
 from whisker.model.card.summary import CheckpointSummary
-from whisker.model.card.text import list_confidence_facts
+from whisker.model.card.wording.facts import list_confidence_facts
 from whisker.training.calibration.metrics import Evaluation
 from whisker.training.report.plots import MAX_NUMBERED, draw_confusion
 

@@ -19,14 +19,20 @@ from whisker.training.fit.augmentation import Augmentation
 from whisker.training.progress import Progress
 from whisker.training.transfer.candidates import PROBE, Candidate, choose, judge
 from whisker.training.transfer.features import extract_features, open_engine
-from whisker.training.transfer.fine_tuning import set_head
+from whisker.training.transfer.fine_tuning.plan import TuningPlan, plan_tuning
+from whisker.training.transfer.fine_tuning.saved import SavedTuning
+from whisker.training.transfer.fine_tuning.tail import set_head
+from whisker.training.transfer.fine_tuning.trunk import (
+    Activations,
+    ComputedActivations,
+    Crops,
+    compute_activations,
+    open_trunk,
+)
+from whisker.training.transfer.fine_tuning.tuning import Tuning
 from whisker.training.transfer.learning_curve import measure_learning_curve
 from whisker.training.transfer.probe import ProbeData, fit_probe
-from whisker.training.transfer.saved_tuning import SavedTuning
 from whisker.training.transfer.trials import CrossValidation, Trial, Validation
-from whisker.training.transfer.trunk import Activations, ComputedActivations, Crops, compute_activations, open_trunk
-from whisker.training.transfer.tuning import Tuning
-from whisker.training.transfer.tuning_plan import TuningPlan, plan_tuning
 
 _MAX_CURVE_PHOTOS = 5_000  # above, whether more photos would help is not measured
 

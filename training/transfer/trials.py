@@ -13,9 +13,9 @@ from whisker.training.config import TransferRecipe
 from whisker.training.data.dataset import Split
 from whisker.training.progress import Progress
 from whisker.training.transfer.cross_validation import count_folds, count_repeats, cross_validate, divide, probe_runner
+from whisker.training.transfer.fine_tuning.plan import TuningPlan
+from whisker.training.transfer.fine_tuning.tuning import Tuning
 from whisker.training.transfer.probe import ProbeData
-from whisker.training.transfer.tuning import Tuning
-from whisker.training.transfer.tuning_plan import TuningPlan
 
 FEW_FOLDS = 3  # where fine-tuning takes too long for more
 

@@ -12,7 +12,7 @@ from whisker.training.config import TransferRecipe
 from whisker.training.progress import Progress
 from whisker.training.transfer.cross_validation import count_repeats, cross_validate
 from whisker.training.transfer.features import extract_features, open_engine
-from whisker.training.transfer.fine_tuning import set_head
+from whisker.training.transfer.fine_tuning.tail import set_head
 from whisker.training.transfer.fit import TransferData, TransferResult
 from whisker.training.transfer.multi_label.folds import count_label_folds, divide_labels
 from whisker.training.transfer.multi_label.probe import LabelProbeData, fit_label_probe, label_probe_runner

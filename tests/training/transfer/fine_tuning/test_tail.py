@@ -14,12 +14,12 @@ from whisker.model.networks.base import Network
 from whisker.training.config import TransferRecipe
 from whisker.training.fit.augmentation import Augmentation
 from whisker.training.progress import Progress
-from whisker.training.transfer.fine_tuning import Tail, answer, average, embed, fine_tune, set_head
+from whisker.training.transfer.fine_tuning.plan import TuningPlan
+from whisker.training.transfer.fine_tuning.saved import SavedTuning
+from whisker.training.transfer.fine_tuning.tail import Tail, answer, average, embed, fine_tune, set_head
+from whisker.training.transfer.fine_tuning.trunk import Crops, StoredActivations, compute_activations, open_trunk
+from whisker.training.transfer.fine_tuning.tuning import Tuning
 from whisker.training.transfer.probe import ProbeData, fit_probe
-from whisker.training.transfer.saved_tuning import SavedTuning
-from whisker.training.transfer.trunk import Crops, StoredActivations, compute_activations, open_trunk
-from whisker.training.transfer.tuning import Tuning
-from whisker.training.transfer.tuning_plan import TuningPlan
 
 PHOTOS = 6  # of each class
 LABELS = np.repeat([0, 1], PHOTOS)

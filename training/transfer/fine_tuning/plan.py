@@ -10,8 +10,8 @@ import torch
 
 from whisker.model.networks.base import Network
 from whisker.training.config import FineTuning
-from whisker.training.transfer.fine_tuning import Tail, fine_tune
-from whisker.training.transfer.trunk import StoredActivations, trunk_shape
+from whisker.training.transfer.fine_tuning.tail import Tail, fine_tune
+from whisker.training.transfer.fine_tuning.trunk import StoredActivations, trunk_shape
 
 _MAX_BYTES = 1_500_000_000  # of activations
 _FEW_PHOTOS = 300  # that the recipe's epochs are meant for

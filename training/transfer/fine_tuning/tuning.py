@@ -10,11 +10,11 @@ from whisker.model.networks.base import Network
 from whisker.training.config import FineTuning, TransferRecipe
 from whisker.training.data.dataset import Split
 from whisker.training.progress import Progress, Task
-from whisker.training.transfer.fine_tuning import Tail, answer, average, embed, fine_tune, set_head
+from whisker.training.transfer.fine_tuning.plan import TuningPlan
+from whisker.training.transfer.fine_tuning.saved import SavedTuning
+from whisker.training.transfer.fine_tuning.tail import Tail, answer, average, embed, fine_tune, set_head
+from whisker.training.transfer.fine_tuning.trunk import Activations, compute_activations
 from whisker.training.transfer.probe import ProbeData, fit_probe
-from whisker.training.transfer.saved_tuning import SavedTuning
-from whisker.training.transfer.trunk import Activations, compute_activations
-from whisker.training.transfer.tuning_plan import TuningPlan
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from tests.model.card.summaries import summary
-from whisker.model.card.advice import advise, describe_learning_curve
 from whisker.model.card.metrics import CurvePoint, LearningCurve
+from whisker.model.card.wording.advice import advise, describe_learning_curve
 
 CURVE = {
     "measured": [{"photos": 50, "accuracy": 0.7, "accuracy_95_interval": [0.6, 0.8]}],

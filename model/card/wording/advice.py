@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from whisker.model.card.metrics import Confusion, LearningCurve, SplitMetrics
 from whisker.model.card.summary import CheckpointSummary
-from whisker.model.card.text import percent
+from whisker.model.card.wording.formats import percent
 
 _WORTHWHILE = 0.02  # gain in accuracy for which twice as many photos are worth the work
 _GOOD = 0.98  # accuracy above which errors are mostly wrong labels

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from whisker.model.card.metrics import ExtensionMetrics
-from whisker.model.card.text import percent
+from whisker.model.card.wording.formats import percent
 
 _NAMED = 5  # classes
 

@@ -6,8 +6,8 @@ import pytest
 
 from tests.training.transfer.small import BRIEF, SIZE
 from whisker.model.networks.base import Network
-from whisker.training.transfer import tuning_plan
-from whisker.training.transfer.tuning_plan import TuningPlan, plan_tuning
+from whisker.training.transfer.fine_tuning import plan as tuning_plan
+from whisker.training.transfer.fine_tuning.plan import TuningPlan, plan_tuning
 
 FULL = replace(BRIEF, epochs=10)
 

@@ -4,12 +4,11 @@ from typing import Any
 
 import pytest
 
-from tests.model.card.summaries import summary
+from tests.model.card.summaries import plain, plain_facts, summary
 from tests.model.card.test_overview import card
-from tests.model.card.test_text import plain, plain_facts
-from whisker.model.card import labels, text
 from whisker.model.card.overview import describe
 from whisker.model.card.record import JsonObject
+from whisker.model.card.wording import labels, sentences
 
 _LABEL = {"photos": 40, "answered": 30, "right": 27, "recall": 0.675, "precision": 0.9, "target_precision": 0.9}
 _METRICS: dict[str, Any] = {
@@ -26,7 +25,7 @@ _METRICS: dict[str, Any] = {
 
 def test_quality_guarantees_and_confident_answers_are_told() -> None:
     assert plain(labels.describe_labels(summary(_METRICS, task="multi-label"))) == [
-        f"Mean average precision 81.2 % on 400 test photos. {text.TEST_SPLIT_USE}",
+        f"Mean average precision 81.2 % on 400 test photos. {sentences.TEST_SPLIT_USE}",
         (
             "At the thresholds, the F1 score is 84.0 % over all labels of all photos (micro) and 79.1 % on average "
             "over the labels (macro)."
@@ -72,15 +71,15 @@ def test_facts_give_every_figure_over_all_labels() -> None:
     ],
 )
 def test_photo_with_several_labels_is_counted_once(data: JsonObject, sentence: str) -> None:
-    assert text.describe_training_data(summary(provenance={"data": data}, task="multi-label")) == sentence
+    assert sentences.describe_training_data(summary(provenance={"data": data}, task="multi-label")) == sentence
 
 
 def test_limits_are_those_of_labels() -> None:
-    limits = plain(text.describe_limits(summary(_METRICS, task="multi-label", knows_novelty=False)))
+    limits = plain(sentences.describe_limits(summary(_METRICS, task="multi-label", knows_novelty=False)))
     assert limits[1] == "Fewer than 10 test photos each: dog. The figures of these classes mean little."
     assert "a photo of anything else may get any of the 2 labels" in limits[2]
     assert limits[3].startswith("Labels are taken as correct: a wrong or missing label counts as an error")
-    assert text.describe_input_limit(summary(task="multi-label")).startswith("It knows only these labels")
+    assert sentences.describe_input_limit(summary(task="multi-label")).startswith("It knows only these labels")
 
 
 def test_page_lists_each_label_with_its_threshold_and_no_confusion() -> None:

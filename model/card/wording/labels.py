@@ -4,7 +4,9 @@ from collections.abc import Iterator, Sequence
 
 from whisker.model.card.metrics import ConfidentMetrics, LabelMetrics, SplitMetrics, TestMetrics
 from whisker.model.card.summary import CheckpointSummary
-from whisker.model.card.text import Fact, describe_share, describe_test, known, percent, test_photos
+from whisker.model.card.wording.facts import Fact, known
+from whisker.model.card.wording.formats import describe_share, percent
+from whisker.model.card.wording.sentences import describe_test, test_photos
 
 
 def describe_labels(summary: CheckpointSummary) -> Iterator[str]:

@@ -8,7 +8,7 @@ from tests.training.transfer.small import SIZE, shapes
 from whisker.model.networks.base import Network
 from whisker.training.fit.augmentation import Augmentation
 from whisker.training.progress import Progress
-from whisker.training.transfer.trunk import Crops, compute_activations, open_trunk, trunk_shape
+from whisker.training.transfer.fine_tuning.trunk import Crops, compute_activations, open_trunk, trunk_shape
 
 CUT = 10  # parts of EfficientNet-Lite0: up to the fifth stage
 

@@ -13,8 +13,8 @@ from whisker.model.answers.head import Head
 from whisker.model.networks.base import Network
 from whisker.training.config import FineTuning
 from whisker.training.progress import Task
-from whisker.training.transfer.saved_tuning import SavedTuning
-from whisker.training.transfer.trunk import Activations
+from whisker.training.transfer.fine_tuning.saved import SavedTuning
+from whisker.training.transfer.fine_tuning.trunk import Activations
 
 _BATCH = 64
 
