@@ -1,6 +1,7 @@
 """The page with a multi-label checkpoint: labels found, the reason of a doubt, and corrections of several labels."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,7 @@ def test_labels_are_shown_above_the_bars_of_all_classes(page: Page, photos: list
     expect(page.locator("#explanation")).to_be_empty()
     expect(page.locator("#visits button")).to_have_text("red.png: bird, cat")
     page.locator("#heat-class").select_option("dog")
-    page.wait_for_function("document.getElementById('photo').getAttribute('aria-label').includes('for dog ')")
+    expect(page.locator("#photo")).to_have_attribute("aria-label", re.compile("for dog "))
     assert checked(page) == []
 
 

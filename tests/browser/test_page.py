@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -171,7 +172,7 @@ def test_heat_map_follows_slider_and_class(page: Page, photos: list[Path]) -> No
     other = next(label for label in ("bird", "cat", "dog") if label != first)
     with page.expect_response(f"**/predict?*explain={other}"):
         page.locator("#heat-class").select_option(other)
-    page.wait_for_function(f"document.getElementById('photo').getAttribute('aria-label').includes('for {other} ')")
+    expect(page.locator("#photo")).to_have_attribute("aria-label", re.compile(f"for {other} "))
     assert page.evaluate(_PIXELS, "photo") != strong
 
 
@@ -212,7 +213,7 @@ def test_answer_that_comes_late_does_not_take_the_place_of_a_newer_one(page: Pag
 
     page.route("**/predict?*", hold_the_first)
     ask(page, photos[0])
-    page.wait_for_function("document.getElementById('status').textContent === 'Classifying …'")
+    expect(page.locator("#status")).to_have_text("Classifying …")
     ask(page, photos[1])
     expect(page.locator("#seen")).to_contain_text("green.png")
     with page.expect_response("**/predict?*"):
