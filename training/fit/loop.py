@@ -2,10 +2,10 @@
 
 import copy
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -33,8 +33,15 @@ _STATISTICS_BATCHES = 50  # for re-estimating batch-norm
 _NORMALIZATION_PHOTOS = 1024  # for measuring the mean and deviation of the input
 
 
-# Answers for a batch of float32 `[N, 3, H, W]` RGB in 0..1 with a share for each class, `[N, classes]`.
-Teacher = Callable[[Tensor], Tensor]
+class Teacher(Protocol):
+    """What answers in place of labels."""
+
+    @property
+    def size(self) -> int:
+        """Width and height in pixels of the pictures that it answers for."""
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Answer for float32 `[N, 3, size, size]` RGB in 0..1 with a share for each class, `[N, classes]`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,13 +170,16 @@ class Trainer:
         # Every two passes show each photo both as it is and mirrored (Jordan 2024).
         flipped = (self._parity[picked] + pass_) % 2 == 1
         size = self.schedule.sizes[min(epoch, self.schedule.epochs - 1)]  # `_choose_weights` asks for one more epoch
-        x = self._augmentation(self.train.pixels, self.train.rows[picked], flipped, size, generator)
+        # A teacher that saw what a smaller student sees would know less: its answers lost a point of accuracy.
+        cut = size if self._teacher is None else max(size, self._teacher.size)
+        x = self._augmentation(self.train.pixels, self.train.rows[picked], flipped, cut, generator)
         targets = torch.from_numpy(self.train.labels[picked])
         rng = np.random.default_rng((self.config.seed, 4, step, self.world.rank))
         if epoch < self._mixed_epochs and rng.random() < self.recipe.mixing:
             x, targets = mix_pairs(x, targets, self._classes, rng)
         if self._teacher is not None:
-            targets = self._teacher(x)
+            targets = self._teacher(_scale(x, self._teacher.size))
+            x = _scale(x, size)
         return x.to(self.device), targets.to(self.device)
 
     def step(self, x: Tensor, targets: Tensor) -> float:
@@ -278,6 +288,11 @@ def predict_logits(network: nn.Module, split: Split) -> Tensor:
     network.eval()
     batches = (_inputs(split, rows).to(device) for rows in batched(split.rows, _EVALUATION_BATCH))
     return torch.cat([network(x).float().cpu() for x in batches])
+
+
+def _scale(x: Tensor, size: int) -> Tensor:
+    """Scale photos `[N, 3, H, W]` to `[N, 3, size, size]`, antialiased."""
+    return x if x.shape[2] == size else functional.interpolate(x, (size, size), mode="bilinear", antialias=True)
 
 
 def _odds(labels: NDArray[np.int64], balance: float) -> NDArray[np.float64] | None:

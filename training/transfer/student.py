@@ -1,6 +1,6 @@
 """Distillation: a small dense network learns to answer as the transferred one does, and is served in its place.
 
-Both see the same crops, also mixed ones, for many epochs (function matching, Beyer et al. 2022).
+Both see the same crops, also mixed ones, each at its own size, for many epochs (function matching, Beyer et al. 2022).
 """
 
 from collections.abc import Mapping
@@ -10,17 +10,14 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from whisker.model.answers.decision_rule import softmax
 from whisker.model.engines.base import Engine
-from whisker.model.networks.base import Network
 from whisker.training.config import TrainingConfig
 from whisker.training.data.dataset import Split
 from whisker.training.fit.loop import Trainer, TrainingResult
 from whisker.training.pretrained.weights import Pretrained
 from whisker.training.progress import Progress
-from whisker.training.transfer.features import open_engine
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,15 +29,9 @@ class EngineTeacher:
     temperature: float
 
     def __call__(self, x: Tensor) -> Tensor:
-        """Answer for float32 `[N, 3, H, W]` RGB in 0..1 with probabilities `[N, classes]`."""
-        x = functional.interpolate(x, (self.size, self.size), mode="bilinear", antialias=True)
+        """Answer for float32 `[N, 3, size, size]` RGB in 0..1 with probabilities `[N, classes]`."""
         pixels = (x * 255).round().byte().permute(0, 2, 3, 1).contiguous().numpy()
         return torch.from_numpy(softmax(self.engine.run(list(pixels)).logits, self.temperature))
-
-
-def open_teacher(network: Network, size: int, temperature: float, device: str) -> EngineTeacher:
-    """Let a trained network teach, by the fastest engine."""
-    return EngineTeacher(open_engine(network, size, device), size, temperature)
 
 
 def train_student(

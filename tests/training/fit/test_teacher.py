@@ -1,0 +1,60 @@
+"""A teacher and its student see the same crops, each at its own size."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from whisker.model import NetworkConfig
+from whisker.training.config import PRESETS, TrainingConfig
+from whisker.training.data.dataset import Split
+from whisker.training.fit.loop import Trainer
+from whisker.training.progress import Progress
+
+NETWORK = NetworkConfig(width=4, depth=1, size=64)
+
+
+@dataclass
+class Watcher:
+    """A teacher that keeps what it is shown, and is always sure of the first class."""
+
+    size: int
+    seen: list[Tensor] = field(default_factory=list)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        self.seen.append(x)
+        return torch.tensor([1.0, 0.0]).expand(len(x), 2)
+
+
+def photos(size: int) -> Split:
+    """Draw photos of fine stripes, which are gone at half of their size."""
+    pixels = np.zeros((8, size, size, 3), np.uint8)
+    pixels[:, ::2] = 255
+    numbers = np.arange(8)
+    return Split(pixels, numbers, numbers % 2, groups=numbers)
+
+
+@pytest.mark.parametrize("size", [32, 96])
+def test_teacher_sees_the_crops_of_its_student_at_its_own_size(size: int, quiet: Progress) -> None:
+    teacher, split = Watcher(size), photos(96)
+    config = TrainingConfig(PRESETS["best"], NETWORK, dtype="float32")
+    trainer = Trainer(config, split, split, classes=("a", "b"), device="cpu", progress=quiet, teacher=teacher)
+    for epoch in (0, trainer.schedule.epochs - 1):
+        x, targets = trainer.batch(0, epoch, 0)
+        assert x.shape[2:] == (trainer.schedule.sizes[epoch],) * 2
+        assert targets[:, 0].tolist() == [1.0] * len(x)
+        seen = teacher.seen.pop()
+        assert seen.shape == (len(x), 3, size, size)
+        coarse = [functional.interpolate(batch, (8, 8), mode="bilinear", antialias=True) for batch in (x, seen)]
+        assert torch.allclose(*coarse, atol=0.05)
+
+
+def test_teacher_sees_details_that_its_student_does_not(quiet: Progress) -> None:
+    teacher, split = Watcher(96), photos(96)
+    config = TrainingConfig(PRESETS["best"], NETWORK, dtype="float32")
+    trainer = Trainer(config, split, split, classes=("a", "b"), device="cpu", progress=quiet, teacher=teacher)
+    x, _ = trainer.batch(0, trainer.schedule.epochs - 1, 0)  # not mixed
+    assert float(teacher.seen[0].std()) > 1.2 * float(x.std())
