@@ -23,7 +23,7 @@ from whisker.training.pretrained.weights import apply_pretrained
 from whisker.training.progress import Progress, silent
 from whisker.training.provenance import provenance_of_transfer, uncalibrated
 from whisker.training.transfer.features import open_engine
-from whisker.training.transfer.fit import TransferData, transfer_classes
+from whisker.training.transfer.fit import TransferData, TransferJob, transfer_classes
 from whisker.training.transfer.multi_label.fit import transfer_labels
 
 
@@ -46,20 +46,22 @@ def transfer(
     validation = None if recipe.cross_validated else dataset.validation
     learn = transfer_labels if config.multi_label else transfer_classes
     result = learn(
-        network,
-        TransferData(dataset.served, dataset.train, validation, dataset.classes),
-        recipe,
-        size=config.network.size,
-        seed=config.seed,
-        work=training.work,
-        key={
-            "weights": start.sha256,
-            "photos": dataset.fingerprint,
-            "split": dataset.split,
-            "size": config.network.size,
-        },
-        device=device,
-        progress=progress,
+        TransferJob(
+            network,
+            TransferData(dataset.served, dataset.train, validation, dataset.classes),
+            recipe,
+            size=config.network.size,
+            seed=config.seed,
+            work=training.work,
+            key={
+                "weights": start.sha256,
+                "photos": dataset.fingerprint,
+                "split": dataset.split,
+                "size": config.network.size,
+            },
+            device=device,
+            progress=progress,
+        )
     )
     checkpoint = uncalibrated(
         training, dataset, result.network.state_dict(), provenance_of_transfer(training, dataset, result, start)

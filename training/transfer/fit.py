@@ -68,52 +68,42 @@ class TransferResult:
     seconds: float
 
 
-def transfer_classes(
-    network: Network,
-    data: TransferData,
-    recipe: TransferRecipe,
-    *,
-    size: int,
-    seed: int,
-    work: Path,
-    key: Mapping[str, object],
-    device: str,
-    progress: Progress,
-) -> TransferResult:
-    """Transfer pretrained `network` to the classes of photos that have one each, as `Transfer` does."""
-    return Transfer(
-        network, data, recipe, size=size, seed=seed, work=work, key=key, device=device, progress=progress
-    ).run()
+@dataclass(frozen=True, slots=True)
+class TransferJob:
+    """A transfer from the pretrained weights of `network` to the classes of `data`, at `size` pixels.
+
+    `key` names the weights, the photos and their split: what is in `work` is used again if it is the same.
+    """
+
+    network: Network
+    data: TransferData
+    recipe: TransferRecipe
+    size: int
+    seed: int
+    work: Path
+    key: Mapping[str, object]
+    device: str
+    progress: Progress
 
 
-class Transfer:
-    """A transfer from the pretrained weights of `network`; `run` does its steps."""
+def transfer_classes(job: TransferJob) -> TransferResult:
+    """Transfer to the classes of photos that have one each; raise `DatasetError` if a class has too few photos."""
+    return _Transfer(job).run()
 
-    def __init__(
-        self,
-        network: Network,
-        data: TransferData,
-        recipe: TransferRecipe,
-        *,
-        size: int,
-        seed: int,
-        work: Path,
-        key: Mapping[str, object],
-        device: str,
-        progress: Progress,
-    ) -> None:
-        """`key` names the weights, the photos and their split: what is in `work` is used again if it is the same."""
-        self.network, self.data, self.recipe = network.eval(), data, recipe
-        self.size, self.seed, self.device, self.progress = size, seed, device, progress
-        self._work, self._key = work, key
+
+class _Transfer:
+    """A transfer to one class a photo; `run` does its steps."""
+
+    def __init__(self, job: TransferJob) -> None:
+        self._job, self._network = job, job.network.eval()
         self._started = time.monotonic()
 
     def run(self) -> TransferResult:
         """Fit the probe, try fine-tuning, and train what is best on all training photos."""
-        engine = open_engine(self.network, self.size, self.device)
-        photos = self._extract(engine, self.data.served, "train")
-        head = fit_probe(photos, penalty=self.recipe.penalty, balance=self.recipe.balance)
-        set_head(self.network.fc, head)
+        engine = open_engine(self._network, self._job.size, self._job.device)
+        photos = self._extract(engine, self._job.data.served, "train")
+        head = fit_probe(photos, penalty=self._job.recipe.penalty, balance=self._job.recipe.balance)
+        set_head(self._network.fc, head)
         trial = self._open_trial(engine, photos)
         probe = trial.try_probe(head)  # [R, N, classes]
         tuning = self._open_tuning(photos, trial)
@@ -124,7 +114,7 @@ class Transfer:
         self._say(candidates, chosen)
         features = photos.features[0] if tuning is None or chosen.share == PROBE else tuning.finish(chosen.share)
         return TransferResult(
-            network=self.network,
+            network=self._network,
             method=chosen.name,
             candidates=tuple(candidates),
             features=np.asarray(features),
@@ -137,66 +127,77 @@ class Transfer:
         )
 
     def _extract(self, engine: Engine, photos: Split, name: str) -> ProbeData:
-        features = extract_features(engine, photos, self._work / f"cache-features-{name}", self._key, self.progress)
-        return ProbeData(features, photos.labels, len(self.data.classes))
+        features = extract_features(
+            engine, photos, self._job.work / f"cache-features-{name}", self._job.key, self._job.progress
+        )
+        return ProbeData(features, photos.labels, len(self._job.data.classes))
 
     def _open_trial(self, engine: Engine, photos: ProbeData) -> Trial:
-        if self.data.validation is None:
+        if self._job.data.validation is None:
             return CrossValidation(
-                photos, self.data.served.groups, self.data.classes, self.recipe, seed=self.seed, progress=self.progress
+                photos,
+                self._job.data.served.groups,
+                self._job.data.classes,
+                self._job.recipe,
+                seed=self._job.seed,
+                progress=self._job.progress,
             )
-        return Validation(self._extract(engine, self.data.validation, "validation"), self.data.validation)
+        return Validation(self._extract(engine, self._job.data.validation, "validation"), self._job.data.validation)
 
     def _open_tuning(self, photos: ProbeData, trial: Trial) -> Tuning | None:
         """Plan fine-tuning, and compute what stays frozen; return `None` if there is no time for it."""
-        recipe = self.recipe.fine_tuning
+        recipe = self._job.recipe.fine_tuning
         if recipe is None:
             return None
-        left = 60 * self.recipe.minutes - (time.monotonic() - self._started)
+        left = 60 * self._job.recipe.minutes - (time.monotonic() - self._started)
         plan = plan_tuning(
-            self.network,
+            self._network,
             recipe,
             photos=len(photos.labels),
-            size=self.size,
+            size=self._job.size,
             trainings=trial.trainings,
             seconds=left,
-            device=self.device,
+            device=self._job.device,
         )
         if plan is None:
             return None
-        absorb_batch_norms(self.network)
-        trunk = open_trunk(self.network, plan.cut, self.size, self.device)
+        absorb_batch_norms(self._network)
+        trunk = open_trunk(self._network, plan.cut, self._job.size, self._job.device)
         trial.prepare(trunk, plan)
-        crops = Crops(self.data.larger, Augmentation(recipe.minimum_crop, recipe.colour), self.size, self.seed)
-        activations: Activations = ComputedActivations(trunk, self.data.served, crops)
+        crops = Crops(
+            self._job.data.larger, Augmentation(recipe.minimum_crop, recipe.colour), self._job.size, self._job.seed
+        )
+        activations: Activations = ComputedActivations(trunk, self._job.data.served, crops)
         if plan.views:
-            activations = compute_activations(trunk, self.data.served, crops, views=plan.views, progress=self.progress)
-        key = {**self._key, "plan": asdict(plan), "recipe": asdict(recipe), "seed": self.seed}
-        saved = SavedTuning(self._work / "tuning.safetensors", key)
+            activations = compute_activations(
+                trunk, self._job.data.served, crops, views=plan.views, progress=self._job.progress
+            )
+        key = {**self._job.key, "plan": asdict(plan), "recipe": asdict(recipe), "seed": self._job.seed}
+        saved = SavedTuning(self._job.work / "tuning.safetensors", key)
         return Tuning(
-            self.network,
+            self._network,
             plan,
-            self.recipe,
+            self._job.recipe,
             recipe,
             activations,
             photos,
-            self.seed,
-            self.device,
+            self._job.seed,
+            self._job.device,
             saved,
-            self.progress,
+            self._job.progress,
         )
 
     def _measure_curve(self, photos: ProbeData, trial: Trial) -> LearningCurve | None:
         if trial.folds is None or len(photos.labels) > _MAX_CURVE_PHOTOS:
             return None
         return measure_learning_curve(
-            photos, self.data.served.groups, folds=trial.folds, seed=self.seed, progress=self.progress
+            photos, self._job.data.served.groups, folds=trial.folds, seed=self._job.seed, progress=self._job.progress
         )
 
     def _say(self, candidates: list[Candidate], chosen: Candidate) -> None:
         for candidate in candidates:
             kept = "; kept" if candidate is chosen else ""
-            self.progress.say(
+            self._job.progress.say(
                 f"{candidate.name}: {candidate.accuracy:.1%} right on held-out photos, "
                 f"log-likelihood {-candidate.likelihood:.3f}{kept}"
             )
