@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from whisker.model import Classifier
 from whisker.model.engines.device import use_available_cores
 from whisker.model.errors import WhiskerError
-from whisker.training.calibration.evaluation import run_folder
 from whisker.training.calibration.metrics import wilson_interval
-from whisker.training.data.folder import find_photos
+from whisker.training.data.folders.folder import find_photos
+from whisker.training.evaluation.evaluate import run_folder
 from whisker.training.progress import Progress
 
 TARGET, GOAL = 0.1, 0.05  # points of accuracy that the engines may be apart

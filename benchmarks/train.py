@@ -23,7 +23,7 @@ from whisker.model.errors import ConfigError, WhiskerError
 from whisker.training.config import PRESETS, Recipe, Stage, TrainingConfig, cache_size, training_size
 from whisker.training.data.cache import decode_photos
 from whisker.training.data.dataset import Split
-from whisker.training.data.folder import find_photos
+from whisker.training.data.folders.folder import find_photos
 from whisker.training.fit.loop import Trainer
 from whisker.training.progress import Progress
 

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from whisker.model.errors import ConfigError
-from whisker.training.data.folder import PhotoFile, PhotoFolder, find_photos
+from whisker.training.data.folders.folder import PhotoFile, PhotoFolder, find_photos
 
 
 @dataclass(frozen=True, slots=True)

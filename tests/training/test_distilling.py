@@ -12,7 +12,7 @@ from tests.pictures import write_folder
 from whisker.model import Classifier, NetworkConfig, load_checkpoint
 from whisker.model.errors import ConfigError
 from whisker.training.calibration.calibrate import Targets
-from whisker.training.cli.options import NetworkOptions, TrainingOptions
+from whisker.training.cli.options.training import NetworkOptions, TrainingOptions
 from whisker.training.config import TrainingConfig, TransferRecipe, recipe_for
 from whisker.training.job import Training
 from whisker.training.pipeline import run_training

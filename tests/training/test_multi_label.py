@@ -15,11 +15,11 @@ from whisker.app.main import create_app
 from whisker.app.settings import Settings
 from whisker.model import Classifier, NetworkConfig, load_checkpoint
 from whisker.model.errors import ConfigError
-from whisker.training.calibration.multi_label.evaluation import evaluate_folder_labels
-from whisker.training.cli.options import NetworkOptions, TrainingOptions
+from whisker.training.cli.options.training import NetworkOptions, TrainingOptions
 from whisker.training.config import PRESETS, TrainingConfig, TransferRecipe
 from whisker.training.data.dataset import prepare_dataset
 from whisker.training.errors import DatasetError
+from whisker.training.evaluation.evaluate_labels import evaluate_folder_labels
 from whisker.training.job import Training
 from whisker.training.pipeline import run_calibration, run_training, split_config
 from whisker.training.progress import Progress

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from whisker.training.audit.examination import Examination, ExaminedPhoto, examine
-from whisker.training.data.folder import PhotoFolder
+from whisker.training.data.folders.folder import PhotoFolder
 from whisker.training.progress import Progress
 
 _MIN_PHOTOS = 3  # different photos that a training needs in each class: one for each split

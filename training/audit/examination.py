@@ -14,7 +14,7 @@ from whisker.model.errors import PictureError
 from whisker.model.photo_files import printable, read_photo
 from whisker.model.preprocessing import Preprocessing
 from whisker.training.data.duplicates import FLAT_DEVIATION, group_duplicates
-from whisker.training.data.folder import PhotoFolder, list_files
+from whisker.training.data.folders.folder import PhotoFolder, list_files
 from whisker.training.errors import DatasetError
 from whisker.training.progress import Progress
 

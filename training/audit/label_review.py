@@ -21,10 +21,10 @@ from whisker.model.engines.torch_engine import TorchEngine
 from whisker.model.networks.resnet import ResidualNetwork
 from whisker.model.photo_files import is_utf8, printable
 from whisker.training.audit.label_errors import find_doubtful, label_distances
-from whisker.training.calibration.evaluation import require_single_label, run_folder
-from whisker.training.data.folder import PhotoFolder
-from whisker.training.data.labels import LabelRow
+from whisker.training.data.folders.folder import PhotoFolder
+from whisker.training.data.folders.labels import LabelRow
 from whisker.training.errors import TrainingError
+from whisker.training.evaluation.evaluate import require_single_label, run_folder
 from whisker.training.progress import Progress
 
 TRUST_WARNING = (

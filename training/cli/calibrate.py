@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from whisker.training.cli.arguments import AsJson, Device, FalseAlarms, Labels, Outliers, Photos, Precision
+from whisker.training.cli.options.arguments import AsJson, Device, FalseAlarms, Labels, Outliers, Photos, Precision
 from whisker.training.cli.result import command_line, open_progress, print_result
 
 
@@ -25,7 +25,7 @@ def calibrate(
 ) -> None:
     """Recalibrate a checkpoint's verdicts on the photos of its training; its weights do not change."""
     from whisker.model import load_checkpoint  # noqa: PLC0415
-    from whisker.training.cli.options import choose_targets  # noqa: PLC0415
+    from whisker.training.cli.options.training import choose_targets  # noqa: PLC0415
     from whisker.training.job import Training  # noqa: PLC0415
     from whisker.training.pipeline import run_calibration, split_config  # noqa: PLC0415
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from whisker.training.cli.arguments import AsJson, Device, Groups, Labels, Photos
+from whisker.training.cli.options.arguments import AsJson, Device, Groups, Labels, Photos
 
 
 def doctor(
@@ -49,8 +49,8 @@ def doctor(
         write_doubtful,
     )
     from whisker.training.config import Grouping  # noqa: PLC0415
-    from whisker.training.data.folder import find_photos  # noqa: PLC0415
-    from whisker.training.data.labels import read_labels  # noqa: PLC0415
+    from whisker.training.data.folders.folder import find_photos  # noqa: PLC0415
+    from whisker.training.data.folders.labels import read_labels  # noqa: PLC0415
     from whisker.training.progress import Progress  # noqa: PLC0415
 
     if out is not None:

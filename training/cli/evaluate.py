@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from whisker.training.cli.arguments import AsJson, Device, Labels, Photos
+from whisker.training.cli.options.arguments import AsJson, Device, Labels, Photos
 
 
 def evaluate(
@@ -24,8 +24,8 @@ def evaluate(
     from whisker.model import Classifier  # noqa: PLC0415
     from whisker.model.answers.decision_rule import VERDICTS  # noqa: PLC0415
     from whisker.model.engines.device import use_available_cores  # noqa: PLC0415
-    from whisker.training.calibration.evaluation import evaluate_folder  # noqa: PLC0415
-    from whisker.training.calibration.multi_label.evaluation import evaluate_folder_labels  # noqa: PLC0415
+    from whisker.training.evaluation.evaluate import evaluate_folder  # noqa: PLC0415
+    from whisker.training.evaluation.evaluate_labels import evaluate_folder_labels  # noqa: PLC0415
     from whisker.training.progress import Progress  # noqa: PLC0415
 
     use_available_cores()

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from whisker.training.cli.arguments import Device, Labels
+from whisker.training.cli.options.arguments import Device, Labels
 
 
 def report(

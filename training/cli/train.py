@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from whisker.training.cli.arguments import (
+from whisker.training.cli.options.arguments import (
     AsJson,
     Device,
     FalseAlarms,
@@ -122,8 +122,8 @@ def train(
 
     Exit codes: 0 for success, 1 for an error, 130 after Ctrl-C, with the state saved for --resume.
     """
-    from whisker.training.cli.extension import Extending, refuse_options  # noqa: PLC0415
-    from whisker.training.cli.options import RANDOM, NetworkOptions, TrainingOptions, choose_targets  # noqa: PLC0415
+    from whisker.training.cli.options.extension import Extending, refuse_options  # noqa: PLC0415
+    from whisker.training.cli.options.training import RANDOM, NetworkOptions, TrainingOptions, choose_targets  # noqa: PLC0415
     from whisker.training.fit.distributed import joined_world  # noqa: PLC0415
     from whisker.training.job import Training, unfinished_state  # noqa: PLC0415
     from whisker.training.pipeline import run_training  # noqa: PLC0415

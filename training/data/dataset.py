@@ -14,7 +14,7 @@ from whisker.model.preprocessing import Preprocessing
 from whisker.training.config import TrainingConfig, cache_size
 from whisker.training.data.cache import Decoded, decode_photos
 from whisker.training.data.duplicates import group_duplicates
-from whisker.training.data.folder import PhotoFolder, find_photos, label_matrix
+from whisker.training.data.folders.folder import PhotoFolder, find_photos, label_matrix
 from whisker.training.data.groups import PhotoGroups, join_groups
 from whisker.training.data.multi_label.split import split_label_groups
 from whisker.training.data.split import SplitIndices, split_groups, split_photos

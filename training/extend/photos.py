@@ -19,7 +19,7 @@ from whisker.training.data.dataset import (
     split_fingerprint,
 )
 from whisker.training.data.duplicates import group_duplicates
-from whisker.training.data.folder import PhotoFolder, find_photos
+from whisker.training.data.folders.folder import PhotoFolder, find_photos
 from whisker.training.errors import DatasetError
 from whisker.training.progress import Progress
 

@@ -25,7 +25,7 @@ from whisker.training.config import (
     training_size,
 )
 from whisker.training.data.dataset import Split
-from whisker.training.data.survey import Survey
+from whisker.training.data.folders.survey import Survey
 from whisker.training.fit.loop import Trainer
 from whisker.training.fit.precision import probe_bf16
 from whisker.training.fit.schedule import plan

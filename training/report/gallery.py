@@ -17,9 +17,9 @@ from whisker.model.answers.novelty import UNKNOWN_SCORE
 from whisker.model.classifier import Classifier
 from whisker.model.photo_files import printable
 from whisker.training.audit.label_errors import find_doubtful
-from whisker.training.calibration.evaluation import require_single_label, run_folder
 from whisker.training.data.duplicates import group_duplicates
-from whisker.training.data.folder import find_photos
+from whisker.training.data.folders.folder import find_photos
+from whisker.training.evaluation.evaluate import require_single_label, run_folder
 from whisker.training.progress import Progress
 
 _MAX_SIDE = 160  # pixels, of a thumbnail

@@ -15,7 +15,7 @@ from tests.app.conftest import Serving, picture
 from tests.pictures import encode, exif
 from whisker.app.errors import CorrectionsFullError, OverloadedError
 from whisker.app.routes.corrections_store import CorrectionsStore
-from whisker.training.data.folder import find_photos
+from whisker.training.data.folders.folder import find_photos
 
 pytestmark = pytest.mark.anyio
 

@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.app.conftest import Serving, picture
 from whisker.app.schemas import BatchAnswer, ModelCard, PredictionAnswer
 from whisker.model import Classifier
-from whisker.training.data.folder import find_photos
+from whisker.training.data.folders.folder import find_photos
 
 pytestmark = pytest.mark.anyio
 

@@ -11,7 +11,7 @@ from rich.console import Console
 from tests.pictures import encode, png_header
 from whisker.training.audit.doctor import Diagnosis, diagnose, print_diagnosis
 from whisker.training.config import Grouping
-from whisker.training.data.folder import find_photos
+from whisker.training.data.folders.folder import find_photos
 from whisker.training.errors import DatasetError
 from whisker.training.progress import Progress
 

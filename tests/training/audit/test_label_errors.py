@@ -27,8 +27,8 @@ from whisker.training.audit.label_review import (
     write_doubtful,
 )
 from whisker.training.config import Grouping
-from whisker.training.data.folder import find_photos
-from whisker.training.data.labels import read_labels
+from whisker.training.data.folders.folder import find_photos
+from whisker.training.data.folders.labels import read_labels
 from whisker.training.errors import DatasetError, TrainingError
 from whisker.training.progress import Progress
 

@@ -14,7 +14,7 @@ from tests.pictures import write_folder
 from whisker.model import Checkpoint, NetworkConfig, save_checkpoint
 from whisker.model.errors import ConfigError
 from whisker.model.networks.config import Family
-from whisker.training.cli.options import NetworkOptions, TrainingOptions, saved_config
+from whisker.training.cli.options.training import NetworkOptions, TrainingOptions, saved_config
 from whisker.training.config import (
     LEARNING_RATE_SCALE,
     PRESETS,
@@ -24,7 +24,7 @@ from whisker.training.config import (
     TransferRecipe,
     recipe_for,
 )
-from whisker.training.data.survey import Survey
+from whisker.training.data.folders.survey import Survey
 from whisker.training.errors import DatasetError, TrainingError
 from whisker.training.pretrained import installed
 from whisker.training.pretrained.installed import INSTALLED, InstalledWeights

@@ -7,7 +7,7 @@ import pytest
 
 from whisker.model.errors import ConfigError
 from whisker.training.config import Grouping
-from whisker.training.data.folder import find_photos
+from whisker.training.data.folders.folder import find_photos
 from whisker.training.data.groups import PhotoGroups, join_groups
 from whisker.training.errors import DatasetError
 

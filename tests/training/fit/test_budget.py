@@ -8,9 +8,9 @@ from torch import Tensor
 
 from whisker.model import NetworkConfig
 from whisker.model.errors import ConfigError
-from whisker.training.cli.options import NetworkOptions, TrainingOptions
+from whisker.training.cli.options.training import NetworkOptions, TrainingOptions
 from whisker.training.config import PRESETS, Grouping, TrainingConfig
-from whisker.training.data.survey import Survey
+from whisker.training.data.folders.survey import Survey
 from whisker.training.errors import TrainingInterruptedError
 from whisker.training.fit.budget import FixedChoices, plan_within
 from whisker.training.fit.loop import Trainer

@@ -48,8 +48,8 @@ def test_teacher_sees_the_crops_of_its_student_at_its_own_size(size: int, quiet:
         assert targets[:, 0].tolist() == [1.0] * len(x)
         seen = teacher.seen.pop()
         assert seen.shape == (len(x), 3, size, size)
-        coarse = [functional.interpolate(batch, (8, 8), mode="bilinear", antialias=True) for batch in (x, seen)]
-        assert torch.allclose(*coarse, atol=0.05)
+        shown, taught = (functional.interpolate(batch, (8, 8), mode="bilinear", antialias=True) for batch in (x, seen))
+        assert torch.allclose(shown, taught, atol=0.05)
 
 
 def test_teacher_sees_details_that_its_student_does_not(quiet: Progress) -> None:

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from tests.pictures import write_folder
-from whisker.training.data.folder import find_photos
-from whisker.training.data.survey import Survey, survey_photos
+from whisker.training.data.folders.folder import find_photos
+from whisker.training.data.folders.survey import Survey, survey_photos
 
 
 @pytest.mark.parametrize(

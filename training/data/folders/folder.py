@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from whisker.model.errors import ConfigError
 from whisker.model.photo_files import is_utf8, printable, walk_files
 from whisker.training.config import Grouping
+from whisker.training.data.folders.labels import read_labels, split_labels
+from whisker.training.data.folders.same_photos import same_photos
 from whisker.training.data.groups import folder_group
-from whisker.training.data.labels import read_labels, split_labels
-from whisker.training.data.same_photos import same_photos
 from whisker.training.errors import DatasetError
 
 _Labels = Mapping[str, tuple[str, ...] | None]  # by the path of a photo; `None` leaves it out
@@ -62,10 +62,10 @@ def find_photos(
 ) -> PhotoFolder:
     """List the photos in `root/<class>/`, at any depth, without hidden files, and the photos that `labels_file` names.
 
-    The CSV file (`whisker.training.data.labels`) corrects the folders if one of its labels is the name of a folder in
-    `root`, or if all its labels are empty: photos that it does not name keep their folder's class. Otherwise it
-    replaces the folders: only photos that it names are used. An empty label leaves a photo out. Levels of folders that
-    `grouping` names are counted from below the class folders, or from `root` if the file replaces these.
+    The CSV file (see `labels`) corrects the folders if one of its labels is the name of a folder in `root`, or if all
+    its labels are empty: photos that it does not name keep their folder's class. Otherwise it replaces the folders:
+    only photos that it names are used. An empty label leaves a photo out. Levels of folders that `grouping` names are
+    counted from below the class folders, or from `root` if the file replaces these.
 
     With `multi_label`, a photo may have several labels: separated by `|` in the file, or because links to it, or copies
     of its bytes, lie in several class folders. It is listed once, under the first of its paths; if the file names any

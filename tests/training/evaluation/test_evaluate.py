@@ -4,8 +4,8 @@ import pytest
 
 from tests.pictures import write_folder
 from whisker.model import Classifier
-from whisker.training.calibration.evaluation import evaluate_folder
 from whisker.training.errors import DatasetError
+from whisker.training.evaluation.evaluate import evaluate_folder
 from whisker.training.progress import Progress
 
 

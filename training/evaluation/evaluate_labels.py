@@ -9,10 +9,10 @@ import numpy as np
 
 from whisker.model.answers.decision_rule import Verdict
 from whisker.model.classifier import Classifier
-from whisker.training.calibration.evaluation import score_folder
 from whisker.training.calibration.multi_label.metrics import MultiLabelEvaluation, evaluate_labels
 from whisker.training.data.dataset import Quarantined
-from whisker.training.data.folder import find_photos
+from whisker.training.data.folders.folder import find_photos
+from whisker.training.evaluation.evaluate import score_folder
 from whisker.training.progress import Progress
 
 

@@ -16,7 +16,7 @@ from whisker.model.errors import PictureError
 from whisker.model.photo_files import printable, read_photo
 from whisker.training.calibration.metrics import Evaluation, evaluate_probabilities
 from whisker.training.data.dataset import Quarantined, batched
-from whisker.training.data.folder import PhotoFile, PhotoFolder, find_photos, label_matrix
+from whisker.training.data.folders.folder import PhotoFile, PhotoFolder, find_photos, label_matrix
 from whisker.training.errors import DatasetError, TrainingError
 from whisker.training.progress import Progress
 

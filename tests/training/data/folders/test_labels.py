@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from whisker.training.data.folder import find_photos
+from whisker.training.data.folders.folder import find_photos
 from whisker.training.errors import DatasetError
 
 

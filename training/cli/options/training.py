@@ -23,8 +23,8 @@ from whisker.training.config import (
     TransferRecipe,
     recipe_for,
 )
-from whisker.training.data.folder import find_photos
-from whisker.training.data.survey import Survey, survey_photos
+from whisker.training.data.folders.folder import find_photos
+from whisker.training.data.folders.survey import Survey, survey_photos
 from whisker.training.fit.budget import FixedChoices, plan_within
 from whisker.training.fit.state import saved_run
 from whisker.training.pretrained.installed import INSTALLED, find_installed

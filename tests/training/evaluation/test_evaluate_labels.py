@@ -8,8 +8,8 @@ import pytest
 from tests.pictures import draw
 from tests.test_whisker import run
 from whisker.model import Checkpoint, Classifier, save_checkpoint
-from whisker.training.calibration.multi_label.evaluation import evaluate_folder_labels
 from whisker.training.errors import DatasetError
+from whisker.training.evaluation.evaluate_labels import evaluate_folder_labels
 from whisker.training.progress import Progress
 
 

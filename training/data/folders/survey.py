@@ -10,7 +10,7 @@ from whisker.model.errors import PictureError
 from whisker.model.photo_files import read_photo
 from whisker.model.preprocessing import Preprocessing
 from whisker.training.config import cache_size
-from whisker.training.data.folder import PhotoFolder
+from whisker.training.data.folders.folder import PhotoFolder
 
 _SAMPLE_PHOTOS = 64
 _TRANSFER_SIZES, _MAX_TRANSFER_SIZE = ((48, 128), (96, 160), (128, 192)), 224  # short sides of photos, and sizes

@@ -1,0 +1,1 @@
+"""What users can ask for on the command line, and the configurations that it becomes."""
