@@ -76,6 +76,7 @@ def _openvino(network: Network, checkpoint: Checkpoint, device: str, *, int8: bo
 def _openvino_int8(network: Network, checkpoint: Checkpoint, device: str) -> Engine:
     cost = checkpoint.quantization
     if cost is None:
+        _require(checkpoint.network.is_dense, "depthwise convolutions gain little by int8")
         raise EngineError("the checkpoint was not calibrated for int8; `whisker calibrate` does it")
     _require(
         cost.points_lost < MAX_POINTS_LOST and cost.mean_difference <= MAX_MEAN_DIFFERENCE,

@@ -113,15 +113,14 @@ class _Transfer:
         chosen = choose(candidates)
         self._say(candidates, chosen)
         features = photos.features[0] if tuning is None or chosen.share == PROBE else tuning.finish(chosen.share)
+        kept = probe if chosen.share == PROBE else tried[shares.index(chosen.share)]  # [R, N, classes]
         return TransferResult(
             network=self._network,
             method=chosen.name,
             candidates=tuple(candidates),
             features=np.asarray(features),
-            held_out=trial.held_out(
-                probe if chosen.share == PROBE else tried[shares.index(chosen.share)], tuned=chosen.share != PROBE
-            ),
-            curve=self._measure_curve(photos, trial),
+            held_out=trial.held_out(kept, tuned=chosen.share != PROBE),
+            curve=self._measure_curve(photos, trial, kept),
             plan=tuning.plan if tuning and chosen.share != PROBE else None,
             seconds=time.monotonic() - self._started,
         )
@@ -187,11 +186,16 @@ class _Transfer:
             self._job.progress,
         )
 
-    def _measure_curve(self, photos: ProbeData, trial: Trial) -> LearningCurve | None:
+    def _measure_curve(self, photos: ProbeData, trial: Trial, kept: NDArray[np.float32]) -> LearningCurve | None:
         if trial.folds is None or len(photos.labels) > _MAX_CURVE_PHOTOS:
             return None
         return measure_learning_curve(
-            photos, self._job.data.served.groups, folds=trial.folds, seed=self._job.seed, progress=self._job.progress
+            photos,
+            self._job.data.served.groups,
+            (kept.argmax(2) == photos.labels).mean(0),
+            folds=trial.folds,
+            seed=self._job.seed,
+            progress=self._job.progress,
         )
 
     def _say(self, candidates: list[Candidate], chosen: Candidate) -> None:

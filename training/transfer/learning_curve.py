@@ -4,6 +4,8 @@ Errors of a classifier fall with the number of photos about as a power law (Hest
 logarithms, which is fitted and extended by one doubling.
 """
 
+from typing import TypeVar
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,14 +19,23 @@ _MIN_PHOTOS_A_CLASS = 2  # of the smallest part
 _REPEATS = 3
 _HALF_ERROR = 0.5  # added to errors: none seen is not none
 _DRAWS = 400  # of the bootstrap
+T = TypeVar("T", float, NDArray[np.float64])
 
 
 def measure_learning_curve(
-    data: ProbeData, groups: NDArray[np.int64], *, folds: int, seed: int, progress: Progress
+    data: ProbeData,
+    groups: NDArray[np.int64],
+    kept: NDArray[np.float64],
+    *,
+    folds: int,
+    seed: int,
+    progress: Progress,
 ) -> LearningCurve | None:
     """Measure the accuracy of probes on parts of the photos, each on photos held out, and extend the curve.
 
-    The interval is a bootstrap's, over photos. Returns `None` where photos are too few to take parts of.
+    `kept` `[N]` is the share of right answers of the network that is kept for each photo, held out, too: its errors are
+    expected to fall as those of the probes do. The interval is a bootstrap's, over photos. Returns `None` where photos
+    are too few to take parts of.
     """
     parts = _parts(data.labels, folds)
     if len(parts) < 2:
@@ -37,11 +48,14 @@ def measure_learning_curve(
     rng = np.random.default_rng((seed, 7))
     draws = rng.integers(0, len(data.labels), (_DRAWS, len(data.labels)))
     drawn = np.stack([per_photo[:, draw].mean(1) for draw in draws])  # [draws, parts]
-    doubled = np.array([_extend(sizes, accuracy, target, len(data.labels)) for accuracy in drawn])
-    centre = _extend(sizes, per_photo.mean(1), target, len(data.labels))
+    remaining = _remaining(sizes, per_photo.mean(1), target, len(data.labels))
+    doubled = [
+        1 - _smooth(kept[draw].mean(), len(data.labels)) * _remaining(sizes, accuracy, target, len(data.labels))
+        for draw, accuracy in zip(draws, drawn, strict=True)
+    ]
     return LearningCurve(
         measured=tuple(_point(int(size), drawn[:, i], per_photo[i].mean()) for i, size in enumerate(sizes)),
-        doubled=_point(target, doubled, centre),
+        doubled=_point(target, np.array(doubled), 1 - (1 - kept.mean()) * remaining),
         gains=tuple(_gain(per_photo[:, data.labels == label], sizes, target) for label in range(data.classes)),
     )
 
@@ -80,22 +94,29 @@ def _take_part(order: NDArray[np.int64], labels: NDArray[np.int64], part: float)
     return np.concatenate([own[: max(1, round(part * len(own)))] for own in members])
 
 
-def _extend(sizes: NDArray[np.int64], accuracy: NDArray[np.float64], target: int, photos: int) -> float:
-    """Extend a straight line through the logarithms of the errors; more photos are never expected to do harm."""
-    errors = ((1 - accuracy) * photos + _HALF_ERROR) / (photos + 1)
-    x, y = np.log(sizes), np.log(errors)
-    slope = min(0.0, float(np.polyfit(x, y, 1)[0]))
-    last = float(y[-1] + slope * (np.log(target) - x[-1]))
-    return float(np.clip(1 - np.exp(last), 0, 1))
+def _remaining(sizes: NDArray[np.int64], accuracy: NDArray[np.float64], target: int, photos: int) -> float:
+    """Extend a straight line through the logarithms of the errors: the share of them that is left at `target` photos.
+
+    More photos are never expected to do harm.
+    """
+    slope = min(0.0, float(np.polyfit(np.log(sizes), np.log(_smooth(accuracy, photos)), 1)[0]))
+    return float((target / sizes[-1]) ** slope)
+
+
+def _smooth(accuracy: T, photos: int) -> T:
+    """Add half an error to those among answers for `photos` photos: the share of errors, never 0."""
+    return ((1 - accuracy) * photos + _HALF_ERROR) / (photos + 1)
 
 
 def _gain(right: NDArray[np.float64], sizes: NDArray[np.int64], target: int) -> float:
     """Compute the gain in a class's recall that is expected of twice as many photos, from `right` `[parts, N]`."""
-    recall = right.mean(1)
-    whole = _extend(sizes, recall, target // 2, right.shape[1])
-    return round(max(0.0, _extend(sizes, recall, target, right.shape[1]) - whole), 4)
+    recall, photos = right.mean(1), right.shape[1]
+    now, doubled = (_remaining(sizes, recall, number, photos) for number in (target // 2, target))
+    return round(float(_smooth(recall[-1], photos) * (now - doubled)), 4)
 
 
 def _point(photos: int, drawn: NDArray[np.float64], accuracy: float) -> CurvePoint:
+    """Describe a point; its interval holds it, also where it has no errors and the draws, smoothed, have some."""
     low, high = np.quantile(drawn, (0.025, 0.975))
+    low, high = min(low, accuracy), max(high, accuracy)
     return CurvePoint(photos, round(float(accuracy), 4), (round(float(low), 4), round(float(high), 4)))
