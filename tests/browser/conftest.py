@@ -5,12 +5,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from tests.app.conftest import Server, picture, several_file, strict, tiny
 
 __all__ = ["several_file", "strict", "tiny"]  # fixtures of the service's tests, used here too
 
+_PATIENCE = 30_000  # milliseconds: on a busy machine a browser takes its time
 _CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 
 
@@ -19,6 +20,7 @@ def browser() -> Iterator[Browser]:
     path = next(filter(None, map(shutil.which, _CHROMIUM)), None)
     if path is None:
         pytest.skip("there is no Chromium here: install Debian's package chromium")
+    expect.set_options(timeout=_PATIENCE)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
         yield browser
@@ -44,7 +46,7 @@ def server(tiny: Path, folder_of_corrections: Path, tmp_path_factory: pytest.Tem
 @pytest.fixture
 def context(browser: Browser, server: Server) -> Iterator[BrowserContext]:
     context = browser.new_context(base_url=server.address, permissions=["clipboard-read", "clipboard-write"])
-    context.set_default_timeout(10_000)
+    context.set_default_timeout(_PATIENCE)
     yield context
     context.close()
 
