@@ -57,8 +57,11 @@ def print_result(training: "Training", evaluation: "Measured", progress: "Progre
 
 def command_line(words: Sequence[str]) -> str:
     """Format the command for the checkpoint's provenance; paths are cut to their names, because others will see it."""
+    from whisker.training.pretrained.hub import PREFIX  # noqa: PLC0415
+
     names = []
     for word in words:
         option, equals, value = word.partition("=") if word.startswith("--") else ("", "", word)
-        names.append(option + equals + (Path(value).name if "/" in value else value))
+        is_path = "/" in value and not value.startswith(PREFIX)
+        names.append(option + equals + (Path(value).name if is_path else value))
     return "whisker " + shlex.join(names)

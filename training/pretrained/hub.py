@@ -101,8 +101,8 @@ def _read_config(file: Path, value: str) -> _Config:
         document: Mapping[str, Any] = json.loads(file.read_bytes())
         architecture, trained = document["architecture"], document["pretrained_cfg"]
         mean, std, size = (tuple(trained[name]) for name in ("mean", "std", "input_size"))
-        config = _Config((_numbers(mean), _numbers(std)), int(size[-1]))
-    except (ValueError, LookupError, TypeError) as exc:
+        config = _Config((_numbers(mean), _numbers(std, above=0.0)), int(size[-1]))
+    except (ValueError, LookupError, TypeError, OverflowError) as exc:
         raise TrainingError(f"{value} is not described as timm's weights are, by its {_CONFIG}; {SUPPORTED}.") from exc
     if not _ARCHITECTURES.fullmatch(str(architecture)) or document.get("model_args"):
         changed = " with other options" if document.get("model_args") else ""
@@ -110,9 +110,9 @@ def _read_config(file: Path, value: str) -> _Config:
     return config
 
 
-def _numbers(values: tuple[Any, ...]) -> tuple[float, ...]:
+def _numbers(values: tuple[Any, ...], above: float = -math.inf) -> tuple[float, ...]:
     numbers = tuple(float(value) for value in values)
-    if len(numbers) not in (1, 3) or not all(map(math.isfinite, numbers)):
+    if len(numbers) not in (1, 3) or not all(above < number < math.inf for number in numbers):
         raise ValueError(values)
     return numbers
 

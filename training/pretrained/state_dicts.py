@@ -20,6 +20,7 @@ from whisker.training.pretrained.recognition import Recognised, recognise
 
 _KEYS = ("state_dict", "model_state_dict", "model")  # under which training programs save a state dict
 _MAX_NESTING = 4
+_INTEGERS = (torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 _ZIP, _PICKLE = b"PK\x03\x04", b"\x80"
 # What a damaged file makes PyTorch's restricted unpickler raise, as found by damaging files at random.
 _DAMAGE = (
@@ -129,5 +130,8 @@ def _plain_tensors(path: Path, state: Mapping[Any, Any]) -> Mapping[str, Tensor]
 
 
 def _is_plain(tensor: Tensor) -> bool:
-    """Tell whether a tensor is ordinary numbers in memory: not quantised, sparse, complex, or without values."""
-    return tensor.layout == torch.strided and not (tensor.is_quantized or tensor.is_complex() or tensor.is_meta)
+    """Tell whether a tensor is ordinary numbers, all of them in memory: not quantised, sparse, complex or repeated."""
+    if tensor.layout != torch.strided or tensor.is_quantized or tensor.is_meta:
+        return False
+    numbers = tensor.is_floating_point() or tensor.dtype in _INTEGERS
+    return numbers and tensor.numel() * tensor.element_size() <= tensor.untyped_storage().nbytes()

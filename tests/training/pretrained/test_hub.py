@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import os
 import subprocess
 import sys
@@ -26,9 +27,11 @@ NAME = "timm/resnet50.test"
 WEIGHTS = save(others.resnet(SHALLOW, 8))
 
 
+TRAINED = {"mean": [0.5, 0.5, 0.5], "std": [0.25, 0.25, 0.25], "input_size": [3, 160, 160], "tag": "test"}
+
+
 def described(architecture: str = "resnet50", **other: Any) -> bytes:
-    trained = {"mean": [0.5, 0.5, 0.5], "std": [0.25, 0.25, 0.25], "input_size": [3, 160, 160], "tag": "test"}
-    return json.dumps({"architecture": architecture, "num_classes": 10, "pretrained_cfg": trained} | other).encode()
+    return json.dumps({"architecture": architecture, "num_classes": 10, "pretrained_cfg": TRAINED} | other).encode()
 
 
 FILES = {"config.json": described(), "model.safetensors": WEIGHTS}
@@ -92,6 +95,11 @@ def test_cache_is_enough_without_a_network(tmp_path: Path, hub: Hub) -> None:
         (FILES | {"config.json": b"{"}, "hf-hub:timm/other is not described as timm's weights are, by its config.json"),
         (FILES | {"config.json": b'{"model_type": "resnet"}'}, "is not described as timm's weights are"),
         (FILES | {"config.json": described(pretrained_cfg={"mean": "grey"})}, "is not described as timm's weights are"),
+        (FILES | {"config.json": described(pretrained_cfg=TRAINED | {"std": [0, 0, 0]})}, "is not described as timm's"),
+        (
+            FILES | {"config.json": described(pretrained_cfg=TRAINED | {"input_size": [math.inf]})},
+            "is not described as",
+        ),
         (FILES | {"config.json": described("resnetblur50")}, "is timm's resnetblur50; supported are ResNet-18 to -152"),
         (FILES | {"config.json": described("tf_mobilenetv3_large_100")}, "is timm's tf_mobilenetv3_large_100; supp"),
         (

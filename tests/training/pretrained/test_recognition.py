@@ -1,5 +1,6 @@
 """Weights under others' names: which network they are of, and that it computes what theirs does."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -122,6 +123,13 @@ def test_tensor_without_dimensions_fits_nowhere() -> None:
         ConfigError, match=r"like EfficientNet-Lite0, but blocks.2.0.conv_pwl.weight is \(\), not \(40,"
     ):
         recognise(flat)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_weights_that_are_no_numbers_are_refused(value: float) -> None:
+    broken = others.resnet((1, 1, 1, 1), 8) | {"conv1.weight": torch.full((8, 3, 7, 7), value)}
+    with pytest.raises(ConfigError, match=r"conv1\.weight has values that are not finite"):
+        recognise(broken)
 
 
 @pytest.mark.parametrize("variant", INSTALLED)

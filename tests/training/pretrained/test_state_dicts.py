@@ -141,6 +141,11 @@ def itself() -> dict[str, Any]:
             r"'conv1.weight' is a torch.float32 tensor of another kind",
         ),
         (saved({"conv1.weight": torch.zeros(2, dtype=torch.complex64)}), "a torch.complex64 tensor of another kind"),
+        (saved({"conv1.weight": torch.zeros(1).expand(10**7, 10**6)}), "a torch.float32 tensor of another kind"),
+        (
+            saved({"conv1.weight": torch.zeros(2, dtype=torch.uint8).view(torch.bits8)}),
+            "torch.bits8 tensor of another",
+        ),
         (saved(itself()), "holds a dict, not a state dict"),
         (saved({"cls_token": torch.zeros(1)}), "cannot be used as pretrained weights: it is a vision transformer"),
         (pickle.dumps({"conv1.weight": [1.0]}), "is not a readable file of PyTorch: download it again"),
