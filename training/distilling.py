@@ -75,6 +75,7 @@ def distil(
     past = Provenance.from_json(teacher.provenance)
     provenance = replace(
         provenance_of(own, dataset, fit, "" if start is None else start.source),
+        pretrained="" if start is None else start.sha256,
         method=f"Distilled from {teacher.network.family} {teacher.network.variant}",
         candidates=(*(past.candidates or ()), _tried("Teacher", before), _tried("Student", after)),
     )
@@ -96,4 +97,4 @@ def _student_data(training: Training, dataset: Dataset, validation: Split, progr
     if training.outliers is not None:
         cache = work / "cache-student-outliers"
         outliers = read_outliers(training.outliers, served, cache, dataset.digests, progress)
-    return CalibrationData(sample, validation, test, outliers)
+    return CalibrationData(sample, validation, test, outliers, dataset.train.count_classes(len(dataset.classes)))

@@ -13,8 +13,8 @@ from whisker.model.engines.device import resolve_device, use_available_cores
 from whisker.model.errors import ConfigError
 from whisker.training.calibration.calibrate import CalibratedCheckpoint, CalibrationData, calibrate
 from whisker.training.calibration.metrics import Measured
-from whisker.training.calibration.photos import read_training_sample, thin_out
-from whisker.training.config import CALIBRATION_PHOTOS, PRESETS, Grouping, TrainingConfig, TransferRecipe
+from whisker.training.calibration.photos import read_training_sample, sample_training_photos
+from whisker.training.config import PRESETS, Grouping, TrainingConfig, TransferRecipe
 from whisker.training.data.dataset import Dataset, prepare_dataset
 from whisker.training.data.outliers import read_outliers
 from whisker.training.errors import TrainingError, TrainingInterruptedError
@@ -167,11 +167,12 @@ def _calibration_data(training: Training, dataset: Dataset, progress: Progress) 
     if dataset.served is None:
         sample = read_training_sample(training.photos, dataset.train, served, work / "cache-calibration", progress)
     else:
-        sample = thin_out(dataset.served, CALIBRATION_PHOTOS)
+        sample = sample_training_photos(dataset.served)
     outliers = None
     if training.outliers is not None:
         outliers = read_outliers(training.outliers, served, work / "cache-outliers", dataset.digests, progress)
-    return CalibrationData(sample, dataset.validation, dataset.test, outliers)
+    counts = dataset.train.count_classes(len(dataset.classes))
+    return CalibrationData(sample, dataset.validation, dataset.test, outliers, counts)
 
 
 def _say_plan(training: Training, dataset: Dataset, device: str, progress: Progress) -> None:

@@ -49,6 +49,7 @@ def test_student_that_loses_little_is_kept(tmp_path: Path) -> None:
     checkpoint = load_checkpoint(training.out)
     assert checkpoint.network == STUDENT
     assert checkpoint.provenance["method"] == "Distilled from efficientnet-lite lite0"
+    assert checkpoint.provenance["pretrained"] == ""  # of the student's own weights, which were random
     names = [tried["name"] for tried in checkpoint.provenance["candidates"]]
     assert names == ["Linear probe", "Teacher", "Student"]
     assert checkpoint.metrics["test"]["accuracy"] >= 0.9
@@ -68,6 +69,7 @@ def test_student_that_loses_much_gives_way_to_its_teacher(tmp_path: Path) -> Non
     [
         ({"test": None}, "--student needs photos that are set aside"),
         ({"pretrained": "none"}, "--student is taught by a network that starts from ImageNet weights"),
+        ({"minutes": 5.0}, "--minutes does not limit a --student"),
         ({"student": "lite0"}, "--student is random, or a Whisker checkpoint"),
         ({"multi_label": True}, "--student is for trainings with one label a photo"),
     ],

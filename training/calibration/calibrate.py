@@ -40,12 +40,16 @@ class Targets:
 
 @dataclass(frozen=True, slots=True)
 class CalibrationData:
-    """The photos to calibrate and test with, all decoded as served photos are; `train` is a sample of its split."""
+    """The photos to calibrate and test with, all decoded as served photos are.
+
+    `train` is a sample of its split, which has `photos` `[C]` of each class.
+    """
 
     train: Split
     validation: Split
     test: Split
     outliers: Outliers | None
+    photos: NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +146,7 @@ class _Calibration:
             outputs.train.features,
             train.labels,
             train.groups,
+            photos=self.data.photos,
             logits=outputs.validation.logits,
             answered=validation.labels,
         )
@@ -207,23 +212,29 @@ def warn_of_missed_targets(
     """Say which targets the photos did not show to be kept, and whether unrelated photos were of use."""
     if not unsure.guaranteed:
         progress.say(
-            f"Warning: there are too few photos to show that {targets.precision:.1%} of confident answers are right, "
+            f"Warning: the photos did not show that {targets.precision:.1%} of confident answers are right, "
             "so no answer will be called confident. More photos would help."
         )
     elif unsure.precision < targets.precision:
         progress.say(
-            f"There are too few photos to show that {targets.precision:.1%} of confident answers are right: what they "
-            f"show, and confident answers promise, is {unsure.precision:.1%}."
+            f"The photos did not show that {targets.precision:.1%} of confident answers are right: what they show, and "
+            f"confident answers promise, is {unsure.precision:.1%}."
         )
     warn_of_novelty(novelty, targets, outliers=outliers, progress=progress)
 
 
 def warn_of_novelty(novelty: NoveltyFit, targets: Targets, *, outliers: int, progress: Progress) -> None:
     """Say whether the target of "unknown" was not shown to be kept, and whether unrelated photos were of use."""
-    if not novelty.guaranteed:
+    if novelty.tuned:
+        progress.say(
+            f"That at most {targets.false_alarms:.1%} of known photos are called unknown is not shown: the network was "
+            "fine-tuned on the photos that the threshold was chosen by."
+        )
+    elif not novelty.guaranteed:
         progress.say(
             f"Warning: there are too few photos to show that at most {targets.false_alarms:.1%} of known photos are "
-            "called unknown; the threshold is where about half as many are. More photos would help."
+            "called unknown; the threshold is where about half as many are or, of very few, above all. More photos "
+            "would help."
         )
     if 0 < outliers < MIN_OUTLIERS:
         progress.say(

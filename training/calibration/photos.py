@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from whisker.model.answers.decision_rule import Outputs
 from whisker.model.engines.base import Engine
@@ -16,6 +17,7 @@ from whisker.training.errors import DatasetError
 from whisker.training.progress import Progress, Task
 
 BATCH = 32
+_LEAST_OF_A_CLASS = 8  # photos in a sample, some of which may be copies
 
 
 def read_training_sample(
@@ -26,12 +28,24 @@ def read_training_sample(
     The pixels of `train` itself are larger, for crops: resized, they would not be the pixels that are served. Raises
     `DatasetError` if no file is readable any more; single ones are left out.
     """
-    sample = thin_out(train, CALIBRATION_PHOTOS)
+    sample = sample_training_photos(train)
     pixels, decoded = decode_photos(root, sample.files, preprocessing, cache, progress)
     rows = np.flatnonzero([not item.error for item in decoded])
     if not len(rows):
         raise DatasetError(f"No training photo in {root} is readable any more: {decoded[0].error}")
     return replace(sample.take(rows), pixels=pixels, rows=rows)
+
+
+def sample_training_photos(train: Split) -> Split:
+    """Take at most `CALIBRATION_PHOTOS`, evenly, but some of each class, whose statistics need different photos."""
+    if len(train.rows) <= CALIBRATION_PHOTOS:
+        return train
+    share, picked = CALIBRATION_PHOTOS / len(train.rows), list[NDArray[np.int64]]()
+    for label in np.unique(train.labels):
+        own = np.flatnonzero(train.labels == label)
+        wanted = min(len(own), max(_LEAST_OF_A_CLASS, int(share * len(own))))
+        picked.append(own[np.linspace(0, len(own) - 1, wanted).round().astype(np.int64)])
+    return train.take(np.sort(np.concatenate(picked)))
 
 
 def thin_out(split: Split, max_photos: int) -> Split:

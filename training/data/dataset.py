@@ -58,6 +58,13 @@ class Split:
             present=None if self.present is None else self.present[positions],
         )
 
+    def count_classes(self, classes: int) -> NDArray[np.int64]:
+        """Count the photos of each class `[classes]`; one with several labels counts for each."""
+        counts: NDArray[np.int64] = (
+            np.bincount(self.labels, minlength=classes) if self.present is None else self.present.sum(0)
+        )
+        return counts
+
     def require_present(self) -> NDArray[np.bool_]:
         """Give the labels `[N, classes]` of a multi-label training's photos."""
         assert self.present is not None  # noqa: S101 - only multi-label trainings ask for it
@@ -194,7 +201,9 @@ def _hash_split(train: Split, held_out: Split, decoded: Sequence[Decoded], confi
     """Hash which photo is in which split; with cross-validation, which answer for a held-out photo belongs to which."""
     digests, others = ([decoded[row].sha256 for row in split.rows] for split in (train, held_out))
     if config.cross_validated:
-        return split_fingerprint([], [f"{label} {it}" for label, it in zip(train.labels, digests, strict=True)])
+        labels = train.labels[:, None] if train.present is None else train.present.astype(int)
+        numbers = (" ".join(map(str, row)) for row in labels.tolist())
+        return split_fingerprint([], [f"{several} {it}" for several, it in zip(numbers, digests, strict=True)])
     return split_fingerprint(digests, others)
 
 

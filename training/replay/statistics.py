@@ -17,15 +17,17 @@ def measure_statistics(
     labels: NDArray[np.int64],
     groups: NDArray[np.int64],
     *,
+    photos: NDArray[np.int64],
     logits: NDArray[np.float32],
     answered: NDArray[np.int64],
 ) -> ClassStatistics | None:
     """Measure features `[N, F]` of photos with `labels` and `groups` `[N]`, equal for photos that look the same.
 
-    `logits` `[M, C]` are answers for photos that were held out, `answered` `[M]` their labels. Returns `None` if no
-    class has four different photos, or features are too large for a file.
+    They may be a sample of the training photos, of which each class has `photos` `[C]`. `logits` `[M, C]` are answers
+    for photos that were held out, `answered` `[M]` their labels. Returns `None` if no class has four different photos,
+    or features are too large for a file.
     """
-    counts, means = _measure_means(features, labels, groups, logits.shape[1])
+    counts, means = _measure_means(features, labels, groups, photos)
     kept = counts[labels] > 0
     if not kept.any():
         return None
@@ -52,21 +54,21 @@ def extend_statistics(
     The C known classes have the numbers `old` `[C]` among all. Those `kept` `[C]` stay as they are, even if photos of
     them are given: means before and after would tell what a few photos were. So does the covariance.
     """
-    counts, means = _measure_means(features, labels, groups, logits.shape[1])
+    counts, means = _measure_means(features, labels, groups, np.bincount(labels, minlength=logits.shape[1]))
     counts[old[kept]], means[old[kept]] = known.counts[kept], known.means[kept]
     return _as_stored(ClassStatistics(counts, means, known.factors, known.noise, *_thin_out(logits, answered)))
 
 
 def _measure_means(
-    features: NDArray[np.float32], labels: NDArray[np.int64], groups: NDArray[np.int64], classes: int
+    features: NDArray[np.float32], labels: NDArray[np.int64], groups: NDArray[np.int64], photos: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Count the photos `[classes]` and average their features `[classes, F]`; both are 0 for too small a class."""
-    counts, means = np.zeros(classes, np.int64), np.zeros((classes, features.shape[1]), np.float32)
+    """Give the numbers of photos `[C]` and average features `[C, F]`; both are 0 for too small a class."""
+    counts, means = np.zeros(len(photos), np.int64), np.zeros((len(photos), features.shape[1]), np.float32)
     for label in np.unique(labels):
         own = labels == label
         different = _average_groups(features[own], groups[own])
         if len(different) >= MIN_PHOTOS:
-            counts[label], means[label] = own.sum(), different.mean(0)
+            counts[label], means[label] = photos[label], different.mean(0)
     return counts, means
 
 

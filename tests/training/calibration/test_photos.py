@@ -13,7 +13,7 @@ from whisker.model import Preprocessing, build_network, load_checkpoint
 from whisker.model.engines.quantization import measure_ranges
 from whisker.model.engines.torch_engine import TorchEngine
 from whisker.training.calibration.novelty import KnownPhotos, fit_novelty
-from whisker.training.calibration.photos import read_training_sample, thin_out
+from whisker.training.calibration.photos import read_training_sample, sample_training_photos, thin_out
 from whisker.training.config import TrainingConfig, recipe_for
 from whisker.training.data.dataset import Dataset, Split, prepare_dataset
 from whisker.training.errors import DatasetError
@@ -100,3 +100,12 @@ def test_thinning_out_is_even_and_keeps_what_belongs_together() -> None:
     assert thin.groups.tolist() == [0, 2, 5, 7, 9]
     assert thin.paths == thin.files == ("0.png", "25.png", "50.png", "74.png", "99.png")
     assert thin_out(split, 1000).rows.tolist() == split.rows.tolist()
+
+
+def test_sample_has_some_photos_of_every_class() -> None:
+    """A class of a few among very many was left out, and could not be extended."""
+    labels = np.repeat(np.arange(3), (9_000, 20, 3))
+    rows = np.arange(len(labels))
+    sample = sample_training_photos(Split(np.zeros((1, 1, 1, 3), np.uint8), rows, labels, groups=rows))
+    assert np.bincount(sample.labels).tolist() == [4085, 9, 3]
+    assert (np.diff(sample.rows) > 0).all()

@@ -31,9 +31,22 @@ def features(labels: NDArray[np.int64]) -> NDArray[np.float32]:
 @pytest.fixture
 def statistics(features: NDArray[np.float32], labels: NDArray[np.int64]) -> ClassStatistics:
     logits = np.eye(3, dtype=np.float32)[labels] * 4
-    measured = measure_statistics(features, labels, np.arange(len(labels)), logits=logits, answered=labels)
+    measured = measure(features, labels, np.arange(len(labels)), logits)
     assert measured is not None
     return measured
+
+
+def measure(
+    features: NDArray[np.float32],
+    labels: NDArray[np.int64],
+    groups: NDArray[np.int64],
+    logits: NDArray[np.float32],
+    *,
+    sampled: int = 1,
+) -> ClassStatistics | None:
+    """Measure a sample of photos, of which there are `sampled` times as many."""
+    photos = sampled * np.bincount(labels, minlength=logits.shape[1])
+    return measure_statistics(features, labels, groups, photos=photos, logits=logits, answered=labels)
 
 
 def test_class_of_three_photos_is_not_kept(statistics: ClassStatistics) -> None:
@@ -46,15 +59,24 @@ def test_class_of_one_photo_and_its_copies_is_not_kept(
 ) -> None:
     groups = np.where(labels == 0, 0, np.arange(len(labels)))  # all photos of class 0 look the same
     logits = np.zeros((len(labels), 3), np.float32)
-    measured = measure_statistics(features, labels, groups, logits=logits, answered=labels)
+    measured = measure(features, labels, groups, logits)
     assert measured is not None
     assert measured.counts.tolist() == [0, 60, 0]
+
+
+def test_photos_of_a_class_are_counted_beyond_the_sample(
+    features: NDArray[np.float32], labels: NDArray[np.int64]
+) -> None:
+    """The sample was counted: ten photos of a class of hundreds replaced all that was known of it."""
+    measured = measure(features, labels, np.arange(len(labels)), np.zeros((len(labels), 3), np.float32), sampled=10)
+    assert measured is not None
+    assert measured.counts.tolist() == [400, 600, 0]
 
 
 def test_nothing_is_kept_if_every_class_is_small(features: NDArray[np.float32], labels: NDArray[np.int64]) -> None:
     few = np.concatenate([np.flatnonzero(labels == label)[:3] for label in range(3)])
     logits = np.zeros((9, 3), np.float32)
-    assert measure_statistics(features[few], labels[few], np.arange(9), logits=logits, answered=labels[few]) is None
+    assert measure(features[few], labels[few], np.arange(9), logits) is None
 
 
 def test_no_factor_is_a_photo_where_features_outnumber_photos() -> None:
@@ -62,7 +84,7 @@ def test_no_factor_is_a_photo_where_features_outnumber_photos() -> None:
     labels = np.repeat(np.arange(2), 12)
     features = (np.eye(24, 60) * np.arange(1, 25)[:, None]).astype(np.float32)
     logits = np.zeros((24, 2), np.float32)
-    measured = measure_statistics(features, labels, np.arange(24), logits=logits, answered=labels)
+    measured = measure(features, labels, np.arange(24), logits)
     assert measured is not None
     assert len(measured.factors) == 4  # of six averages of four photos, around two means
     deviations = features - measured.means[labels]
@@ -74,7 +96,7 @@ def test_no_factor_is_a_photo_where_features_outnumber_photos() -> None:
 def test_features_too_large_for_a_file_are_not_kept(labels: NDArray[np.int64]) -> None:
     features = np.full((len(labels), FEATURES), 1e6, np.float32)
     logits = np.zeros((len(labels), 3), np.float32)
-    assert measure_statistics(features, labels, np.arange(len(labels)), logits=logits, answered=labels) is None
+    assert measure(features, labels, np.arange(len(labels)), logits) is None
 
 
 def test_drawn_features_have_the_mean_and_the_covariance_of_real_ones(
