@@ -13,7 +13,10 @@ from whisker.training.transfer.probe import ProbeData, fit_probe
 MAX_FOLDS = 5
 _ANSWERS = 2_000  # photos times repeats, about: more repeats of many photos would show little more
 _MAX_REPEATS = 4
-_TRIES = 50  # to divide groups that span classes
+TRIES = 200  # to divide groups that span classes
+GROUPS_TOO_LARGE = (
+    "The groups are too large to hold some out without losing a whole class: name smaller groups with --groups."
+)
 
 # Trains candidates on the photos in the first array of positions, and gives their logits for those in the second:
 # float32 `[candidates, n, classes]`.
@@ -59,13 +62,11 @@ def _spread(
 ) -> NDArray[np.int64]:
     """Divide once, trying again while all photos of a class are in one fold."""
     rng = np.random.default_rng(seed)
-    for _ in range(_TRIES):
+    for _ in range(TRIES):
         fold_of = assign_folds(labels, groups, folds, rng)
         if all(len(np.unique(fold_of[labels == label])) > 1 for label in np.unique(labels)):
             return fold_of
-    raise DatasetError(
-        "The groups are too large to hold some out without losing a whole class: name smaller groups with --groups."
-    )
+    raise DatasetError(GROUPS_TOO_LARGE)
 
 
 def cross_validate(

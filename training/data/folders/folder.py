@@ -17,6 +17,7 @@ from whisker.training.data.groups import folder_group
 from whisker.training.errors import DatasetError
 
 _Labels = Mapping[str, tuple[str, ...] | None]  # by the path of a photo; `None` leaves it out
+_Paths = Mapping[str, Sequence[str]]  # by the first path of a photo: all that lead to it
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +87,8 @@ def find_photos(
             folder = _find_labelled(root, labels_file, min_classes, grouping, multi_label=multi_label)
         else:
             folders = _list_class_folders(root, min_classes)
-            found = _merged(root, folders, {}) if multi_label else _numbered(root, folders)
-            folder = _grouped(found, _folder_groups(folders, grouping, below_class=True))
+            found, paths = _merged(root, folders, {}) if multi_label else (_numbered(root, folders), {})
+            folder = _grouped(found, _folder_groups(folders, grouping, below_class=True), paths)
     except OSError as exc:
         raise _unreadable(root, exc) from exc
     if grouping is not None and not any(file.group for file in folder.files):
@@ -124,7 +125,7 @@ def _find_labelled(
     labels = {label for several in named.values() for label in several or ()}
     corrects = bool(labels & names) or (bool(names) and not labels)
     folders = _list_class_folders(root, 1) if corrects else {}
-    found = _merged(root, folders, named) if multi_label else _numbered(root, {**folders, **named})
+    found, paths = _merged(root, folders, named) if multi_label else (_numbered(root, {**folders, **named}), {})
     if len(found.classes) < min_classes:
         holds = f"only one class, {found.classes[0]!r}" if found.classes else "no photo that has a label"
         raise DatasetError(f"With {labels_file}, {root} holds {holds}.")
@@ -134,8 +135,8 @@ def _find_labelled(
         f"; {changed:,} labels differ from the folder's" if corrects else "; class folders are ignored"
     )
     group_of = {path: row.group for path, row in rows.items()}
-    group_of |= _folder_groups((file.path for file in found.files), grouping, below_class=corrects)
-    return replace(_grouped(found, group_of), note=f"{note}. {found.note}".rstrip())
+    group_of |= _folder_groups({**folders, **named}, grouping, below_class=corrects)
+    return replace(_grouped(found, group_of, paths), note=f"{note}. {found.note}".rstrip())
 
 
 def _folder_groups(paths: Iterable[str], grouping: Grouping | None, *, below_class: bool) -> dict[str, str]:
@@ -146,9 +147,19 @@ def _folder_groups(paths: Iterable[str], grouping: Grouping | None, *, below_cla
     return {path: folder_group(path, level) for path in paths}
 
 
-def _grouped(folder: PhotoFolder, group_of: Mapping[str, str]) -> PhotoFolder:
-    """Give the photos their groups, by path."""
-    return replace(folder, files=tuple(replace(file, group=group_of.get(file.path, "")) for file in folder.files))
+def _grouped(folder: PhotoFolder, group_of: Mapping[str, str], paths: _Paths) -> PhotoFolder:
+    """Give the photos their groups, which any of their paths may name; raise `DatasetError` if they name several."""
+    files = []
+    for file in folder.files:
+        named = {group_of[path]: path for path in paths.get(file.path, (file.path,)) if group_of.get(path)}
+        if len(named) > 1:
+            (one, first), (other, second) = list(named.items())[:2]
+            raise DatasetError(
+                f"{printable(first)} and {printable(second)} are the same photo, but of the groups {one!r} and "
+                f"{other!r}: give them one group."
+            )
+        files.append(replace(file, group=next(iter(named), "")))
+    return replace(folder, files=tuple(files))
 
 
 def _list_class_folders(root: Path, min_classes: int) -> dict[str, tuple[str, ...]]:
@@ -178,8 +189,11 @@ def _class_folders(root: Path) -> list[Path]:
     return sorted((p for p in root.iterdir() if p.is_dir() and not p.name.startswith(".")), key=lambda p: p.name)
 
 
-def _merged(root: Path, folders: _Labels, named: _Labels) -> PhotoFolder:
-    """Give each photo the labels of all paths that lead to it: of those that are `named`, or else of its folders."""
+def _merged(root: Path, folders: _Labels, named: _Labels) -> tuple[PhotoFolder, _Paths]:
+    """Give each photo the labels of all paths that lead to it: of those that are `named`, or else of its folders.
+
+    Returns these paths, too.
+    """
     groups: dict[str, list[str]] = {}
     labels_of: dict[str, tuple[str, ...] | None] = {}
     for path, first in same_photos(root, {**folders, **named}).items():
@@ -191,7 +205,7 @@ def _merged(root: Path, folders: _Labels, named: _Labels) -> PhotoFolder:
     found = _numbered(root, labels_of)
     several, none = sum(len(file.labels) > 1 for file in found.files), sum(not file.labels for file in found.files)
     without = f", and {none:,} have none" if none else ""
-    return replace(found, note=f"{several:,} of {len(found.files):,} photos have several labels{without}.")
+    return replace(found, note=f"{several:,} of {len(found.files):,} photos have several labels{without}."), groups
 
 
 def _numbered(root: Path, labels_of: _Labels) -> PhotoFolder:

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from whisker.training.transfer.cross_validation import require_folds
+from whisker.training.errors import DatasetError
+from whisker.training.transfer.cross_validation import GROUPS_TOO_LARGE, TRIES, require_folds
 
 
 def count_label_folds(present: NDArray[np.bool_], groups: NDArray[np.int64], classes: Sequence[str]) -> int:
@@ -16,9 +17,25 @@ def count_label_folds(present: NDArray[np.bool_], groups: NDArray[np.int64], cla
 def divide_labels(
     present: NDArray[np.bool_], groups: NDArray[np.int64], *, folds: int, repeats: int, seed: int
 ) -> NDArray[np.int64]:
-    """Assign a fold to each of N photos, anew in every repeat: `[repeats, N]`."""
+    """Assign a fold to each of N photos, anew in every repeat: `[repeats, N]`.
+
+    Raises `DatasetError` if groups leave no way to hold out a fold without a whole label.
+    """
     rngs = [np.random.default_rng((seed, 5, i)) for i in range(repeats)]
-    return np.stack([assign_label_folds(present, groups, folds, rng) for rng in rngs])
+    return np.stack([_spread(present, groups, folds, rng) for rng in rngs])
+
+
+def _spread(
+    present: NDArray[np.bool_], groups: NDArray[np.int64], folds: int, rng: np.random.Generator
+) -> NDArray[np.int64]:
+    """Divide once; if that puts all photos of a label into one fold, try at random."""
+    fold_of = assign_label_folds(present, groups, folds, rng)
+    numbers, member_of = np.unique(groups, return_inverse=True)
+    for _ in range(TRIES):
+        if all(len(np.unique(fold_of[having])) > 1 for having in present.T if having.any()):
+            return fold_of
+        fold_of = (rng.permutation(len(numbers)) % folds)[member_of]
+    raise DatasetError(GROUPS_TOO_LARGE)
 
 
 def assign_label_folds(

@@ -8,6 +8,7 @@ import pytest
 from tests.pictures import draw, write_folder
 from whisker.model.photo_files import printable
 from whisker.model.preprocessing import Preprocessing
+from whisker.training.config import Grouping
 from whisker.training.data.cache import decode_photos
 from whisker.training.data.dataset import batched, data_fingerprint
 from whisker.training.data.folders.folder import find_photos, label_matrix
@@ -234,6 +235,25 @@ def test_links_and_copies_in_several_class_folders_are_one_photo_of_several_labe
         ("stripes/002.png", (1,)),
     ]
     assert len(find_photos(root).files) == 11  # with one label each, as ever
+
+
+@pytest.mark.parametrize("named", ["rings/000.png", "stripes/link.png"])
+def test_group_of_a_photo_is_that_of_any_of_its_paths(tmp_path: Path, named: str) -> None:
+    root = write_folder(tmp_path / "photos", 2)
+    (root / "stripes" / "link.png").symlink_to("../rings/000.png")
+    labels = tmp_path / "labels.csv"
+    labels.write_text(f"path,label,patient\n{named},rings|stripes,p7\nrings/001.png,rings,p7\n")
+    folder = find_photos(root, labels_file=labels, grouping=Grouping(column="patient"), multi_label=True)
+    assert [file.path for file in folder.files if file.group == "p7"] == ["rings/001.png", "rings/000.png"]
+
+
+def test_photo_in_two_groups_is_refused(tmp_path: Path) -> None:
+    root = write_folder(tmp_path / "photos", 2)
+    for path in ("rings/p1/a.png", "stripes/p2/a.png"):
+        (root / path).parent.mkdir()
+        (root / path).write_bytes((root / "rings" / "000.png").read_bytes()[:-1] + b"x")
+    with pytest.raises(DatasetError, match=r"rings/p1/a.png and stripes/p2/a.png are the same photo, but of the gr"):
+        find_photos(root, grouping=Grouping(folder_level=1), multi_label=True)
 
 
 def test_labels_are_marked_in_a_matrix() -> None:

@@ -49,3 +49,21 @@ def test_label_of_one_group_is_refused() -> None:
     present[2:, 1] = False
     with pytest.raises(DatasetError, match="'rare' has only 1 different readable photo"):
         count_label_folds(present, np.arange(6) // 2, ["common", "rare"])
+
+
+def test_no_label_is_wholly_held_out_because_of_its_groups() -> None:
+    """Dealing the rarest label first put both groups of another into one fold, in every repeat."""
+    groups = np.repeat(np.arange(5), (3, 3, 20, 1, 3))
+    present = np.zeros((30, 4), np.bool_)
+    present[:6, 0] = present[6:26, 1] = present[27:, 1] = True
+    present[[0, 6], 2] = present[[3, 26], 3] = True
+    for seed in range(5):
+        divided = divide_labels(present, groups, folds=2, repeats=4, seed=seed)
+        for label in range(4):
+            assert all(len(np.unique(folds[present[:, label]])) == 2 for folds in divided)
+
+
+def test_groups_that_leave_no_way_to_divide_are_refused() -> None:
+    present = np.ones((9, 2), np.bool_)
+    with pytest.raises(DatasetError, match="The groups are too large to hold some out"):
+        divide_labels(present, np.zeros(9, np.int64), folds=2, repeats=1, seed=0)
