@@ -149,7 +149,10 @@ class Grouping:
 
 @dataclass(frozen=True, slots=True)
 class TrainingConfig:
-    """A training's complete configuration: equal values on equal photos give equal weights on one machine."""
+    """A training's complete configuration: equal values on equal photos give equal weights on one machine.
+
+    Transfers are the exception: how much is fine-tuned follows from the speed that is measured.
+    """
 
     recipe: Recipe
     network: NetworkConfig = field(default_factory=NetworkConfig)

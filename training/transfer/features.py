@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from whisker.model.engines.base import Engine
 from whisker.model.engines.torch_engine import FoldedEngine, TorchEngine
 from whisker.model.networks.base import Network
+from whisker.training.data.cache import reserve
 from whisker.training.data.dataset import Split, batched
 from whisker.training.errors import TrainingError
 from whisker.training.progress import Progress
@@ -90,16 +91,17 @@ def _open(cache: Path, text: str, shape: Sequence[int]) -> tuple[NDArray[np.floa
     file, note = cache / "features.npy", cache / "done.json"
     if file.is_file() and note.is_file():
         try:
-            saved = json.loads(note.read_text())
-        except ValueError:
-            saved = {}
-        if saved.get("key") == text:
-            features = np.lib.format.open_memmap(file, mode="r+")
-            if features.shape == tuple(shape):
-                return features, int(saved["done"])
+            saved, whole = json.loads(note.read_text()), np.lib.format.open_memmap(file, mode="r")
+        except ValueError:  # a damaged note, or features cut short: to be written, they would be filled with zeros
+            pass
+        else:
+            if saved.get("key") == text and whole.shape == tuple(shape):
+                return np.lib.format.open_memmap(file, mode="r+"), int(saved["done"])
     cache.mkdir(parents=True, exist_ok=True)
     note.unlink(missing_ok=True)
-    return np.lib.format.open_memmap(file, mode="w+", dtype=np.float32, shape=tuple(shape)), 0
+    features = np.lib.format.open_memmap(file, mode="w+", dtype=np.float32, shape=tuple(shape))
+    reserve(file)
+    return features, 0
 
 
 def _note(cache: Path, text: str, done: int) -> None:

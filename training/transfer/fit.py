@@ -18,6 +18,7 @@ from whisker.training.data.dataset import Split
 from whisker.training.fit.augmentation import Augmentation
 from whisker.training.progress import Progress
 from whisker.training.transfer.candidates import PROBE, Candidate, choose, judge
+from whisker.training.transfer.cross_validation import count_folds
 from whisker.training.transfer.features import extract_features, open_engine
 from whisker.training.transfer.fine_tuning.plan import TuningPlan, plan_tuning
 from whisker.training.transfer.fine_tuning.saved import SavedTuning
@@ -33,8 +34,6 @@ from whisker.training.transfer.fine_tuning.tuning import Tuning
 from whisker.training.transfer.learning_curve import measure_learning_curve
 from whisker.training.transfer.probe import ProbeData, fit_probe
 from whisker.training.transfer.trials import CrossValidation, Trial, Validation
-
-_MAX_CURVE_PHOTOS = 5_000  # above, whether more photos would help is not measured
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +53,14 @@ class TransferData:
 class TransferResult:
     """The final network, the method that made it, and how good that and other candidates were on held-out photos.
 
-    `features` `[N, F]` are the final network's for its training photos. `plan` is that of its fine-tuning, `None` for
-    a probe.
+    `features` `[N, F]` are the final network's for its training photos, `None` where others are set aside. `plan` is
+    that of its fine-tuning, `None` for a probe.
     """
 
     network: Network
     method: str
     candidates: tuple[Candidate, ...]
-    features: NDArray[np.float32]
+    features: NDArray[np.float32] | None
     held_out: HeldOut | None
     curve: LearningCurve | None
     plan: TuningPlan | None
@@ -100,8 +99,11 @@ class _Transfer:
 
     def run(self) -> TransferResult:
         """Fit the probe, try fine-tuning, and train what is best on all training photos."""
+        served = self._job.data.served
+        if self._job.data.validation is None:
+            count_folds(served.labels, served.groups, self._job.data.classes)  # too few photos are refused at once
         engine = open_engine(self._network, self._job.size, self._job.device)
-        photos = self._extract(engine, self._job.data.served, "train")
+        photos = self._extract(engine, served, "train")
         head = fit_probe(photos, penalty=self._job.recipe.penalty, balance=self._job.recipe.balance)
         set_head(self._network.fc, head)
         trial = self._open_trial(engine, photos)
@@ -112,13 +114,16 @@ class _Transfer:
         candidates = judge({share: logits[0] for share, logits in zip(shares, tried, strict=True)}, trial.labels)
         chosen = choose(candidates)
         self._say(candidates, chosen)
-        features = photos.features[0] if tuning is None or chosen.share == PROBE else tuning.finish(chosen.share)
+        features = photos.features[0]
+        if tuning is not None and chosen.share != PROBE:
+            tuning.finish(chosen.share)
+            features = tuning.embed() if trial.folds is not None else None
         kept = probe if chosen.share == PROBE else tried[shares.index(chosen.share)]  # [R, N, classes]
         return TransferResult(
             network=self._network,
             method=chosen.name,
             candidates=tuple(candidates),
-            features=np.asarray(features),
+            features=None if features is None else np.asarray(features),
             held_out=trial.held_out(kept, tuned=chosen.share != PROBE),
             curve=self._measure_curve(photos, trial, kept),
             plan=tuning.plan if tuning and chosen.share != PROBE else None,
@@ -174,26 +179,27 @@ class _Transfer:
         key = {**self._job.key, "plan": asdict(plan), "recipe": asdict(recipe), "seed": self._job.seed}
         saved = SavedTuning(self._job.work / "tuning.safetensors", key)
         return Tuning(
-            self._network,
-            plan,
-            self._job.recipe,
-            recipe,
-            activations,
-            photos,
-            self._job.seed,
-            self._job.device,
-            saved,
-            self._job.progress,
+            network=self._network,
+            plan=plan,
+            recipe=self._job.recipe,
+            fine_tuning=recipe,
+            activations=activations,
+            probes=photos,
+            seed=self._job.seed,
+            device=self._job.device,
+            saved=saved,
+            progress=self._job.progress,
         )
 
     def _measure_curve(self, photos: ProbeData, trial: Trial, kept: NDArray[np.float32]) -> LearningCurve | None:
-        if trial.folds is None or len(photos.labels) > _MAX_CURVE_PHOTOS:
+        if trial.folds is None:
             return None
         return measure_learning_curve(
             photos,
             self._job.data.served.groups,
             (kept.argmax(2) == photos.labels).mean(0),
             folds=trial.folds,
+            recipe=self._job.recipe,
             seed=self._job.seed,
             progress=self._job.progress,
         )

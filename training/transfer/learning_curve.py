@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from whisker.model.card.metrics import CurvePoint, LearningCurve
+from whisker.training.config import TransferRecipe
 from whisker.training.progress import Progress
 from whisker.training.transfer.folds import assign_folds
 from whisker.training.transfer.probe import ProbeData, fit_probe
@@ -28,6 +29,7 @@ def measure_learning_curve(
     kept: NDArray[np.float64],
     *,
     folds: int,
+    recipe: TransferRecipe,
     seed: int,
     progress: Progress,
 ) -> LearningCurve | None:
@@ -40,7 +42,9 @@ def measure_learning_curve(
     parts = _parts(data.labels, folds)
     if len(parts) < 2:
         return None
-    right = _right_answers(data, groups, parts, folds=folds, seed=seed, progress=progress)  # [parts, repeats, N]
+    right = _right_answers(  # [parts, repeats, N]
+        data, groups, parts, folds=folds, recipe=recipe, seed=seed, progress=progress
+    )
     sizes = np.array([round(part * len(data.labels) * (folds - 1) / folds) for part in parts])
     # From parts of (folds - 1) / folds of the photos to twice all of them.
     target = 2 * len(data.labels)
@@ -56,7 +60,10 @@ def measure_learning_curve(
     return LearningCurve(
         measured=tuple(_point(int(size), drawn[:, i], per_photo[i].mean()) for i, size in enumerate(sizes)),
         doubled=_point(target, np.array(doubled), 1 - (1 - kept.mean()) * remaining),
-        gains=tuple(_gain(per_photo[:, data.labels == label], sizes, target) for label in range(data.classes)),
+        gains=tuple(
+            _gain(per_photo[:, own], kept[own].mean(), sizes, target)
+            for own in (data.labels == label for label in range(data.classes))
+        ),
     )
 
 
@@ -67,7 +74,14 @@ def _parts(labels: NDArray[np.int64], folds: int) -> list[float]:
 
 
 def _right_answers(
-    data: ProbeData, groups: NDArray[np.int64], parts: list[float], *, folds: int, seed: int, progress: Progress
+    data: ProbeData,
+    groups: NDArray[np.int64],
+    parts: list[float],
+    *,
+    folds: int,
+    recipe: TransferRecipe,
+    seed: int,
+    progress: Progress,
 ) -> NDArray[np.bool_]:
     """Tell for each part and repeat which photos are answered rightly when held out: `[parts, repeats, N]`."""
     right = np.zeros((len(parts), _REPEATS, len(data.labels)), np.bool_)
@@ -79,7 +93,8 @@ def _right_answers(
                 train, held = np.flatnonzero(fold_of != fold), np.flatnonzero(fold_of == fold)
                 order = rng.permutation(train)
                 for index, part in enumerate(parts):
-                    head = fit_probe(data.take(_take_part(order, data.labels, part)))
+                    taken = data.take(_take_part(order, data.labels, part))
+                    head = fit_probe(taken, penalty=recipe.penalty, balance=recipe.balance)
                     answers = head.logits(data.features[0, held]).argmax(1)
                     right[index, repeat, held] = answers == data.labels[held]
                     task.advance(1, photos=len(held))
@@ -108,11 +123,14 @@ def _smooth(accuracy: T, photos: int) -> T:
     return ((1 - accuracy) * photos + _HALF_ERROR) / (photos + 1)
 
 
-def _gain(right: NDArray[np.float64], sizes: NDArray[np.int64], target: int) -> float:
-    """Compute the gain in a class's recall that is expected of twice as many photos, from `right` `[parts, N]`."""
+def _gain(right: NDArray[np.float64], kept: float, sizes: NDArray[np.int64], target: int) -> float:
+    """Compute the gain in a class's recall that is expected of twice as many photos.
+
+    `right` `[parts, N]` are the shares of right answers of probes, `kept` is the recall of the network that is kept.
+    """
     recall, photos = right.mean(1), right.shape[1]
     now, doubled = (_remaining(sizes, recall, number, photos) for number in (target // 2, target))
-    return round(float(_smooth(recall[-1], photos) * (now - doubled)), 4)
+    return round(float(_smooth(kept, photos) * (now - doubled)), 4)
 
 
 def _point(photos: int, drawn: NDArray[np.float64], accuracy: float) -> CurvePoint:

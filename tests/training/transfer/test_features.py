@@ -1,6 +1,7 @@
 """Features of photos: the fastest engine agrees with PyTorch, and an interrupted extraction goes on."""
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -81,7 +82,7 @@ def test_finished_extraction_is_used_again(tmp_path: Path, quiet: Progress) -> N
     assert engine.pictures == 0
 
 
-@pytest.mark.parametrize("change", ["weights", "rows", "photos", "damaged note", "empty note", "shape"])
+@pytest.mark.parametrize("change", ["weights", "rows", "photos", "damaged note", "empty note", "shape", "cut short"])
 def test_features_of_anything_else_are_computed_anew(change: str, tmp_path: Path, quiet: Progress) -> None:
     photos, key = shapes(3, size=16), KEY
     extract_features(MeanEngine(), photos, tmp_path, key, quiet)
@@ -95,6 +96,8 @@ def test_features_of_anything_else_are_computed_anew(change: str, tmp_path: Path
         (tmp_path / "done.json").write_text("{")
     elif change == "empty note":
         (tmp_path / "done.json").write_text(json.dumps({}))
+    elif change == "cut short":
+        os.truncate(tmp_path / "features.npy", 130)
     else:
         np.save(tmp_path / "features.npy", np.zeros((2, 5, 2), np.float32))
     engine = MeanEngine()

@@ -7,6 +7,7 @@ import pytest
 
 from tests.training.transfer.small import clusters
 from whisker.model.card.metrics import LearningCurve
+from whisker.training.config import TransferRecipe
 from whisker.training.progress import Progress
 from whisker.training.transfer.learning_curve import measure_learning_curve
 from whisker.training.transfer.probe import ProbeData
@@ -18,7 +19,13 @@ def measure(
     """Measure a curve; the network that is kept errs for the same share of each photo's answers."""
     photos = len(data.labels)
     return measure_learning_curve(
-        data, np.arange(photos), np.full(photos, kept), folds=folds, seed=seed, progress=progress
+        data,
+        np.arange(photos),
+        np.full(photos, kept),
+        folds=folds,
+        recipe=TransferRecipe(),
+        seed=seed,
+        progress=progress,
     )
 
 
@@ -65,11 +72,12 @@ def test_too_few_photos_have_no_curve(photos: int, folds: int, quiet: Progress) 
 
 
 def test_hard_task_gains_by_photos_and_easy_one_hardly(quiet: Progress) -> None:
-    hard, easy = (measure(clusters(30, width=24, spread=spread), quiet) for spread in (5.0, 0.2))
+    hard = measure(clusters(30, width=24, spread=5.0), quiet, kept=0.7)
+    easy = measure(clusters(30, width=24, spread=0.2), quiet)
     assert hard is not None
     assert easy is not None
     assert hard.measured[-1].accuracy > hard.measured[0].accuracy
-    assert hard.doubled.accuracy > 0.9
+    assert hard.doubled.accuracy > 0.7
     assert easy.measured[-1].accuracy == 1.0
     assert max(easy.gains) < 0.02 < max(hard.gains)
 

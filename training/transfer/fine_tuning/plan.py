@@ -50,6 +50,8 @@ def plan_tuning(
     There may be several ways to try it, the best of which are first. Each cut is measured by a few steps on random
     activations. If none fits, half of the epochs may. If the recipe says so, there are as many epochs as fit the time.
     """
+    if seconds <= 0:
+        return None
     wanted = max(_MIN_EPOCHS, min(recipe.epochs, round(recipe.epochs * (_FEW_PHOTOS / photos) ** 0.35)))
     measured = {
         tail: _measure(network, len(network.parts()) - tail, recipe, size, device) for tail in network.tail_parts

@@ -17,7 +17,7 @@ from whisker.training.transfer.fine_tuning.trunk import Activations, compute_act
 from whisker.training.transfer.probe import ProbeData, fit_probe
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Tuning:
     """Fine-tuning of the last parts of `network` on photos whose `activations` the first parts have computed.
 
@@ -67,12 +67,14 @@ class Tuning:
         self.finished.extend(self._train_on_all())
         return np.stack([answer(tail, held, np.arange(len(photos.rows))) for tail in self.finished])
 
-    def finish(self, share: float) -> NDArray[np.float32]:
-        """Put the weights that all photos have taught into the network; return its features `[N, F]` for them."""
+    def finish(self, share: float) -> None:
+        """Put the weights that all photos have taught into the network."""
         tails = self.finished or self._train_on_all()
-        tail = tails[self.fine_tuning.shares.index(share)]
-        tail.write_to(self.network, self.plan.cut)
-        return embed(tail, self.activations)
+        tails[self.fine_tuning.shares.index(share)].write_to(self.network, self.plan.cut)
+
+    def embed(self) -> NDArray[np.float32]:
+        """Compute the features `[N, F]` that the network gives for the photos."""
+        return embed(Tail(self.network, self.plan.cut), self.activations)
 
     def _train_on_all(self) -> list[Tail]:
         photos = len(self.probes.labels)

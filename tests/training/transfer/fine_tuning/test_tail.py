@@ -111,13 +111,24 @@ def tuning(network: Network, cut: int, activations: StoredActivations, tmp_path:
     probes = ProbeData(features[None], LABELS, 2)
     set_head(network.fc, fit_probe(probes))
     saved = SavedTuning(tmp_path / "tuning.safetensors", {"photos": "abc"})
-    return Tuning(network, plan, TransferRecipe(), BRIEF, activations, probes, 0, "cpu", saved, quiet)
+    return Tuning(
+        network=network,
+        plan=plan,
+        recipe=TransferRecipe(),
+        fine_tuning=BRIEF,
+        activations=activations,
+        probes=probes,
+        seed=0,
+        device="cpu",
+        saved=saved,
+        progress=quiet,
+    )
 
 
 def test_finishing_leaves_the_frozen_part_alone(network: Network, cut: int, tuning: Tuning) -> None:
     before = {name: value.clone() for name, value in network.state_dict().items()}
-    features = tuning.finish(1.0)
-    assert features.shape == (2 * PHOTOS, 1280)
+    tuning.finish(1.0)
+    assert tuning.embed().shape == (2 * PHOTOS, 1280)
     own = {id(value) for part in network.parts()[:cut] for value in (*part.parameters(), *part.buffers())}
     state = dict(network.named_parameters()) | dict(network.named_buffers())
     frozen = {name for name, value in state.items() if id(value) in own}
@@ -129,8 +140,8 @@ def test_finishing_leaves_the_frozen_part_alone(network: Network, cut: int, tuni
 
 def test_finished_features_and_weights_are_those_of_the_share(network: Network, cut: int, tuning: Tuning) -> None:
     expected = tuning.candidates(ROWS)[0]
-    features = tuning.finish(BRIEF.shares[0])
-    np.testing.assert_allclose(features, embed(expected, tuning.activations), atol=1e-4)
+    tuning.finish(BRIEF.shares[0])
+    np.testing.assert_allclose(tuning.embed(), embed(expected, tuning.activations), atol=1e-4)
     torch.testing.assert_close(network.fc.weight, expected.fc.weight)
     np.testing.assert_allclose(
         answer(Tail(network, cut), tuning.activations, ROWS), answer(expected, tuning.activations, ROWS), atol=1e-4
