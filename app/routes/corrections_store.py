@@ -49,20 +49,25 @@ class CorrectionsStore:
     def store(self, photo: bytes, line: Mapping[str, object]) -> str:
         """Store a JPEG under the `label` of its line, or each of its `labels`, and the line; return the file's name.
 
-        On failure nothing is kept. Raises `CorrectionsFullError` if the folder has no room for it, by its limit or its
+        Several labels are all that a photo has: copies under others, from an earlier correction, are deleted. On
+        failure nothing is kept. Raises `CorrectionsFullError` if the folder has no room for it, by its limit or its
         disk.
         """
         paths = [self._root / _folder(label) / f"{hashlib.sha256(photo).hexdigest()}.jpg" for label in _labels(line)]
-        missing = []
+        missing, withdrawn = list[Path](), list[Path]()
         try:
             missing = [path for path in paths if not path.exists()]
-            if missing:
+            if "labels" in line:
+                withdrawn = [path for path in self._root.glob(f"*/{paths[0].name}") if path not in paths]
+            if missing or withdrawn:
                 self._make_room(len(missing) * _taken(len(photo)))
                 for path in missing:
                     path.parent.mkdir(exist_ok=True)
                     with atomic_write(path) as temporary:
                         temporary.write_bytes(photo)
                 self._note(paths[0], line)
+                for path in withdrawn:
+                    path.unlink()
         except OSError as exc:
             for path in missing:
                 with contextlib.suppress(OSError):

@@ -148,6 +148,7 @@ def train(
                 "--size": size,
                 "--dtype": dtype,
                 "--groups": groups,
+                "--multi-label": multi_label,
                 "--outliers": outliers,
                 "--precision": precision,
                 "--validation": validation,

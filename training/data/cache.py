@@ -70,6 +70,13 @@ def decode_photos(
     return pixels, results
 
 
+def reserve(file: Path) -> None:
+    """Take the space of a new memory map: a full disk is an `OSError` now, not a bus error later."""
+    if hasattr(os, "posix_fallocate"):
+        with file.open("r+b") as opened:
+            os.posix_fallocate(opened.fileno(), 0, file.stat().st_size)
+
+
 def _open_cache(cache: Path, key: str, shape: tuple[int, ...]) -> NDArray[np.uint8]:
     """Open the cached pixels if their key is `key`; otherwise start a new cache."""
     pixels_file, key_file = cache / "pixels.npy", cache / "key"
@@ -80,9 +87,7 @@ def _open_cache(cache: Path, key: str, shape: tuple[int, ...]) -> NDArray[np.uin
     shutil.rmtree(cache, ignore_errors=True)
     cache.mkdir(parents=True)
     pixels = np.lib.format.open_memmap(pixels_file, mode="w+", dtype=np.uint8, shape=shape)
-    if hasattr(os, "posix_fallocate"):  # a full disk is an error now, not a bus error later
-        with pixels_file.open("r+b") as file:
-            os.posix_fallocate(file.fileno(), 0, pixels_file.stat().st_size)
+    reserve(pixels_file)
     (cache / "journal.jsonl").touch()
     key_file.write_text(key)  # last: a cache without a key is started anew
     return pixels

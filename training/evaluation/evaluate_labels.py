@@ -12,6 +12,7 @@ from whisker.model.classifier import Classifier
 from whisker.training.calibration.multi_label.metrics import MultiLabelEvaluation, evaluate_labels
 from whisker.training.data.dataset import Quarantined
 from whisker.training.data.folders.folder import find_photos
+from whisker.training.errors import DatasetError
 from whisker.training.evaluation.evaluate import score_folder
 from whisker.training.progress import Progress
 
@@ -38,6 +39,8 @@ def evaluate_folder_labels(
     """
     folder = find_photos(root, min_classes=1, labels_file=labels_file, multi_label=True)
     scored, thresholds = score_folder(classifier, folder, progress), classifier.checkpoint.thresholds
+    if not scored.present.any():
+        raise DatasetError(f"No readable photo in {root} has a label: without any, nothing can be measured.")
     verdicts = classifier.verdicts(scored.scores)
     found = scored.scores.probabilities >= np.array(thresholds.labels)
     errors = (found & ~scored.present).sum(1) > 0

@@ -134,6 +134,18 @@ async def test_correction_of_several_labels_lies_under_each_and_is_trained_on_as
     assert found == [{"bird"}, {"cat", "dog"}]
 
 
+async def test_later_correction_takes_the_place_of_an_earlier_one(
+    serving: Serving, several_file: Path, tmp_path: Path
+) -> None:
+    async with serving(checkpoint=several_file, corrections=tmp_path) as client:
+        for data in (_AGREED, _one("cat")):
+            answer = await client.post("/corrections", files=photo(), data=data)
+            assert answer.status_code == 201
+    assert _files(tmp_path) == [f"cat/{answer.json()['photo']}", "corrections.jsonl"]
+    lines = [*map(json.loads, (tmp_path / "corrections.jsonl").read_text().splitlines())]
+    assert [line["labels"] for line in lines] == [["dog", "cat"], ["cat"]]
+
+
 @pytest.mark.parametrize(
     ("labels", "code"), [(["dog", "wolf"], "unknown_class"), ([], "unknown_class"), ([""], "unknown_class")]
 )

@@ -49,6 +49,13 @@ def test_folder_of_another_label_is_refused(several: Checkpoint, root: Path, qui
         evaluate_folder_labels(Classifier(several), root, quiet)
 
 
+def test_photos_without_any_label_show_nothing(several: Checkpoint, root: Path, quiet: Progress) -> None:
+    (root / "bird" / "0.png").write_bytes(b"damaged")
+    (root.parent / "labels.csv").write_text("path,label\nbird/0.png,bird\nbird/1.png,|\ncat/2.png,|\ndog/3.png,|\n")
+    with pytest.raises(DatasetError, match=r"No readable photo in .*photos has a label"):
+        evaluate_folder_labels(Classifier(several), root, quiet, root.parent / "labels.csv")
+
+
 def test_evaluate_measures_a_multi_label_checkpoint_by_itself(
     several: Checkpoint, root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

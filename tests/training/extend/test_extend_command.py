@@ -16,6 +16,8 @@ from whisker.cli import main
         ["--pretrained", "lite0"],
         ["--student", "random"],
         ["--grey"],
+        ["--multi-label"],
+        ["--width", "0"],
         ["--size", "64"],
         ["--dtype", "float32"],
         ["--outliers", "other"],

@@ -17,7 +17,7 @@ from whisker.training.job import Training
 
 def refuse_options(given: Mapping[str, object]) -> None:
     """Refuse options that are given, by their names: `None`, `False` and "auto" are none."""
-    names = [name for name, value in given.items() if value not in (None, False, "auto")]
+    names = [name for name, value in given.items() if value is not None and value is not False and value != "auto"]
     if names:
         raise ConfigError(f"--extend keeps the network of its checkpoint as it is: omit {', '.join(names)}.")
 

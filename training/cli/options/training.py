@@ -183,6 +183,11 @@ class TrainingOptions:
             raise ConfigError(
                 "--student is for trainings with one label a photo: leave out --student or --multi-label."
             )
+        if student is not None and self.minutes is not None:
+            raise ConfigError(
+                "--minutes does not limit a --student: leave it out, and shorten the student's training with --preset "
+                "or --epochs."
+            )
         if few and student is not None:
             raise ConfigError(
                 "--student needs photos that are set aside, to compare it with its teacher: give --test, and enough "
