@@ -82,7 +82,7 @@ class _Prediction(Answer):
         description=(
             "Whether to trust the label. `unknown`: the picture resembles nothing in the training data "
             "(`unknown_score` above 0.5); else `confident`: the calibrated score reaches the checkpoint's threshold; "
-            "`unsure`: it does not, or the photos were too few to show from which score on answers keep their promised "
+            "`unsure`: it does not, or the photos did not show from which score on answers keep their promised "
             "precision. Of a multi-label checkpoint, `confident`: every class is clearly a label or clearly none; "
             "`unsure`: `reason` says which is not."
         ),

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from whisker.model import Checkpoint, build_network
 from whisker.model.card.metrics import LearningCurve, TestMetrics
+from whisker.model.card.provenance import Provenance
 from whisker.model.engines.base import Engine
 from whisker.model.errors import ConfigError
 from whisker.training.calibration.calibrate import CalibratedCheckpoint, CalibrationData, Targets, calibrate
@@ -68,11 +69,15 @@ def transfer(
     )
     if config.student is not None:
         return distil(training, dataset, data, checkpoint, config.student, run=run, device=device, progress=progress)
-    if result.held_out is None:
+    if result.held_out is None or result.features is None:
         return calibrate_on_split(checkpoint, data, targets=training.targets, device=device, progress=progress)
     engine = open_engine(result.network, config.network.size, device)
     cross_validated = CrossValidated(
-        dataset.served, result.held_out, result.features, *_outlier_features(engine, data.outliers, progress)
+        dataset.served,
+        result.held_out,
+        result.features,
+        result.plan is not None,
+        *_outlier_features(engine, data.outliers, progress),
     )
     return _calibrate_cross_validated(
         checkpoint, cross_validated, curve=result.curve, targets=training.targets, device=device, progress=progress
@@ -96,8 +101,9 @@ def recalibrate(
     engine = open_engine(network.eval(), checkpoint.network.size, device)
     with progress.task("Computing features", len(dataset.served.rows)) as task:
         features = run_engine(engine, dataset.served, task).features
+    tuned = bool(Provenance.from_json(checkpoint.provenance).epochs)  # a probe has none
     cross_validated = CrossValidated(
-        dataset.served, checkpoint.held_out, features, *_outlier_features(engine, data.outliers, progress)
+        dataset.served, checkpoint.held_out, features, tuned, *_outlier_features(engine, data.outliers, progress)
     )
     curve = TestMetrics.from_json(checkpoint.metrics).learning_curve
     return _calibrate_cross_validated(

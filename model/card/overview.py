@@ -109,7 +109,7 @@ def _accuracy(summary: CheckpointSummary) -> Iterator[str]:
         yield from describe_extension(summary.metrics.extension)
     if confident:
         yield from describe_confident_answers(confident)
-        yield from describe_promise(confident, extended=summary.metrics.extension is not None)
+        yield from describe_promise(summary)
     if curve:
         yield describe_learning_curve(curve, summary.classes)
     yield from warn_of_few_test_photos(summary.metrics)

@@ -1,6 +1,7 @@
 """Statistics of the training photos' features: what classes can be added by later, without the photos.
 
-No number in them is of fewer than four photos. Features of a single photo would tell what it showed.
+No statistic of features is of fewer than four photos: features of a single photo would tell what it showed. Beside them
+are the logits of single photos, which tell no more than an answer does.
 """
 
 from collections.abc import Mapping

@@ -77,7 +77,7 @@ def _openvino_int8(network: Network, checkpoint: Checkpoint, device: str) -> Eng
     cost = checkpoint.quantization
     if cost is None:
         _require(checkpoint.network.is_dense, "depthwise convolutions gain little by int8")
-        raise EngineError("the checkpoint was not calibrated for int8; `whisker calibrate` does it")
+        raise EngineError("its cost was not measured")
     _require(
         cost.points_lost < MAX_POINTS_LOST and cost.mean_difference <= MAX_MEAN_DIFFERENCE,
         f"int8 lost {cost.points_lost:.2f} percentage points on the validation photos, and moved probabilities by "

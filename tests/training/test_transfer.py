@@ -74,7 +74,7 @@ def test_too_few_photos_show_no_confidence(transferred: Training) -> None:
     (answer,) = Classifier.load(transferred.out).predict([(transferred.photos / "rings" / "000.png").read_bytes()])
     assert answer.verdict == "unsure"
     assert answer.reason is not None
-    assert answer.reason.startswith("There were too few photos to show")
+    assert answer.reason.startswith("The photos of the training did not show")
 
 
 def test_report_shows_candidates_and_the_learning_curve(transferred: Training) -> None:
@@ -106,6 +106,7 @@ def test_fine_tuning_is_tried_and_the_best_is_kept(transfer: Training, quiet: Pr
     assert kept["accuracy"] >= probe["accuracy"]
     tuned = checkpoint.provenance["method"] != "Linear probe"
     assert ("epochs" in checkpoint.provenance) == tuned
+    assert checkpoint.metrics["unknown"]["promised"] == (not tuned)
     assert checkpoint.held_out is not None
     assert checkpoint.held_out.repeats == (1 if tuned else 4)
     assert checkpoint.metrics["cross_validation"]["repeats"] == checkpoint.held_out.repeats
@@ -179,6 +180,7 @@ def test_class_with_a_single_photo_is_refused(
     change(transfer.photos)
     with pytest.raises(DatasetError, match=r"The class 'rings' has only 1 different readable photo, .* at least 2"):
         run_training(transfer, quiet)
+    assert not [*transfer.work.glob("cache-features*")]  # refused before the work begins
     assert not transfer.out.exists()
 
 

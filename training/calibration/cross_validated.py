@@ -34,12 +34,14 @@ TIMED_PHOTOS = 64
 class CrossValidated:
     """Photos at the serving size, their answers when held out, and their features `[N, F]` from the final network.
 
-    `outliers` `[M, F]` are features of unrelated photos, `groups` `[M]` the numbers of those that must stay together.
+    `tuned` tells whether the network before the last layer was trained on these photos. `outliers` `[M, F]` are
+    features of unrelated photos, `groups` `[M]` the numbers of those that must stay together.
     """
 
     photos: Split
     held_out: HeldOut
     features: NDArray[np.float32]
+    tuned: bool
     outliers: NDArray[np.float32] | None = None
     groups: NDArray[np.int64] | None = None
 
@@ -77,7 +79,12 @@ def calibrate_cross_validated(
         thresholds=Thresholds(unsure.threshold, shown=unsure.guaranteed),
         held_out=data.held_out,
         statistics=measure_statistics(
-            data.features, labels, data.photos.groups, logits=data.held_out.logits[0], answered=labels
+            data.features,
+            labels,
+            data.photos.groups,
+            photos=np.bincount(labels, minlength=len(uncalibrated.classes)),
+            logits=data.held_out.logits[0],
+            answered=labels,
         ),
     )
     evaluation = evaluate_probabilities(probabilities, tiled, repeats=repeats)
@@ -101,12 +108,18 @@ class _Answers:
 
 
 def fit_held_out_novelty(data: CrossValidated, targets: Targets) -> tuple[NoveltyFit, NDArray[np.float32]]:
-    """Fit the measure of novelty; return it with the unknown scores `[N]` of the photos, each held out."""
+    """Fit the measure of novelty; return it with the unknown scores `[N]` of the photos, each held out.
+
+    The threshold is an order statistic of these scores: how many photos exceed it is set, not found. An interval for
+    that share holds all the same, for new photos like them (Wilks 1941). It does not for features that were trained on
+    the photos: then nothing is guaranteed.
+    """
     known = KnownPhotos(torch.from_numpy(data.features), data.photos.labels, folds=data.held_out.folds[0])
     outliers = None if data.outliers is None else torch.from_numpy(data.outliers)
     fit = fit_novelty(known, false_alarms=targets.false_alarms, outliers=outliers, groups=data.groups)
     used = None if outliers is None or not fit.novelty.direction.any() else outliers
-    return fit, fit.novelty.rate(known.held_out_scores(used))
+    unknown = fit.novelty.rate(known.held_out_scores(used))
+    return replace(fit, guaranteed=fit.guaranteed and not data.tuned, tuned=data.tuned), unknown
 
 
 def _measure(

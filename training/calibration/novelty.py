@@ -26,13 +26,15 @@ class NoveltyFit:
     """The measure, whether its false-alarm rate is guaranteed, and what unrelated photos were good for.
 
     `outlier_scores` `[M]` are of outliers that were not used to fit them. `caught` is how many of them the measure
-    with a direction and the one without called unknown; it is `None` where there was nothing to choose between.
+    with a direction and the one without called unknown; it is `None` where there was nothing to choose between. `tuned`
+    tells whether the features were trained on the photos that the threshold is chosen by.
     """
 
     novelty: Novelty
     guaranteed: bool
     outlier_scores: NDArray[np.float32] | None = None
     caught: tuple[int, int] | None = None
+    tuned: bool = False
 
     @property
     def refused(self) -> bool:
@@ -82,6 +84,8 @@ def fit_novelty(
         return replace(base, outlier_scores=plain)
     held_out = np.empty(len(outliers), np.float32)
     folds = _outlier_folds(outliers, groups)
+    if len(np.unique(folds)) == 1:  # they are all alike
+        return replace(base, outlier_scores=plain)
     for fold in np.unique(folds):
         kept = torch.from_numpy(folds != fold)
         part = _with_threshold(known, outliers[kept], false_alarms)

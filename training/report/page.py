@@ -127,6 +127,10 @@ def _sections(checkpoint: Checkpoint, summary: CheckpointSummary) -> dict[str, A
         "unknown": metrics.unknown,
         "speed": metrics.speed,
         "max_points_lost": MAX_POINTS_LOST,
+        "int8_can_be_measured": checkpoint.network.is_dense
+        and checkpoint.task == "single-label"
+        and checkpoint.held_out is None
+        and metrics.extension is None,
         "photos": (data.photos if data else None) or {},
         "facts": {
             "Network": facts.list_network_facts(summary),

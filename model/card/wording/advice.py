@@ -37,7 +37,7 @@ def _on_photos(summary: CheckpointSummary) -> Iterator[str]:
         )
         return
     gain = curve.doubled.accuracy - test.accuracy
-    if gain < _WORTHWHILE and _is_never_confident(summary):
+    if gain < _WORTHWHILE and summary.shown is False:
         yield (
             "Add photos: twice as many would hardly bring more right answers, but may show which of them can be relied "
             "on."
@@ -78,12 +78,12 @@ def _on_classes(summary: CheckpointSummary) -> Iterator[str]:
 
 def _on_verdicts(summary: CheckpointSummary) -> Iterator[str]:
     confident, unknown = summary.metrics.confident, summary.metrics.unknown
-    if summary.metrics.extension is not None and _is_never_confident(summary):
+    if summary.metrics.extension is not None and summary.shown is False:
         yield (
             "No answer is called confident, as classes were added without the photos of the others: check every "
             "answer, or train on the photos of all classes."
         )
-    elif _is_never_confident(summary):
+    elif summary.shown is False:
         yield (
             "No answer is called confident, as the photos are too few or too hard to show that such answers can be "
             "relied on: check every answer, or promise less with --precision."
@@ -99,10 +99,6 @@ def _on_verdicts(summary: CheckpointSummary) -> Iterator[str]:
             f"Decide what happens to the {percent(rest, 0)} of answers that are not confident: have people look at "
             "them, and send corrections."
         )
-
-
-def _is_never_confident(summary: CheckpointSummary) -> bool:
-    return summary.metrics.confident is not None and summary.metrics.confident.guaranteed is False
 
 
 def _gains_most(curve: LearningCurve, classes: Sequence[str]) -> tuple[str, float] | None:

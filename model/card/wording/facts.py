@@ -193,7 +193,7 @@ def _target(bound: str, target: float | None, *, guaranteed: bool | None) -> str
     if target is None:
         return None
     return f"{bound} {percent(target)}; " + (
-        "shown by photos that were not trained on" if guaranteed else "too few photos to show it"
+        "shown by photos that were not trained on" if guaranteed else "not shown by the photos"
     )
 
 

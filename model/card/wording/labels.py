@@ -1,4 +1,4 @@
-"""What people read about a multi-label checkpoint beside `text`: how well it finds its labels, and which to trust."""
+"""What people read about a multi-label checkpoint beside `sentences`: how well it finds labels, which to trust."""
 
 from collections.abc import Iterator, Sequence
 

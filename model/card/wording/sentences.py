@@ -84,14 +84,15 @@ def describe_confident_answers(confident: ConfidentMetrics) -> Iterator[str]:
         )
 
 
-def describe_promise(confident: ConfidentMetrics, *, extended: bool) -> Iterator[str]:
+def describe_promise(summary: CheckpointSummary) -> Iterator[str]:
     """Say which precision confident answers promise, and whether photos have shown it."""
-    if confident.guaranteed and confident.target_precision is not None:
+    confident = summary.metrics.confident
+    if confident and confident.guaranteed and confident.target_precision is not None:
         yield (
             f"Of confident answers, at least {percent(confident.target_precision)} should be right: photos that were "
             "not trained on have shown it, with 95\N{NO-BREAK SPACE}% confidence."
         )
-    yield from _missed_target(confident, extended=extended)
+    yield from _missed_target(summary)
 
 
 def warn_of_few_test_photos(metrics: TestMetrics) -> Iterator[str]:
@@ -142,7 +143,7 @@ def describe_limits(summary: CheckpointSummary) -> Iterator[str]:
     if summary.metrics.cross_validation is None:
         yield from _small_classes(summary.metrics, summary.classes)
     yield describe_unknown_limit(summary)
-    yield from _missed_target(summary.metrics.confident, extended=summary.metrics.extension is not None)
+    yield from _missed_target(summary)
     if summary.provenance.pretrained:
         yield (
             "Training started from pretrained weights. If those were trained on any of the "
@@ -199,15 +200,18 @@ def _small_classes(metrics: TestMetrics, classes: Sequence[str]) -> Iterator[str
         )
 
 
-def _missed_target(confident: ConfidentMetrics | None, *, extended: bool) -> Iterator[str]:
-    if confident and confident.guaranteed is False and confident.target_precision is not None:
-        if extended:
-            yield (
-                "Classes were added without the photos of the others, so it was not shown that confident answers would "
-                "be right: no answer is called confident."
-            )
-            return
+def _missed_target(summary: CheckpointSummary) -> Iterator[str]:
+    confident = summary.metrics.confident
+    if confident is None or confident.guaranteed is not False or confident.target_precision is None:
+        return
+    if summary.metrics.extension is not None:
         yield (
-            f"The photos did not show that {percent(confident.target_precision)} of confident answers would be right, "
-            "so no answer is called confident. To change that, add photos and train again."
+            "Classes were added without the photos of the others, so it was not shown that confident answers would be "
+            "right: no answer is called confident."
         )
+        return
+    missed = f"The photos did not show that {percent(confident.target_precision)} of confident answers would be right"
+    if summary.shown is False:
+        yield f"{missed}, so no answer is called confident. To change that, add photos and train again."
+    else:  # written by a version that called answers confident all the same
+        yield f"{missed}: rely on the measured share, and on its interval."

@@ -31,7 +31,7 @@ def test_promised_precision_is_told_with_whether_it_is_shown() -> None:
     told = []
     for shown in (True, False):
         confident = {"answers": 0, "of": 9, "wrong": 0, "promised": shown, "promised_precision": 0.95}
-        told += describe(card(["cat", "dog"], metrics={"confident": confident}))["accuracy"]
+        told += describe(card(["cat", "dog"], metrics={"confident": confident}) | {"shown": shown})["accuracy"]
     assert [sentence.replace("\N{NO-BREAK SPACE}", " ") for sentence in told] == [
         (
             "Of confident answers, at least 95.0 % should be right: photos that were not trained on have shown it, "

@@ -154,7 +154,7 @@ def test_figures_and_speed_are_kept_for_the_report(plenty: Result) -> None:
 def test_with_few_photos_each_missing_guarantee_is_said_aloud(few: Result) -> None:
     warnings = [line for line in few.said.splitlines() if line.startswith("Warning: ")]
     assert len(warnings) == 3
-    assert "too few photos to show that 99.0% of confident answers are right, so no answer will be" in warnings[0]
+    assert "the photos did not show that 99.0% of confident answers are right, so no answer will be" in warnings[0]
     assert "too few photos to show that at most 5.0% of known photos are called unknown" in warnings[1]
     assert "10 unrelated photos are too few to learn from (at least 50)" in warnings[2]
     assert not few.metrics["confident"]["promised"]

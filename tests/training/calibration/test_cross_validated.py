@@ -40,7 +40,7 @@ def photos_of(held_out: HeldOut) -> CrossValidated:
     rng = np.random.default_rng(1)
     features = np.eye(16, dtype=np.float32)[LABELS] + 0.1 * rng.normal(size=(PHOTOS, 16)).astype(np.float32)
     pixels = np.stack([np.asarray(draw(label, 0, (32, 32))) for label in CLASSES])
-    return CrossValidated(Split(pixels, LABELS, LABELS, groups=np.arange(PHOTOS)), held_out, features)
+    return CrossValidated(Split(pixels, LABELS, LABELS, groups=np.arange(PHOTOS)), held_out, features, tuned=False)
 
 
 def calibrated(

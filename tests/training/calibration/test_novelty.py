@@ -180,6 +180,15 @@ def test_outliers_that_do_not_help_are_refused() -> None:
     assert fitted.novelty.threshold == fit().novelty.threshold
 
 
+def test_outliers_that_are_all_alike_are_measured_and_not_learnt_from() -> None:
+    """They are one kind: nothing can be held out. Learning from the none that were left divided by zero."""
+    alike = others(1, 5).repeat(60, 1)
+    fitted = fit(alike, np.arange(60))
+    assert not fitted.novelty.direction.any()
+    assert fitted.outlier_scores is not None
+    assert len(fitted.outlier_scores) == 60
+
+
 def test_outliers_that_help_are_not_refused() -> None:
     fitted = fit(others(300, 10), np.arange(300))
     assert not fitted.refused

@@ -153,7 +153,7 @@ def test_checkpoint_that_is_never_confident_has_no_threshold_in_its_report(file:
         measured(untrained, ("cat", "dog"), confident=confident), thresholds=Thresholds(unsure=0.97, shown=False)
     )
     text = write(file, checkpoint).text
-    assert "too few photos to show that such answers keep their precision" in text
+    assert "the photos did not show that such answers keep their precision" in text
     assert not re.search("dashed: confident|Minimum score|Right of the dashed line, answers", text)
 
 

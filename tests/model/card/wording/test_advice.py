@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.model.card.summaries import summary
+from tests.model.card.summaries import plain, summary
 from whisker.model.card.metrics import CurvePoint, LearningCurve
 from whisker.model.card.wording.advice import advise, describe_learning_curve
 
@@ -16,8 +16,8 @@ CURVE = {
 TEST = {"photos": 100, "accuracy": 0.8, "confusion": [[45, 5], [15, 35]]}
 
 
-def advice(**metrics: Any) -> list[str]:
-    return [sentence.replace("\N{NO-BREAK SPACE}", " ") for sentence in advise(summary(metrics))]
+def advice(*, shown: bool = True, **metrics: Any) -> list[str]:
+    return plain(advise(summary(metrics, shown=shown)))
 
 
 def test_more_photos_are_asked_for_where_they_help() -> None:
@@ -32,8 +32,7 @@ def test_other_photos_are_asked_for_where_more_would_not_help() -> None:
 
 
 def test_more_photos_are_asked_for_where_no_answer_is_confident() -> None:
-    good, never = TEST | {"accuracy": 0.895}, {"answers": 0, "of": 100, "wrong": 0, "promised": False}
-    sentences = advice(test=good, learning_curve=CURVE, confident=never)
+    sentences = advice(shown=False, test=TEST | {"accuracy": 0.895}, learning_curve=CURVE)
     assert sentences[0].startswith("Add photos: twice as many would hardly bring more right answers, but may show")
 
 
@@ -48,7 +47,7 @@ def test_classes_that_are_confused_most_are_named() -> None:
 @pytest.mark.parametrize(
     ("metrics", "words"),
     [
-        ({"confident": {"answers": 0, "of": 100, "wrong": 0, "promised": False}}, "No answer is called confident"),
+        ({"shown": False}, "No answer is called confident"),
         ({"unknown": {"false_alarms": 1, "of": 9, "outliers": None}}, "--outliers"),
         ({"confident": {"answers": 80, "of": 100, "wrong": 0, "promised": True}}, "the 20 % of answers that are not"),
     ],

@@ -108,7 +108,7 @@ def test_facts_say_whether_targets_are_guaranteed() -> None:
     assert confident == {
         "Minimum score": "0.9000",
         "Confident answers": "0 of 9, 0.0 %",
-        "Target precision": "at least 99.0 %; too few photos to show it",
+        "Target precision": "at least 99.0 %; not shown by the photos",
         "Calibration error": "0.0045, the mean gap between score and accuracy",
         "Negative log-likelihood": "0.0677",
     }

@@ -11,12 +11,14 @@ from whisker.model.card.wording.sentences import (
     describe_accuracy,
     describe_confident_answers,
     describe_limits,
+    describe_promise,
     describe_training_data,
     describe_unknown_limit,
     warn_of_few_test_photos,
 )
 
-_UNKNOWN = {"false_alarms": 51, "of": 1129, "outliers": {"caught": 2262, "of": 2375}}
+EXTENSION = {"new_classes": ["bird"], "new_photos": 9, "new_accuracy": 1.0, "drawn": 3}
+UNKNOWN = {"false_alarms": 51, "of": 1129, "outliers": {"caught": 2262, "of": 2375}}
 
 
 @pytest.mark.parametrize(
@@ -89,7 +91,7 @@ def test_unknown_verdict_is_described_by_what_was_measured() -> None:
     assert "It has no “unknown” verdict" in describe_unknown_limit(summary(knows_novelty=False))
     for metrics in ({}, {"unknown": {"false_alarms": 1, "of": 9, "outliers": None}}):
         assert "was not measured" in describe_unknown_limit(summary(metrics))
-    assert plain([describe_unknown_limit(summary({"unknown": _UNKNOWN}))]) == [
+    assert plain([describe_unknown_limit(summary({"unknown": UNKNOWN}))]) == [
         (
             "Its “unknown” verdict flagged 2,262 of 2,375 unrelated photos (95.2 %) and, wrongly, 51 of 1,129 photos "
             "of known classes (4.5 %). It may flag more or fewer of other kinds of photos."
@@ -111,8 +113,30 @@ def test_limits_are_those_that_apply() -> None:
         },
         "confident": {"answers": 9, "of": 9, "wrong": 0, "promised": False, "promised_precision": 0.99},
     }
-    few = plain(describe_limits(summary(metrics, {"pretrained": "f" * 64}, classes=classes)))
+    few = plain(describe_limits(summary(metrics, {"pretrained": "f" * 64}, classes=classes, shown=False)))
     assert few[0] == "With only 21 test photos, every figure is a rough estimate."
     assert few[2].startswith("Fewer than 10 test photos each: class 0, class 1, class 2, class 3, class 4 and 2 more.")
     assert few[4].startswith("The photos did not show that 99.0 % of confident answers would be right, so no answer")
     assert few[5].startswith("Training started from pretrained weights.")
+
+
+@pytest.mark.parametrize(
+    ("shown", "metrics", "words"),
+    [
+        (False, {}, "so no answer is called confident. To change that, add photos"),
+        (True, {}, "would be right: rely on the measured share, and on its interval."),  # of an older version
+        (
+            False,
+            {"extension": {"new_classes": ["bird"], "new_photos": 9, "new_accuracy": 1.0, "drawn": 3}},
+            "Classes were added without the photos of the others",
+        ),
+    ],
+)
+def test_precision_that_is_not_shown_is_told_as_the_service_treats_it(
+    shown: bool,  # noqa: FBT001
+    metrics: dict[str, Any],
+    words: str,
+) -> None:
+    confident = {"answers": 40, "of": 50, "wrong": 1, "promised_precision": 0.99, "promised": False}
+    (sentence,) = plain(describe_promise(summary({"confident": confident} | metrics, shown=shown)))
+    assert words in sentence
