@@ -62,11 +62,14 @@ class HeldOut:
     """What networks that were trained without a photo gave for it, for N photos in R repeats of a cross-validation.
 
     `logits` is float32 `[R, N, classes]`, `folds` `[R, N]` the number of the fold that a photo was held out in. Photos
-    are in the order of their classes and paths. They are kept to fit verdicts anew without training anew.
+    are in the order of their classes and paths. `distances` float32 `[N]` are those of each photo from the photos that
+    such a network was trained on; only after fine-tuning, as features of a frozen network can be computed again. They
+    are kept to fit verdicts anew without training anew.
     """
 
     logits: NDArray[np.float32]
     folds: NDArray[np.int64]
+    distances: NDArray[np.float32] | None = None
 
     @property
     def repeats(self) -> int:

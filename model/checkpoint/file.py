@@ -3,9 +3,9 @@
 Tensors: the network's state dict under its own names (weights as float16 where that loses nothing), and
 `golden.picture.N` (an encoded file's bytes, uint8) with `golden.probabilities` (float32 `[pictures, classes]`), and,
 where novelty was fitted, `novelty.prototypes` (float16) and `novelty.direction` (float32), and, of a cross-validation,
-`held_out.logits` (float16) and `held_out.folds` (uint8), and, if classes can be added, `statistics.*`
-(`whisker.model.checkpoint.statistics`). The safetensors metadata holds one JSON document under `whisker`. Nothing in
-the file is code, and nothing in it is executed.
+`held_out.logits` (float16), `held_out.folds` (uint8) and, after fine-tuning, `held_out.distances` (float32), and, if
+classes can be added, `statistics.*` (`whisker.model.checkpoint.statistics`). The safetensors metadata holds one JSON
+document under `whisker`. Nothing in the file is code, and nothing in it is executed.
 """
 
 import dataclasses
@@ -64,6 +64,8 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
     if checkpoint.held_out is not None:
         tensors[f"{_HELD_OUT}logits"] = torch.from_numpy(checkpoint.held_out.logits).half()
         tensors[f"{_HELD_OUT}folds"] = torch.from_numpy(checkpoint.held_out.folds).to(torch.uint8)
+        if checkpoint.held_out.distances is not None:
+            tensors[f"{_HELD_OUT}distances"] = torch.from_numpy(checkpoint.held_out.distances)
     if checkpoint.statistics is not None:
         tensors |= checkpoint.statistics.to_tensors()
     header = _to_header(checkpoint)
@@ -229,14 +231,18 @@ def _golden(tensors: Mapping[str, Tensor], classes: int) -> Golden:
 
 
 def _held_out(tensors: Mapping[str, Tensor], classes: int) -> HeldOut | None:
-    logits, folds = (tensors.get(f"{_HELD_OUT}{name}") for name in ("logits", "folds"))
+    logits, folds, distances = (tensors.get(f"{_HELD_OUT}{name}") for name in ("logits", "folds", "distances"))
     if logits is None or folds is None:
         return None
     if logits.dim() != 3 or logits.shape[2] != classes or folds.shape != logits.shape[:2]:
         refuse("has answers for held-out photos in the wrong shape")
     if not torch.isfinite(logits).all():
         refuse("has NaN or infinity in its answers for held-out photos")
-    return HeldOut(logits.float().numpy(), folds.long().numpy())
+    if distances is None:
+        return HeldOut(logits.float().numpy(), folds.long().numpy())
+    if distances.shape != folds.shape[1:] or not torch.isfinite(distances).all():
+        refuse("has distances of held-out photos that are not one number each")
+    return HeldOut(logits.float().numpy(), folds.long().numpy(), distances.float().numpy())
 
 
 def _novelty(numbers: Mapping[str, Any] | None, tensors: Mapping[str, Tensor]) -> Novelty | None:

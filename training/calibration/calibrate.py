@@ -225,7 +225,7 @@ def warn_of_missed_targets(
 
 def warn_of_novelty(novelty: NoveltyFit, targets: Targets, *, outliers: int, progress: Progress) -> None:
     """Say whether the target of "unknown" was not shown to be kept, and whether unrelated photos were of use."""
-    if novelty.tuned:
+    if novelty.seen:
         progress.say(
             f"That at most {targets.false_alarms:.1%} of known photos are called unknown is not shown: the network was "
             "fine-tuned on the photos that the threshold was chosen by."

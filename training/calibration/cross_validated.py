@@ -112,14 +112,20 @@ def fit_held_out_novelty(data: CrossValidated, targets: Targets) -> tuple[Novelt
 
     The threshold is an order statistic of these scores: how many photos exceed it is set, not found. An interval for
     that share holds all the same, for new photos like them (Wilks 1941). It does not for features that were trained on
-    the photos: then nothing is guaranteed.
+    the photos: where the score rests on these, nothing is guaranteed.
     """
-    known = KnownPhotos(torch.from_numpy(data.features), data.photos.labels, folds=data.held_out.folds[0])
+    known = KnownPhotos(
+        torch.from_numpy(data.features),
+        data.photos.labels,
+        folds=data.held_out.folds[0],
+        distances=data.held_out.distances,
+    )
     outliers = None if data.outliers is None else torch.from_numpy(data.outliers)
     fit = fit_novelty(known, false_alarms=targets.false_alarms, outliers=outliers, groups=data.groups)
     used = None if outliers is None or not fit.novelty.direction.any() else outliers
     unknown = fit.novelty.rate(known.held_out_scores(used))
-    return replace(fit, guaranteed=fit.guaranteed and not data.tuned, tuned=data.tuned), unknown
+    seen = data.tuned and (known.distances is None or used is not None)
+    return replace(fit, guaranteed=fit.guaranteed and not seen, seen=seen), unknown
 
 
 def _measure(

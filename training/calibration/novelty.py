@@ -26,7 +26,7 @@ class NoveltyFit:
     """The measure, whether its false-alarm rate is guaranteed, and what unrelated photos were good for.
 
     `outlier_scores` `[M]` are of outliers that were not used to fit them. `caught` is how many of them the measure
-    with a direction and the one without called unknown; it is `None` where there was nothing to choose between. `tuned`
+    with a direction and the one without called unknown; it is `None` where there was nothing to choose between. `seen`
     tells whether the features were trained on the photos that the threshold is chosen by.
     """
 
@@ -34,7 +34,7 @@ class NoveltyFit:
     guaranteed: bool
     outlier_scores: NDArray[np.float32] | None = None
     caught: tuple[int, int] | None = None
-    tuned: bool = False
+    seen: bool = False
 
     @property
     def refused(self) -> bool:
@@ -46,25 +46,39 @@ class NoveltyFit:
 class KnownPhotos:
     """Features float32 `[N, F]` of photos of known classes, their labels `[N]`, and what is held out to measure with.
 
-    That is either `validation`, features of other photos, or `folds` `[N]`, in which each photo is held out once.
+    That is either `validation`, features of other photos, or `folds` `[N]`, in which each photo is held out once. Where
+    features were trained on the photos, `distances` `[N]` are what `held_out_distances` gives with networks that were
+    not.
     """
 
     features: Tensor
     labels: NDArray[np.int64]
     validation: Tensor | None = None
     folds: NDArray[np.int64] | None = None
+    distances: NDArray[np.float32] | None = None
 
     def held_out_scores(self, outliers: Tensor | None) -> NDArray[np.float32]:
         """Give OOD scores of photos that the measure was not fitted to, with a direction if there are `outliers`."""
         if self.validation is not None:
             return _measure(self.features, self.labels, outliers).ood_scores(self.validation.numpy())
         assert self.folds is not None  # noqa: S101 - one of the two is there
+        if outliers is None and self.distances is not None:
+            return self.distances
         scores = np.empty(len(self.labels), np.float32)
         for fold in np.unique(self.folds):
             kept = self.folds != fold
-            measure = _measure(self.features[torch.from_numpy(kept)], self.labels[kept], outliers)
-            scores[~kept] = measure.ood_scores(self.features[torch.from_numpy(~kept)].numpy())
+            features, held = self.features[torch.from_numpy(kept)], self.features[torch.from_numpy(~kept)]
+            measure = _measure(features, self.labels[kept], outliers)
+            scores[~kept] = measure.ood_scores(held.numpy())
+            if self.distances is not None:  # the part of the score that is known without the photo
+                seen = held_out_distances(features, self.labels[kept], held)
+                scores[~kept] += measure.distance_weight * (self.distances[~kept] - seen)
         return scores
+
+
+def held_out_distances(features: Tensor, labels: NDArray[np.int64], held_out: Tensor) -> NDArray[np.float32]:
+    """Measure how far features `[n, F]` of photos held out are from those `[N, F]` of others, with `labels` `[N]`."""
+    return _measure(features, labels, None).ood_scores(held_out.numpy())
 
 
 def fit_novelty(

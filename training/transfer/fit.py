@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -115,16 +115,19 @@ class _Transfer:
         chosen = choose(candidates)
         self._say(candidates, chosen)
         features = photos.features[0]
-        if tuning is not None and chosen.share != PROBE:
-            tuning.finish(chosen.share)
-            features = tuning.embed() if trial.folds is not None else None
         kept = probe if chosen.share == PROBE else tried[shares.index(chosen.share)]  # [R, N, classes]
+        held_out = trial.held_out(kept, tuned=chosen.share != PROBE)
+        if tuning is not None and chosen.share != PROBE:
+            if held_out is not None:
+                held_out = replace(held_out, distances=tuning.held_out_distances(chosen.share))
+            tuning.finish(chosen.share)
+            features = tuning.embed() if held_out is not None else None
         return TransferResult(
             network=self._network,
             method=chosen.name,
             candidates=tuple(candidates),
             features=None if features is None else np.asarray(features),
-            held_out=trial.held_out(kept, tuned=chosen.share != PROBE),
+            held_out=held_out,
             curve=self._measure_curve(photos, trial, kept),
             plan=tuning.plan if tuning and chosen.share != PROBE else None,
             seconds=time.monotonic() - self._started,

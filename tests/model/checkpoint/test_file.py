@@ -142,8 +142,8 @@ def test_damaged_novelty_is_one_sentence(
 def held_out(untrained: Checkpoint, tmp_path: Path) -> Path:
     """Write a checkpoint with answers for three held-out photos, in two repeats."""
     logits = np.array([[[1, 2], [3, 4], [5, 6]], [[0.1, 0.2], [0.3, 0.4], [0.5, 0.6]]], np.float32)
-    folds = np.array([[0, 1, 2], [1, 0, 1]])
-    save_checkpoint(replace(untrained, held_out=HeldOut(logits, folds)), tmp_path / "held-out.safetensors")
+    folds, distances = np.array([[0, 1, 2], [1, 0, 1]]), np.array([0.25, 0.5, 0.125], np.float32)
+    save_checkpoint(replace(untrained, held_out=HeldOut(logits, folds, distances)), tmp_path / "held-out.safetensors")
     return tmp_path / "held-out.safetensors"
 
 
@@ -155,7 +155,15 @@ def test_answers_for_held_out_photos_survive_the_file(held_out: Path, untrained:
     np.testing.assert_array_equal(checkpoint.held_out.logits[0], [[1, 2], [3, 4], [5, 6]])
     np.testing.assert_allclose(checkpoint.held_out.logits[1, 2], [0.5, 0.6], atol=1e-3)  # halves in the file
     np.testing.assert_array_equal(checkpoint.held_out.folds, [[0, 1, 2], [1, 0, 1]])
+    np.testing.assert_array_equal(checkpoint.held_out.distances, [0.25, 0.5, 0.125])
     assert checkpoint.state.keys() == untrained.state.keys()
+
+
+def test_distances_are_optional(held_out: Path) -> None:
+    rewrite(held_out, lambda _, tensors: tensors.pop("held_out.distances"))
+    checkpoint = load_checkpoint(held_out)
+    assert checkpoint.held_out is not None
+    assert checkpoint.held_out.distances is None
 
 
 def test_saving_held_out_answers_that_were_loaded_changes_nothing(held_out: Path, tmp_path: Path) -> None:
@@ -174,6 +182,8 @@ def test_checkpoint_of_photos_that_were_set_aside_has_no_held_out_answers(path: 
         (lambda _, t: t.update({"held_out.logits": torch.ones(2, 3, 4)}), "held-out photos in the wrong shape"),
         (lambda _, t: t.update({"held_out.folds": torch.ones(2, 4)}), "held-out photos in the wrong shape"),
         (lambda _, t: t["held_out.logits"][1].fill_(float("nan")), "NaN or infinity in its answers for held-out"),
+        (lambda _, t: t.update({"held_out.distances": torch.ones(2)}), "distances of held-out photos that are not one"),
+        (lambda _, t: t["held_out.distances"].fill_(float("inf")), "distances of held-out photos that are not one"),
     ],
 )
 def test_damaged_answers_for_held_out_photos_are_one_sentence(

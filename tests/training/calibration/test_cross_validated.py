@@ -83,6 +83,21 @@ def test_confident_answers_keep_their_promise_on_photos_that_did_not_choose_the_
     assert confident["wrong"] / confident["answers"] <= 0.05
 
 
+@pytest.mark.parametrize("measured", [True, False])
+def test_unknown_after_fine_tuning_rests_on_distances_from_networks_without_the_photo(
+    measured: bool,  # noqa: FBT001
+    untrained: Checkpoint,
+    quiet: Progress,
+) -> None:
+    """By features that have seen the photos, other photos of the classes seem strange: nothing is promised then."""
+    data, far = photos_of(answers(wrong=20)), np.linspace(0.5, 1.5, PHOTOS, dtype=np.float32)
+    held_out = replace(data.held_out, distances=far if measured else None)
+    checkpoint = calibrated(untrained, replace(data, held_out=held_out, tuned=True), quiet).checkpoint
+    assert checkpoint.novelty is not None
+    assert (checkpoint.novelty.threshold > 1.4) == measured
+    assert checkpoint.metrics["unknown"]["promised"] == measured
+
+
 def test_too_many_errors_leave_no_answer_confident(untrained: Checkpoint, quiet: Progress) -> None:
     checkpoint = calibrated(untrained, photos_of(answers(wrong=20)), quiet, Targets(0.9999)).checkpoint
     assert not checkpoint.thresholds.shown

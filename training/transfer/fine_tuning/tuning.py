@@ -1,12 +1,15 @@
 """Fine-tuning by a plan: answers of candidates for photos held out, and the final weights."""
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from whisker.model.engines.base import Engine
 from whisker.model.networks.base import Network
+from whisker.training.calibration.novelty import held_out_distances
 from whisker.training.config import FineTuning, TransferRecipe
 from whisker.training.data.dataset import Split
 from whisker.training.progress import Progress, Task
@@ -15,6 +18,14 @@ from whisker.training.transfer.fine_tuning.saved import SavedTuning
 from whisker.training.transfer.fine_tuning.tail import Tail, answer, average, embed, fine_tune, set_head
 from whisker.training.transfer.fine_tuning.trunk import Activations, compute_activations
 from whisker.training.transfer.probe import ProbeData, fit_probe
+
+
+class _Tried(NamedTuple):
+    """Tails for each share of tuned weights, the positions of the photos they were trained on, and of others."""
+
+    train: NDArray[np.int64]
+    held: NDArray[np.int64]
+    tails: list[Tail]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +46,7 @@ class Tuning:
     saved: SavedTuning
     progress: Progress
     finished: list[Tail] = field(default_factory=list)  # trained on all photos
+    tried: list[_Tried] = field(default_factory=list)  # trained without some
 
     def candidates(
         self, train: NDArray[np.int64], saved: SavedTuning | None = None, task: Task | None = None
@@ -59,7 +71,21 @@ class Tuning:
 
     def try_on(self, train: NDArray[np.int64], held: NDArray[np.int64]) -> NDArray[np.float32]:
         """Train on some photos, and answer others: logits `[candidates, n, classes]`."""
-        return np.stack([answer(tail, self.activations, held) for tail in self.candidates(train)])
+        tails = self.candidates(train)
+        self.tried.append(_Tried(train, held, tails))
+        return np.stack([answer(tail, self.activations, held) for tail in tails])
+
+    def held_out_distances(self, share: float) -> NDArray[np.float32]:
+        """Measure how far each photo is from others `[N]`, by the features of the network that was tried without it."""
+        distances = np.empty(len(self.probes.labels), np.float32)
+        with self.progress.task("Measuring distances", len(self.tried) * len(distances)) as task:
+            for tried in self.tried:
+                features = torch.from_numpy(embed(tried.tails[self.fine_tuning.shares.index(share)], self.activations))
+                distances[tried.held] = held_out_distances(
+                    features[tried.train], self.probes.labels[tried.train], features[tried.held]
+                )
+                task.advance(len(distances))
+        return distances
 
     def validate(self, trunk: Engine, photos: Split) -> NDArray[np.float32]:
         """Train on all photos, and answer those that are set aside: logits `[candidates, n, classes]`."""

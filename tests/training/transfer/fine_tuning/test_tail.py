@@ -11,6 +11,7 @@ from torch import nn
 from tests.training.transfer.small import BRIEF, SIZE, shapes
 from whisker.model.engines.graph import absorb_batch_norms
 from whisker.model.networks.base import Network
+from whisker.training.calibration.novelty import held_out_distances
 from whisker.training.config import TransferRecipe
 from whisker.training.fit.augmentation import Augmentation
 from whisker.training.progress import Progress
@@ -156,6 +157,18 @@ def test_every_share_answers_photos_that_are_held_out(tuning: Tuning) -> None:
     poisoned = replace(tuning.probes, labels=np.where(np.isin(ROWS, held), 1 - LABELS, LABELS))
     np.testing.assert_array_equal(replace(tuning, probes=poisoned).try_on(train, held), logits)
     assert (logits[0] != logits[1]).any()
+
+
+def test_distances_are_of_networks_that_have_not_seen_the_photo(tuning: Tuning) -> None:
+    folds = ROWS % 2
+    for fold in (0, 1):
+        tuning.try_on(np.flatnonzero(folds != fold), np.flatnonzero(folds == fold))
+    distances = tuning.held_out_distances(1.0)
+    assert distances.shape == ROWS.shape
+    tuning.finish(1.0)
+    features = torch.from_numpy(tuning.embed())
+    seen = held_out_distances(features, tuning.probes.labels, features)
+    assert distances.mean() > seen.mean()
 
 
 def test_photos_that_are_set_aside_are_answered_after_training_on_all_others(
