@@ -83,7 +83,7 @@ def fine_tune(
             step = epoch * batches + index
             for group in optimizer.param_groups:
                 group["lr"] = recipe.learning_rate * _schedule(step, epochs * batches, recipe.warmup)
-            logits = tail(activations.pick(views[batch], rows[batch]).to(device))
+            logits = tail(activations.pick(views[batch], rows[batch], step).to(device))
             targets = torch.from_numpy(labels[batch]).to(device)
             loss = functional.cross_entropy(logits, targets, label_smoothing=recipe.label_smoothing)
             optimizer.zero_grad()

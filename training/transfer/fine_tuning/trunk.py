@@ -67,8 +67,8 @@ class Activations(ABC):
         """Give the outputs for photos as they are served: float32 `[n, C, h, w]`."""
 
     @abstractmethod
-    def pick(self, views: NDArray[np.int64], rows: NDArray[np.int64]) -> Tensor:
-        """Give one view of each photo: float32 `[n, C, h, w]`, channels last."""
+    def pick(self, views: NDArray[np.int64], rows: NDArray[np.int64], step: int) -> Tensor:
+        """Give one view of each photo for a step of the training: float32 `[n, C, h, w]`, channels last."""
 
 
 class StoredActivations(Activations):
@@ -81,7 +81,8 @@ class StoredActivations(Activations):
     def plain(self, rows: NDArray[np.int64]) -> Tensor:
         return self.values[0, torch.from_numpy(rows)].float()
 
-    def pick(self, views: NDArray[np.int64], rows: NDArray[np.int64]) -> Tensor:
+    def pick(self, views: NDArray[np.int64], rows: NDArray[np.int64], step: int) -> Tensor:
+        del step
         picked = self.values[torch.from_numpy(views), torch.from_numpy(rows)].float()
         return picked.contiguous(memory_format=torch.channels_last)
 
@@ -91,16 +92,14 @@ class ComputedActivations(Activations):
 
     def __init__(self, engine: Engine, served: Split, crops: Crops) -> None:
         self._engine, self._served, self._crops = engine, served, crops
-        self._asked = 0
         self.views, self.photos = 1, len(served.rows)
 
     def plain(self, rows: NDArray[np.int64]) -> Tensor:
         return torch.from_numpy(_maps(self._engine, self._served.pixels[self._served.rows[rows]]))
 
-    def pick(self, views: NDArray[np.int64], rows: NDArray[np.int64]) -> Tensor:
+    def pick(self, views: NDArray[np.int64], rows: NDArray[np.int64], step: int) -> Tensor:
         del views
-        self._asked += 1
-        maps = torch.from_numpy(_maps(self._engine, self._crops.cut(self._asked, rows)))
+        maps = torch.from_numpy(_maps(self._engine, self._crops.cut(step, rows)))
         return maps.contiguous(memory_format=torch.channels_last)
 
 

@@ -8,7 +8,13 @@ from tests.training.transfer.small import SIZE, shapes
 from whisker.model.networks.base import Network
 from whisker.training.fit.augmentation import Augmentation
 from whisker.training.progress import Progress
-from whisker.training.transfer.fine_tuning.trunk import Crops, compute_activations, open_trunk, trunk_shape
+from whisker.training.transfer.fine_tuning.trunk import (
+    ComputedActivations,
+    Crops,
+    compute_activations,
+    open_trunk,
+    trunk_shape,
+)
 
 CUT = 10  # parts of EfficientNet-Lite0: up to the fifth stage
 
@@ -58,10 +64,23 @@ def test_activations_are_picked_by_view_and_photo(network: Network, quiet: Progr
     activations = compute_activations(
         open_trunk(network, CUT, SIZE, "cpu"), shapes(2), crops_of(2), views=3, progress=quiet
     )
-    picked = activations.pick(np.array([2, 0]), np.array([1, 3]))
+    picked = activations.pick(np.array([2, 0]), np.array([1, 3]), 0)
     assert picked.dtype == torch.float32
     assert torch.equal(picked[0], activations.values[2, 1].float())
     assert torch.equal(picked[1], activations.plain(np.array([3]))[0])
+
+
+def test_activations_that_fill_no_memory_are_of_the_same_photos(network: Network) -> None:
+    """A training that goes on sees the crops that it would have seen: they follow from the step."""
+    photos, trunk, rows = shapes(2), open_trunk(network, CUT, SIZE, "cpu"), np.array([3, 0])
+    activations = ComputedActivations(trunk, photos, crops_of(2))
+    assert (activations.views, activations.photos) == (1, 4)
+    plain = trunk.run(list(photos.pixels[[3, 0]]), with_maps=True).maps
+    assert plain is not None
+    torch.testing.assert_close(activations.plain(rows), torch.from_numpy(plain))
+    once, again, later = (activations.pick(np.zeros(2, np.int64), rows, step) for step in (7, 7, 8))
+    assert torch.equal(once, again)
+    assert not torch.equal(once, later)
 
 
 def test_crops_are_equal_for_equal_seeds_and_differ_from_view_to_view() -> None:
