@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from whisker.model.engines.base import Engine
+from whisker.model.engines.choice import least_cosine
 from whisker.model.engines.torch_engine import FoldedEngine, TorchEngine
 from whisker.model.networks.base import Network
 from whisker.training.data.cache import reserve
@@ -36,15 +37,9 @@ def open_engine(network: Network, size: int, device: str) -> Engine:
     threads = torch.get_num_threads()
     engine = OpenVinoEngine(export_openvino_model(network, size), plain.head, threads=threads, batch_sizes=(1, 8))
     noise = np.random.default_rng(0).integers(0, 256, (8, size, size, 3), np.uint8)
-    if _agreement(engine.run(list(noise)).features, plain.run(list(noise)).features) >= _MIN_AGREEMENT:
+    if least_cosine(engine.run(list(noise)).features, plain.run(list(noise)).features) >= _MIN_AGREEMENT:
         return engine
     return FoldedEngine(network, device, torch.float32)
-
-
-def _agreement(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
-    """Compute the least cosine between features `[N, F]` of the same pictures."""
-    cosines = (a * b).sum(1) / (np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1))
-    return float(np.nan_to_num(cosines).min())
 
 
 def extract_features(
