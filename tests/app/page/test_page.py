@@ -74,7 +74,7 @@ async def test_unsure_and_unknown_are_said_in_words(serving: Serving, strict: Pa
 async def test_page_says_once_that_no_answer_will_be_confident(
     serving: Serving, client: httpx.AsyncClient, unproven: Path
 ) -> None:
-    notice = "add photos and train again"
+    notice = "train it on more photos"
     assert notice not in (await client.get("/")).text
     async with serving(checkpoint=unproven) as other:
         assert (await other.get("/")).text.count(notice) == 1
