@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -23,6 +24,8 @@ _BATCH = 32
 _MIN_AGREEMENT = 0.98  # cosine between the features of two engines; bfloat16 gives 0.999
 _SAVED_PHOTOS = 1024  # computed between two notes of how far it is
 
+logger = logging.getLogger(__name__)
+
 
 def open_engine(network: Network, size: int, device: str) -> Engine:
     """Open the fastest engine for features: OpenVINO on a CPU, if it is installed and agrees with PyTorch."""
@@ -37,8 +40,10 @@ def open_engine(network: Network, size: int, device: str) -> Engine:
     threads = torch.get_num_threads()
     engine = OpenVinoEngine(export_openvino_model(network, size), plain.head, threads=threads, batch_sizes=(1, 8))
     noise = np.random.default_rng(0).integers(0, 256, (8, size, size, 3), np.uint8)
-    if least_cosine(engine.run(list(noise)).features, plain.run(list(noise)).features) >= _MIN_AGREEMENT:
+    agreement = least_cosine(engine.run(list(noise)).features, plain.run(list(noise)).features)
+    if agreement >= _MIN_AGREEMENT:
         return engine
+    logger.warning("OpenVINO's features agree only to a cosine of %.3f; PyTorch computes them", agreement)
     return FoldedEngine(network, device, torch.float32)
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from tests.training.transfer.small import SIZE, shapes
 from whisker.model.answers.head import Head
 from whisker.model.engines.base import Engine
-from whisker.model.engines.torch_engine import TorchEngine
+from whisker.model.engines.torch_engine import FoldedEngine, TorchEngine
 from whisker.model.networks.base import Network
 from whisker.training.errors import TrainingError
 from whisker.training.progress import Progress
@@ -53,6 +53,15 @@ def test_fast_engine_gives_the_features_of_the_network(network: Network) -> None
     )
     cosines = (fast * plain).sum(1) / np.linalg.norm(fast, axis=1) / np.linalg.norm(plain, axis=1)
     assert cosines.min() > 0.98
+
+
+def test_engine_that_disagrees_is_not_used_and_that_is_said(
+    network: Network, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    pytest.importorskip("openvino")
+    monkeypatch.setattr(module, "_MIN_AGREEMENT", 1.1)
+    assert isinstance(open_engine(network, SIZE, "cpu"), FoldedEngine)
+    assert "OpenVINO's features agree only to a cosine of" in caplog.text
 
 
 @pytest.mark.usefixtures("few_at_a_time")
