@@ -67,7 +67,7 @@ class CorrectionsStore:
                         temporary.write_bytes(photo)
                 self._note(paths[0], line)
                 for path in withdrawn:
-                    path.unlink()
+                    path.unlink(missing_ok=True)  # another worker may have been first
         except OSError as exc:
             for path in missing:
                 with contextlib.suppress(OSError):

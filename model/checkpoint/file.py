@@ -238,11 +238,13 @@ def _held_out(tensors: Mapping[str, Tensor], classes: int) -> HeldOut | None:
         refuse("has answers for held-out photos in the wrong shape")
     if not torch.isfinite(logits).all():
         refuse("has NaN or infinity in its answers for held-out photos")
-    if distances is None:
-        return HeldOut(logits.float().numpy(), folds.long().numpy())
-    if distances.shape != folds.shape[1:] or not torch.isfinite(distances).all():
+    if distances is not None and (distances.shape != folds.shape[1:] or not torch.isfinite(distances).all()):
         refuse("has distances of held-out photos that are not one number each")
-    return HeldOut(logits.float().numpy(), folds.long().numpy(), distances.float().numpy())
+    return HeldOut(
+        logits.float().numpy(),
+        folds.long().numpy(),
+        None if distances is None else distances.float().numpy(),
+    )
 
 
 def _novelty(numbers: Mapping[str, Any] | None, tensors: Mapping[str, Tensor]) -> Novelty | None:

@@ -187,6 +187,7 @@ def test_label_of_a_single_photo_is_refused(shapes: Training, quiet: Progress, t
     labels.write_text(labels.read_text().replace("003.png,", "003.png,rare|"))
     with pytest.raises(DatasetError, match="'rare' has only 1 different readable photo"):
         run_training(replace(shapes, photos=photos, labels=labels, out=tmp_path / "x.safetensors"), quiet)
+    assert not [*tmp_path.rglob("cache-features*")]  # refused before the work begins
     aside = replace(shapes, photos=photos, labels=labels, out=tmp_path / "y.safetensors", config=config(test=0.2))
     with pytest.raises(DatasetError, match="The label 'rare' is in 1 different groups of photos"):
         run_training(aside, quiet)

@@ -22,6 +22,7 @@ from whisker.model.card.metrics import (
 )
 from whisker.model.checkpoint.contents import Thresholds
 from whisker.training.calibration.calibrate import CalibratedCheckpoint, Targets
+from whisker.training.calibration.cross_validated import TIMED_PHOTOS
 from whisker.training.calibration.figures import measure_figures
 from whisker.training.calibration.measurement import score_photos
 from whisker.training.calibration.metrics import evaluate_probabilities, wilson_interval
@@ -32,8 +33,6 @@ from whisker.training.extend.cost import measure_cost
 from whisker.training.extend.last_layer import HeldOutAnswers, Replayed
 from whisker.training.extend.novelty import extend_novelty
 from whisker.training.progress import Progress
-
-_TIMED_PHOTOS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +79,7 @@ class _Calibration:
         )
         evaluation = evaluate_probabilities(probabilities, labels, repeats=repeats)
         classifier = Classifier(checkpoint, self.device)
-        speed = score_photos(classifier, thin_out(self.extended.photos, _TIMED_PHOTOS), self.progress)[1]
+        speed = score_photos(classifier, thin_out(self.extended.photos, TIMED_PHOTOS), self.progress)[1]
         metrics = TestMetrics(
             test=evaluation.to_metrics(),
             cross_validation=CrossValidationMetrics(int(answers.folds.max()) + 1, repeats),

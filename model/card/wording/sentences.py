@@ -144,9 +144,10 @@ def describe_limits(summary: CheckpointSummary) -> Iterator[str]:
         yield from _small_classes(summary.metrics, summary.classes)
     yield describe_unknown_limit(summary)
     yield from _missed_target(summary)
-    if summary.provenance.pretrained:
+    if summary.provenance.pretrained or summary.provenance.method:  # a student of random weights has a method, too
+        what = "Training" if summary.provenance.pretrained else "Its teacher's training"
         yield (
-            "Training started from pretrained weights. If those were trained on any of the "
+            f"{what} started from pretrained weights. If those were trained on any of the "
             f"{test_photos(summary.metrics)} here, or of the unrelated photos, the figures are too good."
         )
     wrong = "wrong" if summary.task == "single-label" else "wrong or missing"

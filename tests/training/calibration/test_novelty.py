@@ -209,3 +209,15 @@ def test_cross_validation_keeps_the_false_alarm_rate_without_photos_set_aside(ex
         rates.append(share_unknown(fitted, fresh))
     assert sum(rate <= 0.05 for rate in rates) >= 17  # as above
     assert 0.01 < float(np.mean(rates)) < 0.05
+
+
+def test_direction_takes_the_distances_that_were_measured_without_the_photo() -> None:
+    (train, labels), outliers, folds = known(200, 1), others(100, 10), np.arange(200) % 5
+    distances = KnownPhotos(train, labels, folds=folds).held_out_scores(None)
+    seen = KnownPhotos(train, labels, folds=folds).held_out_scores(outliers)
+    same, farther = (
+        KnownPhotos(train, labels, folds=folds, distances=distances + more).held_out_scores(outliers)
+        for more in (0.0, np.float32(0.5))
+    )
+    np.testing.assert_allclose(same, seen, atol=1e-5)
+    assert (farther > seen).all()

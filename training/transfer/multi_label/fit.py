@@ -3,6 +3,7 @@
 import time
 
 import numpy as np
+from numpy.typing import NDArray
 
 from whisker.model.checkpoint.contents import HeldOut
 from whisker.training.transfer.cross_validation import count_repeats, cross_validate
@@ -20,6 +21,7 @@ def transfer_labels(job: TransferJob) -> TransferResult:
     Raises `DatasetError` if a label has too few photos to be held out in turn.
     """
     started, data = time.monotonic(), job.data
+    fold_of = None if data.validation is not None else _divide(job)  # first, as too few photos are refused by it
     engine = open_engine(job.network.eval(), job.size, job.device)
     features = extract_features(engine, data.served, job.work / "cache-features-train", job.key, job.progress)
     photos = LabelProbeData(features, data.served.require_present())
@@ -29,16 +31,20 @@ def transfer_labels(job: TransferJob) -> TransferResult:
         method="Linear probe of each label",
         candidates=(),
         features=np.asarray(features[0]),
-        held_out=None if data.validation is not None else _cross_validate(job, photos),
+        held_out=None if fold_of is None else _cross_validate(job, photos, fold_of),
         curve=None,
         plan=None,
         seconds=time.monotonic() - started,
     )
 
 
-def _cross_validate(job: TransferJob, photos: LabelProbeData) -> HeldOut:
-    groups = job.data.served.groups
-    folds, repeats = count_label_folds(photos.present, groups, job.data.classes), count_repeats(len(groups))
-    fold_of = divide_labels(photos.present, groups, folds=folds, repeats=repeats, seed=job.seed)
+def _divide(job: TransferJob) -> NDArray[np.int64]:
+    """Assign a fold to each of N photos in every repeat: `[repeats, N]`."""
+    present, groups = job.data.served.require_present(), job.data.served.groups
+    folds, repeats = count_label_folds(present, groups, job.data.classes), count_repeats(len(groups))
+    return divide_labels(present, groups, folds=folds, repeats=repeats, seed=job.seed)
+
+
+def _cross_validate(job: TransferJob, photos: LabelProbeData, fold_of: NDArray[np.int64]) -> HeldOut:
     run = label_probe_runner(photos, penalty=job.recipe.penalty, balance=job.recipe.balance)
     return hold_out(cross_validate(fold_of, run, "Cross-validating", job.progress)[0], fold_of)

@@ -118,6 +118,10 @@ def test_limits_are_those_that_apply() -> None:
     assert few[2].startswith("Fewer than 10 test photos each: class 0, class 1, class 2, class 3, class 4 and 2 more.")
     assert few[4].startswith("The photos did not show that 99.0 % of confident answers would be right, so no answer")
     assert few[5].startswith("Training started from pretrained weights.")
+    student = plain(
+        describe_limits(summary(provenance={"pretrained": "", "method": "Distilled from efficientnet-lite"}))
+    )
+    assert any(sentence.startswith("Its teacher's training started from pretrained weights.") for sentence in student)
 
 
 @pytest.mark.parametrize(
