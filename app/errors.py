@@ -14,6 +14,8 @@
         ├── CorrectionsOffError          there is no folder for corrections
         ├── CorrectionsFullError         there is no room for a correction
         ├── MalformedRequestError        the bytes received are not HTTP
+        ├── TargetTooLongError           the address of the request is too long
+        ├── HeadTooLargeError            the headers of the request are too many or too long
         ├── RequestTimeoutError          the request comes in too slowly
         ├── UnauthorizedError            the API key is missing or wrong
         ├── CrossSiteError               sent by a browser for a page of another site
@@ -98,6 +100,18 @@ class MalformedRequestError(ServiceError):
     """The bytes received are not HTTP."""
 
     code: ClassVar[str] = "malformed_request"
+
+
+class TargetTooLongError(ServiceError):
+    """The target of the request, its path and query, is too long."""
+
+    code: ClassVar[str] = "target_too_long"
+
+
+class HeadTooLargeError(ServiceError):
+    """The head of the request has too many bytes or lines."""
+
+    code: ClassVar[str] = "head_too_large"
 
 
 class RequestTimeoutError(ServiceError):

@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Protocol, TextIO
 
+from whisker.app.log_writer import ThreadedHandler
+
 _STANDARD = {*vars(logging.makeLogRecord({})), "message", "asctime", "color_message"}  # the last is uvicorn's
 _request_id: ContextVar[str] = ContextVar("request_id", default="")
 
@@ -44,12 +46,17 @@ def configure_logging(settings: LogStyle, stream: TextIO | None = None, *, http_
 
     Each line names the `http_worker` that wrote it, if there are several.
     """
-    handler = logging.StreamHandler(stream or sys.stderr)
+    handler = ThreadedHandler(stream or sys.stderr)
     readable = settings.log_format == "text" or (settings.log_format == "auto" and handler.stream.isatty())
     handler.setFormatter(TextFormatter() if readable else JsonFormatter())
     if http_worker is not None:
         handler.addFilter(partial(_name_worker, http_worker))
     logging.basicConfig(level=settings.log_level.upper(), handlers=[handler], force=True)
+
+
+def take_dropped_lines() -> int:
+    """Return how many lines could not be written since the last call."""
+    return sum(it.take_dropped() for it in logging.getLogger().handlers if isinstance(it, ThreadedHandler))
 
 
 class JsonFormatter(logging.Formatter):

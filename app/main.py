@@ -43,6 +43,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         version=API_VERSION,
         description=_DESCRIPTION,
         servers=[{"url": "."}],  # relative to the document, so that a proxy may add a path before it
+        openapi_url=None,  # it has a route of its own, as the documentation has
         docs_url=None,
         redoc_url=None,
         generate_unique_id_function=_operation_id,

@@ -77,6 +77,9 @@ class Metrics:
             ("code",),
             registry=registry,
         )
+        self.dropped_lines = Counter(
+            "whisker_log_lines_dropped_total", "Log lines that could not be written.", registry=registry
+        )
         self.scores = Histogram(
             "whisker_score",
             "Calibrated scores of the best class.",

@@ -149,6 +149,13 @@ class Settings(BaseSettings):
         le=3600,
         description="Longest time to receive a body: 10 s plus its size at 16 kB/s, up to this; then 408.",
     )
+    keep_alive_seconds: float = Field(
+        default=75.0,
+        ge=1,
+        le=3600,
+        description="Longest time for the next request on an idle connection; "
+        "longer than a proxy in front keeps its own, which is 60 s for many.",
+    )
     drain_seconds: float = Field(
         default=3.0,
         ge=0,

@@ -1,14 +1,17 @@
 """Every time limit of the service, in the order in which a request meets them. All are in seconds.
 
-Four are settings, since operators tune them: `receive_seconds` (longest time for a body), `deadline_seconds` (from a
-complete upload to its answer), `stall_seconds` (longest time for a batch in an inference worker) and `drain_seconds`
-(from SIGTERM until no connection is accepted). The rest is here. Pauses between attempts, polls and log lines are not
+Five are settings, since operators tune them: `keep_alive_seconds` (for the next request on an idle connection),
+`receive_seconds` (longest time for a body), `deadline_seconds` (from a complete upload to its answer), `stall_seconds`
+(longest time for a batch in an inference worker) and `drain_seconds` (from SIGTERM until no connection is accepted).
+The rest is here. Pauses between attempts, polls and log lines are not
 limits: each stands in the module that makes it.
 """
 
 # A connection (app/server/connection.py)
 HEAD_SECONDS = 10.0  # for the head of a request, and for the rest of a body that is discarded
-KEEP_ALIVE_SECONDS = 5  # for the next request on an idle connection
+TAKE_SECONDS = 10.0  # for a client to take an answer, or 16 kB a second of it
+STOPPING_TAKE_SECONDS = 2.0  # the same, once no connection is accepted any more
+FAREWELL_SECONDS = 2.0  # for a client to see why its request was refused, before the connection is closed
 
 # An upload (app/uploads/body_limits.py)
 BODY_GRACE_SECONDS = 10.0  # for any body, however short

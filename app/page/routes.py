@@ -1,19 +1,21 @@
 """The pages, and the form that works without the page's script."""
 
 import asyncio
+import functools
 from pathlib import Path
 
 from fastapi import APIRouter, FastAPI, HTTPException, Request
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.responses import FileResponse, HTMLResponse, Response
-from starlette.staticfiles import StaticFiles
 
 from whisker.app.inference.requests import PredictionResult
+from whisker.app.inference.service import Service
 from whisker.app.inference.wire import PredictionDocument
 from whisker.app.routes.answering import predict_many
-from whisker.app.routes.dependencies import ServiceDep, SettingsDep, require_service
-from whisker.app.routes.state import state_of
+from whisker.app.routes.dependencies import ServiceDep, require_service
+from whisker.app.routes.state import AppState, state_of
 from whisker.app.uploads.reader import read_uploads
+from whisker.app.web.files import PackageFiles
 from whisker.app.web.problems import describe
 from whisker.model.card.overview import describe as describe_card
 from whisker.model.card.wording.formats import format_score
@@ -21,6 +23,7 @@ from whisker.model.card.wording.formats import format_score
 _SHOWN = 5  # classes of an answer in the plain form's page
 _BARS, _MAX_BARS = 10, 100  # classes of an answer on the page, where there is one label and where there are several
 _MAX_EXAMPLES = 24
+_FILES = ("icon.svg", "page.js", "style.css")
 _EXAMPLE_TYPES = {".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".png": "image/png", ".webp": "image/webp"}
 # Nothing comes from, or goes to, any other host.
 _POLICY = (
@@ -36,7 +39,7 @@ _templates.filters["score"] = format_score
 def add_page(app: FastAPI) -> None:
     """Serve the pages at `/` and `/card`, and their files below `/page`."""
     app.include_router(router)
-    app.mount("/page", StaticFiles(directory=Path(__file__).parent / "static"), name="page")
+    app.mount("/page", PackageFiles(__package__, "static", _FILES), name="page")
 
 
 def find_examples(folder: Path | None) -> list[Path]:
@@ -48,9 +51,19 @@ def find_examples(folder: Path | None) -> list[Path]:
 
 
 @router.get("/")
-async def page(request: Request, service: ServiceDep, settings: SettingsDep) -> Response:
+async def page(request: Request, service: ServiceDep) -> Response:
+    return _html(_render_page(service, state_of(request.app)))
+
+
+@router.get("/card")
+async def card(service: ServiceDep) -> Response:
+    return _html(_render_card(service))
+
+
+@functools.lru_cache(maxsize=2)  # nothing in it changes while a checkpoint is served
+def _render_page(service: Service, state: AppState) -> str:
     classes = service.card["classes"]
-    return _page(
+    return _render(
         "page.html",
         here="page",
         name=service.card["name"],
@@ -61,14 +74,14 @@ async def page(request: Request, service: ServiceDep, settings: SettingsDep) -> 
         background=service.card["preprocessing"]["background"],
         size=service.card["network"]["size"],
         grey=service.card["network"]["channels"] == 1,
-        examples=state_of(request.app).examples,
-        corrections=settings.corrections is not None,
+        examples=state.examples,
+        corrections=state.settings.corrections is not None,
     )
 
 
-@router.get("/card")
-async def card(service: ServiceDep) -> Response:
-    return _page("card.html", name=service.card["name"], version=service.version, **describe_card(service.card))
+@functools.lru_cache(maxsize=2)
+def _render_card(service: Service) -> str:
+    return _render("card.html", name=service.card["name"], version=service.version, **describe_card(service.card))
 
 
 @router.get("/examples/{number}")
@@ -85,9 +98,8 @@ async def answer(request: Request) -> Response:
     service = require_service(request.app)
     files = await read_uploads(request, max_files=state_of(request.app).settings.max_files)
     results = await predict_many(request, service, files, service.options(_SHOWN))
-    return _page(
-        "answer.html", here="answer", name=service.card["name"], results=[_shown(result, request) for result in results]
-    )
+    shown = [_shown(result, request) for result in results]
+    return _html(_render("answer.html", here="answer", name=service.card["name"], results=shown))
 
 
 def _shown(result: PredictionResult | Exception, request: Request) -> dict[str, object]:
@@ -115,6 +127,9 @@ def describe_verdict(prediction: PredictionDocument) -> str:
     return f"Not sure: {best}"
 
 
-def _page(template: str, **values: object) -> Response:
-    page = _templates.get_template(template).render(values)
+def _render(template: str, **values: object) -> str:
+    return _templates.get_template(template).render(values)
+
+
+def _html(page: str) -> Response:
     return HTMLResponse(page, headers={"Content-Security-Policy": _POLICY})

@@ -1,8 +1,12 @@
 """Swagger UI, served without third-party requests: it works offline, and no third party learns who uses it."""
 
+import functools
+
 from fastapi import APIRouter, FastAPI
+from pydantic_core import to_json
 from starlette.responses import HTMLResponse, Response
-from starlette.staticfiles import StaticFiles
+
+from whisker.app.web.files import ContentResponse, PackageFiles
 
 # Swagger UI's files come with the package fastapi-offline. Its own scripts are the only ones that may run; its style
 # sheet draws icons from data: addresses, and it sets styles on elements.
@@ -37,13 +41,24 @@ _START = """SwaggerUIBundle({
 });
 """
 
+_FILES = ("favicon.png", "swagger-ui-bundle.js", "swagger-ui.css")
+
 _router = APIRouter(include_in_schema=False)
 
 
 def add_docs(app: FastAPI) -> None:
-    """Serve Swagger UI at `/docs`."""
+    """Serve Swagger UI at `/docs`, and the OpenAPI document, which is written once."""
+
+    @functools.cache
+    def document() -> bytes:
+        return to_json(app.openapi())
+
+    @app.get("/openapi.json", include_in_schema=False)
+    async def openapi() -> Response:
+        return ContentResponse(document(), "application/json")
+
     app.include_router(_router)
-    app.mount("/docs/assets", StaticFiles(packages=[("fastapi_offline", "static")]), name="docs-assets")
+    app.mount("/docs/assets", PackageFiles("fastapi_offline", "static", _FILES), name="docs-assets")
 
 
 def ask_for_key(app: FastAPI) -> None:

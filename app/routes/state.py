@@ -12,7 +12,7 @@ from whisker.app.settings import Settings
 from whisker.app.uploads.slots import UploadSlots
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class AppState:
     """One application's state; `service` is `None` until the checkpoint is loaded."""
 

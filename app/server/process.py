@@ -18,13 +18,15 @@ from types import FrameType
 from fastapi import FastAPI
 
 from whisker.app.errors import WorkerError
+from whisker.app.logs import take_dropped_lines
 from whisker.app.main import create_app
 from whisker.app.routes.state import state_of
 from whisker.app.server.acceptor import Acceptor, ConnectionBalance
 from whisker.app.server.connection import Connection
+from whisker.app.server.connection_watch import ConnectionWatch, connection_limit
 from whisker.app.server.uvicorn_internals import Server, server_config
 from whisker.app.settings import Settings
-from whisker.app.time_limits import DEAD_SECONDS
+from whisker.app.time_limits import DEAD_SECONDS, GRACEFUL_SECONDS, STOPPING_TAKE_SECONDS
 
 logger = logging.getLogger(__name__)
 
@@ -33,15 +35,19 @@ class _Server(Server):
     """Ends with exit code 0 when asked to stop; uvicorn would raise the signal again."""
 
     def __init__(self, app: FastAPI, listener: socket.socket, balance: ConnectionBalance | None) -> None:
-        super().__init__(server_config(app, partial(Connection, state=state_of(app))))
         self._state = state_of(app)
+        connection = partial(Connection, state=self._state)
+        super().__init__(server_config(app, connection, keep_alive_seconds=self._state.settings.keep_alive_seconds))
         self._drained_at: float | None = None
         self.has_failed = False
+        self._watch = ConnectionWatch(lambda: self.open_connections, max_connections=connection_limit())
+        self._watching: asyncio.Task[None] | None = None
         self._listener = listener
         self._balance = balance
         self._acceptor: Acceptor | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        self._watching = asyncio.create_task(self._watch.run())
         await super().startup(sockets if self._balance is None else [])
         if self._balance is not None:
             acceptor = Acceptor(
@@ -59,22 +65,29 @@ class _Server(Server):
             super().handle_exit(sig, frame)
 
     async def on_tick(self, counter: int) -> bool:
-        """Check, ten times a second, for clients that are too slow and for a reason to stop."""
-        now = time.monotonic()
-        slow = [it for it in self.open_connections if isinstance(it, Connection) and it.is_too_slow(now)]
-        for connection in slow:
-            connection.close_slow()
+        """Check, ten times a second, for a reason to stop."""
+        if self._watching is not None and self._watching.done():
+            await self._watching  # raises its defect
+        self._state.metrics.dropped_lines.inc(take_dropped_lines())
         service, settings = self._state.service, self._state.settings
         if service is not None and service.is_dead(settings.stall_seconds + DEAD_SECONDS):
             logger.error("No inference worker could be started for too long: the process ends")
             self.has_failed = True
-        is_drained = self._drained_at is not None and now >= self._drained_at
+        is_drained = self._drained_at is not None and time.monotonic() >= self._drained_at
         return await super().on_tick(counter) or is_drained or self.has_failed
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         if self._acceptor is not None:
             await self._acceptor.close()
-        await super().shutdown(sockets)
+        self._watch.take_seconds = STOPPING_TAKE_SECONDS
+        # uvicorn would cancel what is left, with a traceback for each request.
+        giving_up = asyncio.get_running_loop().call_later(GRACEFUL_SECONDS - 1, self._watch.give_up)
+        try:
+            await super().shutdown(sockets)
+        finally:
+            giving_up.cancel()
+            if self._watching is not None:
+                self._watching.cancel()
 
     async def _connect(self, connection: socket.socket) -> None:
         await asyncio.get_running_loop().connect_accepted_socket(self.new_connection, connection)

@@ -6,38 +6,55 @@ version, and importing this module checks that the version is the expected one a
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 from typing import Any, cast
 
+import httptools
 import uvicorn
 from starlette.types import ASGIApp, Scope
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from whisker.app.time_limits import GRACEFUL_SECONDS, KEEP_ALIVE_SECONDS
+from whisker.app.time_limits import GRACEFUL_SECONDS
 from whisker.model.errors import ConfigError
 
 SERIES = "0.54"
-_ATTRIBUTES = {"app", "cycle", "headers", "parser", "scope", "server_state", "transport"}
+_ATTRIBUTES = {"app", "cycle", "flow", "headers", "parser", "pipeline", "scope", "server_state", "transport"}
 _CALLBACKS = (
-    "data_received",
+    "_start_asgi_task",
+    "_unset_keepalive_if_required",
+    "on_body",
+    "on_header",
     "on_headers_complete",
     "on_message_begin",
     "on_message_complete",
     "on_response_complete",
-    "send_400_response",
+    "on_url",
+    "pause_writing",
+    "resume_writing",
 )
 _SERVER_METHODS = ("capture_signals", "handle_exit", "on_tick", "serve", "shutdown", "startup")
 # Stands for a request that has been answered, while the rest of its body is discarded.
 _ANSWERED: Any = SimpleNamespace(response_complete=True, disconnected=False, message_event=asyncio.Event())
 
 
+class StopReadingError(Exception):
+    """Raised in a connection's callback: the parser is to read no further."""
+
+
 class HttpConnection(HttpToolsProtocol):
     """uvicorn's HTTP connection, with names for what a subclass may ask and do.
 
-    Its callbacks may be overridden: `data_received`, `on_message_begin`, `on_headers_complete`, `on_message_complete`,
-    `on_response_complete` and `send_400_response`.
+    Its callbacks may be overridden: `data_received`, `on_message_begin`, `on_url`, `on_header`, `on_head`, `on_body`,
+    `on_received`, `on_response_complete` and `on_malformed`. Those that the parser calls may raise `StopReadingError`.
+
+    A client that does not take its answer is not read from: one answer a connection is on its way. What asks for
+    another protocol is answered as if it had not (RFC 9110, 7.8).
     """
+
+    _is_taken = True  # the latest complete answer, or enough of it
+    _running: Any = None  # the request that is being answered
 
     def wrap_application(self, wrap: Callable[[ASGIApp], ASGIApp]) -> None:
         """Let requests be answered by what `wrap` makes of the application."""
@@ -71,13 +88,123 @@ class HttpConnection(HttpToolsProtocol):
         """Give the first value of a header, by its name in lower case; empty if there is none."""
         return next((value for key, value in self.headers if key == name), b"")
 
+    @property
+    def waiting_requests(self) -> int:
+        """Count the requests that are being answered, or whose turn has not come."""
+        return len(self.pipeline) + (not self.is_idle)
+
+    @property
+    def unsent_bytes(self) -> int:
+        """Count the bytes of answers that the system has not taken for the client."""
+        return self.transport.get_write_buffer_size()
+
+    def data_received(self, data: bytes) -> None:
+        self._unset_keepalive_if_required()
+        parts: deque[bytes | memoryview] = deque([data])
+        while parts:
+            part = parts.popleft()
+            try:
+                self.parser.feed_data(part)
+            except httptools.HttpParserUpgrade as exc:
+                if self.request_method == b"CONNECT":
+                    self.on_malformed()
+                    return
+                parts.extendleft([memoryview(part)[exc.args[0] :], self._head_without_upgrade()])
+                self.parser = _parser(self)
+            except httptools.HttpParserCallbackError as exc:
+                if not isinstance(exc.__context__, StopReadingError):
+                    raise
+                return
+            except httptools.HttpParserError:
+                self.on_malformed()
+                return
+
+    def on_headers_complete(self) -> None:
+        # The parser would take the body for the other protocol's bytes. The head comes again, see `data_received`.
+        if not self.parser.should_upgrade():
+            self.on_head()
+
+    def on_message_complete(self) -> None:
+        if not self.parser.should_upgrade():
+            self.on_received()
+
+    def on_head(self) -> None:
+        """Be told that a request's head is complete: start to answer it, or have it wait for its turn."""
+        super().on_headers_complete()
+
+    def on_received(self) -> None:
+        """Be told that a request is complete."""
+        super().on_message_complete()
+
+    def on_malformed(self) -> None:
+        """Be told that what the client sends is not HTTP, or not meant for a server such as this."""
+        raise NotImplementedError
+
+    def on_response_complete(self) -> None:
+        if self.transport.is_closing() or not self.flow.write_paused:
+            super().on_response_complete()
+            return
+        self._is_taken = False  # the next answer has to wait until it is
+        self.pipeline, later = deque(), self.pipeline
+        super().on_response_complete()
+        self.pipeline = later
+        self.flow.pause_reading()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        if not self.transport.is_closing():
+            self.flow.pause_reading()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        was_taken, self._is_taken = self._is_taken, True
+        if self.transport.is_closing():
+            return
+        if not self.pipeline:
+            self.flow.resume_reading()
+        elif not was_taken:
+            self._unset_keepalive_if_required()
+            self._start_asgi_task(*self.pipeline.pop())
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._running is not None:  # uvicorn tells the latest request alone
+            self._running.disconnected = True
+            self._running.message_event.set()
+        self.pipeline.clear()
+        super().connection_lost(exc)
+
+    def _start_asgi_task(self, cycle: Any, app: Any) -> None:
+        self._running = cycle
+        super()._start_asgi_task(cycle, app)
+
+    def _head_without_upgrade(self) -> bytes:
+        lines = [b"%b: %b\r\n" % header for header in self.headers if header[0] != b"upgrade"]
+        version = self.parser.get_http_version().encode()
+        return b"%b %b HTTP/%b\r\n%b\r\n" % (self.request_method, self.url, version, b"".join(lines))
+
     def discard_request(self) -> None:
         """Count the request, whose answer has been written, as answered; the rest of its body is discarded."""
         self.cycle = _ANSWERED
 
+    @property
+    def may_still_refuse(self) -> bool:
+        """Tell whether nothing has been said to the latest request, the only one that waits."""
+        return self.waiting_requests == 1 and not self.cycle.response_started
+
+    def abandon_request(self) -> None:
+        """Let the latest request end as if the client had left."""
+        self.cycle.disconnected = True
+        self.cycle.message_event.set()
+
     def close_after_answer(self) -> None:
-        """End the connection when the request has been answered."""
+        """End the connection when the latest request has been answered."""
         self.cycle.keep_alive = False
+
+
+def _parser(connection: HttpConnection) -> httptools.HttpRequestParser:
+    parser = httptools.HttpRequestParser(connection)
+    parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn does: such data is ignored
+    return parser
 
 
 class WatchedConnections(set[HttpConnection]):
@@ -109,7 +236,9 @@ class Server(uvicorn.Server):
         return protocol(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
 
 
-def server_config(app: ASGIApp, connection: Callable[..., HttpConnection]) -> uvicorn.Config:
+def server_config(
+    app: ASGIApp, connection: Callable[..., HttpConnection], *, keep_alive_seconds: float
+) -> uvicorn.Config:
     """Configure a server whose connections are made by `connection`, and which leaves everything else to the service.
 
     That is: the lifespan, logging of start, stop and requests, WebSockets (there are none), and proxy headers.
@@ -124,7 +253,7 @@ def server_config(app: ASGIApp, connection: Callable[..., HttpConnection]) -> uv
         access_log=False,
         proxy_headers=False,
         server_header=False,
-        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_keep_alive=cast("int", keep_alive_seconds),
         timeout_graceful_shutdown=GRACEFUL_SECONDS,
     )
 

@@ -8,6 +8,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from whisker.app.errors import BodyTooLargeError, OverloadedError, RequestTimeoutError
 from whisker.app.time_limits import body_seconds
+from whisker.app.uploads.held_bytes import HeldBytes, HeldUpload
 
 
 class BodyLimitMiddleware:
@@ -19,9 +20,8 @@ class BodyLimitMiddleware:
     def __init__(self, app: ASGIApp, *, max_bytes: int, max_held_bytes: int, max_seconds: float) -> None:
         self.app = app
         self._max_bytes = max_bytes
-        self._max_held_bytes = max_held_bytes
         self._max_seconds = max_seconds
-        self._held = 0
+        self._held = HeldBytes(max_held_bytes)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -30,35 +30,36 @@ class BodyLimitMiddleware:
         declared = Headers(scope=scope).get("content-length", "")
         if declared.isdecimal() and int(declared) > self._max_bytes:
             raise self._too_large()
-        received, since, is_complete = 0, time.monotonic(), False
+        upload, since = self._held.open(), time.monotonic()
 
         async def receive_counted() -> Message:
-            nonlocal received, is_complete
-            if is_complete:
+            if upload.is_complete:
                 return await receive()  # that the client has left
-            message = await self._receive_in_time(receive, received, since)
+            message = await self._receive_in_time(receive, upload, since)
             size = len(message.get("body", b""))
-            received += size
-            self._held += size
-            if received > self._max_bytes:
+            if upload.size + size > self._max_bytes:
                 raise self._too_large()
-            if self._held > self._max_held_bytes:
-                raise OverloadedError("The service holds as many uploads as its memory allows; try again soon.")
-            is_complete = not message.get("more_body", False)
+            self._held.add(upload, size)
+            upload.is_complete = not message.get("more_body", False)
             return message
 
         try:
             await self.app(scope, receive_counted, send)
         finally:
-            self._held -= received
+            self._held.close(upload)
 
-    async def _receive_in_time(self, receive: Receive, received: int, since: float) -> Message:
+    async def _receive_in_time(self, receive: Receive, upload: HeldUpload, since: float) -> Message:
         try:
-            async with asyncio.timeout(since + body_seconds(received, self._max_seconds) - time.monotonic()):
+            deadline = since + body_seconds(upload.size, self._max_seconds)
+            async with asyncio.timeout(deadline - time.monotonic()) as upload.timeout:
                 return await receive()
         except TimeoutError as exc:
+            if upload.gives_way:
+                raise OverloadedError("The upload was too slow while others needed its memory; try again.") from exc
             seconds = time.monotonic() - since
             raise RequestTimeoutError(f"The body was not complete after {seconds:.0f} seconds.") from exc
+        finally:
+            upload.timeout = None
 
     def _too_large(self) -> BodyTooLargeError:
         return BodyTooLargeError(f"The request's body is larger than the {self._max_bytes:,} bytes that are accepted.")

@@ -13,6 +13,7 @@ from whisker.app.web.problems import CODE
 _METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 _OTHER = "other"  # a path or method that a client made up must not become a label
 _FIRST_FAILURE = 400
+_PATH_LETTERS = 200  # that a line tells of a path
 _FAILED = 500  # the answer's status if there was none
 
 logger = logging.getLogger(__name__)
@@ -53,7 +54,7 @@ class AccessMiddleware:
                 "request",
                 extra={
                     "method": method,
-                    "path": quote(scope["path"]),  # decoded, it may hold line breaks
+                    "path": quote(scope["path"][:_PATH_LETTERS]),  # decoded, it may hold line breaks
                     "status": status,
                     **({"code": scope[CODE]} if CODE in scope else {}),
                     "duration_ms": round(seconds * 1000, 2),

@@ -3,6 +3,7 @@
 import io
 import json
 import logging
+import os
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
@@ -10,7 +11,8 @@ from typing import Any
 import pytest
 
 from tests.app.conftest import Serving
-from whisker.app.logs import JsonFormatter, TextFormatter, configure_logging
+from whisker.app.log_writer import MAX_LINES, SUMMARY_SECONDS, LineLimit
+from whisker.app.logs import JsonFormatter, TextFormatter, configure_logging, take_dropped_lines
 from whisker.app.settings import Settings
 
 
@@ -88,6 +90,7 @@ def test_format_follows_setting_and_stream(
 ) -> None:
     configure_logging(settings.model_copy(update={"log_format": log_format}), stream)
     logging.getLogger("uvicorn.error").warning("hello")
+    flush()
     assert stream.getvalue().startswith("{") is is_json
     assert "hello" in stream.getvalue()
 
@@ -103,7 +106,67 @@ def test_level_silences_what_is_less_severe(settings: Settings) -> None:
     stream = io.StringIO()
     configure_logging(settings.model_copy(update={"log_level": "warning"}), stream)
     logging.getLogger("whisker.app.web.access_log").info("request")
+    flush()
     assert stream.getvalue() == ""
+
+
+def test_log_that_nobody_reads_stops_nobody(settings: Settings) -> None:
+    reading, writing = os.pipe()
+    with os.fdopen(reading) as end, os.fdopen(writing, "w") as stream:
+        configure_logging(settings, stream)
+        for number in range(3_000):  # far more than the pipe and the queue hold
+            logging.getLogger("whisker").info(f"{number} {'x' * 100}")  # noqa: G004 - each a kind of its own
+        dropped = take_dropped_lines()
+        assert 500 < dropped < 3_000
+        assert take_dropped_lines() == 0
+        told = next(line for line in map(json.loads, end) if "lines" in line)
+        assert (told["message"], told["lines"]) == ("Lines were dropped, since the log was not read", dropped)
+
+
+def test_log_on_a_stream_that_fails_is_counted(settings: Settings) -> None:
+    stream = io.StringIO()
+    configure_logging(settings, stream)
+    stream.close()
+    logging.getLogger("whisker").warning("hello")
+    flush()
+    assert take_dropped_lines() == 1
+
+
+def test_lines_of_a_kind_are_summed_up(settings: Settings) -> None:
+    stream = io.StringIO()
+    configure_logging(settings, stream, http_worker=17)
+    for number in range(1_000):
+        extra = {"status": 404, "code": "not_found", "path": f"/{number}"}
+        logging.getLogger("whisker.app.web.access_log").info("request", extra=extra)
+    logging.getLogger("whisker").info("something else")
+    *lines, last = _records(stream)
+    assert [line["message"] for line in lines] == ["request"] * MAX_LINES + ["something else"]
+    assert (last["lines"], last["like"], last["code"]) == (1_000 - MAX_LINES, "request", "not_found")
+
+
+def test_lines_about_answers_are_all_there(settings: Settings) -> None:
+    stream = io.StringIO()
+    configure_logging(settings, stream)
+    for _ in range(50):
+        logging.getLogger("whisker.app.web.access_log").info("request", extra={"status": 200})
+    assert len(_records(stream)) == 50
+
+
+def test_summary_does_not_wait_for_another_line() -> None:
+    limit = LineLimit()
+    record = logging.makeLogRecord({"name": "whisker", "msg": "again"})
+    assert [limit.admits(record) for _ in range(MAX_LINES + 1)] == [True] * MAX_LINES + [False]
+    assert limit.summaries() == []
+    limit._since -= SUMMARY_SECONDS  # a second later
+    (summary,) = limit.summaries()
+    assert vars(summary)["lines"] == 1
+    assert limit.admits(record)
+
+
+def flush() -> None:
+    """Wait until everything logged is written."""
+    for handler in logging.getLogger().handlers:
+        handler.flush()
 
 
 def _failure() -> logging.LogRecord:
@@ -112,4 +175,5 @@ def _failure() -> logging.LogRecord:
 
 
 def _records(stream: io.StringIO) -> list[dict[str, Any]]:
+    flush()
     return [json.loads(line) for line in stream.getvalue().splitlines()]
