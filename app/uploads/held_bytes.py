@@ -3,7 +3,7 @@
 import asyncio
 import math
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from whisker.app.errors import OverloadedError
 
@@ -25,7 +25,7 @@ class HeldUpload:
     gives_way: bool = False
     timeout: asyncio.Timeout | None = None
     _pace: float = 0.0  # bytes a second
-    _paced_at: float = field(default_factory=time.monotonic)
+    _paced_at: float = 0.0
 
     def note(self, size: int, now: float) -> None:
         """Count bytes that have come."""

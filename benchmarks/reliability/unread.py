@@ -15,25 +15,30 @@ from benchmarks.reliability.watch import count_descriptors, in_flight, watching_
 
 _CLIENTS = 64  # as many as there are upload slots
 _WINDOW = 2_048  # bytes that a client's own system buffers
-_FILLING = get("/openapi.json") * 4  # answers that fill the buffers on the way
+_LARGE = get("/docs/assets/swagger-ui-bundle.js")
+_FILLING = _LARGE * 4  # answers that fill the buffers on the way
 _STILL_SECONDS = 10.0  # after which a connection is to be ended
 _PATIENCE = 4.0  # beyond that, for all of them
 _STOP_SECONDS = 10.0  # that SIGTERM may take: three of them are for load balancers
 
 
 def free_what_is_not_read(server: RunningServer, trial: Trial) -> list[Finding]:
-    """Let 64 clients upload a photo and 64 ask for a large file, and none read; then stop while they are there."""
+    """Let 64 clients upload a photo and 64 ask for documents, and none read; then stop while they are there."""
     trial.warm_up(server)
     idle, descriptors = idle_uploads(server, trial), count_descriptors(server)
     upload = raw_request("/predict", trial.photos[0])
-    with watching_memory(server) as memory, honest_clients(server, trial, idle) as beside:
-        with _unread(server.port, _FILLING + upload), _unread(server.port, get("/docs/assets/swagger-ui-bundle.js")):
-            opened = time.perf_counter()
-            time.sleep(1.0)
-            taken = in_flight(server)
-            held = count_descriptors(server) - descriptors
-            time.sleep(max(0.0, opened + _STILL_SECONDS + _PATIENCE - time.perf_counter()))
-            left = count_descriptors(server) - descriptors
+    with (
+        watching_memory(server) as memory,
+        honest_clients(server, trial, idle) as beside,
+        _unread(server.port, _FILLING + upload),
+        _unread(server.port, get("/openapi.json") * 4),
+    ):
+        opened = time.perf_counter()
+        time.sleep(1.0)
+        taken = in_flight(server)
+        held = count_descriptors(server) - descriptors
+        time.sleep(max(0.0, opened + _STILL_SECONDS + _PATIENCE - time.perf_counter()))
+        left = count_descriptors(server) - descriptors
     with _unread(server.port, _FILLING + upload):
         seconds, code = _stop(server)
     log = (server.folder / "log").read_text(errors="replace")

@@ -152,12 +152,14 @@ def test_lines_about_answers_are_all_there(settings: Settings) -> None:
     assert len(_records(stream)) == 50
 
 
-def test_summary_does_not_wait_for_another_line() -> None:
+def test_summary_does_not_wait_for_another_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr("whisker.app.log_writer.time.monotonic", lambda: now)
     limit = LineLimit()
     record = logging.makeLogRecord({"name": "whisker", "msg": "again"})
     assert [limit.admits(record) for _ in range(MAX_LINES + 1)] == [True] * MAX_LINES + [False]
     assert limit.summaries() == []
-    limit._since -= SUMMARY_SECONDS  # a second later
+    now += SUMMARY_SECONDS
     (summary,) = limit.summaries()
     assert vars(summary)["lines"] == 1
     assert limit.admits(record)

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import select
 import signal
 import socket
 import time
@@ -15,6 +16,7 @@ import httpx
 import pytest
 
 from tests.app.conftest import Server, picture
+from whisker.app.server.connection import MAX_WAITING
 
 _PNG = picture()
 
@@ -27,10 +29,34 @@ def server(tiny: Path) -> Iterator[Server]:
 
 
 @contextlib.contextmanager
-def connected(server: Server) -> Iterator[socket.socket]:
+def connected(server: Server, *, window: int | None = None) -> Iterator[socket.socket]:
+    """Connect; with a `window`, the client's own system holds no more bytes than that."""
     host, port = server.address.removeprefix("http://").split(":")
-    with socket.create_connection((host, int(port))) as connection:
+    with socket.socket() as connection:
+        if window is not None:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, window)
+        connection.connect((host, int(port)))
         yield connection
+
+
+def exchange(server: Server, request: bytes) -> list[tuple[int, dict[str, str], bytes]]:
+    """Send bytes, and read all answers until the connection is closed."""
+    with connected(server) as connection:
+        with contextlib.suppress(ConnectionError):  # refused before everything was sent
+            connection.sendall(request)
+        received = b""
+        with contextlib.suppress(ConnectionResetError):
+            while data := connection.recv(65_536):
+                received += data
+    answers = []
+    while received:
+        head, _, rest = received.partition(b"\r\n\r\n")
+        line, *lines = head.decode().split("\r\n")
+        headers = dict(line.lower().split(": ", 1) for line in lines)
+        length = int(headers["content-length"])
+        answers.append((int(line.split()[1]), headers, rest[:length]))
+        received = rest[length:]
+    return answers
 
 
 def read_to_end(connection: socket.socket) -> tuple[str, bytes]:
@@ -62,6 +88,7 @@ class Ending:
 
 
 _SLOW = {
+    "unread answer": b"GET /docs/assets/swagger-ui-bundle.js HTTP/1.1\r\nHost: a\r\n\r\n" * 6,
     "silence": b"",
     "line breaks": b"\r\n",
     "half a head": b"GET / HTTP/1.1\r\nHost: whisker\r\n",
@@ -75,8 +102,12 @@ def slow(server: Server) -> dict[str, Ending]:
 
     def wait(name: str) -> Ending:
         started, stop = time.monotonic(), Event()
-        with connected(server) as connection:
+        with connected(server, window=2048 if name == "unread answer" else None) as connection:
             connection.sendall(_SLOW[name])
+            if name == "unread answer":
+                hung_up = select.poll()
+                hung_up.register(connection, 0)
+                hung_up.poll(20_000)
             if name == "rest of a refused body":
                 Thread(target=drip, args=(connection, stop), daemon=True).start()
             try:
@@ -107,9 +138,127 @@ def test_head_that_does_not_come_is_given_up_after_ten_seconds(slow: dict[str, E
 
 
 @pytest.mark.slow
+def test_answer_that_is_not_read_is_given_up_after_ten_seconds(slow: dict[str, Ending]) -> None:
+    assert 9 < slow["unread answer"].seconds < 14
+
+
+@pytest.mark.slow
 def test_rest_of_a_refused_body_is_not_awaited_for_ever(slow: dict[str, Ending]) -> None:
     assert slow["rest of a refused body"].line == "HTTP/1.1 404 Not Found"
     assert slow["rest of a refused body"].seconds < 20
+
+
+def test_client_that_does_not_read_keeps_no_slot(tiny: Path) -> None:
+    server = Server(tiny, "--max-in-flight=1", "--inference-workers=1", "--drain-seconds=0")
+    filling = _SLOW["unread answer"]
+    try:
+        with contextlib.ExitStack() as stack:
+            for _ in range(3):
+                unread = stack.enter_context(connected(server, window=2048))
+                unread.sendall(filling + _head("POST", "/predict", "Content-Type: image/png", "Content-Length: 9"))
+                unread.sendall(b"no photo!")
+            statuses = [
+                server.client.post("/predict", content=_PNG, headers={"Content-Type": "image/png"}).status_code
+                for _ in range(5)
+            ]
+            assert statuses == [200] * 5
+            started = time.monotonic()
+            code, lines = server.stop()
+            assert (code, time.monotonic() - started < 8) == (0, True)
+            assert "Exception" not in " ".join(lines)
+    finally:
+        server.clean_up()
+
+
+_TINY = b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n"
+_UPGRADE = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n"
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        _TINY,
+        b"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Type: image/png\r\nContent-Length: 0\r\n\r\n",
+        _TINY[:-2] + _UPGRADE + b"\r\n",
+    ],
+    ids=["GET", "POST", "upgrade"],
+)
+def test_pipeline_ends_after_a_handful_of_requests(server: Server, request_: bytes) -> None:
+    answers = exchange(server, request_ * 5_000)
+    assert 1 <= len(answers) <= MAX_WAITING
+    assert server.client.get("/livez").status_code == 200
+
+
+def test_handful_of_requests_may_be_sent_at_once(server: Server) -> None:
+    closing = _TINY[:-2] + b"Connection: close\r\n\r\n"
+    assert [status for status, _, _ in exchange(server, _TINY * (MAX_WAITING - 1) + closing)] == [200] * MAX_WAITING
+
+
+_START = b"GET /livez HTTP/1.1\r\nHost: a\r\n"
+_CHUNKED = b"POST /nowhere HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n"
+_TOO_LARGE = {
+    "lines": (_START + b"X: y\r\n" * 100 + b"\r\n", 431),
+    "a header": (_START + b"X: " + b"y" * 66_000 + b"\r\n\r\n", 431),
+    "an endless header": (_START + b"X: " + b"y" * 5_000_000, 431),
+    "an endless name": (_START + b"x" * 5_000_000, 431),
+    "line breaks": (b"\r\n" * 500_000, 431),
+    "a target": (b"GET /" + b"a" * 16_384 + b" HTTP/1.1\r\nHost: a\r\n\r\n", 414),
+    "an endless target": (b"GET /" + b"a" * 5_000_000, 414),
+}
+
+
+@pytest.mark.parametrize("name", _TOO_LARGE)
+def test_head_that_is_too_large_is_refused(server: Server, name: str) -> None:
+    request, expected = _TOO_LARGE[name]
+    ((status, headers, body),) = exchange(server, request)
+    assert (status, headers["connection"]) == (expected, "close")
+    assert json.loads(body)["code"] in ("head_too_large", "target_too_long")
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        _CHUNKED + b"0\r\n" + b"X: y\r\n" * 200,
+        _CHUNKED + b"0\r\nX: " + b"y" * 500_000,
+        _CHUNKED + b"5;" + b"y" * 500_000,
+    ],
+    ids=["trailers", "a trailer", "an extension"],
+)
+def test_chunks_without_content_have_an_end(server: Server, request_: bytes) -> None:
+    (*_, (status, _, _)) = exchange(server, request_)
+    assert status in (404, 431)  # the former if the answer was there before
+
+
+def test_head_that_is_just_small_enough_is_answered(server: Server) -> None:
+    request = _START + b"X: y\r\n" * 97 + b"Y: " + b"y" * 60_000 + b"\r\nConnection: close\r\n\r\n"
+    assert [status for status, _, _ in exchange(server, request)] == [200]
+
+
+def test_body_after_an_offer_to_upgrade_is_a_body(server: Server) -> None:
+    inner = b"GET /model HTTP/1.1\r\nHost: a\r\n\r\n"
+    for body in (_PNG, inner):
+        head = b"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Type: image/png\r\nContent-Length: %d\r\n" % len(body)
+        answers = exchange(server, head + _UPGRADE + b"\r\n" + body + _TINY[:-2] + b"Connection: close\r\n\r\n")
+        assert [status for status, _, _ in answers] == [200 if body is _PNG else 415, 200]
+        assert answers[-1][2] == b'{"status":"alive"}'
+
+
+def test_chunks_after_an_offer_to_upgrade_are_a_body(server: Server) -> None:
+    head = b"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Type: image/png\r\nTransfer-Encoding: chunked\r\n"
+    chunks = b"%x\r\n%b\r\n0\r\n\r\n" % (len(_PNG), _PNG)
+    answers = exchange(server, head + _UPGRADE + b"\r\n" + chunks + _TINY[:-2] + b"Connection: close\r\n\r\n")
+    assert [status for status, _, _ in answers] == [200, 200]
+
+
+def test_connect_is_refused(server: Server) -> None:
+    ((status, _, body),) = exchange(server, b"CONNECT a:80 HTTP/1.1\r\nHost: a\r\n\r\n" + _TINY)
+    assert (status, json.loads(body)["code"]) == (400, "malformed_request")
+
+
+def test_malformed_chunk_is_a_problem_too(server: Server) -> None:
+    head = b"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Type: image/png\r\nTransfer-Encoding: chunked\r\n\r\n"
+    ((status, _, body),) = exchange(server, head + b"5\r\nhelloXX")
+    assert (status, json.loads(body)["code"]) == (400, "malformed_request")
 
 
 def test_body_that_does_not_come_is_given_up(server: Server) -> None:

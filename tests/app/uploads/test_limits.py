@@ -111,23 +111,26 @@ async def test_upload_that_comes_too_slowly_is_given_up(serving: Serving) -> Non
         assert answer.headers["connection"] == "close"
 
 
-async def test_uploads_together_have_a_limit_of_bytes(serving: Serving) -> None:
-    begun, release = asyncio.Event(), asyncio.Event()
+async def test_slowest_upload_gives_way_when_memory_is_full(serving: Serving) -> None:
+    begun = asyncio.Event()
     data = picture()
 
-    async def slow() -> AsyncIterator[bytes]:
+    async def silent() -> AsyncIterator[bytes]:
         yield data[:-1]
         begun.set()
-        await release.wait()
-        yield data[-1:]
+        await asyncio.Event().wait()
 
     async with serving(max_held_bytes=len(data) + 1) as client:
-        first = asyncio.create_task(client.post("/predict", content=slow(), headers=_RAW))
+        first = asyncio.create_task(client.post("/predict", content=silent(), headers=_RAW))
         await begun.wait()
-        assert_problem(await client.post("/predict", content=data, headers=_RAW), 503, "overloaded")
-        release.set()
-        assert (await first).status_code == 200
         assert (await client.post("/predict", content=data, headers=_RAW)).status_code == 200
+        assert_problem(await first, 503, "overloaded")
+        assert (await client.post("/predict", content=data, headers=_RAW)).status_code == 200
+
+
+async def test_upload_that_finds_no_memory_is_refused(serving: Serving) -> None:
+    async with serving(max_held_bytes=100) as client:
+        assert_problem(await client.post("/predict", content=picture(), headers=_RAW), 503, "overloaded")
 
 
 async def test_retry_after_is_told_from_how_fast_uploads_are_answered(monkeypatch: pytest.MonkeyPatch) -> None:
