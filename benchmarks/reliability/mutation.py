@@ -41,8 +41,11 @@ _TOKENS = (
 )
 
 
+_UPGRADE = ("Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABkAAQAAP__")
+
+
 def valid_requests(photo: bytes) -> list[bytes]:
-    """Build requests of every kind that the service answers."""
+    """Build requests of every kind that the service answers, some of them with others behind them."""
     part = photo[:_PHOTO_BYTES]
     return [
         form_request("/predict", part),
@@ -53,6 +56,9 @@ def valid_requests(photo: bytes) -> list[bytes]:
         get("/livez"),
         get("/model", "Accept: */*", "X-Request-ID: abc"),
         get("/docs"),
+        get("/livez") * 3 + form_request("/predict", part),
+        post("/predict", "Content-Type: image/jpeg", *_UPGRADE, body=part) + get("/livez"),
+        chunked("/predict", "image/jpeg") + b"5;a=b\r\nhello\r\n0\r\nX: y\r\nContent-Length: 5\r\n\r\n" + get("/livez"),
     ]
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 import select
 import signal
 import socket
@@ -15,6 +16,7 @@ from threading import Event, Thread
 import httpx
 import pytest
 
+from benchmarks.reliability.mutation import mutated_requests
 from tests.app.conftest import Server, picture
 from whisker.app.server.connection import MAX_WAITING
 
@@ -170,6 +172,7 @@ def test_client_that_does_not_read_keeps_no_slot(tiny: Path) -> None:
         server.clean_up()
 
 
+_STATUS = re.compile(rb"HTTP/1\.[01] (\d{3}) ")
 _TINY = b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n"
 _UPGRADE = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n"
 
@@ -259,6 +262,33 @@ def test_malformed_chunk_is_a_problem_too(server: Server) -> None:
     head = b"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Type: image/png\r\nTransfer-Encoding: chunked\r\n\r\n"
     ((status, _, body),) = exchange(server, head + b"5\r\nhelloXX")
     assert (status, json.loads(body)["code"]) == (400, "malformed_request")
+
+
+def test_mutated_requests_get_sensible_answers_and_an_end(server: Server) -> None:
+    """Pipelines, upgrades, trailers and forms, the same in every run."""
+
+    def send(request: bytes) -> list[int]:
+        received = b""
+        with connected(server) as connection, contextlib.suppress(ConnectionError):
+            connection.sendall(request)
+            connection.settimeout(0.2)
+            with contextlib.suppress(TimeoutError):  # it waits for more
+                while data := connection.recv(65_536):
+                    received += data
+            connection.settimeout(10)
+            connection.shutdown(socket.SHUT_WR)
+            while data := connection.recv(65_536):
+                received += data
+        return [int(status) for status in _STATUS.findall(received)]
+
+    requests = list(mutated_requests(_PNG, 200, seed=2))
+    with ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(send, requests))
+    assert sum(map(len, answers)) > 100
+    for request, statuses in zip(requests, answers, strict=True):
+        assert all(200 <= status < 500 for status in statuses), request
+        assert len(statuses) <= MAX_WAITING, request
+    assert server.client.post("/predict", content=_PNG, headers={"Content-Type": "image/png"}).status_code == 200
 
 
 def test_body_that_does_not_come_is_given_up(server: Server) -> None:
