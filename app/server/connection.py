@@ -1,17 +1,16 @@
 """An HTTP connection: bounds what a client may send and how slowly, owns an upload's slot, and refuses at little cost.
 
-uvicorn times idle connections only: one that sends nothing at first, or a byte now and then, would stay open for as
-long as it likes, and so would one that takes no answer. (The time for a body is bounded in app/uploads/body_limits.py.)
-Under overload most requests are refused, and each refusal takes from what is left to answer others: here it costs less
-than as an ASGI application.
+uvicorn times idle connections only, with a timer for each: one that sends nothing at first, or a byte now and then,
+would stay open for as long as it likes, and so would one that takes no answer. (The time for a body is bounded in
+app/uploads/body_limits.py.) Under overload most requests are refused, and each refusal takes from what is left to
+answer others: here it costs less than as an ASGI application.
 """
 
 import logging
 import socket
 import struct
 import time
-from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -19,12 +18,11 @@ from whisker.app.errors import MalformedRequestError, RequestTimeoutError, Servi
 from whisker.app.routes.state import AppState
 from whisker.app.server.head_size import HeadSize
 from whisker.app.server.outflow import Outflow
+from whisker.app.server.raw_problem import RawProblem
 from whisker.app.server.uvicorn_internals import HttpConnection, StopReadingError
 from whisker.app.time_limits import FAREWELL_SECONDS, HEAD_SECONDS
 from whisker.app.uploads.slots import SLOT, UploadSlot
-from whisker.app.web.problems import MEDIA_TYPE, describe, problem_headers
 from whisker.app.web.request_id import HEADER, choose_request_id
-from whisker.app.web.security import CLOSED_POLICY, NOSNIFF
 
 MAX_WAITING = 8  # requests on a connection, sent without awaiting the answers before
 _RESET = struct.pack("ii", 1, 0)  # lingers for 0 seconds
@@ -35,6 +33,8 @@ logger = logging.getLogger(__name__)
 
 class Connection(HttpConnection):
     """Bound and time what the client sends, and answer with a problem what does not become a request."""
+
+    _overloads: ClassVar[dict[tuple[int, bool], RawProblem]] = {}
 
     def __init__(self, *args: Any, state: AppState, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -58,7 +58,10 @@ class Connection(HttpConnection):
         elif self._leaves_at is not None:
             if now >= self._leaves_at:
                 self.transport.close()
-        elif self._since is not None and now - self._since > HEAD_SECONDS:
+        elif self._since is None:
+            if self.is_idle and now - self._idle_since > self._state.settings.keep_alive_seconds:
+                self.transport.close()
+        elif now - self._since > HEAD_SECONDS:
             if self._has_begun and self.is_idle:
                 reason = f"The request's head was not complete after {HEAD_SECONDS:g} seconds."
                 self._refuse(RequestTimeoutError(reason))
@@ -79,16 +82,13 @@ class Connection(HttpConnection):
     def data_received(self, data: bytes) -> None:
         if self._is_deaf:
             return
-        # Even line breaks, which belong to no request, stop uvicorn's clock for idle connections.
         if self._since is None and self.is_idle:
             self._since = time.monotonic()
         self._begun = 0
         self._size.add_received(len(data))
         super().data_received(data)
-        try:
-            self._size.check_received()
-        except ServiceError as exc:
-            self._stop(exc)
+        if self._size.is_too_large and not self._is_deaf:
+            self._stop(self._size.refusal())
         if self._new_slot is not None:
             if not self._is_received:
                 self._new_slot.release_until_complete()
@@ -107,11 +107,13 @@ class Connection(HttpConnection):
         self._since, self._has_begun, self._is_received = time.monotonic(), True, False
 
     def on_url(self, url: bytes) -> None:
-        self._bound(self._size.add_target, len(url))
+        self._size.add_target(len(url))
+        self._require_size()
         super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._bound(self._size.add_line, len(name) + len(value))
+        self._size.add_line(len(name) + len(value))
+        self._require_size()
         if self._has_begun:  # else it is of a trailer, and could contradict what has been decided
             super().on_header(name, value)
 
@@ -147,12 +149,10 @@ class Connection(HttpConnection):
         self._outflow.note_progress()
         super().resume_writing()
 
-    def _bound(self, count: Callable[[int], None], size: int) -> None:
-        try:
-            count(size)
-        except ServiceError as exc:
-            self._stop(exc)
-            raise StopReadingError from exc
+    def _require_size(self) -> None:
+        if self._size.is_too_large:
+            self._stop(self._size.refusal())
+            raise StopReadingError
 
     def _stop(self, exc: ServiceError | None) -> None:
         """Hear no more of the client: answer what waits, or refuse what it has begun, and close the connection."""
@@ -175,28 +175,27 @@ class Connection(HttpConnection):
         request_id = choose_request_id(self.request_header(_ID).decode("latin-1"))
         keeps = self.wants_keep_alive and not self._state.draining
         self.discard_request()
-        self._refuse(self._state.slots.refusal(), request_id, keeps=keeps)
+        self.transport.write(self._overload(keeps=keeps).to_bytes(request_id, self.common_headers))
         self._state.slots.log_refusal(request_id)
         self.on_response_complete()
         if not keeps:
             self.transport.close()
 
-    def _refuse(self, exc: Exception, request_id: str = "", *, keeps: bool = False) -> None:
-        """Write a problem, as the application would."""
-        problem = describe(exc, self._state.metrics, request_id=request_id or choose_request_id(""))
-        content = problem.model_dump_json().encode()
-        headers = {
-            "Content-Type": MEDIA_TYPE,
-            "Content-Length": str(len(content)),
-            HEADER: problem.request_id,
-            **dict([NOSNIFF, CLOSED_POLICY]),
-            **problem_headers(exc),
-            **({} if keeps else {"Connection": "close"}),
-        }
-        head = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
-        common = b"".join([b"%b: %b\r\n" % header for header in self.common_headers])
-        status = f"HTTP/1.1 {problem.status} {problem.title}\r\n"
-        self.transport.write(b"%b%b%b\r\n%b" % (status.encode(), common, head.encode(), content))
+    def _overload(self, *, keeps: bool) -> RawProblem:
+        """Make, or find, the answer for an upload that gets no slot, and count it."""
+        refusal = self._state.slots.refusal()
+        self._state.metrics.problems.labels(refusal.code).inc()
+        key = (refusal.retry_seconds, keeps)
+        if key not in self._overloads:  # shared by all connections: under overload, most answers are of these
+            self._overloads[key] = RawProblem(refusal, keeps=keeps)
+        return self._overloads[key]
+
+    def _refuse(self, exc: ServiceError) -> None:
+        """Write a problem, as the application would, with which the connection ends."""
+        request_id = choose_request_id("")
+        self._state.metrics.problems.labels(exc.code).inc()
+        logger.info("A connection was refused", extra={"code": exc.code, "request_id": request_id})
+        self.transport.write(RawProblem(exc, keeps=False).to_bytes(request_id, self.common_headers))
 
 
 def _freeing_slots(app: ASGIApp) -> ASGIApp:

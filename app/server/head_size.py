@@ -1,6 +1,6 @@
 """How large the head of a request may be: its target, its header lines, and everything that no body is part of."""
 
-from whisker.app.errors import HeadTooLargeError, TargetTooLongError
+from whisker.app.errors import HeadTooLargeError, ServiceError, TargetTooLongError
 
 MAX_TARGET_BYTES = 16_384
 MAX_HEAD_BYTES = 65_536
@@ -8,10 +8,7 @@ MAX_HEADER_LINES = 100
 
 
 class HeadSize:
-    """Count what a client sends besides bodies; the parser itself would take any amount of it.
-
-    Each method raises `HeadTooLargeError` or `TargetTooLongError` for too much.
-    """
+    """Count what a client sends besides bodies; the parser itself would take any amount of it."""
 
     def __init__(self) -> None:
         self._target = self._head = self._lines = self._received = 0
@@ -22,17 +19,11 @@ class HeadSize:
 
     def add_target(self, size: int) -> None:
         self._target += size
-        self._head += size
-        if self._target > MAX_TARGET_BYTES:
-            raise TargetTooLongError(f"The request's target is longer than {MAX_TARGET_BYTES:,} bytes.")
 
     def add_line(self, size: int) -> None:
         """Count a complete header line, or one of a trailer, which follows a body in chunks."""
         self._head += size
         self._lines += 1
-        if self._lines > MAX_HEADER_LINES:
-            raise HeadTooLargeError(f"The request's head has more than {MAX_HEADER_LINES} lines.")
-        self._require(self._head)
 
     def add_received(self, size: int) -> None:
         """Count bytes that no line and no part of a body has come out of yet, such as half a header line."""
@@ -42,10 +33,19 @@ class HeadSize:
         """Know that something has come out of the bytes received."""
         self._received = 0
 
-    def check_received(self) -> None:
-        self._require(self._received)
+    @property
+    def is_too_large(self) -> bool:
+        return (
+            self._lines > MAX_HEADER_LINES
+            or self._target + self._head > MAX_HEAD_BYTES
+            or self._target > MAX_TARGET_BYTES
+            or self._received > MAX_HEAD_BYTES
+        )
 
-    @staticmethod
-    def _require(size: int) -> None:
-        if size > MAX_HEAD_BYTES:
-            raise HeadTooLargeError(f"The request's head is larger than {MAX_HEAD_BYTES:,} bytes.")
+    def refusal(self) -> ServiceError:
+        """Make the error for a head that is too large."""
+        if self._target > MAX_TARGET_BYTES:
+            return TargetTooLongError(f"The request's target is longer than {MAX_TARGET_BYTES:,} bytes.")
+        if self._lines > MAX_HEADER_LINES:
+            return HeadTooLargeError(f"The request's head has more than {MAX_HEADER_LINES} lines.")
+        return HeadTooLargeError(f"The request's head is larger than {MAX_HEAD_BYTES:,} bytes.")

@@ -36,8 +36,7 @@ class _Server(Server):
 
     def __init__(self, app: FastAPI, listener: socket.socket, balance: ConnectionBalance | None) -> None:
         self._state = state_of(app)
-        connection = partial(Connection, state=self._state)
-        super().__init__(server_config(app, connection, keep_alive_seconds=self._state.settings.keep_alive_seconds))
+        super().__init__(server_config(app, partial(Connection, state=self._state)))
         self._drained_at: float | None = None
         self.has_failed = False
         self._watch = ConnectionWatch(lambda: self.open_connections, max_connections=connection_limit())

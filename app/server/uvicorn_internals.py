@@ -23,7 +23,6 @@ SERIES = "0.54"
 _ATTRIBUTES = {"app", "cycle", "flow", "headers", "parser", "pipeline", "scope", "server_state", "transport"}
 _CALLBACKS = (
     "_start_asgi_task",
-    "_unset_keepalive_if_required",
     "on_body",
     "on_header",
     "on_headers_complete",
@@ -99,7 +98,6 @@ class HttpConnection(HttpToolsProtocol):
         return self.transport.get_write_buffer_size()
 
     def data_received(self, data: bytes) -> None:
-        self._unset_keepalive_if_required()
         parts: deque[bytes | memoryview] = deque([data])
         while parts:
             part = parts.popleft()
@@ -141,14 +139,16 @@ class HttpConnection(HttpToolsProtocol):
         raise NotImplementedError
 
     def on_response_complete(self) -> None:
-        if self.transport.is_closing() or not self.flow.write_paused:
-            super().on_response_complete()
+        # uvicorn's own would set a timer for idle connections, too. Here whoever watches them closes them.
+        if self.transport.is_closing():
             return
-        self._is_taken = False  # the next answer has to wait until it is
-        self.pipeline, later = deque(), self.pipeline
-        super().on_response_complete()
-        self.pipeline = later
-        self.flow.pause_reading()
+        if self.flow.write_paused:  # the next answer has to wait until this one has been taken
+            self._is_taken = False
+            self.flow.pause_reading()
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -163,7 +163,6 @@ class HttpConnection(HttpToolsProtocol):
         if not self.pipeline:
             self.flow.resume_reading()
         elif not was_taken:
-            self._unset_keepalive_if_required()
             self._start_asgi_task(*self.pipeline.pop())
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -236,9 +235,7 @@ class Server(uvicorn.Server):
         return protocol(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
 
 
-def server_config(
-    app: ASGIApp, connection: Callable[..., HttpConnection], *, keep_alive_seconds: float
-) -> uvicorn.Config:
+def server_config(app: ASGIApp, connection: Callable[..., HttpConnection]) -> uvicorn.Config:
     """Configure a server whose connections are made by `connection`, and which leaves everything else to the service.
 
     That is: the lifespan, logging of start, stop and requests, WebSockets (there are none), and proxy headers.
@@ -253,7 +250,6 @@ def server_config(
         access_log=False,
         proxy_headers=False,
         server_header=False,
-        timeout_keep_alive=cast("int", keep_alive_seconds),
         timeout_graceful_shutdown=GRACEFUL_SECONDS,
     )
 

@@ -138,13 +138,19 @@ def describe(exc: Exception, metrics: Metrics, *, request_id: str | None = None)
     if kind is KINDS[Exception]:
         logger.error("Unexpected error", exc_info=exc)
     metrics.problems.labels(kind.code).inc()
+    return problem_of(exc, request_id or current_request_id())
+
+
+def problem_of(exc: Exception, request_id: str) -> Problem:
+    """Describe an error to the client, and do no more."""
+    kind = kind_of(exc)
     return Problem(
         type="about:blank",
         title="Client Closed Request" if kind.status == _CLIENT_CLOSED_REQUEST else HTTPStatus(kind.status).phrase,
         status=kind.status,
         detail=_detail(exc, kind),
         code=kind.code,
-        request_id=request_id or current_request_id(),
+        request_id=request_id,
     )
 
 

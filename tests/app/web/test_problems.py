@@ -156,6 +156,7 @@ def test_codes_are_stable_and_tested() -> None:
     # The rest have tests of their own: above, in test_limits.py, _connection, _security, _explain and _corrections.
     others = {"not_found", "method_not_allowed", "inference_failed", "internal_error", "not_ready", "overloaded"}
     others |= {"client_gone", "request_timeout", "malformed_request", "unauthorized", "cross_site"}
+    others |= {"target_too_long", "head_too_large"}
     others |= {"unknown_class", "no_heat_map", "corrections_off", "corrections_full"}
     assert set(codes) == {case.code for case in CASES.values()} | others
 
