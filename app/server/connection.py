@@ -87,7 +87,7 @@ class Connection(HttpConnection):
         self._begun = 0
         self._size.add_received(len(data))
         super().data_received(data)
-        if self._size.is_too_large and not self._is_deaf:
+        if self._size.is_endless and not self._is_deaf:
             self._stop(self._size.refusal())
         if self._new_slot is not None:
             if not self._is_received:

@@ -39,8 +39,12 @@ class HeadSize:
             self._lines > MAX_HEADER_LINES
             or self._target + self._head > MAX_HEAD_BYTES
             or self._target > MAX_TARGET_BYTES
-            or self._received > MAX_HEAD_BYTES
         )
+
+    @property
+    def is_endless(self) -> bool:
+        """Tell, when all bytes received have been parsed, whether too many have come to nothing."""
+        return self._received > MAX_HEAD_BYTES
 
     def refusal(self) -> ServiceError:
         """Make the error for a head that is too large."""

@@ -253,6 +253,13 @@ def test_chunks_after_an_offer_to_upgrade_are_a_body(server: Server) -> None:
     assert [status for status, _, _ in answers] == [200, 200]
 
 
+def test_large_body_that_comes_with_its_head_is_no_large_head(server: Server) -> None:
+    large = _PNG + bytes(1_000_000)
+    head = b"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Type: image/png\r\nConnection: close\r\n"
+    answers = exchange(server, head + b"Content-Length: %d\r\n\r\n" % len(large) + large)
+    assert [status for status, _, _ in answers] == [200]
+
+
 def test_connect_is_refused(server: Server) -> None:
     ((status, _, body),) = exchange(server, b"CONNECT a:80 HTTP/1.1\r\nHost: a\r\n\r\n" + _TINY)
     assert (status, json.loads(body)["code"]) == (400, "malformed_request")
