@@ -11,6 +11,7 @@ from whisker.app.server.supervisor import Supervisor, count_workers
 from whisker.app.settings import Settings, name_warnings
 from whisker.model.errors import ConfigError
 
+_SEND_BYTES, _RECEIVE_BYTES = 128_000, 512_000  # that the system buffers of a connection; Linux takes twice as much
 _WILDCARDS = ("0.0.0.0", "::")
 
 logger = logging.getLogger(__name__)
@@ -46,6 +47,9 @@ def bind(host: str, port: int) -> socket.socket:
         listener = socket.socket(family, kind, protocol)
         try:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            # Connections inherit these. The system would let each one that does not read or write have megabytes.
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BYTES)
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BYTES)
             listener.bind(address)
             listener.listen()
         except OSError:
