@@ -167,8 +167,9 @@ def job(folder: Path, settings: Settings, tmp_path: Path) -> Job:
 class Server:
     """A `whisker serve` of its own, on a free port."""
 
-    def __init__(self, checkpoint: Path, *options: str, **variables: str) -> None:
-        command = [sys.executable, "-m", "whisker", "serve", "--host=127.0.0.1", "--port=0", "--threads=1"]
+    def __init__(self, checkpoint: Path, *options: str, max_descriptors: int | None = None, **variables: str) -> None:
+        limit = [] if max_descriptors is None else ["sh", "-c", f'ulimit -n {max_descriptors}; exec "$@"', "sh"]
+        command = [*limit, sys.executable, "-m", "whisker", "serve", "--host=127.0.0.1", "--port=0", "--threads=1"]
         self.process = subprocess.Popen(  # noqa: S603 - the command is ours
             [*command, f"--checkpoint={checkpoint}", *options],
             cwd=ROOT,

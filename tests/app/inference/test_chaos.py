@@ -47,6 +47,25 @@ def test_clients_take_all_descriptors_and_service_is_normal_when_they_leave(serv
     assert len(messages) < 20  # of what could not be accepted, a line a second
 
 
+def test_idle_connections_make_room_for_new_ones(tiny: Path) -> None:
+    server = Server(
+        tiny, "--inference-workers=1", max_descriptors=228
+    )  # for 100 connections, besides files and workers
+    address = (server.client.base_url.host, server.client.base_url.port)
+    try:
+        with ExitStack() as clients:
+            idle = [clients.enter_context(socket.create_connection(address)) for _ in range(140)]
+            oldest = idle[0]
+            oldest.settimeout(5)
+            assert oldest.recv(1) == b""  # closed, long before its time
+            for _ in range(10):
+                with httpx.Client(trust_env=False) as newcomer:
+                    assert newcomer.get(f"{server.address}/health", timeout=3).status_code == 200
+            server.read_until("Idle connections are closed")
+    finally:
+        server.clean_up()
+
+
 def test_log_on_a_full_disk_stops_nothing(tiny: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
