@@ -14,6 +14,7 @@ from typing import Any, cast
 import httptools
 import uvicorn
 from starlette.types import ASGIApp, Scope
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from whisker.app.time_limits import GRACEFUL_SECONDS
@@ -38,6 +39,16 @@ _SERVER_METHODS = ("capture_signals", "handle_exit", "on_tick", "serve", "shutdo
 _ANSWERED: Any = SimpleNamespace(response_complete=True, disconnected=False, message_event=asyncio.Event())
 
 
+class _Flow(FlowControl):
+    """uvicorn's control of a connection's flow, which it resumes whenever a body is awaited; here not while `held`."""
+
+    held = False
+
+    def resume_reading(self) -> None:
+        if not self.held:
+            super().resume_reading()
+
+
 class StopReadingError(Exception):
     """Raised in a connection's callback: the parser is to read no further."""
 
@@ -52,6 +63,7 @@ class HttpConnection(HttpToolsProtocol):
     another protocol is answered as if it had not (RFC 9110, 7.8).
     """
 
+    _flow: _Flow
     _is_taken = True  # the latest complete answer, or enough of it
     _running: Any = None  # the request that is being answered
 
@@ -96,6 +108,19 @@ class HttpConnection(HttpToolsProtocol):
     def unsent_bytes(self) -> int:
         """Count the bytes of answers that the system has not taken for the client."""
         return self.transport.get_write_buffer_size()
+
+    def hold_reading(self) -> None:
+        """Read nothing more from the client until `release_reading`."""
+        self._flow.held = True
+        self._flow.pause_reading()
+
+    def release_reading(self) -> None:
+        self._flow.held = False
+        self._flow.resume_reading()
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
+        super().connection_made(transport)
+        self.flow = self._flow = _Flow(transport)
 
     def data_received(self, data: bytes) -> None:
         parts: deque[bytes | memoryview] = deque([data])

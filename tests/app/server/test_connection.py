@@ -18,7 +18,7 @@ import pytest
 
 from benchmarks.reliability.mutation import mutated_requests
 from tests.app.conftest import Server, picture
-from whisker.app.server.connection import MAX_WAITING
+from whisker.app.server.bounded_connection import MAX_WAITING
 
 _PNG = picture()
 

@@ -1,0 +1,127 @@
+"""Bounds of what a client may send besides bodies: how much, how many requests ahead, how finely cut."""
+
+import time
+from typing import Any
+
+from whisker.app.errors import MalformedRequestError, ServiceError
+from whisker.app.server.head_size import HeadSize
+from whisker.app.server.uvicorn_internals import HttpConnection, StopReadingError
+from whisker.app.time_limits import FAREWELL_SECONDS
+
+MAX_WAITING = 8  # requests, sent without awaiting the answers before
+_SLICE_BYTES = 16_384  # parsed at a time
+
+
+class BoundedConnection(HttpConnection):
+    """Read no more from a client that sends what it may not; answer what it has asked before, and end."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.receives_head = self.receives_body = False
+        self.leaves_at: float | None = None  # when to close a connection that has been refused
+        self._size = HeadSize()
+        self._begun = 0  # requests among the bytes that have come in this moment
+        self._is_chunked = False  # the body that is being received
+        self._rest = b""  # of what has been received, to be parsed later
+        self._is_deaf = False  # discards what else the client sends
+
+    def refuse(self, exc: ServiceError) -> None:
+        """Write a problem, with which the connection ends."""
+        raise NotImplementedError
+
+    def data_received(self, data: bytes) -> None:
+        if self._rest:  # read before that could be held
+            self._rest += data
+        else:
+            self.receive(data)
+
+    def receive(self, data: bytes) -> None:
+        """Parse what has been received, a slice at a time.
+
+        Chunks of a byte take fifty times as long as large ones, so others have a turn after each slice of chunks.
+        """
+        self._begun = 0
+        for end in range(_SLICE_BYTES, len(data) + _SLICE_BYTES, _SLICE_BYTES):
+            if self._is_deaf:
+                return
+            self._parse(data[end - _SLICE_BYTES : end])
+            if self._is_chunked and end < len(data):
+                self._rest = data[end:]
+                self.hold_reading()
+                self.loop.call_soon(self._receive_rest)
+                return
+
+    def on_malformed(self) -> None:
+        self._stop(MalformedRequestError("The bytes received are not HTTP."))
+
+    def on_message_begin(self) -> None:
+        self._begun += 1
+        if max(self._begun, self.waiting_requests + 1) > MAX_WAITING:
+            self._stop(None)
+            raise StopReadingError
+        super().on_message_begin()
+        self._size.begin()
+        self.receives_head = True
+
+    def on_url(self, url: bytes) -> None:
+        self._size.add_target(len(url))
+        self._require_size()
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._size.add_line(len(name) + len(value))
+        self._require_size()
+        if self.receives_head:  # else it is of a trailer, and could contradict what has been decided
+            super().on_header(name, value)
+
+    def on_head(self) -> None:
+        self._size.forget_received()
+        self.receives_head, self.receives_body = False, True
+        self._is_chunked = bool(self.request_header(b"transfer-encoding"))
+        self.on_request()
+
+    def on_request(self) -> None:
+        """Start to answer a request whose head is complete, or have it wait for its turn."""
+        super().on_head()
+
+    def on_body(self, body: bytes) -> None:
+        self._size.forget_received()
+        super().on_body(body)
+
+    def on_received(self) -> None:
+        self._size.forget_received()
+        super().on_received()
+        self._is_chunked = self.receives_body = False
+
+    def _parse(self, data: bytes) -> None:
+        self._size.add_received(len(data))
+        super().data_received(data)
+        if self._size.is_endless and not self._is_deaf:
+            self._stop(self._size.refusal())
+
+    def _receive_rest(self) -> None:
+        rest, self._rest = self._rest, b""
+        if not self.transport.is_closing():
+            self.receive(rest)
+        if not self._rest:
+            self.release_reading()
+
+    def _require_size(self) -> None:
+        if self._size.is_too_large:
+            self._stop(self._size.refusal())
+            raise StopReadingError
+
+    def _stop(self, exc: ServiceError | None) -> None:
+        """Hear no more of the client: answer what waits, or refuse what it has begun, and end the connection."""
+        self._is_deaf = True
+        if self.receives_body and self.may_still_refuse:
+            self.abandon_request()
+        elif self.waiting_requests:
+            self.close_after_answer()
+            return
+        elif self.receives_body:  # of a request that has been answered
+            exc = None
+        if exc is not None:
+            self.refuse(exc)
+        self.leaves_at = time.monotonic() + FAREWELL_SECONDS
+        self.transport.write_eof()  # closed with bytes unread, the client might not see why
