@@ -143,3 +143,21 @@ def test_audit_fails_on_a_vulnerability_only(
         check=False,
     )
     assert (ended.returncode, sentence in ended.stdout) == (code, True), ended
+
+
+def test_deployment_page_locks_the_images_user_down() -> None:
+    page = (ROOT / "docs" / "deploy.md").read_text()
+    user = re.search(r"^USER (\d+):(\d+)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    assert user is not None
+    wanted = (
+        "automountServiceAccountToken: false",
+        "runAsNonRoot: true",
+        f"runAsUser: {user[1]}",
+        f"runAsGroup: {user[2]}",
+        "seccompProfile: {type: RuntimeDefault}",
+        "allowPrivilegeEscalation: false",
+        "readOnlyRootFilesystem: true",
+        "capabilities: {drop: [ALL]}",
+        "--read-only --cap-drop ALL --security-opt no-new-privileges",
+    )
+    assert [line for line in wanted if line not in page] == []
