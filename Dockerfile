@@ -1,29 +1,36 @@
 # Whisker in a container: docker build -t whisker . && docker run -p 8000:8000 whisker
 # A checkpoint of your own: docker run -p 8000:8000 -v ./mine.safetensors:/checkpoint.safetensors:ro whisker
+# The same base for ever: --build-arg BASE=python@sha256:DIGEST
 ARG BASE=python:3.11-slim-bookworm
 
 FROM ${BASE} AS build
 # Which PyTorch build: cpu, or cu130 and the like for NVIDIA GPUs. Empty: whatever the package index offers by default.
+# All files that are installed with `cpu` are pinned by their hashes; a build for GPUs by its version alone.
 ARG WHISKER_TORCH=cpu
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 WORKDIR /src
 RUN python -m venv /opt/whisker
 # PyTorch is most of the image and changes least: it has a layer of its own.
-COPY constraints.txt ./
-RUN /opt/whisker/bin/pip install --quiet --no-deps --constraint constraints.txt \
-        ${WHISKER_TORCH:+--index-url https://download.pytorch.org/whl/${WHISKER_TORCH}} torch \
+COPY constraints.txt requirements-torch.txt ./
+RUN if [ "$WHISKER_TORCH" = cpu ]; then pinned='--require-hashes --requirement requirements-torch.txt'; \
+    else pinned='--constraint constraints.txt torch'; fi \
+    && /opt/whisker/bin/pip install --quiet --no-deps \
+        ${WHISKER_TORCH:+--index-url https://download.pytorch.org/whl/${WHISKER_TORCH}} $pinned \
     && rm -rf /opt/whisker/lib/python3*/site-packages/torch/include \
               /opt/whisker/lib/python3*/site-packages/torch/test
+COPY requirements-image.txt ./
+RUN /opt/whisker/bin/pip install --quiet --no-deps --require-hashes --requirement requirements-image.txt \
+    && if [ "$WHISKER_TORCH" != cpu ]; then /opt/whisker/bin/pip install --quiet --constraint constraints.txt torch; fi
 COPY pyproject.toml README.md NOTICE ./
 COPY whisker whisker
 COPY app app
 COPY model model
 COPY training training
-RUN /opt/whisker/bin/pip install --quiet --constraint constraints.txt '.[openvino,imagenet]' \
+# Built with the setuptools that is pinned, not with one fetched for the purpose.
+RUN /opt/whisker/bin/pip install --quiet --no-deps --no-build-isolation . \
     && /opt/whisker/bin/pip uninstall --quiet --yes pip
 
 FROM ${BASE}
-RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin whisker
 COPY --from=build /opt/whisker /opt/whisker
 COPY model/checkpoints/cats-dogs.safetensors /checkpoint.safetensors
 # One malloc arena a thread makes memory grow with the threads; two are enough for ours.
@@ -31,7 +38,8 @@ ENV PATH=/opt/whisker/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     MALLOC_ARENA_MAX=2 \
     WHISKER_CHECKPOINT=/checkpoint.safetensors
-USER whisker
+# By number, as Kubernetes' runAsNonRoot asks; any other user will do, too: nothing is written.
+USER 10001:10001
 EXPOSE 8000
 LABEL com.amazonaws.sagemaker.capabilities.accept-bind-to-port=true
 HEALTHCHECK --interval=10s --timeout=3s --start-period=30s --retries=3 \

@@ -12,7 +12,7 @@ JOBS := $(shell n=$$(getconf _NPROCESSORS_ONLN); echo $$((n < 4 ? 4 : n)))
 STAMP := $(VENV)/installed-$(or $(WHISKER_TORCH),default)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check lint types imports format bench torture clean
+.PHONY: help run test check lint types imports audit format pins bench torture clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -26,7 +26,7 @@ test: $(STAMP)-dev  ## install what is missing and run the tests with branch cov
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
-check: lint types imports test  ## everything that CI runs
+check: lint types imports audit test  ## everything that CI runs
 
 lint: $(STAMP)-dev  ## formatting and style
 	$(BIN)/ruff format --check .
@@ -38,9 +38,17 @@ types: $(STAMP)-dev  ## static types, strict
 imports: $(STAMP)-dev  ## who may import whom
 	$(BIN)/lint-imports
 
+audit: $(STAMP)-dev  ## known vulnerabilities of what the Docker image installs; passes, and says so, without a network
+	$(BIN)/python .ci/audit.py --requirement requirements-image.txt --requirement requirements-torch.txt
+
 format: $(STAMP)-dev  ## rewrite the sources in the project's format
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+pins: $(STAMP)  ## write what the Docker image installs, with hashes, from constraints.txt
+	@$(PIP) uv
+	$(BIN)/uv pip compile pyproject.toml --quiet --extra openvino --extra imagenet --constraint constraints.txt --universal \
+		--python-version 3.11 --generate-hashes --no-header --no-annotate | $(BIN)/python .ci/pins.py
 
 ifneq ($(filter bench,$(MAKECMDGOALS)),)
 ifndef PHOTOS

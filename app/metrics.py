@@ -16,6 +16,7 @@ from prometheus_client.multiprocess import MultiProcessCollector, mark_process_d
 from whisker.model.errors import ConfigError
 
 _DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"
+_IN_MEMORY = "/dev/shm"  # noqa: S108 - there even where the root is read-only; the directory's name is random
 _REQUEST_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _SCORES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1)
 _STAGE_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -120,18 +121,24 @@ class Metrics:
 @contextmanager
 def shared_metrics() -> Iterator[None]:
     """Let the processes started in this context share their metrics."""
-    try:
-        directory = TemporaryDirectory(prefix="whisker-metrics-", ignore_cleanup_errors=True)
-    except OSError as exc:
-        raise ConfigError(
-            "Several workers share their metrics in a temporary directory, and none can be made: "
-            "name a folder that can be written to with TMPDIR, or serve with one worker."
-        ) from exc
-    with directory as os.environ[_DIRECTORY]:
+    with _temporary_directory() as os.environ[_DIRECTORY]:
         try:
             yield
         finally:
             del os.environ[_DIRECTORY]
+
+
+def _temporary_directory() -> TemporaryDirectory[str]:
+    reason: OSError | None = None
+    for parent in (None, _IN_MEMORY):
+        try:
+            return TemporaryDirectory(prefix="whisker-metrics-", dir=parent, ignore_cleanup_errors=True)
+        except OSError as exc:
+            reason = exc
+    raise ConfigError(
+        "Several workers share their metrics in a temporary directory, and none can be made: "
+        "name a folder that can be written to with TMPDIR, or serve with one worker."
+    ) from reason
 
 
 def share_metrics(name: str) -> None:

@@ -1,12 +1,15 @@
 """The network, its file, its preprocessing and its inference.
 
 May import neither `whisker.app` nor `whisker.training`, no web framework and no command line. The public names are
-imported when first used, so that `whisker --help` does not wait for PyTorch.
+imported when first used, so that `whisker --help` does not wait for PyTorch. Importing any part of it forbids other
+packages' telemetry, before they are imported.
 """
 
 import importlib
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from whisker.model.telemetry import forbid_telemetry
 
 if TYPE_CHECKING:
     from whisker.model.answers.decision_rule import ClassScore, Prediction
@@ -45,6 +48,9 @@ _MODULES = {
     "networks.config": ("NetworkConfig",),
     "preprocessing": ("Picture", "Preprocessing"),
 }
+
+
+forbid_telemetry()
 
 
 def __getattr__(name: str) -> object:

@@ -3,10 +3,12 @@
 import os
 import pickle
 import signal
+import sys
 from collections import deque
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, partial
 from itertools import islice
@@ -50,11 +52,8 @@ def classify_in_processes(config: ProcessConfig, photos: Iterable[Photo], proces
     """
     source = iter(photos)
     ahead: deque[Future[Lines]] = deque()
-    context = get_context("spawn")  # OpenVINO's threads do not survive a fork
-    with TemporaryDirectory(prefix="whisker-") as folder, ProcessPoolExecutor(processes, context, _begin) as pool:
-        # Through a file: the executor's pipe would block for ever if a process ended before it has read it all.
-        file = Path(folder) / "config"
-        file.write_bytes(pickle.dumps(config))
+    # Through a file: the executor's pipe would block for ever if a process ended before it has read it all.
+    with _file(pickle.dumps(config)) as file, _pool(processes) as pool:
         try:
             while batch := list(islice(source, BATCH)):
                 ahead.append(pool.submit(classify_batch, file, batch))
@@ -69,6 +68,32 @@ def classify_in_processes(config: ProcessConfig, photos: Iterable[Photo], proces
             ) from exc
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+def _pool(processes: int) -> ProcessPoolExecutor:
+    context = get_context("spawn")  # OpenVINO's threads do not survive a fork
+    try:
+        return ProcessPoolExecutor(processes, context, _begin)
+    except OSError as exc:
+        raise ResultsError(
+            f"Processes need locks in /dev/shm, and none can be made ({exc.strerror}): let this user write to that "
+            "folder, or set WHISKER_INFERENCE_WORKERS=1."
+        ) from exc
+
+
+@contextmanager
+def _file(content: bytes) -> Iterator[Path]:
+    """Make a file for the processes of this run: in memory on Linux, as there may be no folder for it."""
+    if sys.platform != "linux":
+        with TemporaryDirectory(prefix="whisker-") as folder:
+            path = Path(folder) / "config"
+            path.write_bytes(content)
+            yield path
+        return
+    with os.fdopen(os.memfd_create("whisker-config"), "wb") as file:
+        file.write(content)
+        file.flush()
+        yield Path(f"/proc/{os.getpid()}/fd/{file.fileno()}")
 
 
 def _begin() -> None:

@@ -5,8 +5,9 @@ This module is what all engines share; it needs no PyTorch.
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,11 +17,24 @@ from whisker.model.answers.head import Head
 
 
 @dataclass(frozen=True, slots=True)
-class OpenVinoModel:
-    """A forward pass up to the features in OpenVINO's own form: its structure (XML) and its weights."""
+class OpenVinoNode:
+    """One operation of an OpenVINO model, as plain data.
 
-    structure: bytes
-    weights: bytes
+    `inputs` names, for each, the place of an earlier node and the number of its output; only a constant has a `value`.
+    """
+
+    kind: str
+    opset: str  # the set of operations that has this kind of it
+    inputs: tuple[tuple[int, int], ...]
+    attributes: Mapping[str, Any]
+    value: NDArray[Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OpenVinoModel:
+    """A forward pass up to the features, in OpenVINO's operations."""
+
+    nodes: tuple[OpenVinoNode, ...]
 
 
 class Engine(ABC):

@@ -70,8 +70,10 @@ def _openvino(network: Network, checkpoint: Checkpoint, device: str, *, int8: bo
         raise EngineError("it computes on the CPU")
     try:
         from whisker.model.engines.openvino_engine import OpenVinoEngine  # noqa: PLC0415 - an optional dependency
-    except ImportError as exc:
+    except ModuleNotFoundError as exc:
         raise EngineError("the package openvino is not installed") from exc
+    except (ImportError, OSError) as exc:  # a library that this system cannot load
+        raise EngineError(f"OpenVINO cannot be imported: {exc}") from exc
     exported = _export(network, checkpoint, int8=int8)
     return OpenVinoEngine(exported, head_of(network), threads=torch.get_num_threads())
 
@@ -131,7 +133,7 @@ def choose_engine(
             difference = _check(candidate, checkpoint, engine.run(pixels), expected)
             speed = seconds / _seconds(engine, pixels)
             _require(name != AUTO or candidate is PLAIN or speed > 1, f"it is {speed:.2f} times as fast as PyTorch")
-        except (EngineError, RuntimeError) as exc:  # the latter from compilers, for a machine they cannot serve
+        except (EngineError, RuntimeError, OSError) as exc:  # from compilers, for machines that they cannot serve
             if name != AUTO:
                 raise EngineError(f"The engine {name} cannot be used: {exc}.") from exc
             logger.info("Engine passed over", extra={"engine": candidate.name, "reason": str(exc)})

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from whisker.model.answers.head import Head
 from whisker.model.engines.base import Engine, OpenVinoModel
+from whisker.model.engines.openvino_graph import put_together
 
 
 class OpenVinoEngine(Engine):
@@ -55,9 +56,7 @@ def _core() -> openvino.Core:
 
 
 def _sized(openvino_model: OpenVinoModel, count: int) -> openvino.Model:
-    """Read an exported model and fix its batch size: constant shapes are faster."""
-    model = _core().read_model(
-        openvino_model.structure, openvino.Tensor(np.frombuffer(openvino_model.weights, np.uint8))
-    )
+    """Make an exported model and fix its batch size: constant shapes are faster."""
+    model = put_together(openvino_model)
     model.reshape([count, *model.input(0).partial_shape[1:]])
     return model

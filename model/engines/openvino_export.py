@@ -2,8 +2,6 @@
 
 import operator
 from collections.abc import Callable, Mapping
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -14,6 +12,7 @@ from torch import Tensor, fx, nn
 from whisker.model.checkpoint.contents import Quantization
 from whisker.model.engines.base import OpenVinoModel
 from whisker.model.engines.graph import fold
+from whisker.model.engines.openvino_graph import take_apart
 from whisker.model.engines.quantization import Quantized, quantize
 from whisker.model.errors import EngineError
 from whisker.model.networks.base import Network, Normalization
@@ -43,10 +42,7 @@ def export_openvino_model(network: Network, size: int, quantization: Quantizatio
     graph = fold(network)
     if quantization is not None:
         quantize(graph, quantization.ranges)
-    with TemporaryDirectory() as folder:
-        structure = Path(folder) / "features.xml"
-        openvino.save_model(_build(graph, network.normalization, size), structure, compress_to_fp16=False)
-        return OpenVinoModel(structure.read_bytes(), structure.with_suffix(".bin").read_bytes())
+    return take_apart(_build(graph, network.normalization, size))
 
 
 def _build(graph: fx.GraphModule, normalization: Normalization, size: int) -> openvino.Model:

@@ -1,5 +1,6 @@
 """Metrics: what is counted, and that no client can make up a label."""
 
+import os
 from pathlib import Path
 
 import httpx
@@ -67,8 +68,19 @@ async def test_workers_without_a_place_for_their_metrics_are_told_what_to_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "none"))
+    monkeypatch.setattr("whisker.app.metrics._IN_MEMORY", str(tmp_path / "none"))
     with pytest.raises(ConfigError, match=r"TMPDIR, or serve with one worker\."), shared_metrics():
         pass
+
+
+def test_workers_share_their_metrics_in_memory_where_no_folder_can_be_written_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "none"))
+    monkeypatch.setattr("whisker.app.metrics._IN_MEMORY", str(tmp_path))
+    with shared_metrics():
+        assert Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]).parent == tmp_path
+    assert list(tmp_path.iterdir()) == []
 
 
 async def _samples(client: httpx.AsyncClient) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:

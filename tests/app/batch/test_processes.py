@@ -1,11 +1,13 @@
 """Folders in one process a core: the same results, and an end when a process, or whoever started them, ends."""
 
+import errno
 import os
 import select
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -23,6 +25,7 @@ def test_processes_answer_as_threads_do(
 ) -> None:
     assert predict_to_file(job) == (82, 2)
     monkeypatch.setattr("whisker.app.batch.local.MIN_PHOTOS_FOR_PROCESSES", 82)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "none"))  # as where no folder can be written to
     both = settings.model_copy(update={"inference_workers": 2, "engine": "openvino"})
     other = Job(job.photos, tmp_path / "processes.jsonl", both)
     assert predict_to_file(other) == (82, 2)
@@ -40,6 +43,17 @@ def test_process_that_ends_stops_the_run_with_a_sentence(job: Job, monkeypatch: 
     monkeypatch.setattr("whisker.app.batch.processes.classify_batch", _crash)
     settings = job.settings.model_copy(update={"inference_workers": 2, "engine": "openvino"})
     with pytest.raises(ResultsError, match="resumes from here"):
+        predict_to_file(Job(job.photos, job.out, settings))
+
+
+def test_processes_without_shared_memory_are_a_sentence(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_arguments: object) -> NoReturn:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr("whisker.app.batch.local.MIN_PHOTOS_FOR_PROCESSES", 82)
+    monkeypatch.setattr("whisker.app.batch.processes.ProcessPoolExecutor", refuse)
+    settings = job.settings.model_copy(update={"inference_workers": 2, "engine": "openvino"})
+    with pytest.raises(ResultsError, match=r"locks in .*Read-only file system.*WHISKER_INFERENCE_WORKERS=1"):
         predict_to_file(Job(job.photos, job.out, settings))
 
 

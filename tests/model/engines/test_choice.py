@@ -1,6 +1,9 @@
 import dataclasses
+import errno
 import logging
+import sys
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import pytest
@@ -84,6 +87,34 @@ def test_engine_that_answers_wrongly_is_passed_over(
     assert Classifier.load(path).engine != "openvino-int8"
     passed = {vars(record)["engine"]: vars(record)["reason"] for record in caplog.records if "passed" in record.message}
     assert "its golden features agree only to a cosine of" in passed["openvino-int8"]
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (ModuleNotFoundError("No module named 'openvino'"), "the package openvino is not installed"),
+        (ImportError("libopenvino.so: cannot open"), "OpenVINO cannot be imported: libopenvino.so: cannot open"),
+        (OSError(errno.EROFS, "Read-only file system"), "Read-only file system"),
+    ],
+)
+def test_engine_that_this_system_cannot_load_is_passed_over_with_a_reason(
+    checkpoint: Checkpoint,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    error: Exception,
+    reason: str,
+) -> None:
+    class Unloadable:
+        def __getattr__(self, name: str) -> NoReturn:
+            raise error
+
+    monkeypatch.setitem(sys.modules, "whisker.model.engines.openvino_engine", Unloadable())
+    caplog.set_level(logging.INFO)
+    classifier = Classifier(checkpoint)
+    classifier.use_engine()
+    assert not classifier.engine.startswith("openvino")
+    passed = {vars(record)["engine"]: vars(record)["reason"] for record in caplog.records if "passed" in record.message}
+    assert reason in passed["openvino"]
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,5 @@
+import dataclasses
+import pickle
 import subprocess
 import sys
 from collections.abc import Callable
@@ -19,6 +21,7 @@ from whisker.model.networks.config import NetworkConfig
 pytest.importorskip("openvino", reason="openvino is not installed: pip install 'whisker[openvino]'")
 from whisker.model.engines.openvino_engine import OpenVinoEngine
 from whisker.model.engines.openvino_export import export_openvino_model
+from whisker.model.engines.openvino_graph import put_together, take_apart
 
 
 @pytest.fixture(params=CONFIGS, ids=str)
@@ -82,6 +85,16 @@ def test_unknown_layer_or_operation_is_refused(layer: torch.nn.Module, message: 
     network.set_submodule("maxpool", layer)
     with pytest.raises(EngineError, match=message):
         export_openvino_model(network, 32)
+
+
+def test_model_put_together_again_is_the_one_taken_apart(config: NetworkConfig) -> None:
+    exported = export_openvino_model(trained_like(config), 32)
+    again = take_apart(put_together(pickle.loads(pickle.dumps(exported))))  # noqa: S301 - our own
+    assert [dataclasses.replace(node, value=None) for node in again.nodes] == [
+        dataclasses.replace(node, value=None) for node in exported.nodes
+    ]
+    for node, expected in zip(again.nodes, exported.nodes, strict=True):
+        np.testing.assert_array_equal(node.value, expected.value)
 
 
 def test_answer_does_not_depend_on_the_neighbours(pixels: list[NDArray[np.uint8]]) -> None:
