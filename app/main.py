@@ -20,13 +20,15 @@ from whisker.app.routes.docs import add_docs, ask_for_key
 from whisker.app.routes.operations import router
 from whisker.app.routes.predict import router as predict_router
 from whisker.app.routes.state import AppState, set_state, state_of
-from whisker.app.settings import Settings, load_settings
+from whisker.app.settings import Settings, chosen_hosts, load_settings
 from whisker.app.uploads.body_limits import BodyLimitMiddleware
 from whisker.app.uploads.slots import UploadSlotMiddleware, UploadSlots
 from whisker.app.web.access_log import AccessMiddleware
+from whisker.app.web.identity import IdentityMiddleware
 from whisker.app.web.problems import ProblemMiddleware, problem_handler
 from whisker.app.web.request_id import RequestIdMiddleware
-from whisker.app.web.security import ApiKeyMiddleware, CrossSiteMiddleware, SecurityHeadersMiddleware
+from whisker.app.web.security import ApiKeyMiddleware, CrossSiteMiddleware, KeyCheck, SecurityHeadersMiddleware
+from whisker.app.web.slashes import redirect_slashes
 
 API_VERSION = "1"  # of the HTTP interface: changes when clients have to change
 _DESCRIPTION = "Say what pictures show, with calibrated scores. Errors are RFC 9457 problems with stable codes."
@@ -52,8 +54,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             Middleware(AccessMiddleware, metrics=metrics, log_all=settings.log_requests == "all"),
             Middleware(SecurityHeadersMiddleware),
             Middleware(ProblemMiddleware, metrics=metrics),
+            Middleware(IdentityMiddleware, names=chosen_hosts(settings), health=vertex_health()),
             Middleware(CrossSiteMiddleware),
-            Middleware(ApiKeyMiddleware, key=settings.api_key, health=vertex_health()),
+            Middleware(ApiKeyMiddleware, check=KeyCheck(settings.api_key, vertex_health())),
             Middleware(
                 BodyLimitMiddleware,
                 max_bytes=settings.max_body_bytes,
@@ -74,6 +77,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.include_router(router)
     add_docs(app)
     add_page(app)
+    redirect_slashes(app.router)
     if settings.api_key is not None:
         ask_for_key(app)
     return app
