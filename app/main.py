@@ -12,8 +12,9 @@ from starlette.middleware import Middleware
 from whisker.app.inference.service import running_service
 from whisker.app.metrics import Metrics
 from whisker.app.page.routes import add_page, find_examples
-from whisker.app.protocols import add_protocols
+from whisker.app.protocols.bodies import reading_process_of
 from whisker.app.protocols.kserve import vertex_health
+from whisker.app.protocols.routers import add_protocols
 from whisker.app.routes.corrections import router as corrections_router
 from whisker.app.routes.corrections_store import CorrectionsStore
 from whisker.app.routes.docs import add_docs, ask_for_key
@@ -22,6 +23,7 @@ from whisker.app.routes.predict import router as predict_router
 from whisker.app.routes.state import AppState, set_state, state_of
 from whisker.app.settings import Settings, chosen_hosts, load_settings
 from whisker.app.uploads.body_limits import BodyLimitMiddleware
+from whisker.app.uploads.reader import set_turns
 from whisker.app.uploads.slots import UploadSlotMiddleware, UploadSlots
 from whisker.app.web.access_log import AccessMiddleware
 from whisker.app.web.identity import IdentityMiddleware
@@ -71,6 +73,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     if settings.corrections is not None:
         corrections = CorrectionsStore(settings.corrections, settings.max_corrections_bytes)
     set_state(app, AppState(settings, metrics, slots, corrections, find_examples(settings.examples)))
+    set_turns(app)
     add_protocols(app, settings)  # first: a platform may choose a path that is one of ours
     app.include_router(predict_router)
     app.include_router(corrections_router)
@@ -86,8 +89,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     state = state_of(app)
-    async with running_service(state.settings, state.metrics) as state.service:
-        yield
+    try:
+        async with running_service(state.settings, state.metrics) as state.service:
+            yield
+    finally:
+        await reading_process_of(app).close()
 
 
 def _operation_id(route: APIRoute) -> str:
