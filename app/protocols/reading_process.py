@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pydantic_core import from_json, to_json
 
 from whisker.app import time_limits
-from whisker.app.errors import DeadlineExceededError, OverloadedError, WorkerError
+from whisker.app.errors import DeadlineExceededError, NotReadyError, OverloadedError, WorkerError
 from whisker.app.inference.wire import LENGTH
 from whisker.app.inference.worker_handle import run_program
 from whisker.app.protocols.reading import Order, Reading
@@ -61,6 +61,7 @@ class ReadingProcess:
     def __init__(self) -> None:
         self._turn = asyncio.Lock()
         self._worker: _Worker | None = None
+        self._is_closed = False
 
     @property
     def pid(self) -> int | None:
@@ -70,8 +71,8 @@ class ReadingProcess:
     async def read(self, order: Order, pieces: Sequence[bytes]) -> Reading:
         """Read a body when it is its turn; one whose reading has begun is read to its end even if this is cancelled.
 
-        Raises what `read` raises, `DeadlineExceededError`, `OverloadedError` if no process can be started, and
-        `WorkerError` if one cannot bear the body.
+        Raises what `read` raises, `DeadlineExceededError`, `NotReadyError` when this is closed, `OverloadedError` if no
+        process can be started, and `WorkerError` if one cannot bear the body.
         """
         await self._turn.acquire()
         reading = asyncio.create_task(self._read(order, pieces))
@@ -79,7 +80,11 @@ class ReadingProcess:
         return await asyncio.shield(reading)
 
     async def close(self) -> None:
-        """End the process, if there is one."""
+        """End the process, if there is one, and start no other."""
+        self._is_closed = True
+        await self._end()
+
+    async def _end(self) -> None:
         worker, self._worker = self._worker, None
         if worker is not None:
             await worker.end()
@@ -91,17 +96,19 @@ class ReadingProcess:
 
     async def _read(self, order: Order, pieces: Sequence[bytes]) -> Reading:
         for _ in range(_ATTEMPTS):
+            if self._is_closed:
+                raise NotReadyError("The service is stopping.")
             worker = self._worker = self._worker or await _start()
             try:
                 async with asyncio.timeout(time_limits.READING_SECONDS):
                     return await worker.read(order, pieces)
             except TimeoutError as exc:
                 logger.error("A body takes too long to read: its process is ended")  # noqa: TRY400 - the traceback says nothing
-                await self.close()
+                await self._end()
                 raise DeadlineExceededError("The body takes too long to read.") from exc
             except (OSError, EOFError) as exc:
                 logger.error("A reading worker has ended", extra={"reason": type(exc).__name__})  # noqa: TRY400 - the traceback says nothing
-                await self.close()
+                await self._end()
         raise WorkerError("The process that reads a body has ended twice.")
 
 

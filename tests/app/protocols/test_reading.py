@@ -17,7 +17,7 @@ from pydantic import SecretStr
 
 from tests.app.conftest import connected, picture
 from whisker.app import time_limits
-from whisker.app.errors import InvalidUploadError, OverloadedError
+from whisker.app.errors import InvalidUploadError, NotReadyError, OverloadedError
 from whisker.app.main import create_app
 from whisker.app.protocols import bodies, reading_process
 from whisker.app.protocols.bodies import reading_process_of
@@ -125,6 +125,8 @@ async def test_process_that_was_killed_is_replaced(caplog: pytest.LogCaptureFixt
     assert "A reading worker has ended" in caplog.text
     await process.close()
     assert not psutil.pid_exists(first)
+    with pytest.raises(NotReadyError):
+        await process.read(_ORDER, [_BODY])
 
 
 async def test_process_that_stands_still_is_ended_in_time(
@@ -161,7 +163,9 @@ async def test_no_process_to_be_had_is_503(
     def refuse(*_arguments: object) -> Any:
         raise BlockingIOError(11, "Resource temporarily unavailable")
 
-    await reading_process_of(app).close()
+    pid = reading_process_of(app).pid
+    if pid is not None:
+        os.kill(pid, signal.SIGKILL)
     with monkeypatch.context() as patch:
         patch.setattr(bodies, "INLINE_BYTES", 0)
         patch.setattr(reading_process, "run_program", refuse)

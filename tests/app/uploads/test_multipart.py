@@ -45,13 +45,13 @@ async def test_form_is_gone_when_it_is_read(body: bytes) -> None:
 
 @pytest.mark.parametrize(
     "rest",
-    [b"\r\n--b", b"\r\n--bx", b"\r\n--b-x", b"\r\n--b\rx", b"\r\n--b \r\n", b"\r\n--b" + b" " * 70_000, b"\r\n--b\t"],
+    [b"\r\n--bx", b"\r\n--b-x", b"\r\n--b\rx", b"\r\n--b \r\n", b"\r\n--b" + b" " * 70_000, b"\r\n--b\t"],
     ids=lambda rest: repr(rest[:8]),
 )
 @pytest.mark.parametrize("piece", [1_000_000, 7])
 async def test_boundary_within_a_part_ends_the_form_at_once(rest: bytes, piece: int) -> None:
     """The parser would look at each letter of 20 MB: six seconds in which nobody else is answered."""
-    body = _BODY[:60] + rest * 50
+    body = _BODY[:60] + rest * 1_000
     read = 0
 
     async def pieces() -> AsyncIterator[bytes]:
@@ -60,7 +60,7 @@ async def test_boundary_within_a_part_ends_the_form_at_once(rest: bytes, piece: 
             read = at
             yield body[at : at + piece]
 
-    with pytest.raises(MalformedFormError):
+    with pytest.raises(MalformedFormError, match="boundary within a part"):
         await forms.read_form(pieces(), _TYPE, "file", max_files=1)
     assert read < 500
 
