@@ -25,7 +25,7 @@ from whisker.app.protocols.reading import Order
 from whisker.model.errors import PictureTooLargeError, WhiskerError
 
 FAILURES = {kind.__name__: kind for kind in (InvalidUploadError, PictureTooLargeError, OverloadedError)}
-_NICENESS = 10  # the HTTP process and the inference workers go first
+_NICENESS = 5  # the HTTP process goes first, as for inference workers
 _BYTES_A_BYTE = 12  # of a body: 4 as text, 4 as that text decoded, and what is made of it
 _SPARE_BYTES = 128_000_000  # 300,000 values of JSON are a third of it
 
