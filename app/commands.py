@@ -13,7 +13,7 @@ from whisker.app.batch.job import Job, predict_to_file
 from whisker.app.batch.photos import find_photos
 from whisker.app.batch.results import Failure, Result, join_labels, to_json
 from whisker.app.errors import ResultsError
-from whisker.app.settings import RENAMED, Settings, flag, load_settings, variable
+from whisker.app.settings import RENAMED, Settings, flag, forget_secrets, load_settings, variable
 from whisker.model.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ def serve(**flags: str | None) -> None:
     Every option can also be given as an environment variable; the option wins.
     """
     settings = load_settings(**flags)
+    forget_secrets()
     from whisker.app.server.run import run  # noqa: PLC0415 - other commands need no metrics and no sockets
 
     run(settings, [name for name, value in flags.items() if value is not None])

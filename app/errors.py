@@ -13,12 +13,13 @@
         ├── UnknownClassError            a class that the checkpoint does not have
         ├── CorrectionsOffError          there is no folder for corrections
         ├── CorrectionsFullError         there is no room for a correction
-        ├── MalformedRequestError        the bytes received are not HTTP
+        ├── MalformedRequestError        the bytes received are not HTTP, or ambiguous
         ├── TargetTooLongError           the address of the request is too long
         ├── HeadTooLargeError            the headers of the request are too many or too long
         ├── RequestTimeoutError          the request comes in too slowly
         ├── UnauthorizedError            the API key is missing or wrong
         ├── CrossSiteError               sent by a browser for a page of another site
+        ├── MisdirectedRequestError      sent to a name that is none of the service's
         ├── OverloadedError              no upload slot, or no memory, is left
         ├── NotReadyError                starting, stopping, or without inference workers
         ├── DeadlineExceededError        no answer in the time allowed
@@ -97,7 +98,7 @@ class CorrectionsFullError(ServiceError):
 
 
 class MalformedRequestError(ServiceError):
-    """The bytes received are not HTTP."""
+    """The bytes received are not HTTP, or mean different things to different readers."""
 
     code: ClassVar[str] = "malformed_request"
 
@@ -130,6 +131,12 @@ class CrossSiteError(ServiceError):
     """A browser sends the request on behalf of a page of another site."""
 
     code: ClassVar[str] = "cross_site"
+
+
+class MisdirectedRequestError(ServiceError):
+    """The request is for a name under which the service is not to be asked."""
+
+    code: ClassVar[str] = "misdirected_request"
 
 
 class OverloadedError(ServiceError):

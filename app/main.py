@@ -12,21 +12,25 @@ from starlette.middleware import Middleware
 from whisker.app.inference.service import running_service
 from whisker.app.metrics import Metrics
 from whisker.app.page.routes import add_page, find_examples
-from whisker.app.protocols import add_protocols
+from whisker.app.protocols.bodies import reading_process_of
 from whisker.app.protocols.kserve import vertex_health
+from whisker.app.protocols.routers import add_protocols
 from whisker.app.routes.corrections import router as corrections_router
 from whisker.app.routes.corrections_store import CorrectionsStore
 from whisker.app.routes.docs import add_docs, ask_for_key
 from whisker.app.routes.operations import router
 from whisker.app.routes.predict import router as predict_router
 from whisker.app.routes.state import AppState, set_state, state_of
-from whisker.app.settings import Settings, load_settings
+from whisker.app.settings import Settings, chosen_hosts, load_settings
 from whisker.app.uploads.body_limits import BodyLimitMiddleware
+from whisker.app.uploads.reader import set_turns
 from whisker.app.uploads.slots import UploadSlotMiddleware, UploadSlots
 from whisker.app.web.access_log import AccessMiddleware
+from whisker.app.web.identity import IdentityMiddleware
 from whisker.app.web.problems import ProblemMiddleware, problem_handler
 from whisker.app.web.request_id import RequestIdMiddleware
-from whisker.app.web.security import ApiKeyMiddleware, CrossSiteMiddleware, SecurityHeadersMiddleware
+from whisker.app.web.security import ApiKeyMiddleware, CrossSiteMiddleware, KeyCheck, SecurityHeadersMiddleware
+from whisker.app.web.slashes import redirect_slashes
 
 API_VERSION = "1"  # of the HTTP interface: changes when clients have to change
 _DESCRIPTION = "Say what pictures show, with calibrated scores. Errors are RFC 9457 problems with stable codes."
@@ -37,6 +41,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     settings = settings or load_settings()
     metrics = Metrics()
     slots = UploadSlots(settings.max_in_flight, metrics)
+    key = KeyCheck(settings.api_key, vertex_health())
     handler = problem_handler(metrics)
     app = FastAPI(
         title="Whisker",
@@ -53,8 +58,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             Middleware(AccessMiddleware, metrics=metrics, log_all=settings.log_requests == "all"),
             Middleware(SecurityHeadersMiddleware),
             Middleware(ProblemMiddleware, metrics=metrics),
+            Middleware(IdentityMiddleware, names=chosen_hosts(settings), health=vertex_health()),
             Middleware(CrossSiteMiddleware),
-            Middleware(ApiKeyMiddleware, key=settings.api_key, health=vertex_health()),
+            Middleware(ApiKeyMiddleware, check=key),
             Middleware(
                 BodyLimitMiddleware,
                 max_bytes=settings.max_body_bytes,
@@ -68,13 +74,15 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     corrections = None
     if settings.corrections is not None:
         corrections = CorrectionsStore(settings.corrections, settings.max_corrections_bytes)
-    set_state(app, AppState(settings, metrics, slots, corrections, find_examples(settings.examples)))
+    set_state(app, AppState(settings, metrics, slots, key, corrections, find_examples(settings.examples)))
+    set_turns(app)
     add_protocols(app, settings)  # first: a platform may choose a path that is one of ours
     app.include_router(predict_router)
     app.include_router(corrections_router)
     app.include_router(router)
     add_docs(app)
     add_page(app)
+    redirect_slashes(app.router)
     if settings.api_key is not None:
         ask_for_key(app)
     return app
@@ -83,8 +91,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     state = state_of(app)
-    async with running_service(state.settings, state.metrics) as state.service:
-        yield
+    try:
+        async with running_service(state.settings, state.metrics) as state.service:
+            yield
+    finally:
+        await reading_process_of(app).close()
 
 
 def _operation_id(route: APIRoute) -> str:

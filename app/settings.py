@@ -24,7 +24,10 @@ PREFIX = "WHISKER_"
 _PLATFORM_PORTS = ("AIP_HTTP_PORT", "SAGEMAKER_BIND_TO_PORT")  # Vertex AI's, and SageMaker's
 RENAMED = {"lanes": "inference_workers"}  # old names of settings, which work until the next release
 _SET_UP = "WHISKER_TORCH"  # variables with this prefix belong to the installation, not to the service
+_PRIVATE = PREFIX + "API_KEY"  # the variable that no other process needs
 _VALIDATOR_SAYS = "Value error, "  # that pydantic puts before the message of our validators
+# A name or an address, of any subdomain or not, at any port or one.
+_HOST_PATTERN = re.compile(r"(?:(?:\*\.)?[\w-]+(?:\.[\w-]+)*|\[[0-9a-f:.]+\])(?::\d{1,5})?", re.ASCII | re.IGNORECASE)
 
 
 def _device(value: str) -> str:
@@ -55,6 +58,12 @@ def _key(value: SecretStr) -> SecretStr:
     if not re.fullmatch(r"[\x21-\x7e]{8,}", value.get_secret_value()):
         raise ValueError("8 or more ASCII letters, digits and punctuation characters, without spaces or line breaks")
     return value
+
+
+def _hosts(value: str) -> str:
+    if not all(_HOST_PATTERN.fullmatch(host) for host in value.split(",")):
+        raise ValueError("names separated by commas, each with a port or *. before it where wanted: *.example.org:8443")
+    return value.lower()
 
 
 def _protocols(value: str) -> str:
@@ -166,6 +175,10 @@ class Settings(BaseSettings):
         default=None,
         description="API key that clients must send as `Authorization: Bearer KEY`, except for health, pages and docs.",
     )
+    allowed_hosts: Annotated[str, AfterValidator(_hosts)] | None = Field(
+        default=None,
+        description="Names under which the service may be asked, separated by commas; by default any, others get 421.",
+    )
     protocols: Annotated[str, AfterValidator(_protocols)] = Field(
         default="all",
         description="Compatible APIs to enable: all, none, or some of "
@@ -203,6 +216,11 @@ def chosen_protocols(settings: Settings) -> frozenset[str]:
     return frozenset({"all": PROTOCOLS, "none": ()}.get(settings.protocols, settings.protocols.split(",")))
 
 
+def chosen_hosts(settings: Settings) -> frozenset[str] | None:
+    """Return the names under which the service may be asked; `None` if any will do."""
+    return None if settings.allowed_hosts is None else frozenset(settings.allowed_hosts.split(","))
+
+
 def load_settings(**overrides: str | None) -> Settings:
     """Read the environment; an override that is not `None` wins over it, and it over a port that a platform names.
 
@@ -226,6 +244,16 @@ def load_settings(**overrides: str | None) -> Settings:
             f"{variable(name)} (or {flag(name)}) is {str(error['input'])!r}, but must be "
             f"{_allowed(Settings.model_fields[name], error['msg'])}."
         ) from exc
+
+
+def environment_for_children() -> dict[str, str]:
+    """Give the environment that another process of the service may have: all of it but the API key."""
+    return {name: value for name, value in os.environ.items() if name != _PRIVATE}
+
+
+def forget_secrets() -> None:
+    """Take the API key out of the environment, once it is read, so that no process that is started inherits it."""
+    os.environ.pop(_PRIVATE, None)
 
 
 def variable(name: str) -> str:

@@ -17,6 +17,9 @@ FAREWELL_SECONDS = 2.0  # for a client to see why its request was refused, befor
 BODY_GRACE_SECONDS = 10.0  # for any body, however short
 BODY_MIN_RATE = 16_000  # bytes a second that a body must reach after that: a phone's upload on a bad day
 
+# A large JSON body (app/protocols/reading_process.py)
+READING_SECONDS = 5.0  # in the process that reads it; the worst of 20 MB takes half a second of a core of its own
+
 # An answer (app/uploads/deadline.py)
 UNWATCHED_SECONDS = 0.02  # before the service looks whether the client has left: most answers are faster
 

@@ -19,6 +19,7 @@ from pydantic_core import from_json
 from whisker.app.errors import WorkerError
 from whisker.app.inference.requests import PendingPrediction
 from whisker.app.inference.wire import LENGTH, PICTURE, Greeting, ReadyDocument, WorkerConfig
+from whisker.app.settings import environment_for_children
 from whisker.model import errors
 from whisker.model.errors import WhiskerError
 
@@ -85,7 +86,7 @@ class WorkerHandle(asyncio.Protocol):
             with theirs:
                 for end in (ours, theirs):
                     end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SOCKET_BYTES)
-                self._process = await asyncio.to_thread(_run, self._program, theirs)
+                self._process = await asyncio.to_thread(run_program, self._program, theirs)
         except BaseException:  # raised again: our end must be closed, which also ends a process that has started
             ours.close()
             raise
@@ -190,14 +191,15 @@ class WorkerHandle(asyncio.Protocol):
             self._greeting = greeting["ready"]
 
 
-def _run(program: str, connection: socket.socket) -> "subprocess.Popen[bytes]":
+def run_program(program: str, connection: socket.socket) -> "subprocess.Popen[bytes]":
+    """Start a module as a process that has one end of a pair of sockets, and our environment without secrets."""
     descriptor = connection.fileno()
     paths = os.pathsep.join(path or str(Path.cwd()) for path in sys.path)
     return subprocess.Popen(  # noqa: S603 - our own program
         [sys.executable, "-P", "-m", program, str(descriptor)],
         pass_fds=(descriptor,),
         stdin=subprocess.DEVNULL,
-        env={**_MEMORY, **os.environ, "PYTHONPATH": paths},
+        env={**_MEMORY, **environment_for_children(), "PYTHONPATH": paths},
     )
 
 

@@ -1,21 +1,4 @@
-"""Compatible APIs of other services, with the answers, limits and errors of `/predict`. May import routes."""
+"""Compatible APIs of other services, with the answers, limits and errors of `/predict`. May import routes.
 
-from fastapi import FastAPI
-
-from whisker.app.protocols import huggingface, kserve, oip, sagemaker
-from whisker.app.settings import Settings, chosen_protocols
-
-
-def add_protocols(app: FastAPI, settings: Settings) -> None:
-    """Serve what the settings ask for."""
-    chosen = chosen_protocols(settings)
-    routers = {
-        "vertex": kserve.vertex_router(),  # first: its paths are not of our choosing
-        "huggingface": huggingface.router,
-        "oip": oip.router,
-        "kserve": kserve.router,
-        "sagemaker": sagemaker.router,
-    }
-    for name, router in routers.items():
-        if name in chosen:
-            app.include_router(router)
+What a reading worker imports (reading_worker, readers and what they read with) needs no web framework.
+"""

@@ -1,57 +1,50 @@
-"""What the protocols' requests have in common: JSON, Base64, and pictures that are answered together or not at all."""
+"""What the protocols' routes have in common: bodies that are read off the event loop where they are large, and pictures
+that are answered together or not at all.
+"""
 
-import base64
-import binascii
-import json
+import asyncio
 from collections.abc import Sequence
+from typing import Any
 
-from fastapi import HTTPException, Request
+from fastapi import FastAPI, HTTPException, Request
 
-from whisker.app.errors import InvalidUploadError
 from whisker.app.inference.requests import PredictionResult
 from whisker.app.inference.service import Service
 from whisker.app.inference.wire import PredictionOptions
+from whisker.app.protocols.readers import read
+from whisker.app.protocols.reading import Kind, Order, Reading
+from whisker.app.protocols.reading_process import ReadingProcess
 from whisker.app.routes.answering import predict_many
 from whisker.app.routes.dependencies import require_service
 from whisker.app.routes.state import state_of
+from whisker.app.uploads.deadline import in_time
+from whisker.app.uploads.reader import read_pieces
 
 JSON = "application/json"
-_DATA_URL, _DATA_URL_LETTERS = ";base64,", 100  # where a data: address goes over to its content, and within how many
-_MAX_VALUES = 300_000  # of a JSON document: each takes up to 56 bytes, and all of them 40 ms of the event loop
-_COSTLY = (b",", b"[", b"{", b"\\")  # what there is one of for each value, or for each letter that is not as it seems
+INLINE_BYTES = 100_000  # a body of so many takes the event loop 3 ms at the worst; larger ones a process of its own
 
 
-def parse_json(body: bytes) -> dict[str, object]:
-    """Read a JSON object; raise `InvalidUploadError` if it is none, or holds more values than are good for us."""
-    if sum(body.count(sign) for sign in _COSTLY) > _MAX_VALUES:
-        raise InvalidUploadError(
-            f"The JSON holds more than {_MAX_VALUES:,} values: send pictures as files, or tensors in binary form."
-        )
-    try:
-        document = json.loads(body)
-    except (ValueError, RecursionError) as exc:
-        raise InvalidUploadError("The body is not JSON.") from exc
-    if not isinstance(document, dict):
-        raise InvalidUploadError("The body is not a JSON object.")
-    return document
+async def read_pictures(request: Request, kind: Kind, **known: Any) -> Reading:
+    """Read a body of a kind; `known` are more fields of its `Order`.
+
+    Raises what `read` and `in_time` raise, `ClientGoneError`, and `OverloadedError` if no process can be had.
+    """
+    settings = state_of(request.app).settings
+    order = Order(kind, settings.max_files, settings.max_pixels, **known)
+    pieces = await read_pieces(request)
+    if sum(map(len, pieces)) <= INLINE_BYTES:
+        return read(order, b"".join(pieces))
+    reading = asyncio.ensure_future(reading_process_of(request.app).read(order, pieces))
+    return await in_time(reading, request.receive, settings.deadline_seconds)
 
 
-def decode_base64(text: object) -> bytes:
-    """Decode a picture's Base64, with or without `data:...;base64,` before it; raise `InvalidUploadError`."""
-    if not isinstance(text, str):
-        raise InvalidUploadError("A picture must be a text, in Base64.")
-    try:
-        start = text.find(_DATA_URL, 0, _DATA_URL_LETTERS)
-        return base64.b64decode(text[start + len(_DATA_URL) :] if start >= 0 else text, validate=True)
-    except (binascii.Error, ValueError) as exc:
-        raise InvalidUploadError("A picture is not valid Base64.") from exc
+def set_reading_process(app: FastAPI, process: ReadingProcess) -> None:
+    app.state.whisker_reading = process
 
 
-def require_count(request: Request, pictures: int) -> None:
-    """Raise `InvalidUploadError` unless a request may hold so many pictures; to be asked before they are decoded."""
-    max_files = state_of(request.app).settings.max_files
-    if not 1 <= pictures <= max_files:
-        raise InvalidUploadError(f"The request must hold 1 to {max_files} pictures, not {pictures}.")
+def reading_process_of(app: FastAPI) -> ReadingProcess:
+    process: ReadingProcess = app.state.whisker_reading
+    return process
 
 
 async def predict_all(

@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
-from whisker.app.errors import InvalidUploadError
-from whisker.app.protocols.bodies import JSON, decode_base64, parse_json, predict_all, require_count, require_name
+from whisker.app.protocols.bodies import JSON, predict_all, read_pictures, require_name
 from whisker.app.routes.dependencies import LastingServiceDep, ServiceDep, require_service
 from whisker.app.routes.predict import predict as predict_picture
 from whisker.app.schemas import DEFAULT_TOP_K
-from whisker.app.uploads.reader import media_type, read_body
+from whisker.app.uploads.reader import media_type
 
 router = APIRouter(include_in_schema=False)
 
@@ -58,27 +57,9 @@ async def predict_or_instances(request: Request) -> Response:
 async def predict_instances(request: Request) -> Response:
     """Answer `{"instances": [{"b64": ...}]}`, in their order; one that cannot be used fails the request."""
     service = require_service(request.app)
-    pictures = _read(request, await read_body(request))
-    results = await predict_all(request, service, pictures, service.options(DEFAULT_TOP_K))
+    reading = await read_pictures(request, "instances")
+    results = await predict_all(request, service, reading.pictures, service.options(DEFAULT_TOP_K))
     return JSONResponse({"predictions": [result.prediction for result in results]})
-
-
-def _read(request: Request, body: bytes) -> list[bytes]:
-    """Take the pictures out of a body; nothing else of it has to wait for the answer."""
-    instances = parse_json(body).get("instances")
-    if not isinstance(instances, list):
-        raise InvalidUploadError("The body must hold `instances`, a list of pictures.")
-    require_count(request, len(instances))
-    return [*map(_picture, instances)]
-
-
-def _picture(instance: object) -> bytes:
-    """Find the Base64 in `{"b64": ...}`, which may be under a name of its own: `{"image_bytes": {"b64": ...}}`."""
-    if isinstance(instance, dict) and len(instance) == 1 and "b64" not in instance:
-        (instance,) = instance.values()
-    if not isinstance(instance, dict) or "b64" not in instance:
-        raise InvalidUploadError('Each instance must be a picture: {"b64": "..."}.')
-    return decode_base64(instance["b64"])
 
 
 async def _health(_service: LastingServiceDep) -> dict[str, object]:

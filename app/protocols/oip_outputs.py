@@ -1,45 +1,25 @@
-"""The outputs of the Open Inference Protocol: which of them a request asks for, and how they are written.
+"""The outputs of the Open Inference Protocol: which there are, and how they are written.
 
 `reason` says why an answer is not confident, and is empty otherwise. Only a multi-label checkpoint has the output
 `labels`: which classes, in the order of `probabilities`, are labels of the picture.
 """
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from starlette.responses import Response
 
-from whisker.app.errors import InvalidUploadError
 from whisker.app.inference.requests import PredictionResult
 from whisker.app.inference.service import Service
+from whisker.app.protocols.oip_inputs import HEADER_LENGTH, PROBABILITIES, Output, Wanted
 from whisker.app.protocols.tensors import to_bytes_elements
 
-HEADER_LENGTH = "Inference-Header-Content-Length"
-PROBABILITIES, LABEL, VERDICT, REASON, LABELS = "probabilities", "label", "verdict", "reason", "labels"
-_MAX_ID_CHARACTERS = 1_000
+LABEL, VERDICT, REASON, LABELS = "label", "verdict", "reason", "labels"
 _BINARY_TYPES = {"FP32": "<f4", "BOOL": "?"}
 _Values = list[str] | list[list[float]] | list[list[bool]] | list[list[str]]  # of one output, for all pictures
-
-
-@dataclass(frozen=True, slots=True)
-class Output:
-    """A requested output; with `classes`, the best of them as that many strings."""
-
-    name: str
-    is_binary: bool
-    classes: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """What of the request its answer depends on."""
-
-    outputs: Sequence[Output]
-    id: str | None
 
 
 def list_outputs(service: Service) -> list[dict[str, object]]:
@@ -54,28 +34,6 @@ def list_outputs(service: Service) -> list[dict[str, object]]:
     if service.is_multi_label:
         outputs.append({"name": LABELS, "datatype": "BOOL", "shape": [-1, classes]})
     return outputs
-
-
-def read_wanted(document: Mapping[str, object], service: Service) -> Wanted:
-    """Read which outputs a request asks for, by default all; raise `InvalidUploadError` if there is no such one."""
-    outputs = [str(output["name"]) for output in list_outputs(service)]
-    given = document.get("outputs") or [{"name": name} for name in outputs]
-    if not isinstance(given, list) or not all(isinstance(it, dict) and it.get("name") in outputs for it in given):
-        raise InvalidUploadError(f"The outputs are {', '.join(outputs)}.")
-    if len({it["name"] for it in given}) < len(given):
-        raise InvalidUploadError("An output is asked for twice.")
-    id_ = document.get("id")
-    if id_ is not None and not (isinstance(id_, str) and len(id_) <= _MAX_ID_CHARACTERS):
-        raise InvalidUploadError(f"The request's id must be a string of up to {_MAX_ID_CHARACTERS:,} characters.")
-    all_binary = bool(read_parameter(document, "binary_data_output"))
-    return Wanted([_read_output(output, all_binary=all_binary) for output in given], id_)
-
-
-def _read_output(output: Mapping[str, object], *, all_binary: bool) -> Output:
-    classes = read_parameter(output, "classification")
-    if classes is not None and (not isinstance(classes, int) or classes < 1 or output["name"] != PROBABILITIES):
-        raise InvalidUploadError(f"`classification` is for {PROBABILITIES}, and a whole number of 1 or more.")
-    return Output(str(output["name"]), bool(read_parameter(output, "binary_data") or all_binary), classes)
 
 
 def write_answer(wanted: Wanted, service: Service, results: Sequence[PredictionResult]) -> Response:
@@ -136,9 +94,3 @@ def _marks(classes: Sequence[str], result: PredictionResult) -> list[bool]:
 def _in_order(classes: Sequence[str], result: PredictionResult) -> list[float]:
     scores = {it["label"]: it["score"] for it in result.prediction["predictions"]}
     return [scores[label] for label in classes]
-
-
-def read_parameter(holder: Mapping[str, object], name: str) -> object:
-    """Look a parameter up in a request, an input or an output; `None` if it is not there."""
-    parameters = holder.get("parameters")
-    return parameters.get(name) if isinstance(parameters, dict) else None

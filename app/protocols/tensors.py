@@ -8,14 +8,15 @@ import io
 import math
 import struct
 from dataclasses import dataclass
-from typing import cast
+from itertools import chain
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from whisker.app.errors import InvalidUploadError
-from whisker.app.protocols.bodies import decode_base64
+from whisker.app.protocols.documents import decode_base64
 from whisker.model.preprocessing import check_size
 
 _LENGTH = struct.Struct("<I")
@@ -52,7 +53,7 @@ class Tensor:
         return [*map(_to_file, pixels)]
 
     def _decoded(self) -> list[bytes]:
-        texts = _flatten(self.data)
+        texts, _ = _flatten(self.data)
         if len(texts) != self.pictures:
             raise InvalidUploadError(_OTHER_SHAPE)
         return [*map(decode_base64, texts)]
@@ -63,10 +64,7 @@ class Tensor:
             raise InvalidUploadError("Pixels have the shape [H, W, 3] or [N, H, W, 3].")
         content = self.binary
         if content is None:
-            try:
-                content = bytes(cast("list[int]", _flatten(self.data)))  # other values raise
-            except (TypeError, ValueError) as exc:
-                raise InvalidUploadError("Pixels are whole numbers of 0 to 255.") from exc
+            content = _to_bytes(self.data)
         if len(content) != math.prod(shape):
             raise InvalidUploadError(_OTHER_SHAPE)
         return np.frombuffer(content, np.uint8).reshape(shape)
@@ -98,14 +96,23 @@ def _split(binary: bytes, count: int) -> list[bytes]:
     return elements
 
 
-def _flatten(data: object) -> list[object]:
-    """Flatten nested lists, however deep, without recursion."""
+def _to_bytes(data: object) -> bytes:
+    values, kinds = _flatten(data)
+    try:
+        if kinds == {int}:  # `true` is an int, too, to everybody else in Python
+            return bytes(values)
+    except ValueError:  # below 0, or above 255
+        pass
+    raise InvalidUploadError("Pixels are whole numbers of 0 to 255.")
+
+
+def _flatten(data: object) -> tuple[list[Any], set[type]]:
+    """Flatten nested lists, however deep, without recursion; return the values, and their types."""
     if not isinstance(data, list):
         raise InvalidUploadError("The input's `data` must be a list.")
-    values: list[object] = data
-    while any(isinstance(item, list) for item in values):
-        lists = [item for item in values if isinstance(item, list)]
-        if len(lists) < len(values):
+    values: list[Any] = data
+    while list in (kinds := set(map(type, values))):
+        if len(kinds) > 1:
             raise InvalidUploadError("The input's `data` mixes lists and values.")
-        values = [value for item in lists for value in item]
-    return values
+        values = [*chain.from_iterable(values)]
+    return values, kinds

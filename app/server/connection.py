@@ -100,7 +100,9 @@ class Connection(BoundedConnection):
             self._shed()
             return
         super().on_request()
-        if is_upload:  # now, and not when it is the request's turn: many more heads may come before that
+        # Now, and not when it is the request's turn: many more heads may come before that. Without a key, if there is
+        # one, the upload will be refused.
+        if is_upload and self._state.key.allows(self.request_scope):
             self._new_slot = self.request_scope[SLOT] = self._state.slots.acquire()
         if self._state.draining:
             self.close_after_answer()  # the client's next request goes to a service that stays

@@ -4,6 +4,8 @@ FastAPI would spool each file to a temporary one and read it back in a thread. A
 limit ensures that.
 """
 
+import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
@@ -14,6 +16,9 @@ from whisker.app.errors import MalformedFormError
 
 OTHER_PARTS = 8  # besides the files that are expected; a browser's form may have a few of its own
 _MAX_FIELD_BYTES = 16_384
+_SMALL_BYTES = 256_000  # of a form, that are parsed at once
+_ENDS = 2  # delimiters besides those before parts: the one after the last, and one that shows that there are too many
+_MAX_HEADERS, _MAX_HEADER_BYTES = 8, 4_096  # of a part; a file's name may be long
 
 
 @dataclass(slots=True)
@@ -23,6 +28,7 @@ class _Part:
     name: bytes = b""
     is_file: bool = False
     pieces: list[bytes] = field(default_factory=list)
+    size: int = 0
 
     @property
     def content(self) -> bytes:
@@ -53,6 +59,8 @@ class _Form:
                 "on_part_data": self._add_data,
                 "on_end": self._end,
             },
+            max_header_count=_MAX_HEADERS,
+            max_header_size=_MAX_HEADER_BYTES,
         )
 
     def _begin_part(self) -> None:
@@ -79,30 +87,77 @@ class _Form:
     def _add_data(self, data: bytes, start: int, end: int) -> None:
         part = self.parts[-1]
         part.pieces.append(data[start:end])
-        if not part.is_file and sum(map(len, part.pieces)) > _MAX_FIELD_BYTES:
+        part.size += end - start
+        if not part.is_file and part.size > _MAX_FIELD_BYTES:
             raise MalformedFormError(f"The multipart form has a field of more than {_MAX_FIELD_BYTES} bytes.")
 
     def _end(self) -> None:
         self.is_complete = True
 
 
+class _Delimiters:
+    """The delimiters in a body: as many as it may have parts, and each at the end of its line.
+
+    RFC 2046 forbids a part to have them. The parser takes those that do not end their line for content, a letter of
+    theirs at a time: 20 MB of them take seconds.
+    """
+
+    def __init__(self, boundary: bytes, most: int) -> None:
+        self._delimiter = b"\r\n--" + boundary
+        self._left = most
+        self._seen = b"\r\n"  # before the first one there may be nothing
+
+    def check(self, data: bytes) -> None:
+        """Look through the next part of the body; raise `MalformedFormError`."""
+        seen, size = self._seen + data, len(self._delimiter)
+        at = seen.find(self._delimiter, 0, -1)  # without the last byte: what follows has to be seen, too
+        while at >= 0:
+            self._left -= 1
+            if self._left < 0 or seen[at + size] not in b"\r-":
+                raise MalformedFormError("The multipart form has its boundary within a part, or too often.")
+            at = seen.find(self._delimiter, at + size, -1)
+        self._seen = seen[-size:]
+
+
+async def _parse(
+    body: AsyncIterator[bytes], parser: MultipartParser, delimiters: _Delimiters, turns: asyncio.Lock | None
+) -> None:
+    size = 0
+    async for chunk in body:
+        size += len(chunk)
+        is_large = turns is not None and size > _SMALL_BYTES
+        async with turns if turns is not None and is_large else contextlib.nullcontext():
+            delimiters.check(chunk)
+            parser.write(chunk)
+            if is_large:
+                await asyncio.sleep(0)  # the event loop goes round once before the next turn
+    parser.finalize()
+
+
 async def read_form(
-    body: AsyncIterator[bytes], content_type: str, name: str, *, max_files: int, max_others: int = OTHER_PARTS
+    body: AsyncIterator[bytes],
+    content_type: str,
+    name: str,
+    *,
+    max_files: int,
+    max_others: int = OTHER_PARTS,
+    turns: asyncio.Lock | None = None,
 ) -> tuple[list[bytes], dict[str, list[str]]]:
     """Read the files of the field `name`, in order, and the values of each text field; other files are skipped.
+
+    Large forms share `turns`: of all of them together, the event loop parses one chunk at a time before it looks after
+    others. A chunk of 256 kB takes up to 2 ms.
 
     Raises `MalformedFormError` if the form cannot be parsed, ends before its closing boundary, or has more parts than
     `max_files` files and `max_others` others.
     """
     try:
         _, options = parse_options_header(content_type)
-        if b"boundary" not in options:
+        if not options.get(b"boundary"):
             raise MalformedFormError("The multipart form's content type names no boundary.")
-        form = _Form(max_files + max_others)
-        parser = form.parser(options[b"boundary"])
-        async for chunk in body:
-            parser.write(chunk)
-        parser.finalize()
+        most = max_files + max_others
+        form = _Form(most)
+        await _parse(body, form.parser(options[b"boundary"]), _Delimiters(options[b"boundary"], most + _ENDS), turns)
     except FormParserError as exc:
         raise MalformedFormError("The multipart form cannot be read.") from exc
     if not form.is_complete:

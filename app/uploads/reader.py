@@ -1,5 +1,8 @@
 """From a request's body to a picture's bytes: a multipart form, or the bytes themselves."""
 
+import asyncio
+
+from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 
 from whisker.app.errors import ClientGoneError, InvalidUploadError, UnsupportedMediaTypeError
@@ -8,7 +11,13 @@ from whisker.app.uploads.multipart import OTHER_PARTS, read_form
 FIELD = "file"
 FORM = "multipart/form-data"
 RAW = "application/octet-stream"
+_MAX_TYPE_LETTERS = 512  # of a content type: its parameters take longer to read than there are letters
 _MAX_TEXTS = 100  # fields of a correction: its labels, and what a browser's form may have of its own
+
+
+def set_turns(app: Starlette) -> None:
+    """Let an application's large forms take turns."""
+    app.state.whisker_turns = asyncio.Lock()
 
 
 async def read_upload(request: Request) -> bytes:
@@ -30,8 +39,13 @@ async def read_upload(request: Request) -> bytes:
 
 async def read_body(request: Request) -> bytes:
     """Read the whole body; raise `ClientGoneError` if it ends in a closed connection."""
+    return b"".join(await read_pieces(request))
+
+
+async def read_pieces(request: Request) -> list[bytes]:
+    """Read the whole body in the pieces it came in; raise `ClientGoneError` if it ends in a closed connection."""
     try:  # not `request.body()`, which would keep it for as long as the request lasts
-        return b"".join([chunk async for chunk in request.stream()])
+        return [chunk async for chunk in request.stream()]
     except ClientDisconnect as exc:
         raise _gone() from exc
 
@@ -67,14 +81,24 @@ async def _read_form(
 ) -> tuple[list[bytes], dict[str, list[str]]]:
     kind = request.headers["content-type"]
     try:
-        return await read_form(request.stream(), kind, FIELD, max_files=max_files, max_others=max_others)
+        return await read_form(
+            request.stream(),
+            kind,
+            FIELD,
+            max_files=max_files,
+            max_others=max_others,
+            turns=request.app.state.whisker_turns,
+        )
     except ClientDisconnect as exc:
         raise _gone() from exc
 
 
 def media_type(request: Request) -> str:
-    """Return a request's content type without parameters, in lower case."""
-    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    """Return a request's content type without parameters, in lower case; raise `UnsupportedMediaTypeError`."""
+    kind = request.headers.get("content-type", "")
+    if len(kind) > _MAX_TYPE_LETTERS:
+        raise UnsupportedMediaTypeError(f"The content type is longer than {_MAX_TYPE_LETTERS} letters.")
+    return kind.partition(";")[0].strip().lower()
 
 
 def _gone() -> ClientGoneError:

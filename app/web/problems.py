@@ -47,7 +47,7 @@ class Kind:
 
 _Row = tuple[type[WhiskerError], int, str, Mapping[str, str]]
 _ROWS: tuple[_Row, ...] = (
-    (errors.MalformedRequestError, 400, "The bytes received are not HTTP.", _CLOSE),
+    (errors.MalformedRequestError, 400, "The bytes received are not HTTP, or its head is ambiguous.", _CLOSE),
     (errors.MalformedFormError, 400, "The multipart form cannot be parsed.", {}),
     (errors.UnauthorizedError, 401, "The API key is missing or wrong.", {"WWW-Authenticate": "Bearer"}),
     (errors.CrossSiteError, 403, "A page of another site may not send pictures here.", {}),
@@ -58,6 +58,7 @@ _ROWS: tuple[_Row, ...] = (
     (errors.TargetTooLongError, 414, "The path and query are longer than accepted.", _CLOSE),
     (errors.UnsupportedMediaTypeError, 415, "The content type is neither a form nor a raw picture.", {}),
     (UnsupportedFormatError, 415, "The file is not JPEG, PNG, WebP, GIF or BMP.", {}),
+    (errors.MisdirectedRequestError, 421, "The service is not to be asked under this name.", {}),
     (UndecodablePictureError, 422, "The picture is damaged, incomplete or empty.", {}),
     (errors.InvalidUploadError, 422, "The form does not hold exactly one file named `file`.", {}),
     (errors.UnknownClassError, 422, "The checkpoint does not have the class that the request names.", {}),

@@ -8,10 +8,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from whisker.app.errors import CrossSiteError, UnauthorizedError
 
-_HEALTH = ("/health", "/livez", "/readyz", "/ping", "/v2/health/live", "/v2/health/ready")
+HEALTH = ("/health", "/livez", "/readyz", "/ping", "/v2/health/live", "/v2/health/ready")
 _PAGES = ("/", "/card", "/docs", "/openapi.json")
 _FOLDERS = ("/docs/", "/page/", "/examples/")
 _SAME_SITE = ("same-origin", "none")  # the latter: typed in, or from a bookmark
+_HARMLESS = ("GET", "HEAD", "OPTIONS")  # methods that change nothing
+_SCHEME = b"bearer"  # in any case: RFC 9110, section 11.1
 
 NOSNIFF = ("X-Content-Type-Options", "nosniff")
 CLOSED_POLICY = ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
@@ -44,37 +46,55 @@ class CrossSiteMiddleware:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["method"] == "POST" and _is_cross_site(Headers(scope=scope)):
+        if scope["type"] == "http" and scope["method"] not in _HARMLESS and _is_cross_site(Headers(scope=scope)):
             raise CrossSiteError("Pictures are not accepted from pages of other sites.")
         await self.app(scope, receive, send)
 
 
-class ApiKeyMiddleware:
-    """Require the API key, if one is set, except for health, pages and documentation.
+class KeyCheck:
+    """Who may ask: those who have the API key and, for health, pages and documentation, everybody.
 
     `health` is one more path that needs no key: the health route that a platform has chosen.
     """
 
-    def __init__(self, app: ASGIApp, *, key: SecretStr | None, health: str | None = None) -> None:
-        self.app = app
-        self._open = {*_HEALTH, *_PAGES, health}
-        self._expected = None if key is None else f"Bearer {key.get_secret_value()}".encode()
+    def __init__(self, key: SecretStr | None, health: str | None = None) -> None:
+        self._open = frozenset({*HEALTH, *_PAGES, health})
+        self._expected = None if key is None else key.get_secret_value().encode()
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and self._expected is not None and not self._is_open(scope):
-            given = Headers(scope=scope).get("authorization", "")
-            if not hmac.compare_digest(given.encode("latin-1"), self._expected):
-                raise UnauthorizedError("Send the service's API key: `Authorization: Bearer KEY`.")
-        await self.app(scope, receive, send)
+    def allows(self, scope: Scope) -> bool:
+        """Tell whether a request's method and path are open to everybody, or it has the key."""
+        return self._expected is None or self._is_open(scope) or _has_key(scope, self._expected)
 
     def _is_open(self, scope: Scope) -> bool:
         path: str = scope["path"]
         return scope["method"] in ("GET", "HEAD") and (path in self._open or path.startswith(_FOLDERS))
 
 
+class ApiKeyMiddleware:
+    """Require the API key, if one is set, where `KeyCheck` says so."""
+
+    def __init__(self, app: ASGIApp, *, check: KeyCheck) -> None:
+        self.app = app
+        self._check = check
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and not self._check.allows(scope):
+            raise UnauthorizedError("Send the service's API key: `Authorization: Bearer KEY`.")
+        await self.app(scope, receive, send)
+
+
+def _has_key(scope: Scope, expected: bytes) -> bool:
+    """Compare in a time that does not depend on how much of the key is right."""
+    given = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
+    scheme, _, key = given.partition(b" ")
+    return bool(hmac.compare_digest(key.strip(b" \t"), expected) & (scheme.lower() == _SCHEME))
+
+
 def _is_cross_site(headers: Headers) -> bool:
-    site = headers.get("sec-fetch-site")
-    if site is not None:
-        return site not in _SAME_SITE
-    origin = headers.get("origin")
-    return origin is not None and origin.partition("://")[2] != headers.get("host")
+    """Tell whether a browser asks for a page of another site; it sends each header once, so that a second one hides."""
+    sites, origins = headers.getlist("sec-fetch-site"), headers.getlist("origin")
+    if len(sites) > 1 or len(origins) > 1:
+        return True
+    if sites:
+        return sites[0] not in _SAME_SITE
+    return bool(origins) and origins[0].partition("://")[2] != headers.get("host")

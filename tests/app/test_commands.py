@@ -1,6 +1,7 @@
 """`whisker serve` and `whisker predict` on the command line."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -42,6 +43,16 @@ def test_serve_hands_its_options_to_the_settings() -> None:
 def test_serve_runs_the_server(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="There is no checkpoint file"):
         _invoke(commands.serve, "--checkpoint", str(tmp_path / "none"), "--port", "0", "--log-level", "error")
+
+
+def test_serve_leaves_no_key_to_the_processes_it_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[Settings, bool]] = []
+    monkeypatch.setenv("WHISKER_API_KEY", "correct-horse")
+    monkeypatch.setattr("whisker.app.server.run.run", lambda it, _: seen.append((it, "WHISKER_API_KEY" in os.environ)))
+    _invoke(commands.serve)
+    ((settings, is_left),) = seen
+    assert settings.api_key is not None
+    assert not is_left
 
 
 def test_option_wins_over_variable(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,12 +1,21 @@
 """Settings: what is read, what wins, and the sentences about what cannot work."""
 
+import os
 from pathlib import Path
 from typing import get_args
 
 import pytest
 from pydantic import ValidationError
 
-from whisker.app.settings import Engine, Settings, load_settings, name_warnings
+from whisker.app.settings import (
+    Engine,
+    Settings,
+    chosen_hosts,
+    environment_for_children,
+    forget_secrets,
+    load_settings,
+    name_warnings,
+)
 from whisker.model import BUNDLED_CHECKPOINT, MAX_PIXELS
 from whisker.model.engines.choice import AUTO, ENGINES
 from whisker.model.errors import ConfigError
@@ -46,6 +55,17 @@ def test_settings_cannot_be_changed() -> None:
                 "WHISKER_CHECKPOINT_SHA256 (or --checkpoint-sha256) is 'abc', "
                 "but must be the 64 hexadecimal digits of a SHA-256."
             ),
+        ),
+        *(
+            (
+                "ALLOWED_HOSTS",
+                value,
+                (
+                    f"WHISKER_ALLOWED_HOSTS (or --allowed-hosts) is {value!r}, but must be names separated by commas, "
+                    "each with a port or *. before it where wanted: *.example.org:8443."
+                ),
+            )
+            for value in ("*", "a,,b", "http://a", "a b", "a:b", "user@a", "a.*.b")
         ),
         ("WORKERS", "0", "WHISKER_WORKERS (or --workers) is '0', but must be auto, or a whole number from 1 to 99."),
         (
@@ -107,3 +127,18 @@ def test_old_names_work_and_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_engines_are_those_there_are() -> None:
     assert get_args(Engine) == (AUTO, *ENGINES)
+
+
+def test_hosts_are_names_ports_and_subdomains() -> None:
+    given = "photos.example.org,*.Example.net:8443,10.0.0.7,[fd00::7]:80"
+    assert chosen_hosts(load_settings(allowed_hosts=given)) == frozenset(given.lower().split(","))
+    assert chosen_hosts(load_settings()) is None
+
+
+def test_no_other_process_gets_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WHISKER_API_KEY", "correct-horse")
+    monkeypatch.setenv("WHISKER_PORT", "1")
+    assert "WHISKER_API_KEY" not in environment_for_children()
+    assert environment_for_children()["WHISKER_PORT"] == "1"
+    forget_secrets()
+    assert "WHISKER_API_KEY" not in os.environ

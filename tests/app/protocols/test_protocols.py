@@ -76,12 +76,30 @@ def test_hugging_face_client_has_the_same_scores(
         (b"{}", "invalid_upload"),
         (b'{"inputs": "!"}', "invalid_upload"),
         (json.dumps({"inputs": encoded(b"text")}).encode(), "unsupported_picture_format"),
-        (json.dumps({"inputs": encoded(_PNG), "parameters": {"top_k": 0}}).encode(), "invalid_upload"),
+        *(
+            (json.dumps({"inputs": encoded(_PNG), "parameters": {"top_k": top_k}}).encode(), "invalid_upload")
+            for top_k in (0, True, 1.0, "1")
+        ),
+        (json.dumps({"inputs": encoded(_PNG)}).encode("utf-16"), "invalid_upload"),
+        (b'{"inputs": "\xff"}', "invalid_upload"),
+        (b'{"inputs": "\\ud800"}', "invalid_upload"),
+        (b'{"inputs": NaN}', "invalid_upload"),
+        (b'{"inputs": ' + b"9" * 5_000 + b"}", "invalid_upload"),
+        (b"[" * 100_000, "invalid_upload"),
+        (b'{"inputs": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", "invalid_upload"),
     ],
 )
 async def test_wrong_hugging_face_request_is_a_problem(client: httpx.AsyncClient, body: bytes, code: str) -> None:
     answer = await client.post("/", content=body, headers={"Content-Type": "application/json"})
     assert answer.json()["code"] == code
+
+
+@pytest.mark.anyio
+async def test_huge_top_k_is_all_classes(client: httpx.AsyncClient) -> None:
+    for top_k in ("1000000", "9" * 4_000):
+        body = f'\ufeff{{"inputs": "{encoded(_PNG)}", "parameters": {{"top_k": {top_k}}}}}'
+        answer = await client.post("/", content=body.encode(), headers={"Content-Type": "application/json"})
+        assert len(answer.json()) == 3
 
 
 @pytest.mark.anyio
@@ -174,6 +192,14 @@ def _infer(**changes: Any) -> dict[str, Any]:
         _infer(name="picture"),
         _infer(shape="1"),
         _infer(shape=[-1]),
+        _infer(shape=[True]),
+        _infer(shape=[1.0]),
+        _infer(datatype="UINT8", shape=[True, True, 3], data=[1, 2, 3]),
+        _infer(datatype="UINT8", shape=[1, 1, 3], data=[True, 2, 3]),
+        _infer(parameters={"binary_data_size": False}, data=None),
+        _infer() | {"outputs": [{"name": "probabilities", "parameters": {"classification": True}}]},
+        _infer() | {"outputs": [{"name": "label", "parameters": {"binary_data": 1}}]},
+        _infer() | {"parameters": {"binary_data_output": "no"}},
         _infer(shape=[2**31 - 1] * 40_000),
         _infer() | {"id": 1},
         _infer() | {"id": "7" * 2_000},

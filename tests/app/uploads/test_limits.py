@@ -232,7 +232,7 @@ def _scope() -> Scope:
         "raw_path": b"/predict",
         "root_path": "",
         "query_string": b"",
-        "headers": [(b"content-type", b"image/png")],
+        "headers": [(b"host", b"whisker"), (b"content-type", b"image/png")],
         "client": ("127.0.0.1", 1),
         "server": ("127.0.0.1", 80),
     }

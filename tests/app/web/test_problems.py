@@ -57,6 +57,7 @@ CASES = {
     "picture of too many pixels": Case(413, "picture_too_large", _PNG, settings={"max_pixels": 40 * 30 - 1}),
     "no content type": Case(415, "unsupported_media_type", _PNG, {}),
     "other content type": Case(415, "unsupported_media_type", b"{}", {"Content-Type": "application/json"}),
+    "endless content type": Case(415, "unsupported_media_type", _PNG, {"Content-Type": "image/png" + ";a" * 500}),
     "urlencoded form": Case(
         415, "unsupported_media_type", b"file=x", {"Content-Type": "application/x-www-form-urlencoded"}
     ),
@@ -153,11 +154,12 @@ async def test_missing_field_is_explained(client: httpx.AsyncClient) -> None:
 def test_codes_are_stable_and_tested() -> None:
     codes = [kind.code for kind in (*KINDS.values(), *HTTP_KINDS.values())]
     assert len(codes) == len(set(codes))
-    # The rest have tests of their own: above, in test_limits.py, _connection, _security, _explain and _corrections.
+    # The rest have tests of their own: above, in test_limits.py, _connection, _security, _identity, _explain and
+    # _corrections.
     others = {"not_found", "method_not_allowed", "inference_failed", "internal_error", "not_ready", "overloaded"}
     others |= {"client_gone", "request_timeout", "malformed_request", "unauthorized", "cross_site"}
     others |= {"target_too_long", "head_too_large"}
-    others |= {"unknown_class", "no_heat_map", "corrections_off", "corrections_full"}
+    others |= {"misdirected_request", "unknown_class", "no_heat_map", "corrections_off", "corrections_full"}
     assert set(codes) == {case.code for case in CASES.values()} | others
 
 

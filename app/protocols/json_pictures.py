@@ -1,0 +1,40 @@
+"""Pictures in JSON: Hugging Face's `inputs` and KServe's `instances`."""
+
+from whisker.app.errors import InvalidUploadError
+from whisker.app.protocols.documents import decode_base64, is_whole, parse_json
+from whisker.app.protocols.reading import Order, Reading, require_count
+
+_MOST = 1_000_000  # a larger `top_k` means the same: all classes
+
+
+def read_inputs(_order: Order, body: bytes) -> Reading:
+    """Read `{"inputs": BASE64, "parameters": {"top_k": 3}}`; the rest is `top_k`."""
+    document = parse_json(body)
+    return Reading([decode_base64(document.get("inputs"))], {"top_k": _read_top_k(document.get("parameters"))})
+
+
+def read_instances(order: Order, body: bytes) -> Reading:
+    """Read `{"instances": [{"b64": BASE64}]}`; there is no rest."""
+    instances = parse_json(body).get("instances")
+    if not isinstance(instances, list):
+        raise InvalidUploadError("The body must hold `instances`, a list of pictures.")
+    require_count(order, len(instances))
+    return Reading([*map(_picture, instances)])
+
+
+def _read_top_k(parameters: object) -> int | None:
+    top_k = parameters.get("top_k") if isinstance(parameters, dict) else None
+    if top_k is None:
+        return None
+    if not is_whole(top_k) or top_k < 1:
+        raise InvalidUploadError("The parameter `top_k` must be a whole number of 1 or more.")
+    return min(top_k, _MOST)
+
+
+def _picture(instance: object) -> bytes:
+    """Find the Base64 in `{"b64": ...}`, which may be under a name of its own: `{"image_bytes": {"b64": ...}}`."""
+    if isinstance(instance, dict) and len(instance) == 1 and "b64" not in instance:
+        (instance,) = instance.values()
+    if not isinstance(instance, dict) or "b64" not in instance:
+        raise InvalidUploadError('Each instance must be a picture: {"b64": "..."}.')
+    return decode_base64(instance["b64"])
