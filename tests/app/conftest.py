@@ -167,8 +167,8 @@ def job(folder: Path, settings: Settings, tmp_path: Path) -> Job:
 class Server:
     """A `whisker serve` of its own, on a free port."""
 
-    def __init__(self, checkpoint: Path, *options: str, max_descriptors: int | None = None, **variables: str) -> None:
-        limit = [] if max_descriptors is None else ["sh", "-c", f'ulimit -n {max_descriptors}; exec "$@"', "sh"]
+    def __init__(self, checkpoint: Path, *options: str, max_descriptors: str = "", **variables: str) -> None:
+        limit = [] if not max_descriptors else ["sh", "-c", f'ulimit -n {max_descriptors}; exec "$@"', "sh"]
         command = [*limit, sys.executable, "-m", "whisker", "serve", "--host=127.0.0.1", "--port=0", "--threads=1"]
         self.process = subprocess.Popen(  # noqa: S603 - the command is ours
             [*command, f"--checkpoint={checkpoint}", *options],
