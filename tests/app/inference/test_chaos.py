@@ -49,7 +49,7 @@ def test_clients_take_all_descriptors_and_service_is_normal_when_they_leave(serv
 
 def test_idle_connections_make_room_for_new_ones(tiny: Path) -> None:
     server = Server(
-        tiny, "--inference-workers=1", max_descriptors=228
+        tiny, "--inference-workers=1", max_descriptors="228"
     )  # for 100 connections, besides files and workers
     address = (server.client.base_url.host, server.client.base_url.port)
     try:
