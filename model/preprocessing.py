@@ -22,7 +22,7 @@ from whisker.model.errors import (
     UndecodablePictureError,
 )
 from whisker.model.structure.orientation import read_orientation
-from whisker.model.structure.outline import Outline, damaged_header
+from whisker.model.structure.outline import Outline, damaged_header, too_much_work
 from whisker.model.structure.reading import read_outline
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
@@ -185,7 +185,7 @@ def _check_work(image: Image.Image, outline: Outline, max_pixels: int, light: Li
     if image.format == "WEBP":
         nanoseconds += _WEBP_NANOSECONDS * image.width * image.height
     if nanoseconds > max(_LEAST_NANOSECONDS, NANOSECONDS_A_PIXEL * max_pixels):
-        raise PictureTooLargeError("Decoding the picture takes far more work than its file is worth.")
+        raise too_much_work()
     if light is None:
         return
     if _weigh(image, outline) > light.bytes:

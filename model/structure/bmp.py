@@ -2,7 +2,7 @@
 
 import struct
 
-from whisker.model.structure.outline import Outline, damaged_header
+from whisker.model.structure.outline import MAX_UNUSUAL_NS, Outline, damaged_header, too_much_work
 
 _HEADER = struct.Struct("<IiiHHI")  # its size, width, height, planes, bits a pixel, compression
 _HEADER_AT, _COLOURS_AT = 14, 46
@@ -25,4 +25,7 @@ def outline_bmp(data: bytes) -> Outline:
         raise damaged_header()
     if compression not in _RUN_LENGTHS:
         return Outline(data, _BYTE_NS * len(data))
-    return Outline(data, _RUN_BYTE_NS * len(data) + _RUN_PIXEL_NS * abs(width) * abs(height))
+    nanoseconds = _RUN_BYTE_NS * len(data) + _RUN_PIXEL_NS * abs(width) * abs(height)
+    if nanoseconds > MAX_UNUSUAL_NS:
+        raise too_much_work()
+    return Outline(data, nanoseconds)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from whisker.model.structure.orientation import EXIF, read_orientation
-from whisker.model.structure.outline import Outline, damaged_header, too_many_parts
+from whisker.model.structure.outline import MAX_UNUSUAL_NS, Outline, damaged_header, too_many_parts, too_much_work
 
 _SEGMENT = struct.Struct(">HH")  # a marker, and the length of what follows
 _MARKER = re.compile(rb"\xff([^\x00\xff])")
@@ -38,10 +38,15 @@ _BLOCK_BYTES = 128  # 64 coefficients
 
 @dataclass(frozen=True, slots=True)
 class _Frame:
-    """A frame header: which process it was coded with, and how many blocks each component has, by its number."""
+    """A frame header: which process it was coded with, how many components and blocks there are, and in which.
+
+    `blocks_of` is empty if components have the same number, which decoders read in ways of their own.
+    """
 
     process: int
-    blocks: dict[int, int]
+    components: int
+    blocks: int
+    blocks_of: dict[int, int]
 
     @property
     def is_progressive(self) -> bool:
@@ -52,16 +57,17 @@ def outline_jpeg(data: bytes) -> Outline:
     """Outline a JPEG. Metadata, previews and any pictures after the first are left out."""
     segments, frame, exif, xmp, start = _read_header(data)
     visiting, number = _visit(data, start, frame)
-    blocks = sum(frame.blocks.values())
+    if visiting > MAX_UNUSUAL_NS:
+        raise too_much_work()
     is_buffered = number > 1 or frame.is_progressive
     return Outline(
         content=b"".join([b"\xff\xd8", *segments, memoryview(data)[start:]]),
         nanoseconds=_SEGMENT_NS * (len(segments) + number)
         + (_PROGRESSIVE_BYTE_NS if is_buffered else _BYTE_NS) * (len(data) - start)
         + visiting
-        + (_COEFFICIENTS_NS * blocks if is_buffered else 0),
+        + (_COEFFICIENTS_NS * frame.blocks if is_buffered else 0),
         orientation=read_orientation(EXIF + exif, xmp) if exif or xmp else 1,
-        coefficients=_BLOCK_BYTES * blocks if is_buffered else 0,
+        coefficients=_BLOCK_BYTES * frame.blocks if is_buffered else 0,
     )
 
 
@@ -119,12 +125,14 @@ def _read_frame(marker: int, content: bytes) -> _Frame:
     """Read a frame header, and count the blocks of whole units of interleaved components."""
     height, width = int.from_bytes(content[1:3]), int.from_bytes(content[3:5])
     parts = [content[at : at + 3] for at in range(6, len(content) - 2, 3)]
-    factors = {part[0]: (max(1, part[1] >> 4), max(1, part[1] & 15)) for part in parts}
+    factors = [(max(1, part[1] >> 4), max(1, part[1] & 15)) for part in parts]
     if not factors:
         raise damaged_header()
-    across = -(-width // (8 * max(horizontal for horizontal, _ in factors.values())))
-    down = -(-height // (8 * max(vertical for _, vertical in factors.values())))
-    return _Frame(marker, {key: across * down * h * v for key, (h, v) in factors.items()})
+    across = -(-width // (8 * max(horizontal for horizontal, _ in factors)))
+    down = -(-height // (8 * max(vertical for _, vertical in factors)))
+    blocks = [across * down * h * v for h, v in factors]
+    blocks_of = {part[0]: number for part, number in zip(parts, blocks, strict=True)}
+    return _Frame(marker, len(parts), sum(blocks), blocks_of if len(blocks_of) == len(parts) else {})
 
 
 def _visit(data: bytes, start: int, frame: _Frame) -> tuple[int, int]:
@@ -145,7 +153,7 @@ def _visit(data: bytes, start: int, frame: _Frame) -> tuple[int, int]:
             if length != 6 + 2 * data[at + 2]:
                 return nanoseconds, number
             nanoseconds += _scan_nanoseconds(data, at, frame)
-            if number == 0 and not frame.is_progressive and data[at + 2] == len(frame.blocks):
+            if number == 0 and not frame.is_progressive and data[at + 2] == frame.components:
                 return nanoseconds, 1  # a decoder does not look for more
         if marker not in _BARE:
             at += length
@@ -154,8 +162,8 @@ def _visit(data: bytes, start: int, frame: _Frame) -> tuple[int, int]:
 
 def _scan_nanoseconds(data: bytes, at: int, frame: _Frame) -> int:
     """Estimate the time of visiting blocks in the scan whose header is at `at`."""
-    count, blocks = data[at + 2], frame.blocks
-    visited = sum([blocks.get(component, 0) for component in data[at + 3 : at + 3 + 2 * count : 2]])
+    count = data[at + 2]
+    visited = sum([frame.blocks_of.get(component, frame.blocks) for component in data[at + 3 : at + 3 + 2 * count : 2]])
     if frame.process in _LOSSLESS:
         return _LOSSLESS_VISIT_NS * visited
     if frame.process in _ARITHMETIC:

@@ -46,20 +46,32 @@ def _start(exif: bytes) -> int:
 
 
 def _read_tag(tags: bytes) -> int | None:
-    """Find the tag in the first directory; `None` if it is not there, 0 if it holds no whole number."""
+    """Find the tag in the first directory; `None` if it is not there, 0 if it holds no whole number.
+
+    As for Pillow, a directory ends with a value that would lie beyond the end, and values that are longer than all the
+    data, taken together, are passed over.
+    """
     order = _BYTE_ORDERS[tags[:4]]
-    tag, sign = _TAG.to_bytes(2, order), ">" if order == "big" else "<"
+    sign = ">" if order == "big" else "<"
     (directory,) = struct.unpack_from(f"{sign}L", tags, 4)
-    count = int.from_bytes(tags[directory : directory + 2], order)
-    for at in range(
-        directory + 2, min(directory + 2 + _ENTRY_BYTES * count, len(tags) - _ENTRY_BYTES + 1), _ENTRY_BYTES
-    ):
-        if tags[at : at + 2] == tag:
-            kind, number = struct.unpack_from(f"{sign}HL", tags, at + 2)
-            size = _SIZES.get(kind, 0) * number
-            place = at + 8 if size <= 4 else int.from_bytes(tags[at + 8 : at + 12], order)
-            if 0 < size <= len(tags) - place:
-                return _first_number(tags[place : place + _SIZES[kind]], kind, order)
+    start, count = directory + 2, int.from_bytes(tags[directory : directory + 2], order)
+    whole = min(count, max(0, len(tags) - start) // _ENTRY_BYTES)
+    seen, total = set[int](), 0
+    for tag, kind, number, value in struct.iter_unpack(f"{sign}HHL4s", tags[start : start + _ENTRY_BYTES * whole]):
+        size = _SIZES.get(kind, 0) * number
+        if size == 0 or tag in seen:
+            continue
+        place = 0
+        if size > len(value):
+            total += size
+            if total > len(tags):
+                continue
+            place = int.from_bytes(value, order)
+            if place + size > len(tags):
+                return None
+        if tag == _TAG:
+            return _first_number((tags if size > len(value) else value)[place : place + _SIZES[kind]], kind, order)
+        seen.add(tag)
     return None
 
 

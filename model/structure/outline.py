@@ -2,7 +2,11 @@
 
 from dataclasses import dataclass
 
-from whisker.model.errors import UndecodablePictureError
+from whisker.model.errors import PictureTooLargeError, UndecodablePictureError
+
+# For what only unusual files ask: more scans than ordinary JPEGs have, or runs of pixels. Twice what it takes to go
+# through the scans of a progressive JPEG of 50 megapixels.
+MAX_UNUSUAL_NS = 400_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +27,11 @@ class Outline:
 def damaged_header() -> UndecodablePictureError:
     """Make the error for a header that makes no sense."""
     return UndecodablePictureError("The picture's header is damaged and cannot be decoded.")
+
+
+def too_much_work() -> PictureTooLargeError:
+    """Make the error for a file that takes too long to decode."""
+    return PictureTooLargeError("Decoding the picture takes far more work than its file is worth.")
 
 
 def too_many_parts(most: int) -> UndecodablePictureError:

@@ -15,7 +15,8 @@ _FORMATS = {b"\xff": outline_jpeg, b"\x89": outline_png, b"G": outline_gif, b"B"
 def read_outline(data: bytes) -> Outline:
     """Outline a picture file.
 
-    Raises `UnsupportedFormatError`, and `UndecodablePictureError` for a header that is damaged or in too many parts.
+    Raises `UnsupportedFormatError`, `UndecodablePictureError` for a header that is damaged or in too many parts, and
+    `PictureTooLargeError` for far more work than such files usually take.
     """
     if not data:
         raise UndecodablePictureError("The picture is empty: it has no bytes.")
