@@ -123,7 +123,7 @@ class Settings(BaseSettings):
         default=64,
         ge=1,
         le=100_000,
-        description="Maximum number of uploads answered at once; more are refused with 503.",
+        description="Maximum number of pictures answered at once; more are refused with 503.",
     )
     max_body_bytes: int = Field(
         default=20_000_000,

@@ -9,8 +9,9 @@
     ├── NoHeatMapError                 the network has no feature map
     ├── PictureError                   one picture cannot be used
     │   ├── UnsupportedFormatError     not JPEG, PNG, WebP, GIF or BMP
-    │   ├── PictureTooLargeError       more pixels, or a longer side, than allowed
+    │   ├── PictureTooLargeError       more pixels, a longer side, or more work, than allowed
     │   │   └── HeavyPictureError      decoding takes too much memory beside others
+    │   │       └── SlowPictureError   decoding takes so long that others should not wait for it
     │   └── UndecodablePictureError    a known format that does not decode
     └── whisker.training.errors        raised by training alone
 
@@ -68,13 +69,17 @@ class UnsupportedFormatError(PictureError):
 
 
 class PictureTooLargeError(PictureError):
-    """The picture's header announces more pixels, or a longer side, than is allowed."""
+    """The picture's header announces more pixels, a longer side, or more work to decode them, than is allowed."""
 
     code: ClassVar[str] = "picture_too_large"
 
 
 class HeavyPictureError(PictureTooLargeError):
     """Decoding takes too much memory beside other pictures: it has to wait until no other such picture is decoded."""
+
+
+class SlowPictureError(HeavyPictureError):
+    """Decoding takes far longer than is usual for a file of that length: others should not have to wait for it."""
 
 
 class UndecodablePictureError(PictureError):

@@ -7,23 +7,27 @@ with, so that the three cannot drift apart. Normalisation is the network's first
 import io
 import warnings
 from dataclasses import dataclass
-from typing import Literal, NoReturn, get_args
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image
+from PIL import Image
 
 from whisker.model import MAX_PIXELS
 from whisker.model.errors import (
     ConfigError,
     HeavyPictureError,
     PictureTooLargeError,
+    SlowPictureError,
     UndecodablePictureError,
 )
-from whisker.model.photo_files import check_signature
+from whisker.model.structure.orientation import read_orientation
+from whisker.model.structure.outline import Outline, damaged_header, too_much_work
+from whisker.model.structure.reading import read_outline
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
 MAX_SIDE = 30_000
+NANOSECONDS_A_PIXEL = 32  # of the most pixels that are accepted: what decoding may take
 WEBP_PIXELS_COUNT = 2  # each: Pillow keeps four copies of a WebP picture, 16 bytes a pixel
 
 Resize = Literal["squash"]
@@ -40,6 +44,9 @@ _TURNS = {  # EXIF orientation -> what makes the picture upright (JEITA CP-3451,
     8: Image.Transpose.ROTATE_90,
 }
 
+_LEAST_NANOSECONDS = 100_000_000  # that decoding may take, however few pixels are accepted
+_OUTPUT_NANOSECONDS = 10  # to convert and shrink a decoded pixel, from above
+_WEBP_NANOSECONDS = 5  # to decode one, from above
 _QUARTER_TURNS = (5, 6, 7, 8)  # orientations that swap width and height
 
 _DAMAGED = "The picture is damaged or incomplete and cannot be decoded."
@@ -62,6 +69,14 @@ class Picture:
     height: int
     format: str
     view: Image.Image | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Light:
+    """What decoding may take at most, in memory and in time on one core."""
+
+    bytes: int
+    nanoseconds: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +111,7 @@ class Preprocessing:
         data: bytes,
         *,
         max_pixels: int = MAX_PIXELS,
-        light_bytes: int | None = None,
+        light: Light | None = None,
         view_side: int | None = None,
     ) -> Picture:
         """Decode a file's bytes, once, and report the original's width, height and format.
@@ -105,18 +120,20 @@ class Preprocessing:
         that many pixels. A JPEG is then decoded at the scale of the view and averaged down to the scale that it would
         otherwise be decoded at: on 200 photos that moved no probability of the bundled checkpoint by more than 0.0012.
 
-        Raises `UnsupportedFormatError`, `PictureTooLargeError` (from the header, before any pixel is decoded;
-        `HeavyPictureError` if decoding would take more than `light_bytes`) or `UndecodablePictureError`.
+        Raises `UnsupportedFormatError`, `PictureTooLargeError` (from the file's structure, before any pixel is decoded;
+        `HeavyPictureError` or `SlowPictureError` if decoding would take more than `light`) or
+        `UndecodablePictureError`.
         """
-        with _open(data) as image:
+        outline = read_outline(data)
+        with _open(outline.content) as image:
             width, height = image.size
             _check(image, max_pixels)
             square = (self.size, self.size)
             view_size = None if view_side is None else _fit(width, height, view_side)
             reduction = _draft(image, square, view_size or square)
-            _check_weight(image, width * height, light_bytes)
+            _check_work(image, outline, max_pixels, light)
             try:
-                whole, orientation = _load(image), _orientation(image)
+                whole, orientation = _load(image), _orientation(image, outline)
                 view = None if view_size is None else _turn(self._shrink(whole, view_size), orientation)
                 if view is not None:
                     view.info.clear()  # comments and the like, which would be saved with it
@@ -141,14 +158,12 @@ class Preprocessing:
 
 def _open(data: bytes) -> Image.Image:
     """Open a picture of an accepted format, reading only its header."""
-    if not data:
-        raise UndecodablePictureError("The picture is empty: it has no bytes.")
     try:
         return Image.open(io.BytesIO(data), formats=FORMATS)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning, MemoryError) as exc:
         raise PictureTooLargeError("The picture has far more pixels than are accepted.") from exc
-    except Exception as exc:  # noqa: BLE001 - Pillow says "unidentified" of most broken headers, and some plug-ins raise others
-        _refuse(data, exc)
+    except Exception as exc:  # Pillow says "unidentified" of most broken headers, and some plug-ins raise others
+        raise damaged_header() from exc
 
 
 def _check(image: Image.Image, max_pixels: int) -> None:
@@ -164,18 +179,24 @@ def check_size(width: int, height: int, max_pixels: int) -> None:
         )
 
 
-def _check_weight(image: Image.Image, pixels: int, light_bytes: int | None) -> None:
-    """Raise `HeavyPictureError` if decoding takes more memory; `pixels` are those at full scale."""
-    if light_bytes is not None and _weigh(image, pixels) > light_bytes:
-        raise HeavyPictureError(f"Decoding takes more than {light_bytes:,} bytes.")
-
-
-def _weigh(image: Image.Image, pixels: int) -> int:
-    """Estimate the maximum memory for decoding, in bytes; `pixels` are those at full scale."""
+def _check_work(image: Image.Image, outline: Outline, max_pixels: int, light: Light | None) -> None:
+    """Raise `PictureTooLargeError` if decoding takes more time than is accepted, or more of anything than `light`."""
+    nanoseconds = outline.nanoseconds + _OUTPUT_NANOSECONDS * image.width * image.height
     if image.format == "WEBP":
-        return 16 * pixels
-    whole = 3 * pixels if "progressive" in image.info else 0  # a progressive JPEG's coefficients, at any scale
-    return 8 * image.width * image.height + whole
+        nanoseconds += _WEBP_NANOSECONDS * image.width * image.height
+    if nanoseconds > max(_LEAST_NANOSECONDS, NANOSECONDS_A_PIXEL * max_pixels):
+        raise too_much_work()
+    if light is None:
+        return
+    if _weigh(image, outline) > light.bytes:
+        raise HeavyPictureError(f"Decoding takes more than {light.bytes:,} bytes.")
+    if nanoseconds > light.nanoseconds:
+        raise SlowPictureError(f"Decoding takes more than {light.nanoseconds:,} nanoseconds.")
+
+
+def _weigh(image: Image.Image, outline: Outline) -> int:
+    """Estimate the maximum memory for decoding, in bytes; at what scale the pixels come out is decided."""
+    return (16 if image.format == "WEBP" else 8) * image.width * image.height + outline.coefficients
 
 
 def _draft(image: Image.Image, square: tuple[int, int], size: tuple[int, int]) -> int:
@@ -220,16 +241,8 @@ def _fit(width: int, height: int, side: int) -> tuple[int, int]:
     return max(1, round(width * scale)), max(1, round(height * scale))
 
 
-def _refuse(data: bytes, cause: Exception) -> NoReturn:
-    """Distinguish a broken header of an accepted format from a file of another kind."""
-    check_signature(data)
-    raise UndecodablePictureError("The picture's header is damaged and cannot be decoded.") from cause
-
-
-def _orientation(image: Image.Image) -> int:
-    """Read the EXIF orientation, 1 (upright) to 8; damaged EXIF counts as upright, as the photo may be fine."""
-    try:
-        value = image.getexif().get(ExifTags.Base.Orientation, 1)
-    except Exception:  # noqa: BLE001 - EXIF is a second, independent parser: anything can be in there
-        return 1
-    return value if isinstance(value, int) and 1 <= value <= 8 else 1
+def _orientation(image: Image.Image, outline: Outline) -> int:
+    """Return the orientation, 1 (upright) to 8."""
+    if outline.orientation is not None:
+        return outline.orientation
+    return read_orientation(image.info.get("exif", b""), image.info.get("xmp", b""))

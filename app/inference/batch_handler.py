@@ -19,10 +19,13 @@ from whisker.model.answers.decision_rule import ClassScore, HeatMap, Prediction
 from whisker.model.answers.heat_map import overlay
 from whisker.model.errors import PictureError
 from whisker.model.predictor import Predictor
-from whisker.model.preprocessing import Picture, Preprocessing
+from whisker.model.preprocessing import Light, Picture, Preprocessing
 
 _DRAWING_SIDE = 800  # pixels of a drawing's longer side, at most
 _LIGHT_BYTES = 64_000_000  # that decoding may take while other workers decode, too
+# Time that decoding may take while others wait: little more than for an ordinary photo, and, up to the last, what is
+# usual for each of the file's bytes.
+_LIGHT_NS, _LIGHT_BYTE_NS, _MAX_LIGHT_NS = 8_000_000, 75, 200_000_000
 _HEAT_DECIMALS = 4
 _PNG_COMPRESSION = 1  # of 9: photos under colours hardly get smaller with more
 _JPEG_QUALITY = 92  # percent
@@ -49,13 +52,18 @@ def answer_batch(predictor: Predictor, batch: Sequence[WorkItem], max_pixels: in
     return {"answers": answers, "inference_seconds": seconds}, drawings
 
 
+def _light(length: int) -> Light:
+    """Say what decoding a file of so many bytes may take without waiting for others."""
+    return Light(_LIGHT_BYTES, min(_LIGHT_NS + _LIGHT_BYTE_NS * length, _MAX_LIGHT_NS))
+
+
 def _decode(preprocessing: Preprocessing, item: WorkItem, max_pixels: int) -> tuple[Picture | AnswerDocument, float]:
     started = time.perf_counter()
     try:
         found: Picture | AnswerDocument = preprocessing.read(
             item.data,
             max_pixels=max_pixels,
-            light_bytes=None if item.may_be_heavy else _LIGHT_BYTES,
+            light=None if item.may_be_heavy else _light(len(item.data)),
             view_side=_DRAWING_SIDE if item.options.wants_drawing else None,
         )
     except Exception as exc:  # noqa: BLE001 - whatever it is, it is this picture's alone

@@ -31,9 +31,11 @@ class PendingPrediction:
     data: bytes
     options: PredictionOptions
     result: asyncio.Future[PredictionResult]
+    has_company: bool = False  # other pictures of the same request
     since: float = field(default_factory=time.perf_counter)
     is_suspect: bool = False  # a worker ended while it had this
-    is_heavy: bool = False  # decoded while no other such picture is
+    is_heavy: bool = False  # one that light ones do not wait for
+    is_large: bool = False  # heavy, and decoded while no other such picture is
 
     @property
     def is_dropped(self) -> bool:

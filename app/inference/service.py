@@ -82,14 +82,16 @@ class Service:
             raise UnknownClassError(f"There is no such class: give one that /model lists, or {TOP_CLASS}.")
         return PredictionOptions(count, BEST_CLASS if explain == TOP_CLASS else classes.index(explain), opacity)
 
-    def submit(self, data: bytes, options: PredictionOptions) -> asyncio.Future[PredictionResult]:
-        """Queue an upload; cancelling its result drops it.
+    def submit(
+        self, data: bytes, options: PredictionOptions, *, has_company: bool = False
+    ) -> asyncio.Future[PredictionResult]:
+        """Queue an upload, alone or in the company of others of its request; cancelling its result drops it.
 
-        Raises `NotReadyError`; the result raises a `PictureError` or `InferenceFailedError`.
+        Raises `NotReadyError`; the result raises a `PictureError`, `OverloadedError` or `InferenceFailedError`.
         """
         if not self.is_ready:
             raise NotReadyError("The service is starting or stopping; try again soon.")
-        pending = PendingPrediction(data, options, asyncio.get_running_loop().create_future())
+        pending = PendingPrediction(data, options, asyncio.get_running_loop().create_future(), has_company)
         self._pool.put(pending)
         return pending.result
 

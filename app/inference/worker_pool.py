@@ -10,7 +10,6 @@ import math
 import multiprocessing
 import os
 import time
-from collections import deque
 from collections.abc import Coroutine, Sequence
 from dataclasses import replace
 from itertools import chain
@@ -18,17 +17,26 @@ from itertools import chain
 from pydantic_core import from_json
 
 from whisker.app import time_limits
-from whisker.app.errors import InferenceFailedError
+from whisker.app.errors import InferenceFailedError, OverloadedError
 from whisker.app.inference.requests import PendingPrediction, PredictionResult, set_result_if_waiting
+from whisker.app.inference.waiting import WaitingPictures, has_large
 from whisker.app.inference.wire import AnswerDocument, BatchDocument, ReadyDocument, WorkerConfig
 from whisker.app.inference.worker_handle import PROGRAM, WorkerHandle, error_from_name
 from whisker.app.metrics import Metrics
 from whisker.app.settings import Settings
 from whisker.model.card.document import CheckpointCard
 from whisker.model.cores import available_cores
-from whisker.model.errors import CheckpointError, HeavyPictureError, PictureError, UndecodablePictureError
+from whisker.model.errors import (
+    CheckpointError,
+    HeavyPictureError,
+    PictureError,
+    SlowPictureError,
+    UndecodablePictureError,
+)
 
 _MAX_WORKERS_ON_A_GPU = 4  # each has a context of its own there, and four answer more than one service can pass on
+_HEAVY_SHARE = 4  # heavy pictures may have one of so many upload slots
+_HEAVY_PATIENCE = 2  # times `stall_seconds`: estimates of what heavy pictures take are for a core that is not shared
 _MAX_BATCHES = 2  # that a worker holds: the next one is there when one is done
 _LARGE_BYTES = 500_000  # a worker that holds this much gets no more: large pictures go one by one to any free worker
 
@@ -38,7 +46,7 @@ logger = logging.getLogger(__name__)
 class WorkerPool:
     """Own the inference workers, hand them uploads, and replace those that end. Belongs to one event loop.
 
-    The queue needs no bound of its own: only admitted uploads come to it. `program` is the module that workers run.
+    `program` is the module that workers run.
     """
 
     def __init__(self, settings: Settings, metrics: Metrics, *, program: str = PROGRAM) -> None:
@@ -61,9 +69,8 @@ class WorkerPool:
         )
         self._sha256 = ""  # of the checkpoint that the first worker has loaded
         self._workers: list[WorkerHandle] = []
-        self._waiting: deque[PendingPrediction] = deque()
-        # Waiting, too: pictures that need so much memory that one is decoded at a time.
-        self._heavy: deque[PendingPrediction] = deque()
+        self._waiting = WaitingPictures(max(1, settings.max_in_flight // _HEAVY_SHARE), metrics.queue_depth.inc)
+        self._was_heavy = False  # what was sent last
         self._empty_since: float | None = None  # when the last worker ended
         self._failing_since: dict[WorkerHandle, float] = {}  # when a worker that ended could first not be replaced
         self._will_dispatch = False
@@ -121,7 +128,7 @@ class WorkerPool:
 
     @property
     def _is_busy(self) -> bool:
-        return bool(self._waiting or self._heavy or any(worker.batches for worker in self._workers))
+        return bool(len(self._waiting) or any(worker.batches for worker in self._workers))
 
     def is_empty(self, seconds: float) -> bool:
         """Tell whether, for more than `seconds`, there has been no worker and none could be started."""
@@ -134,8 +141,7 @@ class WorkerPool:
 
     def put(self, pending: PendingPrediction) -> None:
         """Queue an upload for the next free worker; cancelling its result before then drops it."""
-        self._waiting.append(pending)
-        self._metrics.queue_depth.inc()
+        self._waiting.put(pending)
         if not self._will_dispatch:  # once for all uploads that came together
             self._will_dispatch = True
             asyncio.get_running_loop().call_soon(self._dispatch)
@@ -143,37 +149,32 @@ class WorkerPool:
     def _dispatch(self) -> None:
         self._will_dispatch = False
         while free := [worker for worker in self._workers if _has_room(worker)]:
-            if self._heavy and not any(worker.has_heavy for worker in self._workers):
-                pending = self._heavy.popleft()
-                self._metrics.queue_depth.dec()
-                if not pending.is_dropped:
-                    self._send(min(free, key=_batch_count), [pending])
-                continue
-            if not self._waiting:
-                return
             worker = min(free, key=_batch_count)
+            if self._may_send_heavy():
+                self._send(worker, [self._waiting.take_heavy()])
+                continue
+            if not self._waiting.light or (worker.batches and self._waiting.is_company_next):
+                return
             idle = sum(not worker.batches for worker in free)
-            if batch := self._take(math.ceil(len(self._waiting) / max(1, idle))):
+            share = math.ceil(self._waiting.light / max(1, idle))
+            if batch := self._waiting.take(min(share, self.max_batch)):
                 self._send(worker, batch)
 
+    def _may_send_heavy(self) -> bool:
+        """Tell whether a heavy picture is next: one worker is left to light ones or, if it is the only one, in turn."""
+        pending = self._waiting.heavy
+        if pending is None:
+            return False
+        busy = [worker for worker in self._workers if worker.has_heavy]
+        if len(self._workers) == 1:
+            return not busy and not (self._was_heavy and self._waiting.light)
+        is_alone = not (pending.is_large and any(has_large(batch) for worker in busy for batch in worker.batches))
+        return len(busy) < len(self._workers) - 1 and is_alone
+
     def _send(self, worker: WorkerHandle, batch: list[PendingPrediction]) -> None:
+        self._was_heavy = batch[0].is_heavy
         self._metrics.batches.observe(len(batch))
         worker.send(batch)
-
-    def _take(self, share: int) -> list[PendingPrediction]:
-        """Take the next batch from the queue; large pictures, and those that may have ended a worker, go alone."""
-        batch: list[PendingPrediction] = []
-        size = 0
-        while self._waiting and len(batch) < min(share, self.max_batch) and size < _LARGE_BYTES:
-            pending = self._waiting[0]
-            if batch and (pending.is_suspect or batch[0].is_suspect):
-                break
-            self._waiting.popleft()
-            self._metrics.queue_depth.dec()
-            if not pending.is_dropped:
-                batch.append(pending)
-                size += len(pending.data)
-        return batch
 
     def _answered(self, worker: WorkerHandle, document: bytes, drawings: Sequence[bytes]) -> None:
         """Give each upload of a worker's oldest batch its result, after the worker has got its next batch."""
@@ -186,15 +187,26 @@ class WorkerPool:
             worker.kill()
             return
         batch = worker.pop_answered()
-        heavy = [one for one, result in zip(batch, results, strict=True) if isinstance(result, HeavyPictureError)]
-        for pending in heavy:
-            pending.is_heavy = True
-            self._heavy.append(pending)
-            self._metrics.queue_depth.inc()
+        if batch[0].is_heavy and isinstance(results[0], PredictionResult):
+            self._waiting.note_heavy(results[0].decode_seconds)
+        settled = [self._keep_heavy(one, result) for one, result in zip(batch, results, strict=True)]
         self._dispatch()
-        for pending, result in zip(batch, results, strict=True):
-            if pending not in heavy:
+        for pending, result in zip(batch, settled, strict=True):
+            if result is not None:
                 set_result_if_waiting(pending.result, result)
+
+    def _keep_heavy(
+        self, pending: PendingPrediction, result: PredictionResult | Exception
+    ) -> PredictionResult | Exception | None:
+        """Queue a picture again that turned out to be heavy; return the result of any other."""
+        if not isinstance(result, HeavyPictureError):
+            return result
+        pending.is_large = not isinstance(result, SlowPictureError)
+        try:
+            self._waiting.put_heavy(pending, sum(worker.has_heavy for worker in self._workers))
+        except OverloadedError as exc:
+            return exc
+        return None
 
     def _lost(self, worker: WorkerHandle) -> None:
         """Replace a worker that has ended; what it was working on is tried once more, each picture alone."""
@@ -215,8 +227,7 @@ class WorkerPool:
                 set_result_if_waiting(pending.result, UndecodablePictureError(reason))
             else:
                 pending.is_suspect = pending.is_suspect or pending in current
-                (self._heavy if pending.is_heavy else self._waiting).appendleft(pending)
-                self._metrics.queue_depth.inc()
+                self._waiting.put(pending, at_once=True)
         self._dispatch()
 
     def _new_worker(self) -> WorkerHandle:
@@ -271,7 +282,8 @@ class WorkerPool:
         while True:
             await asyncio.sleep(self._stall_seconds / time_limits.STALL_CHECKS)
             for worker in self._workers:
-                if worker.is_stalled(self._stall_seconds):
+                patience = _HEAVY_PATIENCE if worker.has_heavy else 1
+                if worker.is_stalled(self._stall_seconds * patience):
                     logger.error("An inference worker is stalled", extra={"inference_worker": worker.pid})
                     worker.was_stalled = True
                     worker.kill()

@@ -11,6 +11,7 @@ from whisker.app.inference.service import Service
 from whisker.app.inference.wire import PredictionOptions
 from whisker.app.routes.state import state_of
 from whisker.app.uploads.deadline import in_time
+from whisker.app.uploads.slots import SLOT, UploadSlot
 
 
 async def predict_one(request: Request, service: Service, data: bytes, options: PredictionOptions) -> PredictionResult:
@@ -23,8 +24,14 @@ async def predict_one(request: Request, service: Service, data: bytes, options: 
 async def predict_many(
     request: Request, service: Service, files: Sequence[bytes], options: PredictionOptions
 ) -> list[PredictionResult | Exception]:
-    """Predict for several pictures, each with its own result or error; raise what `in_time` raises."""
-    answers = asyncio.gather(*(service.submit(data, options) for data in files), return_exceptions=True)
+    """Predict for several pictures, each with its own result or error.
+
+    Raises what `Service.submit` and `in_time` raise, and `OverloadedError` if there is not a slot for each.
+    """
+    slot: UploadSlot = request.scope[SLOT]
+    slot.hold(len(files))
+    submitted = [service.submit(data, options, has_company=len(files) > 1) for data in files]
+    answers = asyncio.gather(*submitted, return_exceptions=True)
     results = await in_time(answers, request.receive, _deadline(request))
     for result in results:
         if isinstance(result, PredictionResult):

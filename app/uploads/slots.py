@@ -1,4 +1,4 @@
-"""Upload slots: how many uploads may be answered at once, and what becomes of the others."""
+"""Upload slots: how many pictures may be answered at once, and what becomes of the others."""
 
 import asyncio
 import logging
@@ -12,6 +12,7 @@ from whisker.app.errors import OverloadedError
 from whisker.app.metrics import Metrics
 
 SLOT = "whisker.slot"  # where the scope of an upload's request has its slot, if the connection has taken one
+_COMPANY_SHARE = 0.75  # of all slots: the pictures of one request may take more than one of these, but of no others
 _PACE_ANSWERS = 64  # latest answers, whose pace tells how soon there is a free slot
 _MAX_RETRY_SECONDS = 60
 _MAX_LINES = 10  # about refused uploads in `_SUMMARY_SECONDS`; the others are counted in one line
@@ -21,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 
 class UploadSlots:
-    """Give out a fixed number of slots, one for each upload that is being answered."""
+    """Give out a fixed number of slots, one for each picture that is being answered."""
 
     def __init__(self, capacity: int, metrics: Metrics, *, summary_seconds: float = _SUMMARY_SECONDS) -> None:
         self.metrics = metrics
@@ -45,9 +46,20 @@ class UploadSlots:
             raise self.refusal()
         self._taken += 1
 
-    def give_back(self) -> None:
-        """Count one slot as free. For `UploadSlot` alone."""
-        self._taken -= 1
+    def take_more(self, count: int) -> int:
+        """Count up to `count` more as taken, for an upload that has one; return how many. For `UploadSlot` alone.
+
+        An upload that nobody is beside gets whatever there is. Raises `OverloadedError` if there are too few for it.
+        """
+        if self._taken > 1 and self._taken + count > self._capacity * _COMPANY_SHARE:
+            raise self.refusal()
+        more = max(0, min(count, self._capacity - self._taken))
+        self._taken += more
+        return more
+
+    def give_back(self, count: int = 1) -> None:
+        """Count slots as free. For `UploadSlot` alone."""
+        self._taken -= count
 
     def note_answer(self) -> None:
         """Remember when an upload was answered."""
@@ -93,6 +105,7 @@ class UploadSlot:
         slots.take()
         self._slots = slots
         self._is_held = True  # one of the slots is this upload's
+        self._more = 0  # others of them are, too
         self._is_complete = False  # and is being answered
         self._is_closed = False
         slots.metrics.receiving.inc()
@@ -114,13 +127,17 @@ class UploadSlot:
         self._slots.metrics.receiving.dec()
         self._slots.metrics.in_flight.inc()
 
+    def hold(self, pictures: int) -> None:
+        """Take a slot for each picture, now that there are so many; raise `OverloadedError` if there are too few."""
+        if not self._is_closed and pictures > 1 + self._more:
+            self._more += self._slots.take_more(pictures - 1 - self._more)
+
     def close(self) -> None:
-        """Give the slot back, however the upload was answered; closing twice does nothing."""
+        """Give all slots back, however the upload was answered; closing twice does nothing."""
         if self._is_closed:
             return
         self._is_closed = True
-        if self._is_held:
-            self._slots.give_back()
+        self._slots.give_back(self._is_held + self._more)
         if self._is_complete:
             self._slots.metrics.in_flight.dec()
             self._slots.note_answer()
@@ -144,6 +161,7 @@ class UploadSlotMiddleware:
             await self.app(scope, receive, send)
             return
         slot: UploadSlot = scope.get(SLOT) or self._slots.acquire()
+        scope[SLOT] = slot
 
         async def receive_noticed() -> Message:
             message = await receive()

@@ -9,6 +9,7 @@ import socket
 import subprocess
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NoReturn
@@ -17,11 +18,12 @@ import psutil
 import pytest
 from PIL import Image
 
+from benchmarks.reliability.costly_pictures import scanned_jpeg
 from tests.app.conftest import picture
 from tests.app.inference.frail_worker import BABBLER, BOASTER, GLUTTON, HANGER, KILLER, RAISER, SLEEPER
 from tests.pictures import encode
 from whisker.app import time_limits
-from whisker.app.errors import InferenceFailedError, WorkerError
+from whisker.app.errors import InferenceFailedError, OverloadedError, WorkerError
 from whisker.app.inference.requests import PendingPrediction, PredictionResult
 from whisker.app.inference.wire import PredictionOptions
 from whisker.app.inference.worker_handle import PROGRAM, WorkerHandle
@@ -35,6 +37,7 @@ from whisker.model.errors import CheckpointError, DeviceError, UndecodablePictur
 pytestmark = pytest.mark.anyio
 
 FRAIL = "tests.app.inference.frail_worker"
+SLOW = scanned_jpeg((640, 480), 50)  # 10 ms
 COLOURS = ("red", "green", "blue", "white")
 
 
@@ -117,7 +120,7 @@ async def test_large_pictures_have_no_company(settings: Settings) -> None:
         assert bench.batch_sizes() == (2, 3)
 
 
-async def test_heavy_pictures_are_decoded_one_at_a_time_and_hold_nobody_up(
+async def test_heavy_pictures_are_decoded_one_at_a_time_and_leave_a_worker_to_others(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What is kept of each batch sent: how many heavy pictures are being decoded, and how many pictures it has."""
@@ -132,9 +135,30 @@ async def test_heavy_pictures_are_decoded_one_at_a_time_and_hold_nobody_up(
             send(worker, batch)
 
         monkeypatch.setattr(WorkerHandle, "send", watch)
-        results = await asyncio.gather(*[bench.submit(data) for data in (heavy, heavy, heavy, picture())])
-    assert [result.prediction["image"]["width"] for result in results] == [4000, 4000, 4000, 40]
-    assert sent == [(0, 1)] * 3
+        results = await asyncio.gather(*[bench.submit(data) for data in (heavy, SLOW, heavy, SLOW, picture())])
+    assert [result.prediction["image"]["width"] for result in results] == [4000, 640, 4000, 640, 40]
+    assert sent == [(0, 1)] * 4
+
+
+async def test_one_worker_takes_light_pictures_between_slow_ones_and_not_too_many_of_those(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[bool] = []
+    send = WorkerHandle.send
+
+    def watch(worker: WorkerHandle, batch: list[PendingPrediction]) -> None:
+        sent.append(batch[0].is_heavy)
+        send(worker, batch)
+
+    monkeypatch.setattr(WorkerHandle, "send", watch)
+    uploads = [*[SLOW] * 6, *[picture()] * 12]
+    async with at_work(settings, max_batch=1, max_in_flight=4) as bench:
+        results = await asyncio.gather(*map(bench.submit, uploads), return_exceptions=True)
+    refused = [result for result in results if isinstance(result, Exception)]
+    assert {type(one) for one in refused} == {OverloadedError}  # one heavy picture may wait or be decoded
+    assert len(refused) + sent.count(True) == 6
+    last = len(sent) - sent[::-1].index(False) - 1  # when the last light picture went
+    assert not any(one and following for one, following in pairwise(sent[:last]))
 
 
 async def test_upload_nobody_waits_for_is_dropped(settings: Settings) -> None:

@@ -181,6 +181,47 @@ def test_upload_that_was_slow_needs_a_slot_again() -> None:
     assert not slots.are_full
 
 
+def test_pictures_of_a_request_take_a_slot_each() -> None:
+    slots = UploadSlots(8, Metrics())
+    form, lone = slots.acquire(), slots.acquire()
+    form.hold(5)  # of six that forms may have
+    form.hold(5)
+    other = slots.acquire()
+    with pytest.raises(OverloadedError):
+        other.hold(2)
+    slots.acquire()
+    assert slots.are_full
+    for slot in (form, form, lone, other):
+        slot.close()
+    form.hold(100)
+    assert [slots.acquire() for _ in range(7)]
+    assert slots.are_full
+
+
+def test_form_larger_than_all_slots_has_them_when_it_is_alone() -> None:
+    slots = UploadSlots(4, Metrics())
+    form = slots.acquire()
+    form.hold(32)
+    assert slots.are_full
+    form.close()
+    slots.acquire()
+    with pytest.raises(OverloadedError):
+        slots.acquire().hold(32)
+
+
+async def test_form_beyond_the_limit_is_refused_whole(serving: Serving) -> None:
+    files = [("file", (f"{number}.png", picture())) for number in range(3)]
+    async with serving(max_in_flight=3) as client:
+        assert (await client.post("/predict/batch", files=files)).status_code == 200
+        slot = state_of(client._transport.app).slots.acquire()  # type: ignore[attr-defined]  # noqa: SLF001 - the application
+        answer = await client.post("/predict/batch", files=files)
+        assert_problem(answer, 503, "overloaded")
+        assert answer.headers["retry-after"] == "1"
+        assert (await client.post("/predict", content=picture(), headers=_RAW)).status_code == 200
+        slot.close()
+        assert (await client.post("/predict/batch", files=files)).status_code == 200
+
+
 async def test_refused_uploads_give_their_slots_back(serving: Serving) -> None:
     async with serving(max_in_flight=1, max_body_bytes=1000) as client:
         for content in (b"x", b"x" * 2000, picture()[:60]):

@@ -1,0 +1,39 @@
+"""What a picture file's structure tells."""
+
+from dataclasses import dataclass
+
+from whisker.model.errors import PictureTooLargeError, UndecodablePictureError
+
+# For what only unusual files ask: more scans than ordinary JPEGs have, or runs of pixels. Twice what it takes to go
+# through the scans of a progressive JPEG of 50 megapixels.
+MAX_UNUSUAL_NS = 400_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """A picture file without its metadata, and what decoding it costs.
+
+    `nanoseconds` is an estimate from above for one core of a server, without what every pixel that comes out costs.
+    `coefficients` counts the bytes that a decoder holds beside the pixels. `orientation` is that of EXIF or XMP, 1 to
+    8, and `None` if only the decoder can find it.
+    """
+
+    content: bytes
+    nanoseconds: int
+    orientation: int | None = 1
+    coefficients: int = 0
+
+
+def damaged_header() -> UndecodablePictureError:
+    """Make the error for a header that makes no sense."""
+    return UndecodablePictureError("The picture's header is damaged and cannot be decoded.")
+
+
+def too_much_work() -> PictureTooLargeError:
+    """Make the error for a file that takes too long to decode."""
+    return PictureTooLargeError("Decoding the picture takes far more work than its file is worth.")
+
+
+def too_many_parts(most: int) -> UndecodablePictureError:
+    """Make the error for a file in more parts than any ordinary picture has."""
+    return UndecodablePictureError(f"The picture's file has more than {most:,} parts, as no ordinary picture has.")
