@@ -64,7 +64,7 @@ class BoundedConnection(HttpConnection):
         self.receives_head = True
 
     def on_url(self, url: bytes) -> None:
-        self._size.add_target(len(url))
+        self._size.add_target(url)
         self._require_size()
         super().on_url(url)
 

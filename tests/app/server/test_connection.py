@@ -206,6 +206,7 @@ _TOO_LARGE = {
     "an endless name": (_START + b"x" * 5_000_000, 431),
     "line breaks": (b"\r\n" * 500_000, 431),
     "a target": (b"GET /" + b"a" * 16_384 + b" HTTP/1.1\r\nHost: a\r\n\r\n", 414),
+    "parameters": (b"GET /livez?" + b"a&" * 100 + b" HTTP/1.1\r\nHost: a\r\n\r\n", 414),
     "an endless target": (b"GET /" + b"a" * 5_000_000, 414),
 }
 
