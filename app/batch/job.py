@@ -15,7 +15,7 @@ from whisker.app.batch.results import Lines, ResultsFile, check_format, results_
 from whisker.app.errors import ResultsError
 from whisker.app.settings import Settings
 from whisker.model.atomic_write import atomic_write
-from whisker.model.photo_files import printable
+from whisker.model.plain_text import printable
 
 if TYPE_CHECKING:
     from whisker.app.schemas import ModelCard

@@ -5,7 +5,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from whisker.model.photo_files import printable, scan_folder, walk_files
+from whisker.model.photo_files import scan_folder, walk_files
+from whisker.model.plain_text import printable
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,8 @@ from whisker.model.atomic_write import atomic_write
 from whisker.model.classifier import Classifier
 from whisker.model.engines.torch_engine import TorchEngine
 from whisker.model.networks.resnet import ResidualNetwork
-from whisker.model.photo_files import is_utf8, printable
+from whisker.model.photo_files import is_utf8
+from whisker.model.plain_text import printable
 from whisker.training.audit.label_errors import find_doubtful, label_distances
 from whisker.training.data.folders.folder import PhotoFolder
 from whisker.training.data.folders.labels import LabelRow

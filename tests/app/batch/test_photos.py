@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from whisker.app.batch.photos import find_photos
-from whisker.model.photo_files import printable
+from whisker.model.plain_text import printable
 
 
 @pytest.fixture

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from whisker.model.errors import ConfigError
-from whisker.model.photo_files import is_utf8, printable, walk_files
+from whisker.model.photo_files import is_utf8, walk_files
+from whisker.model.plain_text import printable
 from whisker.training.config import Grouping
 from whisker.training.data.folders.labels import read_labels, split_labels
 from whisker.training.data.folders.same_photos import same_photos

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.pictures import draw, write_folder
-from whisker.model.photo_files import printable
+from whisker.model.plain_text import printable
 from whisker.model.preprocessing import Preprocessing
 from whisker.training.config import Grouping
 from whisker.training.data.cache import decode_photos
