@@ -18,6 +18,7 @@ from typing import IO, TYPE_CHECKING, NamedTuple, Self
 from whisker.app.batch.photos import Photo
 from whisker.app.errors import ResultsError
 from whisker.model.errors import WhiskerError
+from whisker.model.plain_text import to_cell
 
 if TYPE_CHECKING:
     from whisker.model.answers.decision_rule import ClassScore, Prediction
@@ -156,13 +157,15 @@ class TableFile(ResultsFile):
 
 
 class CsvFile(TableFile):
-    """UTF-8, with a header; missing values are empty."""
+    """UTF-8, with a header; missing values are empty, and no cell is a formula to a spreadsheet."""
 
     def write(self, lines: Iterable[bytes], file: IO[bytes]) -> None:
         text = io.TextIOWrapper(file, encoding="utf-8", newline="")
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(self._columns)
-        writer.writerows(self._rows(lines))
+        writer.writerow(map(to_cell, self._columns))
+        writer.writerows(
+            [to_cell(cell) if isinstance(cell, str) else cell for cell in row] for row in self._rows(lines)
+        )
         text.detach()  # flushed, and left open: it is the caller's
 
 

@@ -10,6 +10,7 @@ from starlette.staticfiles import StaticFiles
 
 from whisker.app.inference.requests import PredictionResult
 from whisker.app.inference.wire import PredictionDocument
+from whisker.app.page.examples import EXAMPLE_TYPES, real_example
 from whisker.app.routes.answering import predict_many
 from whisker.app.routes.dependencies import ServiceDep, SettingsDep, require_service
 from whisker.app.routes.state import state_of
@@ -20,8 +21,6 @@ from whisker.model.card.wording.formats import format_score
 
 _SHOWN = 5  # classes of an answer in the plain form's page
 _BARS, _MAX_BARS = 10, 100  # classes of an answer on the page, where there is one label and where there are several
-_MAX_EXAMPLES = 24
-_EXAMPLE_TYPES = {".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".png": "image/png", ".webp": "image/webp"}
 # Nothing comes from, or goes to, any other host.
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
@@ -37,14 +36,6 @@ def add_page(app: FastAPI) -> None:
     """Serve the pages at `/` and `/card`, and their files below `/page`."""
     app.include_router(router)
     app.mount("/page", StaticFiles(directory=Path(__file__).parent / "static"), name="page")
-
-
-def find_examples(folder: Path | None) -> list[Path]:
-    """List the example photos, by name."""
-    if folder is None:
-        return []
-    files = (path for path in folder.iterdir() if path.suffix.lower() in _EXAMPLE_TYPES and path.is_file())
-    return sorted(files)[:_MAX_EXAMPLES]
 
 
 @router.get("/")
@@ -74,9 +65,10 @@ async def card(service: ServiceDep) -> Response:
 @router.get("/examples/{number}")
 async def example(request: Request, number: int) -> Response:
     examples = state_of(request.app).examples
-    if not 0 <= number < len(examples) or not await asyncio.to_thread(examples[number].is_file):
+    real = await asyncio.to_thread(real_example, examples[number]) if 0 <= number < len(examples) else None
+    if real is None:
         raise HTTPException(404)
-    return FileResponse(examples[number], media_type=_EXAMPLE_TYPES[examples[number].suffix.lower()])
+    return FileResponse(real, media_type=EXAMPLE_TYPES[examples[number].suffix.lower()])
 
 
 @router.post("/answer")
