@@ -30,7 +30,7 @@ def find_photos(
         if not os.path.isdir(root):  # noqa: PTH112 - strings all through: millions of `Path` take minutes
             yield Photo(root, printable(root))
             continue
-        passed_over = {os.path.relpath(file.resolve(), argument.resolve()) for file in leave_out}
+        passed_over = {os.path.relpath(os.path.realpath(file), os.path.realpath(root)) for file in leave_out}
         for path in walk_files(root):
             if path not in passed_over:
                 whole = f"{root}/{path}"

@@ -11,7 +11,7 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, NamedTuple, Self
 
@@ -162,10 +162,9 @@ class CsvFile(TableFile):
     def write(self, lines: Iterable[bytes], file: IO[bytes]) -> None:
         text = io.TextIOWrapper(file, encoding="utf-8", newline="")
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(map(to_cell, self._columns))
-        writer.writerows(
-            [to_cell(cell) if isinstance(cell, str) else cell for cell in row] for row in self._rows(lines)
-        )
+        heading: list[object] = [*self._columns]
+        for row in chain([heading], self._rows(lines)):
+            writer.writerow([to_cell(cell) if isinstance(cell, str) else cell for cell in row])
         text.detach()  # flushed, and left open: it is the caller's
 
 

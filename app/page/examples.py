@@ -34,9 +34,9 @@ def find_examples(folder: Path | None) -> list[Path]:
 
 def real_example(path: Path) -> Path | None:
     """Follow the links to an example, each time anew; `None` if it is no picture in its folder any more."""
-    real = path.resolve()
+    real = Path(os.path.realpath(path))
     return real if _is_inside(path) and is_picture(real) else None
 
 
 def _is_inside(path: Path) -> bool:
-    return path.resolve().is_relative_to(path.parent.resolve())
+    return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(path.parent))

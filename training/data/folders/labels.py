@@ -6,7 +6,8 @@
 
 UTF-8, with a header; of other columns, only the one that `--groups` names is read. `path` is relative to the folder of
 photos. An empty label leaves the photo out. Several labels of a photo are separated by `|`: `cat|dog`. A `|` alone says
-that a photo has none of the labels. An apostrophe before what a spreadsheet would run as a formula is no part of a cell.
+that a photo has none of the labels. An apostrophe before what a spreadsheet would run as a formula is no part of a
+cell.
 """
 
 import csv
