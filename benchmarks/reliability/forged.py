@@ -15,7 +15,7 @@ from benchmarks.reliability.scoreboard import Finding
 
 _SECONDS = 10  # within which a file is refused, half of them for the start of Python and PyTorch
 # Figures of the right kinds that contradict each other and the classes, and figures of wrong kinds.
-_ABSURD: dict[str, Any] = {
+ABSURD: dict[str, Any] = {
     "test": {"photos": -1, "accuracy": 1e30, "accuracy_95_interval": [9, -9], "confusion": [[-1], [2, 3, 4]]},
     "validation": "good",
     "confident": {"answers": 9, "of": 0, "wrong": 10, "promised": True, "promised_precision": 99.0},
@@ -60,7 +60,7 @@ def _write_each(good: Path) -> Iterator[tuple[str, Path]]:
 
 def _serve_absurd(good: Path, trial: Trial) -> Finding:
     path = good.with_name("absurd.safetensors")
-    path.write_bytes(forge(good.read_bytes(), lambda header, _: header.update(metrics=_ABSURD, provenance=_ABSURD)))
+    path.write_bytes(forge(good.read_bytes(), lambda header, _: header.update(metrics=ABSURD, provenance=ABSURD)))
     with replace(trial, checkpoint=path).start() as absurd:
         answers = {page: ask(absurd.port, get(page)).status for page in ("/card", "/model", "/")}
     failed = [f"{page}: {status}" for page, status in answers.items() if status != 200]
