@@ -113,7 +113,7 @@ def _read_rows(file: Path, text: str, group_column: str | None) -> Iterator[Labe
     # strict: an unclosed quotation mark is an error, not a field that swallows the rest of the file
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
-        columns = _Columns.find(file, [name.strip() for name in next(reader, [])], group_column)
+        columns = _Columns.find(file, [from_cell(name.strip()) for name in next(reader, [])], group_column)
         for cells in reader:
             if any(cell.strip() for cell in cells):
                 yield _parse_row(f"{file}, line {reader.line_num}", reader.line_num, cells, columns)
@@ -164,7 +164,7 @@ def _parse_row(place: str, line: int, cells: list[str], columns: _Columns) -> La
 
 
 def _require_photos(file: Path, root: Path, rows: list[LabelRow]) -> None:
-    unknown = [row for row in rows if not (root / row.path).is_file()]
+    unknown = [row for row in rows if not os.path.isfile(root / row.path)]  # noqa: PTH113 - `is_file` raises for some names
     if len(unknown) == 1:
         raise DatasetError(f"{file}, line {unknown[0].line}: there is no file {unknown[0].path!r} in {root}.")
     if unknown:
