@@ -15,6 +15,7 @@ from whisker.app.batch.results import Failure, Result, join_labels, to_json
 from whisker.app.errors import ResultsError
 from whisker.app.settings import RENAMED, Settings, flag, forget_secrets, load_settings, variable
 from whisker.model.errors import ConfigError
+from whisker.model.plain_text import printable, printable_json
 
 if TYPE_CHECKING:
     from whisker.model.classifier import Classifier
@@ -130,7 +131,7 @@ def _write(job: Job) -> None:
         typer.echo("Stopped: the same command, without --overwrite, resumes from here.", err=True)
         raise typer.Exit(130) from None
     unusable = f", {failed:,} could not be used: see the column `error`" if failed else ""
-    typer.echo(f"{job.out}: {done:,} photo{'' if done == 1 else 's'}{unusable}.")
+    typer.echo(f"{printable(str(job.out))}: {done:,} photo{'' if done == 1 else 's'}{unusable}.")
 
 
 def _ask(server: str, photos: Sequence[Path], settings: Settings, *, top_k: int, as_json: bool) -> None:
@@ -159,9 +160,10 @@ def _print(photos: Sequence[Path], batches: Iterable[list[Result]], *, top_k: in
         if gathers:
             gathered += batch
         else:
-            typer.echo("\n".join("\t".join(_cells(result)) for result in batch))
+            typer.echo("\n".join("\t".join(map(printable, _cells(result))) for result in batch))
     if as_json:
-        typer.echo(json.dumps([to_json(result, top_k) for result in gathered], ensure_ascii=False, indent=2))
+        document = json.dumps([to_json(result, top_k) for result in gathered], ensure_ascii=False, indent=2)
+        typer.echo(printable_json(document))
     elif gathers:
         _print_table(gathered)
     if is_named_failure:
@@ -182,7 +184,7 @@ def _draw(classifier: "Classifier", photo: Path, out: Path, *, max_pixels: int) 
         overlay(picture.view, prediction.heat_map.heat).save(out, "PNG")
     except OSError as exc:
         raise ResultsError(f"{out} cannot be written: {exc.strerror}.") from exc
-    typer.echo(f"{out}: orange is evidence for {prediction.label}, blue against it.", err=True)
+    typer.echo(printable(f"{out}: orange is evidence for {prediction.label}, blue against it."), err=True)
 
 
 def _cells(result: Result) -> tuple[str, str, str, str, str]:
@@ -203,5 +205,5 @@ def _print_table(results: Sequence[Result]) -> None:
     table = Table(*(Column(name, overflow="fold") for name in ("photo", "label", "score", "verdict", "reason")))
     for result in results:
         style = "red" if isinstance(result.outcome, Failure) else ""
-        table.add_row(*(Text(cell, style=style) for cell in _cells(result)))
+        table.add_row(*(Text(printable(cell), style=style) for cell in _cells(result)))
     Console().print(table)

@@ -11,7 +11,8 @@ from starlette.middleware import Middleware
 
 from whisker.app.inference.service import running_service
 from whisker.app.metrics import Metrics
-from whisker.app.page.routes import add_page, find_examples
+from whisker.app.page.examples import find_examples
+from whisker.app.page.routes import add_page
 from whisker.app.protocols.bodies import reading_process_of
 from whisker.app.protocols.kserve import vertex_health
 from whisker.app.protocols.routers import add_protocols

@@ -1,29 +1,41 @@
-"""Photos as files: how they are found in a folder, named, recognised and read. Importing this must stay cheap."""
+"""Photos as files: how they are found in a folder, recognised and read. Importing this must stay cheap."""
 
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from whisker.model.errors import PictureTooLargeError, UnsupportedFormatError
+from whisker.model.regular_file import open_regular
 
 MAX_FILE_BYTES = 500_000_000  # above any photo that the pixel limit admits
 _SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a", b"BM")
-_JOINERS = "\u200c\u200d"  # invisible, but parts of words and emoji
 
 
 def read_photo(path: str | Path) -> bytes:
     """Read a file's bytes; only the first bytes if it is not a picture but, say, a video.
 
-    Raises `UnsupportedFormatError`, `PictureTooLargeError` for more than `MAX_FILE_BYTES`, and `OSError`. An empty file
-    is returned as it is: `Preprocessing.decode` says what is wrong with it.
+    Raises `UnsupportedFormatError`, `PictureTooLargeError` for more than `MAX_FILE_BYTES`, and `OSError`, also for
+    pipes and devices, which might never end. An empty file is returned as it is: `Preprocessing.decode` says what is
+    wrong with it.
     """
-    with Path(path).open("rb") as file:
+    with open_regular(path) as file:
+        size = os.fstat(file.fileno()).st_size
         start = file.peek()
         if start:
             check_signature(start)
-        if os.fstat(file.fileno()).st_size > MAX_FILE_BYTES:
+        if size > MAX_FILE_BYTES:
             raise PictureTooLargeError(f"The file has more than {MAX_FILE_BYTES:,} bytes.")
-        return file.read()
+        return file.read(size)  # what somebody goes on writing to it is left out
+
+
+def is_picture(path: str | Path) -> bool:
+    """Tell whether a path leads to a file that begins like an accepted picture."""
+    try:
+        with open_regular(path) as file:
+            check_signature(file.read(12))
+    except (OSError, UnsupportedFormatError):
+        return False
+    return True
 
 
 def check_signature(start: bytes) -> None:
@@ -35,9 +47,10 @@ def check_signature(start: bytes) -> None:
 def walk_files(root: str) -> Iterator[str]:
     """Yield the paths of all files in a folder, at any depth, relative to `root` and sorted.
 
-    Hidden files and folders are skipped, and so are links to folders, which may lead in circles. A link to nothing is
-    listed, and so is a folder that cannot be searched, with a slash at its end (`.` for `root` itself). Memory is
-    needed for the names in one folder at a time.
+    Hidden files and folders are skipped, and so are links to folders, which may lead in circles. Whatever else cannot
+    be read as a photo is listed, for whoever reads it to say so: links to nothing or to themselves, pipes, sockets and
+    devices, and a folder that cannot be searched, with a slash at its end (`.` for `root` itself). Memory is needed for
+    the names in one folder at a time.
     """
     pending = [""]  # sorted, the next one last; folders end with a slash, so that they sort as the paths in them do
     while pending:
@@ -59,20 +72,20 @@ def scan_folder(root: str, folder: str) -> Iterator[str]:
                 continue
             if entry.is_dir(follow_symlinks=False):
                 yield f"{folder}{entry.name}/"
-            elif entry.is_file() or not os.path.exists(entry):  # noqa: PTH110 - a link to nothing is an error to report
+            elif not _leads_to_folder(entry):
                 yield f"{folder}{entry.name}"
+
+
+def _leads_to_folder(link: "os.DirEntry[str]") -> bool:
+    try:
+        return link.is_dir()
+    except OSError:  # it leads to itself, or where nobody may look
+        return False
 
 
 def is_hidden(path: str) -> bool:
     """Tell whether a relative path leads to, or through, a hidden file or folder."""
     return any(part.startswith(".") for part in path.split("/"))
-
-
-def printable(path: str) -> str:
-    r"""Escape line breaks, bytes that are not UTF-8, and whatever else cannot be printed: `\n`, `\udcff`."""
-    if path.isprintable():
-        return path
-    return "".join(c if c.isprintable() or c in _JOINERS else c.encode("unicode_escape").decode() for c in path)
 
 
 def is_utf8(path: str) -> bool:

@@ -11,6 +11,7 @@ from whisker.model import Checkpoint
 from whisker.model.card.provenance import CalibrationRun, Provenance, Shares
 from whisker.model.engines.device import resolve_device, use_available_cores
 from whisker.model.errors import ConfigError
+from whisker.model.plain_text import printable
 from whisker.training.calibration.calibrate import CalibratedCheckpoint, CalibrationData, calibrate
 from whisker.training.calibration.metrics import Measured
 from whisker.training.calibration.photos import read_training_sample, sample_training_photos
@@ -124,7 +125,7 @@ def run_calibration(training: Training, checkpoint: Checkpoint, progress: Progre
             )
         data = _calibration_data(training, dataset, progress)
     provenance = replace(provenance, calibration=CalibrationRun(training.command, today()))
-    fresh = replace(checkpoint, name=training.out.stem, provenance=provenance.to_json())
+    fresh = replace(checkpoint, name=printable(training.out.stem), provenance=provenance.to_json())
     if checkpoint.held_out is None:
         calibrated = calibrate_on_split(fresh, data, targets=training.targets, device=device, progress=progress)
     else:

@@ -8,6 +8,9 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, TaskID, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
+from rich.text import Text
+
+from whisker.model.plain_text import printable
 
 
 class Task:
@@ -60,8 +63,8 @@ class Progress:
         self._line_seconds = line_seconds
 
     def say(self, text: str) -> None:
-        """Print one line of plain text."""
-        self.console.print(text, markup=False, highlight=False)
+        """Print one line of plain text, whatever names it holds."""
+        self.console.print(Text(printable(text)), highlight=False)
 
     @contextmanager
     def task(self, name: str, total: float) -> Iterator[Task]:

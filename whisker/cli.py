@@ -7,6 +7,7 @@ import typer
 
 from whisker.app.commands import predict, serve
 from whisker.model.errors import WhiskerError
+from whisker.model.plain_text import printable
 from whisker.training.cli.calibrate import calibrate
 from whisker.training.cli.doctor import doctor
 from whisker.training.cli.evaluate import evaluate
@@ -54,7 +55,7 @@ def main() -> None:
     try:
         cli()
     except WhiskerError as exc:
-        sentence = f"whisker: {exc}"
+        sentence = printable(f"whisker: {exc}")  # it may hold a file's name
         if exc.exit_code == 1:
             sys.exit(sentence)  # on stderr, as below
         print(sentence, file=sys.stderr)  # noqa: T201 - the command line's own output

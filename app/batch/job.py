@@ -1,6 +1,7 @@
 """`whisker predict --out`: any number of photos into one file of results, resuming where a run was stopped."""
 
 import importlib.util
+import os
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from whisker.app.batch.results import Lines, ResultsFile, check_format, results_
 from whisker.app.errors import ResultsError
 from whisker.app.settings import Settings
 from whisker.model.atomic_write import atomic_write
-from whisker.model.photo_files import printable
+from whisker.model.plain_text import printable
 
 if TYPE_CHECKING:
     from whisker.app.schemas import ModelCard
@@ -91,7 +92,7 @@ def _check(job: Job) -> None:
     """Raise `ResultsError`, before anything slow, if writing would fail in the end."""
     check_format(job.out)
     for path in job.photos:
-        if not path.exists():
+        if not os.path.lexists(path):  # links to nothing have a row
             raise ResultsError(f"There is no file or folder {path}.")
     if not job.out.parent.is_dir():
         raise ResultsError(f"There is no folder {job.out.parent} to write {job.out.name} in: create it first.")

@@ -5,7 +5,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from whisker.model.photo_files import printable, scan_folder, walk_files
+from whisker.model.photo_files import scan_folder, walk_files
+from whisker.model.plain_text import printable
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,7 @@ def find_photos(
         if not os.path.isdir(root):  # noqa: PTH112 - strings all through: millions of `Path` take minutes
             yield Photo(root, printable(root))
             continue
-        passed_over = {os.path.relpath(file.resolve(), argument.resolve()) for file in leave_out}
+        passed_over = {os.path.relpath(os.path.realpath(file), os.path.realpath(root)) for file in leave_out}
         for path in walk_files(root):
             if path not in passed_over:
                 whole = f"{root}/{path}"

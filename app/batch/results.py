@@ -11,13 +11,14 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, NamedTuple, Self
 
 from whisker.app.batch.photos import Photo
 from whisker.app.errors import ResultsError
 from whisker.model.errors import WhiskerError
+from whisker.model.plain_text import to_cell
 
 if TYPE_CHECKING:
     from whisker.model.answers.decision_rule import ClassScore, Prediction
@@ -156,13 +157,14 @@ class TableFile(ResultsFile):
 
 
 class CsvFile(TableFile):
-    """UTF-8, with a header; missing values are empty."""
+    """UTF-8, with a header; missing values are empty, and no cell is a formula to a spreadsheet."""
 
     def write(self, lines: Iterable[bytes], file: IO[bytes]) -> None:
         text = io.TextIOWrapper(file, encoding="utf-8", newline="")
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(self._columns)
-        writer.writerows(self._rows(lines))
+        heading: list[object] = [*self._columns]
+        for row in chain([heading], self._rows(lines)):
+            writer.writerow([to_cell(cell) if isinstance(cell, str) else cell for cell in row])
         text.detach()  # flushed, and left open: it is the caller's
 
 

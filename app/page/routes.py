@@ -2,29 +2,27 @@
 
 import asyncio
 import functools
-from pathlib import Path
 
 from fastapi import APIRouter, FastAPI, HTTPException, Request
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from starlette.responses import FileResponse, HTMLResponse, Response
+from starlette.responses import HTMLResponse, Response
 
 from whisker.app.inference.requests import PredictionResult
 from whisker.app.inference.service import Service
 from whisker.app.inference.wire import PredictionDocument
+from whisker.app.page.examples import EXAMPLE_TYPES, read_example
 from whisker.app.routes.answering import predict_many
 from whisker.app.routes.dependencies import ServiceDep, require_service
 from whisker.app.routes.state import AppState, state_of
 from whisker.app.uploads.reader import read_uploads
-from whisker.app.web.files import PackageFiles
+from whisker.app.web.files import ContentResponse, PackageFiles
 from whisker.app.web.problems import describe
 from whisker.model.card.overview import describe as describe_card
 from whisker.model.card.wording.formats import format_score
 
 _SHOWN = 5  # classes of an answer in the plain form's page
 _BARS, _MAX_BARS = 10, 100  # classes of an answer on the page, where there is one label and where there are several
-_MAX_EXAMPLES = 24
 _FILES = ("icon.svg", "page.js", "style.css")
-_EXAMPLE_TYPES = {".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".png": "image/png", ".webp": "image/webp"}
 # Nothing comes from, or goes to, any other host.
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
@@ -40,14 +38,6 @@ def add_page(app: FastAPI) -> None:
     """Serve the pages at `/` and `/card`, and their files below `/page`."""
     app.include_router(router)
     app.mount("/page", PackageFiles(__package__, "static", _FILES), name="page")
-
-
-def find_examples(folder: Path | None) -> list[Path]:
-    """List the example photos, by name."""
-    if folder is None:
-        return []
-    files = (path for path in folder.iterdir() if path.suffix.lower() in _EXAMPLE_TYPES and path.is_file())
-    return sorted(files)[:_MAX_EXAMPLES]
 
 
 @router.get("/")
@@ -87,9 +77,10 @@ def _render_card(service: Service) -> str:
 @router.get("/examples/{number}")
 async def example(request: Request, number: int) -> Response:
     examples = state_of(request.app).examples
-    if not 0 <= number < len(examples) or not await asyncio.to_thread(examples[number].is_file):
+    content = await asyncio.to_thread(read_example, examples[number]) if 0 <= number < len(examples) else None
+    if content is None:
         raise HTTPException(404)
-    return FileResponse(examples[number], media_type=_EXAMPLE_TYPES[examples[number].suffix.lower()])
+    return ContentResponse(content, EXAMPLE_TYPES[examples[number].suffix.lower()])
 
 
 @router.post("/answer")

@@ -114,7 +114,7 @@ def _refuse_to_start(server: RunningServer, trial: Trial) -> list[Finding]:
     for name, data in bad_checkpoints(_copy(trial.checkpoint, server.folder), trap):
         path = server.folder / "bad.safetensors"
         path.write_bytes(data)
-        code, said = _start(path)
+        code, said = start(path)
         names.append(name)
         started += [name] * (code == 0)
         unclear += [name] * (len(said) != 1 or "Traceback" in said[0])
@@ -126,7 +126,7 @@ def _refuse_to_start(server: RunningServer, trial: Trial) -> list[Finding]:
     ]
 
 
-def _start(checkpoint: Path) -> tuple[int | None, list[str]]:
+def start(checkpoint: Path) -> tuple[int | None, list[str]]:
     """Start a server; return its exit code, 0 if it would serve, and what it says."""
     command = [sys.executable, "-m", "whisker", "serve", "--port=0", f"--checkpoint={checkpoint}"]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("WHISKER_")}

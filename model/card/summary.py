@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from whisker.model.answers.decision_rule import Task
+from whisker.model.card.consistency import consistent
 from whisker.model.card.document import CheckpointCard, JsonValue
 from whisker.model.card.metrics import TestMetrics
 from whisker.model.card.provenance import Provenance
@@ -40,7 +41,7 @@ class CheckpointSummary:
             unsure=card["unsure"],
             shown=card["shown"],
             knows_novelty=card["knows_novelty"],
-            metrics=TestMetrics.from_json(card["metrics"]),
+            metrics=consistent(TestMetrics.from_json(card["metrics"]), len(card["classes"])),
             provenance=Provenance.from_json(card["provenance"]),
             sha256=card["sha256"],
         )

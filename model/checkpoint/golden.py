@@ -5,17 +5,24 @@ that a replay also tests the decoders.
 """
 
 import io
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
 from whisker.model.errors import CheckpointError
+from whisker.model.preprocessing import FORMATS
 
 # Decoders may round differently from version to version. Moving every value of every picture by up to one, at random,
 # 200 times, moved no probability of the bundled checkpoint by more than half of this.
 TOLERANCE = 0.02
 _SEED = 20_150_421
+# What another version may generate: a file with larger ones was made to keep whoever loads it busy.
+MAX_PICTURES, MAX_BYTES = 64, 100_000  # bytes of each
+_MAX_SIDE = 512  # pixels
+_MAX_SCANS = 4  # of a JPEG: each decodes all of its pixels
+_SCAN = b"\xff\xda"  # begins one, and is nowhere else in the pictures that are generated
 
 
 def golden_pictures() -> tuple[bytes, ...]:
@@ -53,6 +60,24 @@ def check_golden_answers(
             "so the file was altered or this machine computes wrongly; use an unaltered copy."
         )
     return difference
+
+
+def require_small(pictures: Sequence[bytes]) -> None:
+    """Look at the headers of golden pictures, which are decoded on every load; raise `CheckpointError` for costly ones.
+
+    Its message is the end of a sentence that begins with the checkpoint.
+    """
+    for index, data in enumerate(pictures):
+        try:
+            with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+                side, scans = max(image.size), data.count(_SCAN) if image.format in ("JPEG", "MPO") else 1
+                is_small = side <= _MAX_SIDE and scans <= _MAX_SCANS and "progressive" not in image.info
+        except Exception as exc:  # on hostile bytes a decoder can raise anything at all
+            raise CheckpointError(f"has a golden picture {index} that cannot be decoded") from exc
+        if not is_small:
+            raise CheckpointError(
+                f"has a golden picture {index} that takes longer to decode than any that Whisker makes"
+            )
 
 
 def _blobs(rng: np.random.Generator, width: int, height: int) -> Image.Image:

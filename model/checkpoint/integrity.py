@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import reprlib
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
@@ -23,7 +24,11 @@ def check_tensors(config: NetworkConfig, classes: int, state: Mapping[str, Tenso
     if novelty is not None:
         _check_novelty(novelty, network.fc.in_features)
     for name in sorted(expected.keys() ^ state.keys()):
-        refuse(f"lacks the tensor {name!r}" if name in expected else f"has a tensor {name!r} that its network lacks")
+        refuse(
+            f"lacks the tensor {name!r}"
+            if name in expected
+            else f"has a tensor {reprlib.repr(name)} that its network lacks"
+        )
     for name, want in expected.items():
         have = state[name]
         if have.shape != want.shape or have.dtype != want.dtype:

@@ -69,6 +69,8 @@ def read_statistics(tensors: Mapping[str, Tensor], classes: int) -> ClassStatist
 
 def _check_shapes(found: Mapping[str, Tensor], classes: int) -> None:
     features, answers = found["noise"].numel(), found["labels"].numel()
+    if not found["factors"].dim():
+        refuse("has statistics of the training photos in the wrong shape")
     expected = {
         "counts": (classes,),
         "means": (classes, features),

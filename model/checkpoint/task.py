@@ -4,12 +4,13 @@ A single-label header is written exactly as before there were multi-label checkp
 format version: an older Whisker, which would answer with a softmax, refuses it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from whisker.model.answers.decision_rule import TASKS, Task
 from whisker.model.checkpoint.contents import Checkpoint, Thresholds
 from whisker.model.checkpoint.integrity import refuse
+from whisker.model.checkpoint.json_object import shown
 
 FORMAT_VERSIONS: Mapping[Task, int] = {"single-label": 1, "multi-label": 2}
 
@@ -31,7 +32,7 @@ def read_task(header: Mapping[str, Any]) -> Task:
     """Read the task, "single-label" if there is none; refuse an unknown one, or one of another format version."""
     task = header.get("task", "single-label")
     if task not in TASKS:
-        refuse(f"has the task {task!r}, which is none of {', '.join(TASKS)}: update Whisker")
+        refuse(f"has the task {shown(task)}, which is none of {', '.join(TASKS)}: update Whisker")
     if header["format_version"] != FORMAT_VERSIONS[cast("Task", task)]:
         refuse(f"is {task}, but has format version {header['format_version']}")
     return cast("Task", task)
@@ -41,19 +42,26 @@ def read_thresholds(thresholds: Mapping[str, Any], task: Task, classes: int) -> 
     """Read the thresholds of `task`; refuse other numbers than 0 to 1, or another number of them than `classes`."""
     if task == "single-label":
         return Thresholds(unsure=_fraction(thresholds["unsure"]), shown=_flag(thresholds.get("shown", True)))
-    labels, guaranteed = tuple(map(_fraction, thresholds["labels"])), tuple(map(_flag, thresholds["guaranteed"]))
+    labels = tuple(map(_fraction, _list(thresholds["labels"])))
+    guaranteed = tuple(map(_flag, _list(thresholds["guaranteed"])))
     if not len(labels) == len(guaranteed) == classes:
         refuse(f"has {len(labels)} thresholds and {len(guaranteed)} guarantees for {classes} classes")
     return Thresholds(labels=labels, guaranteed=guaranteed)
 
 
 def _fraction(value: object) -> float:
-    if not isinstance(value, int | float) or not 0 <= value <= 1:
-        refuse(f"has a threshold of {value!r}, where a number from 0 to 1 belongs")
-    return float(value)
+    if type(value) not in (int, float) or not 0 <= value <= 1:  # type: ignore[operator]
+        refuse(f"has a threshold of {shown(value)}, where a number from 0 to 1 belongs")
+    return float(value)  # type: ignore[arg-type]
+
+
+def _list(value: object) -> Sequence[object]:
+    if not isinstance(value, list):
+        refuse(f"has {shown(value)} as its thresholds, where a list belongs")
+    return value
 
 
 def _flag(value: object) -> bool:
     if not isinstance(value, bool):
-        refuse(f"has {value!r} as the guarantee of a threshold, where true or false belongs")
+        refuse(f"has {shown(value)} as the guarantee of a threshold, where true or false belongs")
     return value

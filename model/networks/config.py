@@ -1,5 +1,6 @@
 """The configuration of a network: everything needed to build it."""
 
+import reprlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, NamedTuple, Self, get_args
@@ -100,7 +101,9 @@ class NetworkConfig:
     epsilon: float | None = None
 
     def __post_init__(self) -> None:
-        _require(self.family in _RULES, f"family is one of {', '.join(_RULES)}", self.family)
+        _require(
+            isinstance(self.family, str) and self.family in _RULES, f"family is one of {', '.join(_RULES)}", self.family
+        )
         rules = _RULES[self.family]
         known = get_args(Variant) if self.variant not in get_args(Variant) else rules.variants
         _require(self.variant in known, f"variant is one of {', '.join(known)}", self.variant)
@@ -111,11 +114,12 @@ class NetworkConfig:
         )
         if self.variant in PUBLISHED:
             width = PUBLISHED[self.variant].width
-            _require(self.width == width, f"width is {width}", self.width)
+            _require(_is_int(self.width, width, width), f"width is {width}", self.width)
         else:
             _require(_is_int(self.width, 2, 2048) and self.width % 2 == 0, "width is an even 2 to 2048", self.width)
         _require(self._depth_is_valid(rules), self._depth_rule(rules), self.depth)
-        _require(self.channels in (1, 3), "channels is 1 (grayscale) or 3 (colour)", self.channels)
+        is_channels = _is_int(self.channels, 1, 3) and self.channels in (1, 3)
+        _require(is_channels, "channels is 1 (grayscale) or 3 (colour)", self.channels)
         _require(_is_int(self.size, 32, 512), "size is 32 to 512 pixels", self.size)
         _require(self.size % rules.size_step == 0, f"size is a multiple of {rules.size_step} pixels", self.size)
         epsilons = (None, *rules.epsilons)
@@ -181,4 +185,4 @@ def _is_int(value: object, low: int, high: int) -> bool:
 
 def _require(condition: bool, rule: str, value: object) -> None:  # noqa: FBT001 - reads as a sentence
     if not condition:
-        raise ConfigError(f"The network's {rule}, not {value!r}.")
+        raise ConfigError(f"The network's {rule}, not {reprlib.repr(value)}.")

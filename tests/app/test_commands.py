@@ -17,6 +17,7 @@ from whisker.app.settings import RENAMED, Settings, flag
 from whisker.model import Classifier
 from whisker.model.answers.single_label import NOT_SHOWN
 from whisker.model.errors import CheckpointError, ConfigError
+from whisker.model.plain_text import is_safe
 
 _ROOT = Path(__file__).parents[2]
 
@@ -175,3 +176,12 @@ def _command(function: Any) -> Any:
     app = typer.Typer(add_completion=False)
     app.command()(function)
     return typer.main.get_command(app)
+
+
+def test_nothing_that_a_terminal_obeys_is_printed(tiny: Path, tmp_path: Path) -> None:
+    photo = tmp_path / "\x1b[2J\u202egnp\x9b.png"
+    photo.write_bytes(picture())
+    for options in ((), ("--json",)):
+        ended = _invoke(commands.predict, str(photo), "--checkpoint", str(tiny), *options)
+        assert is_safe(ended.stdout.replace("\n", "").replace("\t", ""))
+        assert r"\u202egnp" in ended.stdout

@@ -47,3 +47,9 @@ def test_task_without_work_is_done() -> None:
 )
 def test_durations_read_as_people_say_them(seconds: float, text: str) -> None:
     assert duration(seconds) == text
+
+
+def test_line_holds_nothing_that_a_terminal_obeys() -> None:
+    output = io.StringIO()
+    Progress(Console(file=output, force_terminal=True, soft_wrap=True)).say("left out \x1b[2Jcat:dog:\n.jpg, 95\u00a0%")
+    assert output.getvalue() == "left out \\x1b[2Jcat:dog:\\n.jpg, 95\u00a0%\n"

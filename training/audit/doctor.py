@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from whisker.model.plain_text import printable
 from whisker.training.audit.examination import Examination, ExaminedPhoto, examine
 from whisker.training.data.folders.folder import PhotoFolder
 from whisker.training.progress import Progress
@@ -89,7 +90,7 @@ def diagnose(folder: PhotoFolder, against: Sequence[Path], progress: Progress) -
 def print_diagnosis(diagnosis: Diagnosis, console: Console) -> None:
     """Print the counts, a table of findings with examples, and the summary."""
     counts = ", ".join(f"{name} {count:,}" for name, count in diagnosis.counts.items())
-    console.print(Text(f"Readable photos: {counts}"))
+    console.print(Text(printable(f"Readable photos: {counts}")))
     if diagnosis.findings:
         table = Table(expand=True)
         table.add_column("Found", ratio=3)
@@ -97,7 +98,7 @@ def print_diagnosis(diagnosis: Diagnosis, console: Console) -> None:
         table.add_column("For example", ratio=5, overflow="fold")
         table.add_column("What to do", ratio=4)
         for finding in diagnosis.findings:
-            examples = "\n".join(str(case) for case in finding.cases[:_MAX_EXAMPLES])
+            examples = "\n".join(printable(str(case)) for case in finding.cases[:_MAX_EXAMPLES])
             table.add_row(finding.title, f"{len(finding.cases):,}", Text(examples), finding.advice)
         console.print(table)
     console.print(Text(diagnosis.summary()))

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from whisker.model.cores import available_cores
 from whisker.model.errors import PictureError
-from whisker.model.photo_files import printable, read_photo
+from whisker.model.photo_files import read_photo
+from whisker.model.plain_text import printable
 from whisker.model.preprocessing import Preprocessing
 from whisker.training.data.duplicates import FLAT_DEVIATION, group_duplicates
 from whisker.training.data.folders.folder import PhotoFolder, list_files

@@ -19,7 +19,8 @@ from whisker.model.atomic_write import atomic_write
 from whisker.model.classifier import Classifier
 from whisker.model.engines.torch_engine import TorchEngine
 from whisker.model.networks.resnet import ResidualNetwork
-from whisker.model.photo_files import is_utf8, printable
+from whisker.model.photo_files import is_utf8
+from whisker.model.plain_text import printable, to_cell
 from whisker.training.audit.label_errors import find_doubtful, label_distances
 from whisker.training.data.folders.folder import PhotoFolder
 from whisker.training.data.folders.labels import LabelRow
@@ -132,11 +133,15 @@ def write_doubtful(
         with atomic_write(file) as temporary:
             with temporary.open("x", encoding="utf-8", newline="") as lines:
                 writer = csv.DictWriter(lines, columns)
-                writer.writeheader()
-                writer.writerows(rows)
+                writer.writerow({column: _cell(column) for column in columns})
+                writer.writerows({column: _cell(value) for column, value in row.items()} for row in rows)
             require_new_file(file)  # just before the rename, which would replace it
     except OSError as exc:
         raise TrainingError(f"The file {file} cannot be written: {exc.strerror}.") from exc
+
+
+def _cell(value: object) -> object:
+    return to_cell(value) if isinstance(value, str) else value
 
 
 def print_doubtful(doubtful: DoubtfulFolder, console: Console) -> None:
@@ -144,8 +149,8 @@ def print_doubtful(doubtful: DoubtfulFolder, console: Console) -> None:
     table = Table("Photo", "Label", "Suggested", "Reason", title="Most doubtful labels", title_justify="left")
     table.columns[0].overflow = "fold"
     for photo in doubtful.photos[:_MAX_ROWS]:
-        cells = (printable(photo.path), photo.label, photo.suggested or "leave it out", photo.reason)
-        table.add_row(*(Text(cell) for cell in cells))
+        cells = (photo.path, photo.label, photo.suggested or "leave it out", photo.reason)
+        table.add_row(*(Text(printable(cell)) for cell in cells))
     console.print(table)
     console.print(
         Text(f"About {doubtful.estimated_wrong:,} photos seem to be of another class than their label. {TRUST_WARNING}")

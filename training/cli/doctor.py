@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from whisker.model.plain_text import printable
 from whisker.training.cli.options.arguments import AsJson, Device, Groups, Labels, Photos
 
 
@@ -80,4 +81,4 @@ def doctor(
         words = shlex.join(
             ["whisker", "train", str(photos), "--labels", str(out), *(("--groups", groups) if groups else ())]
         )
-        typer.echo(f"Correct the column label in {out}, then: {words}")
+        typer.echo(printable(f"Correct the column label in {out}, then: {words}"))

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from whisker.model.plain_text import printable
 from whisker.training.cli.options.arguments import AsJson, Device, Labels, Photos
 
 
@@ -43,10 +44,10 @@ def evaluate(
         typer.echo(json.dumps(answer))
         return
     for line in result.evaluation.describe():
-        typer.echo(line)
+        typer.echo(printable(line))
     for verdict in VERDICTS:
         typer.echo(f"{verdict.capitalize()}: {result.verdicts[verdict]:,} answers, {result.wrong[verdict]:,} wrong")
     for line in result.evaluation.describe_classes(classifier.classes):
-        typer.echo(line)
+        typer.echo(printable(line))
     for item in result.quarantined:
-        typer.echo(f"Left out {item.path}: {item.reason}", err=True)
+        typer.echo(printable(f"Left out {item.path}: {item.reason}"), err=True)

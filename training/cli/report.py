@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from whisker.model.plain_text import printable
 from whisker.training.cli.options.arguments import Device, Labels
 
 
@@ -39,4 +40,4 @@ def report(
         classifier = Classifier.load(checkpoint, device)
         galleries = open_galleries(classifier, photos, Progress(Console(stderr=True, soft_wrap=True)), labels)
         write_report(target, classifier.checkpoint, galleries)
-    typer.echo(f"Report: {target}")
+    typer.echo(printable(f"Report: {target}"))

@@ -112,10 +112,10 @@ def _cache_key(root: Path, paths: Sequence[str], preprocessing: Preprocessing) -
 
 
 def _stamp(path: Path) -> str:
-    """Describe a file by its size and time of change; a dangling link has neither."""
+    """Describe a file by its size and time of change; a link to nothing, or to itself, has neither."""
     try:
         stat = path.stat()
-    except FileNotFoundError:
+    except OSError:
         return ""
     return f"{stat.st_size}\0{stat.st_mtime_ns}"
 

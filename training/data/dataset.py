@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from whisker.model.photo_files import printable
+from whisker.model.plain_text import printable
 from whisker.model.preprocessing import Preprocessing
 from whisker.training.config import TrainingConfig, cache_size
 from whisker.training.data.cache import Decoded, decode_photos

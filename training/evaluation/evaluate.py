@@ -13,7 +13,8 @@ from whisker.model.answers.decision_rule import Scores, Verdict
 from whisker.model.checkpoint.contents import Checkpoint
 from whisker.model.classifier import Classifier
 from whisker.model.errors import PictureError
-from whisker.model.photo_files import printable, read_photo
+from whisker.model.photo_files import read_photo
+from whisker.model.plain_text import printable
 from whisker.training.calibration.metrics import Evaluation, evaluate_probabilities
 from whisker.training.data.dataset import Quarantined, batched
 from whisker.training.data.folders.folder import PhotoFile, PhotoFolder, find_photos, label_matrix

@@ -186,6 +186,9 @@ def _require_fit(recognised: Recognised) -> None:
         theirs, ours = tuple(weights[name].shape), tuple(expected[name].shape)
         if theirs != ours:
             raise ConfigError(f"it is like {recognised.name}, but {name} is {theirs}, not {ours}; {SUPPORTED}.")
+        if not weights[name].is_floating_point():
+            kind = str(weights[name].dtype).removeprefix("torch.")
+            raise ConfigError(f"it is like {recognised.name}, but {name} holds {kind}, not weights; {SUPPORTED}.")
         if not weights[name].is_meta and not weights[name].float().isfinite().all():
             raise ConfigError(f"{name} has values that are not finite numbers: the file is damaged or not trained.")
     for name in sorted(weights):

@@ -22,7 +22,7 @@ _KINDS = (  # a pattern of some tensor's name, and what has it
     (r"^features\.denseblock", "a DenseNet"),
     (r"^features\.\d+\.weight$", "a VGG or an AlexNet"),
 )
-_MAX_NAMES = 3  # of tensors, listed where nothing is known
+_MAX_NAMES, _MAX_LETTERS = 3, 60  # of tensors, listed where nothing is known
 
 
 def describe_unsupported(names: Collection[str]) -> str:
@@ -30,5 +30,5 @@ def describe_unsupported(names: Collection[str]) -> str:
     for pattern, kind in _KINDS:
         if any(re.search(pattern, name) for name in names):
             return f"it is {kind}; {SUPPORTED}."
-    some = ", ".join(sorted(names)[:_MAX_NAMES]) or "there are none"
+    some = ", ".join(name[:_MAX_LETTERS] for name in sorted(names)[:_MAX_NAMES]) or "there are none"
     return f"the names of its tensors ({some}) are of no network that Whisker knows; {SUPPORTED}."

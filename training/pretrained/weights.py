@@ -20,6 +20,7 @@ from whisker.training.pretrained.state_dicts import is_pickled
 from whisker.training.progress import Progress
 
 _MAX_NAMES = 4  # of tensors, listed on the screen
+_ODD_NUMBERS = (RuntimeError, TypeError, ValueError)  # what PyTorch raises for kinds of numbers that it lacks
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +94,13 @@ def read_safetensors(path: Path) -> dict[str, Tensor] | None:
         with safe_open(path, framework="pt") as file:
             if is_checkpoint(file.metadata() or {}):
                 return None
-            return {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as exc:
+            return {name: _as_float(file.get_tensor(name)) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, *_ODD_NUMBERS, OSError) as exc:
         raise TrainingError(f"{path} is not a readable safetensors file: --pretrained needs one.") from exc
+
+
+def _as_float(tensor: Tensor) -> Tensor:
+    return tensor.float() if tensor.is_floating_point() else tensor
 
 
 def apply_pretrained(network: Network, pretrained: Pretrained, classes: Sequence[str], progress: Progress) -> None:

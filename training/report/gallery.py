@@ -15,7 +15,7 @@ from PIL import Image
 from whisker.model.answers.decision_rule import Scores
 from whisker.model.answers.novelty import UNKNOWN_SCORE
 from whisker.model.classifier import Classifier
-from whisker.model.photo_files import printable
+from whisker.model.plain_text import printable
 from whisker.training.audit.label_errors import find_doubtful
 from whisker.training.data.duplicates import group_duplicates
 from whisker.training.data.folders.folder import find_photos

@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 from whisker.model.answers.decision_rule import Task
 from whisker.model.atomic_write import atomic_write
+from whisker.model.card.consistency import consistent
 from whisker.model.card.metrics import ClassMetrics, Figures, LabelMetrics, TestMetrics
 from whisker.model.card.provenance import Provenance
 from whisker.model.card.summary import CheckpointSummary
@@ -40,6 +41,8 @@ from whisker.training.report.single_label import begin_axis, class_sections
 _MAX_CLASSES = 50  # rows of the table of classes
 _MAX_FILES = 200  # rows of a list of files
 _PARTS = ("test", "confident", "unknown", "figures", "speed")  # of the metrics, that the page shows
+# What figures of other lengths, or outside of their range, make plots and sentences raise.
+_UNDRAWABLE = (ArithmeticError, LookupError, TypeError, ValueError)
 _TEMPLATES: Mapping[Task, str] = {"single-label": "report.html", "multi-label": "multi_label.html"}
 
 
@@ -83,12 +86,13 @@ def _render(checkpoint: Checkpoint, galleries: Galleries | None) -> str:
             f"The checkpoint {checkpoint.name} does not hold the figures of a training: only a checkpoint from "
             "`whisker train` has a report."
         )
-    page = template.render(
-        _sections(checkpoint, summary),
-        **measured,
-        galleries=galleries,
-        unseen=_unseen(galleries),
-    )
+    try:
+        sections = _sections(checkpoint, summary)
+    except _UNDRAWABLE as exc:
+        raise TrainingError(
+            f"The figures in the checkpoint {checkpoint.name} cannot be those of a training, so they cannot be drawn."
+        ) from exc
+    page = template.render(sections, **measured, galleries=galleries, unseen=_unseen(galleries))
     return page.encode(errors="replace").decode()  # a file's name need not be Unicode
 
 
@@ -103,7 +107,7 @@ def summarise(checkpoint: Checkpoint) -> CheckpointSummary:
         unsure=checkpoint.thresholds.unsure,
         shown=checkpoint.thresholds.shown,
         knows_novelty=checkpoint.novelty is not None,
-        metrics=TestMetrics.from_json(checkpoint.metrics),
+        metrics=consistent(TestMetrics.from_json(checkpoint.metrics), len(checkpoint.classes)),
         provenance=Provenance.from_json(checkpoint.provenance),
         sha256=checkpoint.sha256,
     )

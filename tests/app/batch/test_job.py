@@ -46,6 +46,21 @@ def test_json_lines_hold_the_answers_of_the_classifier_in_order(job: Job, tiny: 
     assert not job.journal.exists()
 
 
+def test_no_cell_of_a_csv_file_is_a_formula_and_a_stopped_run_goes_on(folder: Path, job: Job, tmp_path: Path) -> None:
+    for name in ("=1+1.png", "+1.png", "-1.png", "@x.png", "\t=1.png"):
+        (folder / name).write_bytes(picture())
+    (folder / "itself.png").symlink_to("itself.png")
+    os.mkfifo(folder / "pipe.png")
+    job = Job(job.photos, tmp_path / "results.csv", job.settings)
+    with full_disk(), pytest.raises(ResultsError, match="cannot be written"):
+        predict_to_file(job)
+    assert predict_to_file(job) == (89, 4)
+    with job.out.open(newline="") as file:
+        found = [row[0] for row in csv.reader(file)]
+    assert not any(name.startswith(("=", "+", "-", "@", "\t", "\r")) for name in found)
+    assert {"'=1+1.png", "'+1.png", "'-1.png", "'@x.png", "\\t=1.png", "itself.png", "pipe.png"} <= {*found}
+
+
 def test_csv_and_parquet_hold_the_same_table(job: Job, strict: Path, tmp_path: Path) -> None:
     settings = job.settings.model_copy(update={"checkpoint": strict})
     for name in ("results.csv", "results.parquet"):

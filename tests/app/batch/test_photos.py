@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from whisker.app.batch.photos import find_photos
-from whisker.model.photo_files import printable
+from whisker.app.batch.photos import count_photos, find_photos
+from whisker.model.plain_text import printable
 
 
 @pytest.fixture
@@ -44,13 +44,15 @@ def test_results_in_the_folder_are_left_out(folder: Path, monkeypatch: pytest.Mo
     assert all(Path(photo.path).exists() for photo in photos)
 
 
-def test_only_files_and_broken_links_are_listed(folder: Path) -> None:
-    os.mkfifo(folder / "a" / "pipe")  # reading it would wait for ever
+def test_everything_but_links_to_folders_is_listed(folder: Path) -> None:
+    os.mkfifo(folder / "a" / "pipe")
+    (folder / "a" / "itself.jpg").symlink_to("itself.jpg")
     (folder / "a" / "circle").symlink_to(folder, target_is_directory=True)
     (folder / "a" / "linked.jpg").symlink_to(folder / "a.jpg")
     (folder / "a" / "nowhere.jpg").symlink_to(folder / "gone.jpg")
     names = [photo.name for photo in find_photos([folder / "a"], relative=True)]
-    assert names == ["10.jpg", "2.jpg", "linked.jpg", "nowhere.jpg"]
+    assert names == ["10.jpg", "2.jpg", "itself.jpg", "linked.jpg", "nowhere.jpg", "pipe"]
+    assert count_photos([folder / "a"]) == len(names)
 
 
 def test_folder_that_cannot_be_searched_is_listed(folder: Path, deny: Callable[[Path], None]) -> None:

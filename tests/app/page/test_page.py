@@ -1,5 +1,6 @@
 """The pages, as a browser without a script gets them."""
 
+import os
 import re
 from pathlib import Path
 
@@ -9,8 +10,10 @@ import pytest
 from tests.app.conftest import Serving, picture
 from whisker.app.inference.wire import PredictionDocument
 from whisker.app.page import routes
+from whisker.app.page.examples import find_examples
 from whisker.model import BUNDLED_CHECKPOINT
 from whisker.model.answers.single_label import NOT_SHOWN
+from whisker.model.errors import ConfigError
 
 pytestmark = pytest.mark.anyio
 
@@ -112,6 +115,28 @@ async def test_examples_are_the_operators(serving: Serving, tmp_path: Path) -> N
         assert first.content == (tmp_path / "a.jpg").read_bytes()
         for number in ("2", "-1", "x", "../a.jpg"):
             assert (await client.get(f"/examples/{number}")).status_code in {404, 422}
+
+
+async def test_example_that_leads_out_of_its_folder_is_never_served(serving: Serving, tmp_path: Path) -> None:
+    examples, secret = tmp_path / "examples", tmp_path / "secret.png"
+    examples.mkdir()
+    secret.write_bytes(picture())
+    (examples / "link.png").symlink_to(secret)
+    (examples / "zero.png").symlink_to("/dev/zero")
+    os.mkfifo(examples / "pipe.png")
+    with pytest.raises(ConfigError, match=r"link\.png is a link that leads out of its folder"):
+        find_examples(examples)
+    (examples / "link.png").unlink()
+    (examples / ".store").mkdir()
+    (examples / ".store" / "1f").write_bytes(picture())
+    (examples / "link.png").symlink_to(".store/1f")  # as mounted configurations are
+    async with serving(examples=examples) as client:
+        assert (await client.get("/")).text.count('class="example"') == 1
+        assert (await client.get("/examples/0")).content == picture()
+        for target in (secret, "link.png", "pipe.png", "/dev/zero"):
+            (examples / "link.png").unlink()
+            (examples / "link.png").symlink_to(target)
+            assert (await client.get("/examples/0")).status_code == 404
 
 
 async def test_page_without_examples_offers_none(client: httpx.AsyncClient) -> None:

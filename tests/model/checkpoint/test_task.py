@@ -71,11 +71,11 @@ def test_single_label_file_is_written_as_before_there_were_others(tmp_path: Path
         (lambda h, _: h.update(task=["multi-label"]), r"has the task \['multi-label'\], which is none of"),
         (lambda h, _: h["thresholds"].pop("labels"), "lacks 'labels' in its header"),
         (lambda h, _: h["thresholds"].pop("guaranteed"), "lacks 'guaranteed' in its header"),
-        (lambda h, _: h["thresholds"].update(labels=0.5), "field of the wrong kind"),
+        (lambda h, _: h["thresholds"].update(labels=0.5), "0.5 as its thresholds, where a list"),
         (lambda h, _: h["thresholds"].update(labels=[0.5, 0.5]), "has 2 thresholds and 3 guarantees for 3 classes"),
         (lambda h, _: h["thresholds"].update(guaranteed=[True]), "has 3 thresholds and 1 guarantees for 3 classes"),
         (lambda h, _: h["thresholds"].update(labels=[0.5, 2, 0.5]), "has a threshold of 2"),
-        (lambda h, _: h["thresholds"].update(labels=[0.5, float("nan"), 0.5]), "has a threshold of nan"),
+        (lambda h, _: h["thresholds"].update(labels=[0.5, float("nan"), 0.5]), "has NaN in its header"),
         (lambda h, _: h["thresholds"].update(guaranteed=[1, 0, 1]), "has 1 as the guarantee of a threshold"),
     ],
 )

@@ -209,6 +209,16 @@ def test_written_file_is_taken_back_with_the_earlier_labels(tmp_path: Path) -> N
     assert [file.path for file in folder.files if file.label == 0] == ["rings/001.png", "rings/002.png"]
 
 
+def test_names_that_are_formulas_are_neutral_in_the_file_and_whole_when_it_is_taken_back(tmp_path: Path) -> None:
+    root = write_folder(tmp_path / "photos", 3)
+    (root / "rings").rename(root / "=rings")
+    photos = [DoubtfulPhoto("=rings/000.png", "=rings", "stripes", "unclear", 0.5, 0.1)]
+    write_doubtful(tmp_path / "new.csv", photos, {})
+    with (tmp_path / "new.csv").open(newline="") as file:
+        assert [*csv.reader(file)][1][:2] == ["'=rings/000.png", "'=rings"]
+    assert read_labels(tmp_path / "new.csv", root)["=rings/000.png"].label == "=rings"
+
+
 def test_written_file_keeps_the_groups_of_the_earlier_one(tmp_path: Path) -> None:
     root = write_folder(tmp_path / "photos", 3)
     (tmp_path / "old.csv").write_text("path,label,Reason\nrings/000.png,stripes,A\nrings/001.png,stripes,B\n")

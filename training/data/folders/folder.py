@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from whisker.model.errors import ConfigError
-from whisker.model.photo_files import is_utf8, printable, walk_files
+from whisker.model.photo_files import is_utf8, walk_files
+from whisker.model.plain_text import is_safe, printable
 from whisker.training.config import Grouping
 from whisker.training.data.folders.labels import read_labels, split_labels
 from whisker.training.data.folders.same_photos import same_photos
@@ -176,13 +177,25 @@ def _list_class_folders(root: Path, min_classes: int) -> dict[str, tuple[str, ..
         )
     labels_of: dict[str, tuple[str, ...]] = {}
     for folder in folders:
-        if not is_utf8(folder.name):
-            raise DatasetError(f"The name of the class folder {printable(str(folder))} is not UTF-8: rename it.")
+        _require_class_folder(root, folder)
         paths = [f"{folder.name}/{path}" for path in list_files(folder)]
         if not paths:
             raise DatasetError(f"The class folder {folder} is empty: add photos to it or remove it.")
         labels_of.update(dict.fromkeys(paths, (folder.name,)))
     return labels_of
+
+
+def _require_class_folder(root: Path, folder: Path) -> None:
+    """Refuse a name that cannot be a class's, and a link that leads in a circle."""
+    if not is_utf8(folder.name):
+        raise DatasetError(f"The name of the class folder {printable(str(folder))} is not UTF-8: rename it.")
+    if not is_safe(folder.name):
+        raise DatasetError(
+            f"The name of the class folder {printable(str(folder))} contains characters that cannot be printed: "
+            "rename it."
+        )
+    if root.resolve().is_relative_to(folder.resolve()):
+        raise DatasetError(f"The class folder {folder} is a link to the folder that it lies in: remove it.")
 
 
 def _class_folders(root: Path) -> list[Path]:

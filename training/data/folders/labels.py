@@ -6,20 +6,25 @@
 
 UTF-8, with a header; of other columns, only the one that `--groups` names is read. `path` is relative to the folder of
 photos. An empty label leaves the photo out. Several labels of a photo are separated by `|`: `cat|dog`. A `|` alone says
-that a photo has none of the labels.
+that a photo has none of the labels. An apostrophe before what a spreadsheet would run as a formula is no part of a
+cell.
 """
 
 import csv
 import io
+import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Self
 
-from whisker.model.photo_files import is_hidden
+from whisker.model.photo_files import is_hidden, is_picture
+from whisker.model.plain_text import from_cell, is_safe
+from whisker.model.regular_file import read_regular
 from whisker.training.errors import DatasetError
 
 SEPARATOR = "|"
+_MAX_BYTES = 1_000_000_000  # of a file: ten million photos
 NO_LABEL = SEPARATOR  # between nothing and nothing: a photo to learn from that has none of the labels
 
 
@@ -56,6 +61,7 @@ def read_labels(file: Path, root: Path, group_column: str | None = None) -> dict
             f"{file} names no photo: below its header it needs a line with path and label for each photo."
         )
     _require_photos(file, root, list(rows.values()))
+    _require_within(file, root, list(rows.values()))
     return {path: row for path, row in rows.items() if not is_hidden(path)}
 
 
@@ -93,7 +99,7 @@ def _split(place: str, label: str, *, multi_label: bool) -> tuple[str, ...] | No
 
 def _read_text(file: Path) -> str:
     try:
-        data = file.read_bytes()
+        data = read_regular(file, max_bytes=_MAX_BYTES)
     except OSError as exc:
         raise DatasetError(f"The file of labels {file} cannot be read: {exc.strerror}.") from exc
     try:
@@ -107,7 +113,7 @@ def _read_rows(file: Path, text: str, group_column: str | None) -> Iterator[Labe
     # strict: an unclosed quotation mark is an error, not a field that swallows the rest of the file
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
-        columns = _Columns.find(file, [name.strip() for name in next(reader, [])], group_column)
+        columns = _Columns.find(file, [from_cell(name.strip()) for name in next(reader, [])], group_column)
         for cells in reader:
             if any(cell.strip() for cell in cells):
                 yield _parse_row(f"{file}, line {reader.line_num}", reader.line_num, cells, columns)
@@ -146,19 +152,19 @@ def _parse_row(place: str, line: int, cells: list[str], columns: _Columns) -> La
         raise DatasetError(
             f'{place}: the line ends before the column of --groups; a photo without a group has "" there.'
         )
-    path, label = PurePath(cells[columns.path]), cells[columns.label].strip()
+    path, label = PurePath(from_cell(cells[columns.path])), from_cell(cells[columns.label].strip())
     if not path.parts or "\0" in str(path):
         raise DatasetError(f"{place}: the line has no path.")
     if path.is_absolute() or ".." in path.parts:
         raise DatasetError(f"{place}: {str(path)!r} leads out of the folder of photos; paths are relative to it.")
-    if not label.isprintable():
+    if not label.isprintable() or not is_safe(label):
         raise DatasetError(f"{place}: the label {label!r} contains characters that cannot be printed.")
-    group = "" if columns.group is None else cells[columns.group].strip()
+    group = "" if columns.group is None else from_cell(cells[columns.group].strip())
     return LabelRow(path.as_posix(), label, group, line)
 
 
 def _require_photos(file: Path, root: Path, rows: list[LabelRow]) -> None:
-    unknown = [row for row in rows if not (root / row.path).is_file()]
+    unknown = [row for row in rows if not os.path.isfile(root / row.path)]  # noqa: PTH113 - `is_file` raises for some names
     if len(unknown) == 1:
         raise DatasetError(f"{file}, line {unknown[0].line}: there is no file {unknown[0].path!r} in {root}.")
     if unknown:
@@ -166,6 +172,30 @@ def _require_photos(file: Path, root: Path, rows: list[LabelRow]) -> None:
             f"{file} names {len(unknown):,} files that are not in {root}, the first on line {unknown[0].line}: "
             f"{unknown[0].path!r}."
         )
+
+
+def _require_within(file: Path, root: Path, rows: list[LabelRow]) -> None:
+    """Refuse links that lead out of `root`, but those that are followed without a file of labels, too.
+
+    Those are links to pictures in class folders, as programs that manage data sets make them.
+    """
+    real = os.path.realpath(root)
+    folders: dict[str, bool] = {}  # whether each of them is in `root`, whatever links its path holds
+    for row in rows:
+        folder, _, _ = row.path.rpartition("/")
+        if folder not in folders:
+            folders[folder] = _is_within(root / folder, real)
+        photo = root / row.path
+        if folders[folder] and (not photo.is_symlink() or _is_within(photo, real) or (folder and is_picture(photo))):
+            continue
+        raise DatasetError(
+            f"{file}, line {row.line}: {row.path!r} is a link, or behind one, that leads out of the folder of photos: "
+            "put the photo itself there."
+        )
+
+
+def _is_within(path: Path, root: str) -> bool:
+    return Path(os.path.realpath(path)).is_relative_to(root)
 
 
 def _quoted(label: str) -> str:

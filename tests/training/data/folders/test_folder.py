@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.pictures import draw, write_folder
-from whisker.model.photo_files import printable
+from whisker.model.plain_text import printable
 from whisker.model.preprocessing import Preprocessing
 from whisker.training.config import Grouping
 from whisker.training.data.cache import decode_photos
@@ -85,10 +85,15 @@ def test_unreadable_files_are_quarantined_with_their_reason(tmp_path: Path, quie
     root = write_folder(tmp_path / "photos", 2)
     (root / "rings" / "text.jpg").write_text("hello")
     (root / "rings" / "dangling.jpg").symlink_to("nowhere")
+    (root / "rings" / "itself.jpg").symlink_to("itself.jpg")
+    os.mkfifo(root / "rings" / "pipe.jpg")
     (root / "rings" / "cut.png").write_bytes((root / "rings" / "000.png").read_bytes()[:200])
     paths = ["rings/000.png", "rings/text.jpg", "rings/cut.png", "rings/dangling.jpg"]
+    paths += ["rings/itself.jpg", "rings/pipe.jpg"]
     _, results = decode_photos(root, paths, PREPROCESSING, tmp_path / "cache", quiet)
-    assert [bool(result.error) for result in results] == [False, True, True, True]
+    assert [bool(result.error) for result in results] == [False, True, True, True, True, True]
+    assert "cannot be read: Too many levels of symbolic links" in results[4].error
+    assert "cannot be read: Is a named pipe" in results[5].error
     assert "not a JPEG" in results[1].error
     assert "damaged" in results[2].error
     assert "cannot be read: No such file" in results[3].error
@@ -269,3 +274,26 @@ def test_files_that_are_no_pictures_are_not_taken_for_copies(tmp_path: Path) -> 
     files = find_photos(tmp_path, multi_label=True).files
     assert len(files) == 6
     assert {len(file.labels) for file in files} == {1}
+
+
+@pytest.mark.parametrize("name", ["\x1b[2J", "a\nb", "\u202etac", "a\x9bb"])
+def test_class_folder_whose_name_a_terminal_obeys_is_refused(tmp_path: Path, name: str) -> None:
+    root = write_folder(tmp_path / "photos", 1)
+    (root / name).mkdir()
+    with pytest.raises(DatasetError, match="cannot be printed: rename it") as raised:
+        find_photos(root)
+    assert str(raised.value).isprintable()
+
+
+@pytest.mark.parametrize("target", [".", "..", "/"])
+def test_class_folder_that_is_a_link_to_what_it_lies_in_is_refused(tmp_path: Path, target: str) -> None:
+    root = write_folder(tmp_path / "photos", 1)
+    (root / "circle").symlink_to(target)
+    with pytest.raises(DatasetError, match="a link to the folder that it lies in"):
+        find_photos(root)
+
+
+def test_link_to_itself_among_class_folders_is_none(tmp_path: Path) -> None:
+    root = write_folder(tmp_path / "photos", 1)
+    (root / "itself").symlink_to("itself")
+    assert find_photos(root).classes == ("rings", "stripes")

@@ -1,7 +1,9 @@
+import os
 from pathlib import Path
 
 import pytest
 
+from tests.pictures import draw, encode
 from whisker.training.data.folders.folder import find_photos
 from whisker.training.errors import DatasetError
 
@@ -238,3 +240,43 @@ def test_photo_of_several_labels_has_no_single_one(flat: Path) -> None:
     assert files[0].label == 0
     with pytest.raises(ValueError, match="too many values"):
         _ = files[1].label
+
+
+@pytest.mark.parametrize("path", ["out.jpg", "behind/secret.jpg", "cat/passwd.jpg", "cat/behind/secret.jpg"])
+def test_link_that_leads_out_of_the_folder_is_refused(tmp_path: Path, path: str) -> None:
+    root, elsewhere = touch(tmp_path / "photos", "cat/1.jpg", "dog/1.jpg"), tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "secret.jpg").write_bytes(encode(draw("rings", 0, (20, 20)), "JPEG"))
+    (elsewhere / "passwd").write_text("root:x:0:0")
+    (root / "out.jpg").symlink_to(elsewhere / "secret.jpg")
+    (root / "behind").symlink_to(elsewhere)
+    (root / "cat" / "behind").symlink_to(elsewhere)
+    (root / "cat" / "passwd.jpg").symlink_to(elsewhere / "passwd")
+    with pytest.raises(DatasetError, match=rf"line 2: '{path}' is a link, or behind one, that leads out"):
+        found(root, f"path,label\n{path},cat\ndog/1.jpg,dog\n")
+
+
+def test_link_to_a_picture_elsewhere_is_followed_in_a_class_folder(tmp_path: Path) -> None:
+    """Programs that manage data sets put such links in the place of photos."""
+    root, store = touch(tmp_path / "photos", "cat/1.jpg", "dog/1.jpg"), tmp_path / "store"
+    store.mkdir()
+    (store / "1f").write_bytes(encode(draw("rings", 0, (20, 20)), "JPEG"))
+    (root / "cat" / "2.jpg").symlink_to(store / "1f")
+    assert found(root, "path,label\ncat/2.jpg,dog\n") == {"cat": ["cat/1.jpg"], "dog": ["cat/2.jpg", "dog/1.jpg"]}
+
+
+def test_apostrophe_before_a_formula_is_no_part_of_a_cell(tmp_path: Path) -> None:
+    root = touch(tmp_path / "photos", "=1.jpg", "'a.jpg", "-2.jpg")
+    text = "path,label\n'=1.jpg,'+x\n'a.jpg,'b\n-2.jpg,'b\n"
+    assert found(root, text) == {"'b": ["'a.jpg", "-2.jpg"], "+x": ["=1.jpg"]}
+
+
+def test_file_that_is_a_pipe_is_an_error_at_once(flat: Path) -> None:
+    os.mkfifo(flat.parent / "pipe.csv")
+    with pytest.raises(DatasetError, match="cannot be read: Is a named pipe"):
+        find_photos(flat, labels_file=flat.parent / "pipe.csv")
+
+
+def test_name_that_is_too_long_is_no_file(flat: Path) -> None:
+    with pytest.raises(DatasetError, match="there is no file"):
+        found(flat, f"path,label\n{'x' * 300}.jpg,cat\n")
