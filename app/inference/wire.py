@@ -7,6 +7,7 @@ for, in the order of the pictures and empty where there is none. Everything that
 that it cannot harm the service even if a hostile picture has taken a worker over.
 """
 
+import signal
 import struct
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from whisker.model.card.document import CheckpointCard
 LENGTH = struct.Struct("<I")  # of a frame in bytes, or of a batch in pictures
 PICTURE = struct.Struct("<I?Iif")  # the file's length in bytes, whether it may be heavy, and its `PredictionOptions`
 NO_DRAWING = -1.0
+IGNORED_SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)  # for the service, which hangs up when it is time
 
 
 @dataclass(frozen=True, slots=True)
