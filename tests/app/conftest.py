@@ -167,8 +167,15 @@ def job(folder: Path, settings: Settings, tmp_path: Path) -> Job:
 class Server:
     """A `whisker serve` of its own, on a free port."""
 
-    def __init__(self, checkpoint: Path, *options: str, **variables: str) -> None:
-        command = [sys.executable, "-m", "whisker", "serve", "--host=127.0.0.1", "--port=0", "--threads=1"]
+    def __init__(self, checkpoint: Path, *options: str, limits: str = "", **variables: str) -> None:
+        """Start it, and wait until it serves; `limits` are assignments to those of the time limits, `t`."""
+        program = ["-m", "whisker"]
+        if limits:
+            program = [
+                "-c",
+                f"from whisker.app import time_limits as t; {limits}; from whisker.cli import main; main()",
+            ]
+        command = [sys.executable, *program, "serve", "--host=127.0.0.1", "--port=0", "--threads=1"]
         self.process = subprocess.Popen(  # noqa: S603 - the command is ours
             [*command, f"--checkpoint={checkpoint}", *options],
             cwd=ROOT,
