@@ -82,7 +82,7 @@ class WorkerHandle(asyncio.Protocol):
                     f"An inference worker was not ready within {seconds:g} seconds: "
                     f"allow more with WHISKER_START_SECONDS, unless something is wrong with {config.checkpoint}."
                 ) from exc
-            raise WorkerError(f"An inference worker cannot be started: {exc or type(exc).__name__}.") from exc
+            raise WorkerError(f"An inference worker cannot be started: {str(exc) or type(exc).__name__}.") from exc
 
     async def _open(self, config: WorkerConfig) -> tuple[ReadyDocument, bytes]:
         ours = await self._start()
