@@ -6,6 +6,7 @@ and the requests in flight are finished. Ctrl-C, or a second SIGTERM, skips the 
 """
 
 import asyncio
+import gc
 import logging
 import signal
 import socket
@@ -86,6 +87,7 @@ class _Server(Server):
         except asyncio.CancelledError:
             if not self._is_stopped_early:
                 raise
+            gc.freeze()  # as in `run`
 
     async def on_tick(self, counter: int) -> bool:
         """Check, ten times a second, for clients that are too slow and for a reason to stop."""

@@ -1,6 +1,7 @@
 """The service as a whole: its log, its socket, and one process or several behind it. Imports nothing slow."""
 
 import errno
+import gc
 import logging
 import os
 import socket
@@ -29,6 +30,7 @@ def run(settings: Settings, flags: Iterable[str] = ()) -> None:
             logger.warning(warning)
         _serve(settings, count_workers(settings))
         logger.info("Stopped")
+        gc.freeze()  # the interpreter's end would search all modules for garbage, several times
 
 
 def _serve(settings: Settings, workers: int) -> None:
