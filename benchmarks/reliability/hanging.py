@@ -14,7 +14,7 @@ import psutil
 
 from benchmarks.process import RunningServer
 from benchmarks.reliability.client import HOST, ask, get
-from benchmarks.reliability.commands import command_of
+from benchmarks.reliability.commands import command_of, left_of
 from benchmarks.reliability.plan import Trial
 from benchmarks.reliability.scoreboard import Finding
 from benchmarks.servers import WHISKER
@@ -40,7 +40,7 @@ def pass_over_hanging_workers(_server: RunningServer, trial: Trial) -> list[Find
             time.sleep(_PASS_OVER_SECONDS)
             during = _rate(server)
         replaced = _until_replaced(server, hanging, stopped)
-        left = psutil.wait_procs(family, timeout=_PASS_OVER_SECONDS)[1]
+        left = left_of(family, _PASS_OVER_SECONDS)
         after = _rate(server)
         ended, code, survivors = _end(server)
     return [
@@ -89,7 +89,7 @@ def _end(server: RunningServer) -> tuple[float, int | None, int]:
     told = time.monotonic()
     server.terminate()
     code = server.wait(_END_SECONDS)
-    return time.monotonic() - told, code, len(psutil.wait_procs(family, timeout=_PASS_OVER_SECONDS)[1])
+    return time.monotonic() - told, code, len(left_of(family, _PASS_OVER_SECONDS))
 
 
 def _http_workers(server: RunningServer) -> list[psutil.Process]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import psutil
 
 from benchmarks.process import RunningServer
-from benchmarks.reliability.commands import inference_workers
+from benchmarks.reliability.commands import inference_workers, left_of
 from benchmarks.reliability.plan import Trial
 from benchmarks.reliability.prober import probing
 from benchmarks.reliability.scoreboard import Finding
@@ -74,7 +74,7 @@ def _hang_up(trial: Trial) -> list[Finding]:
                 process.send_signal(signal.SIGHUP)
             time.sleep(_NOTICE_SECONDS)
         code = server.wait(_END_SECONDS)
-        left = psutil.wait_procs(family, timeout=_CHILDREN_SECONDS)[1]
+        left = left_of(family, _CHILDREN_SECONDS)
     return [
         Finding("SIGHUP: requests lost", probes.failures(), target=0, detail=f"of {len(probes.all)}"),
         Finding("exit code", -1 if code is None else code, target=0, better="same"),
@@ -107,7 +107,7 @@ def _interrupt(
         process.send_signal(number)
         code = process.wait(_END_SECONDS)
         seconds = time.perf_counter() - told
-        left = psutil.wait_procs(family[1:], timeout=_CHILDREN_SECONDS)[1]
+        left = left_of(family[1:], _CHILDREN_SECONDS)
         assert process.stderr is not None  # noqa: S101 - it is a pipe
         stage = "loading" if is_loading else "importing"
         what = f"{number.name} {' '.join(options)} {moment} s into {stage}"

@@ -14,6 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from benchmarks.reliability.commands import left_of
 from tests.app.conftest import ROOT, Server, picture
 from whisker.app.inference.worker_handle import PROGRAM
 from whisker.app.server.run import bind, run
@@ -73,8 +74,7 @@ def test_signal_while_the_checkpoint_is_loaded_ends_everything_at_once(
         service.terminate()
         assert service.wait() == 0
         assert time.monotonic() - told < 2  # it takes three times as long to load
-        gone, left = psutil.wait_procs(loading, timeout=0.5)
-        assert (len(gone), left) == (len(loading), [])
+        assert left_of(loading, 0.5) == []
         assert service.stderr is not None
         assert [json.loads(line)["message"] for line in service.stderr] == ["Stopped"]
     assert list(tmp_path.iterdir()) == []
