@@ -66,6 +66,11 @@ class Metrics:
             registry=registry,
             multiprocess_mode="livesum",
         )
+        self.ended_inference_workers = Counter(
+            "whisker_inference_workers_ended_total",
+            "Inference workers that have ended while they were needed.",
+            registry=registry,
+        )
         self.queue_depth = Gauge(
             "whisker_queue_depth",
             "Uploads waiting for an inference worker.",

@@ -200,6 +200,12 @@ class Settings(BaseSettings):
     stall_seconds: float = Field(
         default=2.0, ge=0.001, le=3600, description="Longest time for a batch before its inference worker is replaced."
     )
+    start_seconds: float = Field(
+        default=120.0,
+        ge=0.001,
+        le=86_400,
+        description="Longest time for an inference worker to load and verify the checkpoint; then the start fails.",
+    )
     log_format: Literal["auto", "json", "text"] = Field(
         default="auto", description="Log lines as json or text; auto is text on a terminal and json elsewhere."
     )

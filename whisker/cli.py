@@ -1,5 +1,6 @@
 """The command line: `whisker train | calibrate | evaluate | doctor | report | import | predict | serve`."""
 
+import signal
 import sys
 from collections.abc import Callable
 
@@ -52,6 +53,8 @@ for command, examples in EXAMPLES.items():
 
 def main() -> None:
     """Run the command line. An error that a user can correct ends in one sentence and its exit code."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_DFL:  # as `whisker.__main__` leaves it
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         cli()
     except WhiskerError as exc:

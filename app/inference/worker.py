@@ -10,15 +10,18 @@ import json
 import os
 import pickle
 import resource
-import signal
+import select
 import socket
 import sys
+import time
 from dataclasses import asdict, dataclass
 from io import BufferedReader
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING, cast
 
 from whisker.app.inference.batch_handler import answer_batch
+from whisker.app.inference.child_signals import ignore_in_child
 from whisker.app.inference.wire import LENGTH, PICTURE, Greeting, PredictionOptions, WorkerConfig, WorkItem
 from whisker.model.card.document import CheckpointCard, JsonValue, LabelThreshold
 from whisker.model.errors import WhiskerError
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
 
 _BYTES_A_PIXEL = 24  # allowed for decoding: three times what it takes
 _SPARE_BYTES = 256_000_000
+_HANG_UP_SECONDS = 1.0  # to end by itself when the service has hung up
 _NICENESS = 5  # the HTTP process goes first: it keeps all workers busy
 
 
@@ -49,8 +53,8 @@ class Opened:
 
 def main() -> None:
     """Serve the socket whose number is the only argument until it is closed."""
-    for name in (signal.SIGINT, signal.SIGTERM):  # both are for the service, which closes the socket when it is time
-        signal.signal(name, signal.SIG_IGN)
+    ignore_in_child()
+    Thread(target=_end_with_service, args=(int(sys.argv[1]),), name="hang-up", daemon=True).start()
     with socket.socket(fileno=int(sys.argv[1])) as connection, contextlib.suppress(ConnectionError):
         serve(connection)
 
@@ -79,6 +83,15 @@ def serve(connection: socket.socket) -> None:
         send_frame(connection, json.dumps(document).encode())
         for drawing in drawings:
             send_frame(connection, drawing)
+
+
+def _end_with_service(descriptor: int) -> None:
+    """End the process soon after the service has hung up, whatever it is doing: loading, or decoding for ever."""
+    poller = select.poll()
+    poller.register(descriptor, 0)  # which leaves the end of the connection
+    poller.poll()
+    time.sleep(_HANG_UP_SECONDS)
+    os._exit(1)
 
 
 def send_frame(connection: socket.socket, content: bytes) -> None:

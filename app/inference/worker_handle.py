@@ -16,7 +16,9 @@ from typing import TypeVar
 
 from pydantic_core import from_json
 
+from whisker.app import time_limits
 from whisker.app.errors import WorkerError
+from whisker.app.inference.child_signals import blocked_for_child
 from whisker.app.inference.requests import PendingPrediction
 from whisker.app.inference.wire import LENGTH, PICTURE, Greeting, ReadyDocument, WorkerConfig
 from whisker.app.settings import environment_for_children
@@ -28,6 +30,7 @@ _SOCKET_BYTES = 2_000_000  # a batch of photos goes through at once
 _MAX_ANSWER_BYTES = 10_000_000  # a thousand classes for 32 pictures are a quarter of it
 _MAX_DRAWING_BYTES = 2_500_000  # 800 x 800 pixels of noise as PNG are 2 MB
 _POLL_SECONDS = 0.01
+_RUN_SECONDS = 1.0  # that the start of a process may still take when nobody wants it any more
 # The memory that a large picture took goes back to the system at once, instead of staying in every worker (glibc,
 # mallopt(3)).
 _MEMORY = {"MALLOC_MMAP_THRESHOLD_": "4000000", "MALLOC_TRIM_THRESHOLD_": "8000000", "MALLOC_ARENA_MAX": "2"}
@@ -46,7 +49,7 @@ class WorkerHandle(asyncio.Protocol):
     has ended. `program` is the module that the process runs.
     """
 
-    _transport: asyncio.Transport
+    _transport: asyncio.Transport | None = None
     _process: "subprocess.Popen[bytes]"
 
     def __init__(self, on_answer: OnAnswer, on_end: OnEnd, *, program: str = PROGRAM) -> None:
@@ -54,28 +57,44 @@ class WorkerHandle(asyncio.Protocol):
         self._program = program
         self.batches: deque[list[PendingPrediction]] = deque()
         self.bytes = 0  # of the pictures in the batches
+        self.uploads_at_end = 0
         self.was_stalled = False
+        self.ended = asyncio.Event()
+        self._ready_at: float | None = None
+        self._has_answered = False
         self._busy_since = 0.0
         self._received = bytearray()
         self._answer: list[bytes] = []  # the frames so far of the answer to the oldest batch
         self._greeting: ReadyDocument | None = None
         self._ready: asyncio.Future[tuple[ReadyDocument, bytes]] = asyncio.get_running_loop().create_future()
 
-    async def open(self, config: WorkerConfig) -> tuple[ReadyDocument, bytes]:
+    async def open(self, config: WorkerConfig, *, seconds: float) -> tuple[ReadyDocument, bytes]:
         """Start the process; return its greeting and, if there can be one, the exported classifier.
 
-        Raises the `WhiskerError` that the worker fails with, and `WorkerError` if no process can be started.
+        Raises the `WhiskerError` that the worker fails with, and `WorkerError` if no process can be started, or none is
+        ready within `seconds`.
         """
         try:
-            ours = await self._start()
-        except (OSError, RuntimeError) as exc:  # no memory, descriptors, processes or, the latter, threads are left
-            raise WorkerError(f"An inference worker cannot be started: {exc}.") from exc
+            async with asyncio.timeout(seconds) as limit:
+                return await self._open(config)
+        except (OSError, RuntimeError, MemoryError) as exc:  # no memory, descriptors, processes or threads are left
+            if limit.expired():
+                raise WorkerError(
+                    f"An inference worker was not ready within {seconds:g} seconds: "
+                    f"allow more with WHISKER_START_SECONDS, unless something is wrong with {config.checkpoint}."
+                ) from exc
+            raise WorkerError(f"An inference worker cannot be started: {str(exc) or type(exc).__name__}.") from exc
+
+    async def _open(self, config: WorkerConfig) -> tuple[ReadyDocument, bytes]:
+        ours = await self._start()
         try:
-            await asyncio.get_running_loop().create_connection(lambda: self, sock=ours)
+            transport, _ = await asyncio.get_running_loop().create_connection(lambda: self, sock=ours)
             packed = pickle.dumps(config)
-            self._transport.write(LENGTH.pack(len(packed)) + packed)
+            transport.write(LENGTH.pack(len(packed)) + packed)
             return await self._ready
         except BaseException:  # raised again: even when this is cancelled, no process may be left behind
+            if self._transport is None:
+                ours.close()
             await self.end(0)
             raise
 
@@ -86,11 +105,23 @@ class WorkerHandle(asyncio.Protocol):
             with theirs:
                 for end in (ours, theirs):
                     end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SOCKET_BYTES)
-                self._process = await asyncio.to_thread(run_program, self._program, theirs)
+                await self._run(theirs)
         except BaseException:  # raised again: our end must be closed, which also ends a process that has started
             ours.close()
             raise
         return ours
+
+    async def _run(self, theirs: socket.socket) -> None:
+        """Start the process, in a thread: that takes a while. Where this is cancelled, the process is ended."""
+        running = asyncio.ensure_future(asyncio.to_thread(run_program, self._program, theirs))
+        try:
+            self._process = await asyncio.shield(running)
+        except asyncio.CancelledError:
+            await asyncio.wait([running], timeout=_RUN_SECONDS)
+            if running.done() and running.exception() is None:
+                running.result().kill()
+                running.result().wait()
+            raise
 
     @property
     def pid(self) -> int:
@@ -108,6 +139,7 @@ class WorkerHandle(asyncio.Protocol):
             self._busy_since = time.perf_counter()
         self.batches.append(batch)
         self.bytes += sum(len(one.data) for one in batch)
+        assert self._transport is not None  # noqa: S101 - the worker has greeted
         self._transport.write(message)
 
     def pop_answered(self) -> list[PendingPrediction]:
@@ -115,6 +147,7 @@ class WorkerHandle(asyncio.Protocol):
         batch = self.batches.popleft()
         self.bytes -= sum(len(one.data) for one in batch)
         self._busy_since = time.perf_counter()
+        self._has_answered = True
         return batch
 
     @property
@@ -122,16 +155,27 @@ class WorkerHandle(asyncio.Protocol):
         """Tell whether the worker decodes, or will decode next, a picture that is alone because of its size."""
         return any(batch[0].is_heavy for batch in self.batches)
 
+    @property
+    def has_proved(self) -> bool:
+        """Tell whether the worker has been of use: it has answered, or lasted for a while."""
+        lasted = self._ready_at is not None and time.perf_counter() - self._ready_at > time_limits.STEADY_SECONDS
+        return self._has_answered or lasted
+
     def kill(self) -> None:
         """End the process, whatever it is doing, and listen to it no more."""
         self._process.kill()
-        self._transport.abort()
+        if self._transport is not None:
+            self._transport.abort()
 
-    async def end(self, seconds: float) -> int:
-        """Hang up, wait up to `seconds` for the process to end by itself, or kill it; return its exit code."""
-        self._transport.close()
+    async def end(self, seconds: float) -> int | None:
+        """Hang up, wait up to `seconds` for the process to end by itself, or kill it; return its exit code.
+
+        Returns `None` if the system does not let it end.
+        """
+        if self._transport is not None:
+            self._transport.close()
         deadline = time.perf_counter() + seconds
-        while (code := self._process.poll()) is None:
+        while (code := self._process.poll()) is None and time.perf_counter() < deadline + time_limits.KILLED_SECONDS:
             if time.perf_counter() >= deadline:
                 self._process.kill()
             await asyncio.sleep(_POLL_SECONDS)
@@ -150,12 +194,15 @@ class WorkerHandle(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         del exc
+        self.uploads_at_end = sum(map(len, self.batches))
+        self.ended.set()
         if not self._ready.done():
             self._ready.set_exception(WorkerError("An inference worker ended while it was starting."))
         self._on_end(self)
 
     def _frames(self) -> Iterator[bytes]:
-        while len(self._received) >= LENGTH.size and not self._transport.is_closing():
+        transport = self._transport
+        while len(self._received) >= LENGTH.size and transport is not None and not transport.is_closing():
             end = LENGTH.size + LENGTH.unpack_from(self._received)[0]
             if self._ready.done() and end > (_MAX_DRAWING_BYTES if self._answer else _MAX_ANSWER_BYTES):
                 logger.error(
@@ -181,6 +228,7 @@ class WorkerHandle(asyncio.Protocol):
     def _take_greeting(self, frame: bytes) -> None:
         """Take the greeting and, after it, the exported classifier."""
         if self._greeting is not None:
+            self._ready_at = time.perf_counter()
             self._ready.set_result((self._greeting, frame))
             return
         greeting: Greeting = from_json(frame)
@@ -195,12 +243,13 @@ def run_program(program: str, connection: socket.socket) -> "subprocess.Popen[by
     """Start a module as a process that has one end of a pair of sockets, and our environment without secrets."""
     descriptor = connection.fileno()
     paths = os.pathsep.join(path or str(Path.cwd()) for path in sys.path)
-    return subprocess.Popen(  # noqa: S603 - our own program
-        [sys.executable, "-P", "-m", program, str(descriptor)],
-        pass_fds=(descriptor,),
-        stdin=subprocess.DEVNULL,
-        env={**_MEMORY, **environment_for_children(), "PYTHONPATH": paths},
-    )
+    with blocked_for_child():
+        return subprocess.Popen(  # noqa: S603 - our own program
+            [sys.executable, "-P", "-m", program, str(descriptor)],
+            pass_fds=(descriptor,),
+            stdin=subprocess.DEVNULL,
+            env={**_MEMORY, **environment_for_children(), "PYTHONPATH": paths},
+        )
 
 
 def error_from_name(name: str, sentence: str, *, base: type[E]) -> E:

@@ -18,6 +18,7 @@ from pydantic_core import from_json
 
 from whisker.app import time_limits
 from whisker.app.errors import InferenceFailedError, OverloadedError
+from whisker.app.inference.position import Position
 from whisker.app.inference.requests import PendingPrediction, PredictionResult, set_result_if_waiting
 from whisker.app.inference.waiting import WaitingPictures, has_large
 from whisker.app.inference.wire import AnswerDocument, BatchDocument, ReadyDocument, WorkerConfig
@@ -54,6 +55,7 @@ class WorkerPool:
         self._program = program
         self._stall_seconds = settings.stall_seconds
         self._max_batch_seconds = settings.max_batch_seconds
+        self._start_seconds = self._max_start_seconds = settings.start_seconds
         self.count = settings.inference_workers or available_cores()
         self.max_batch = settings.max_batch
         self._config = WorkerConfig(
@@ -72,7 +74,7 @@ class WorkerPool:
         self._waiting = WaitingPictures(max(1, settings.max_in_flight // _HEAVY_SHARE), metrics.queue_depth.inc)
         self._was_heavy = False  # what was sent last
         self._empty_since: float | None = None  # when the last worker ended
-        self._failing_since: dict[WorkerHandle, float] = {}  # when a worker that ended could first not be replaced
+        self._positions: list[Position] = []
         self._will_dispatch = False
         self._started = False
         self._closing = False
@@ -83,8 +85,9 @@ class WorkerPool:
 
         Raises what loading raises, and `WorkerError` if a worker cannot be started.
         """
+        begun = time.perf_counter()
         first = self._new_worker()
-        ready, exported = await first.open(self._config)
+        ready, exported = await first.open(self._config, seconds=self._start_seconds)
         card = ready["card"]
         assert card is not None  # noqa: S101 - this worker has loaded the checkpoint
         self._sha256 = card["sha256"]
@@ -96,10 +99,17 @@ class WorkerPool:
             await first.end(0)
         else:
             self._add(first, ready)
-        opened = [self._open() for _ in range(self.count - len(self._workers))]
-        for failure in await asyncio.gather(*opened, return_exceptions=True):
-            if failure is not None:
-                raise failure
+        holders = [] if exported else [first]
+        opened = [self._open() for _ in range(self.count - len(holders))]
+        for outcome in await asyncio.gather(*opened, return_exceptions=True):
+            if isinstance(outcome, BaseException):
+                raise outcome
+            holders.append(outcome)
+        took = time.perf_counter() - begun
+        self._start_seconds = min(self._max_start_seconds, max(time_limits.REPLACEMENT_SECONDS, 10 * took))
+        self._positions = [Position(holder, self._open) for holder in holders]
+        for position in self._positions:
+            self._keep(position.keep_filled())
         self._keep(self._watch())
         self._started = True
         return card
@@ -135,9 +145,8 @@ class WorkerPool:
         return self._empty_since is not None and time.perf_counter() - self._empty_since > seconds
 
     def lacks_workers(self, seconds: float) -> bool:
-        """Tell whether, for more than `seconds`, a worker that ended could not be replaced."""
-        now = time.perf_counter()
-        return any(now - since > seconds for since in self._failing_since.values())
+        """Tell whether, for more than `seconds`, a worker that ended could not be replaced by one that lasts."""
+        return any(position.is_vacant(seconds) for position in self._positions)
 
     def put(self, pending: PendingPrediction) -> None:
         """Queue an upload for the next free worker; cancelling its result before then drops it."""
@@ -209,14 +218,14 @@ class WorkerPool:
         return None
 
     def _lost(self, worker: WorkerHandle) -> None:
-        """Replace a worker that has ended; what it was working on is tried once more, each picture alone."""
+        """Do without a worker that has ended; what it was working on is tried once more, each picture alone."""
         if worker not in self._workers:
             return
         self._workers.remove(worker)
         self._metrics.inference_workers.set(len(self._workers))
         if not self._workers:
             self._empty_since = time.perf_counter()
-        self._keep(self._replace(worker, sum(map(len, worker.batches))))
+        self._metrics.ended_inference_workers.inc()
         current = worker.batches.popleft() if worker.batches else []
         for pending in reversed([*current, *chain.from_iterable(worker.batches)]):
             if worker.was_stalled and current == [pending]:
@@ -233,14 +242,15 @@ class WorkerPool:
     def _new_worker(self) -> WorkerHandle:
         return WorkerHandle(self._answered, self._lost, program=self._program)
 
-    async def _open(self) -> None:
+    async def _open(self) -> WorkerHandle:
         worker = self._new_worker()
-        ready, _ = await worker.open(self._config)
+        ready, _ = await worker.open(self._config, seconds=self._start_seconds)
         card = ready["card"]
         if card is not None and card["sha256"] != self._sha256:
             await worker.end(0)
             raise CheckpointError(f"{self._config.checkpoint} is another file than when the service was started.")
         self._add(worker, ready)
+        return worker
 
     def _add(self, worker: WorkerHandle, ready: ReadyDocument) -> None:
         """Use a worker that is ready, and limit batches to sizes that are fast enough by its warm-up."""
@@ -252,30 +262,6 @@ class WorkerPool:
         self._metrics.inference_workers.set(len(self._workers))
         self._empty_since = None
         self._dispatch()
-
-    async def _replace(self, lost: WorkerHandle, uploads: int) -> None:
-        """Start a worker in place of one that has ended, however often that has to be tried."""
-        code = await lost.end(0)
-        about = {"inference_worker": lost.pid}
-        logger.error("An inference worker has ended", extra={**about, "exit_code": code, "uploads": uploads})
-        delay = time_limits.RETRY_SECONDS
-        while True:
-            try:
-                await self._open()
-            except Exception as exc:  # whatever it is: without another attempt, the capacity would be lost for good
-                is_first = lost not in self._failing_since
-                self._failing_since.setdefault(lost, time.perf_counter())
-                logger.error(  # noqa: TRY400 - the traceback once is enough
-                    "An inference worker could not be started",
-                    exc_info=exc if is_first else None,
-                    extra={**about, "reason": str(exc), "retry_in_seconds": delay},
-                )
-                await asyncio.sleep(delay)
-                delay = min(time_limits.MAX_RETRY_SECONDS, 2 * delay)
-            else:
-                self._failing_since.pop(lost, None)
-                logger.info("An inference worker was replaced", extra=about)
-                return
 
     async def _watch(self) -> None:
         """End workers that are stalled: there is no other way to stop what they do."""

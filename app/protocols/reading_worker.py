@@ -9,7 +9,6 @@ import contextlib
 import gc
 import os
 import resource
-import signal
 import socket
 import sys
 from collections.abc import Iterator, Sequence
@@ -19,6 +18,7 @@ from pathlib import Path
 from pydantic_core import from_json, to_json
 
 from whisker.app.errors import InvalidUploadError, OverloadedError
+from whisker.app.inference.child_signals import ignore_in_child
 from whisker.app.inference.wire import LENGTH
 from whisker.app.protocols.readers import read
 from whisker.app.protocols.reading import Order
@@ -32,8 +32,7 @@ _SPARE_BYTES = 128_000_000  # 300,000 values of JSON are a third of it
 
 def main() -> None:
     """Serve the socket whose number is the only argument until it is closed."""
-    for name in (signal.SIGINT, signal.SIGTERM):  # both are for the service, which closes the socket when it is time
-        signal.signal(name, signal.SIG_IGN)
+    ignore_in_child()
     os.nice(_NICENESS)
     gc.collect()
     gc.freeze()

@@ -2,54 +2,20 @@
 
 import asyncio
 import logging
-import multiprocessing
 import socket
-from collections.abc import Awaitable, Callable, Sequence
-from ctypes import Array, c_int
+from collections.abc import Awaitable, Callable
+
+from whisker.app.server.balance import ConnectionBalance
 
 _PAUSE_SECONDS = 0.002  # that a waiting connection is left to workers with fewer connections
 _MAX_PAUSES = 25  # then any worker takes it
 _EXHAUSTED_SECONDS = 1.0
 
-_CLOSED = 2**31 - 1  # more connections than any worker has
-
-_context = multiprocessing.get_context("spawn")
 logger = logging.getLogger(__name__)
 
 
-class ConnectionBalance:
-    """One worker's row in a table of connection counts, in memory that all workers share.
-
-    A number that is a moment old costs evenness, never a connection, so that nothing is locked.
-    """
-
-    def __init__(self, table: "Array[c_int]", place: int) -> None:
-        self._table = table
-        self._place = place
-
-    def report(self, connections: int) -> None:
-        """Publish how many connections this worker has."""
-        self._table[self._place] = connections
-
-    def close(self) -> None:
-        """Publish that this worker accepts no more."""
-        self._table[self._place] = _CLOSED
-
-    @property
-    def may_accept(self) -> bool:
-        """Tell whether no other worker has fewer connections."""
-        counts: Sequence[int] = self._table[:]
-        return counts[self._place] <= min(counts)
-
-
-def shared_balances(workers: int) -> list[ConnectionBalance]:
-    """Make one row for each worker; all count as closed until they report."""
-    table = _context.RawArray(c_int, [_CLOSED] * workers)
-    return [ConnectionBalance(table, place) for place in range(workers)]
-
-
 class Acceptor:
-    """Accept one connection at a time, and only if no other worker has fewer.
+    """Accept one connection at a time, and only if no other worker that is awake has fewer.
 
     An event loop's own server accepts all waiting connections at once: the worker that wakes first gets nearly all.
     """

@@ -9,12 +9,16 @@ import socket
 import sys
 import time
 from functools import partial
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from threading import Thread
 
 from whisker.app.logs import configure_logging
 from whisker.app.metrics import share_metrics
-from whisker.app.server.acceptor import ConnectionBalance
+from whisker.app.server.balance import ConnectionBalance
+from whisker.app.server.heartbeat import beating_without_loop
+from whisker.app.server.silence import Silence
+from whisker.app.server.stop_signals import blocked, stop_signals
 from whisker.app.settings import Settings
 from whisker.app.time_limits import KILL_SECONDS
 from whisker.model.cores import available_cores
@@ -35,19 +39,21 @@ class HttpWorker:
         """
         self.ready_since: float | None = None
         self.failure: WhiskerError | None = None  # why it could not start
+        self.was_hung = self.was_killed = False
+        self.told_at = math.inf  # when it was asked to stop
+        self._silence = Silence(balance, start_seconds=settings.start_seconds)
         self._status, status = _context.Pipe(duplex=False)
         self._process = _context.Process(
             target=_work, args=(settings, listener, balance, status, name), name=name, daemon=True
         )
-        # A terminal's Ctrl-C reaches every process; it is for the watching one alone, from the very start.
-        handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
         try:
-            self._process.start()
+            resource_tracker.ensure_running()  # which would unblock signals
+            with blocked([signal.SIGINT]):  # reaches all processes of a terminal; see `_work`
+                self._process.start()
         except OSError:
             self._status.close()
             raise
         finally:
-            signal.signal(signal.SIGINT, handler)
             status.close()  # the process' own is the only one left
 
     @property
@@ -79,17 +85,23 @@ class HttpWorker:
             self._status.close()
 
     def stop(self) -> None:
-        """Ask the process to finish its requests and end; kill it at once if it is not ready yet."""
+        """Ask the process to finish its requests and end."""
         self.poll()
-        if self.ready_since is None:
-            self._process.kill()
-        else:
-            self._process.terminate()
+        self.told_at = time.monotonic()
+        self._process.terminate()
 
     def kill(self) -> None:
-        """End the process, whatever it is doing."""
+        """End the process, whatever it is doing; it may take a moment."""
+        self.was_killed = True
         self._process.kill()
-        self._process.join()
+
+    def check_for_life(self, patience: float) -> None:
+        """Kill the process if its event loop has not run for so many seconds; to be called often."""
+        self._silence.check()
+        if not self.was_killed and self._silence.is_longer_than(patience):
+            self.was_hung = True
+            logger.error("An HTTP worker does not answer, and is killed", extra={"worker": self.pid})
+            self.kill()
 
 
 def share_of(settings: Settings, workers: int) -> Settings:
@@ -107,15 +119,18 @@ def _work(
     settings: Settings, listener: socket.socket, balance: ConnectionBalance, status: Connection, name: str
 ) -> None:
     """Run in the worker's process: serve, and report through `status` that it is ready, or why it cannot start."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # where that is not inherited
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's is for the supervisor
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
     watch = partial(_end_with_parent, settings.drain_seconds + KILL_SECONDS)
     Thread(target=watch, name="supervised", daemon=True).start()
     configure_logging(settings, http_worker=os.getpid())
     share_metrics(name)
-    from whisker.app.server.process import serve  # noqa: PLC0415 - PyTorch and FastAPI take seconds to import
+    with beating_without_loop(balance):
+        from whisker.app.server.process import serve  # noqa: PLC0415 - PyTorch and FastAPI take seconds to import
 
+    signals = [name for name in stop_signals() if name != signal.SIGINT]
     try:
-        serve(settings, listener, on_ready=lambda: status.send(None), balance=balance, signals=(signal.SIGTERM,))
+        serve(settings, listener, on_ready=lambda: status.send(None), balance=balance, signals=signals)
     except WhiskerError as exc:
         status.send(exc)
         sys.exit(1)

@@ -1,11 +1,12 @@
 """One process that answers requests: uvicorn, signals, and an orderly end.
 
-SIGTERM drains: `/readyz` and `/health` fail, but all requests are still answered, until load balancers have noticed.
-Then no connection is accepted, and the requests in flight are finished. Ctrl-C, or a second signal, skips the first
-part.
+While the checkpoint is loaded, a signal ends the process at once. Later SIGTERM or SIGHUP drains: `/readyz` and
+`/health` fail, but all requests are still answered, until load balancers have noticed. Then no connection is accepted,
+and the requests in flight are finished. Ctrl-C, or a second SIGTERM, skips the first part.
 """
 
 import asyncio
+import gc
 import logging
 import signal
 import socket
@@ -21,9 +22,12 @@ from whisker.app.errors import WorkerError
 from whisker.app.logs import take_dropped_lines
 from whisker.app.main import create_app
 from whisker.app.routes.state import state_of
-from whisker.app.server.acceptor import Acceptor, ConnectionBalance
+from whisker.app.server.acceptor import Acceptor
+from whisker.app.server.balance import ConnectionBalance
 from whisker.app.server.connection import Connection
 from whisker.app.server.connection_watch import ConnectionWatch, connection_limit
+from whisker.app.server.heartbeat import beating
+from whisker.app.server.stop_signals import handled, stop_signals
 from whisker.app.server.uvicorn_internals import Server, server_config
 from whisker.app.settings import Settings
 from whisker.app.time_limits import DEAD_SECONDS, GRACEFUL_SECONDS, STOPPING_TAKE_SECONDS
@@ -38,6 +42,10 @@ class _Server(Server):
         self._state = state_of(app)
         super().__init__(server_config(app, partial(Connection, state=self._state)))
         self._drained_at: float | None = None
+        self._is_terminated = False
+        self._loading: asyncio.Task[None] | None = None
+        self._is_loaded = False
+        self._is_stopped_early = False
         self.has_failed = False
         self._watch = ConnectionWatch(lambda: self.open_connections, max_connections=connection_limit())
         self._watching: asyncio.Task[None] | None = None
@@ -56,12 +64,35 @@ class _Server(Server):
             self._acceptor = acceptor
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Start to drain, or stop at once."""
-        if sig == signal.SIGTERM and not self._state.draining:
-            self._state.draining = True
-            self._drained_at = time.monotonic() + self._state.settings.drain_seconds
-        else:
+        """Give up loading, start to drain, or stop at once."""
+        if not self._is_loaded:
+            self._is_stopped_early = True
+            if self._loading is not None:
+                self._loading.get_loop().call_soon_threadsafe(self._loading.cancel)
+        elif sig == signal.SIGINT or (sig == signal.SIGTERM and self._is_terminated):
             super().handle_exit(sig, frame)
+        else:
+            self._is_terminated |= sig == signal.SIGTERM
+            if self._drained_at is None:
+                self._state.draining = True
+                self._drained_at = time.monotonic() + self._state.settings.drain_seconds
+
+    async def load_and_serve(self, app: FastAPI, on_ready: Callable[[], None]) -> None:
+        """Run the application's lifespan, and serve within it; return early when a signal comes while it starts.
+
+        uvicorn would print a traceback of a checkpoint that cannot be used.
+        """
+        self._loading = asyncio.current_task()
+        try:
+            if not self._is_stopped_early:
+                async with beating(self._balance), app.router.lifespan_context(app):
+                    self._is_loaded = True
+                    on_ready()
+                    await self.serve(sockets=[self._listener])
+        except asyncio.CancelledError:
+            if not self._is_stopped_early:
+                raise
+            gc.freeze()  # as in `run`
 
     async def on_tick(self, counter: int) -> bool:
         """Check, ten times a second, for a reason to stop."""
@@ -102,28 +133,20 @@ def serve(
     *,
     on_ready: Callable[[], None],
     balance: ConnectionBalance | None = None,
-    signals: Sequence[signal.Signals] = (signal.SIGTERM, signal.SIGINT),
+    signals: Sequence[signal.Signals] | None = None,
 ) -> None:
     """Answer requests on `listener` until one of `signals` comes, then finish the requests in flight.
 
-    `on_ready` is called once the classifier is loaded, before anything is answered. Raises what loading it raises, and
-    `WorkerError` if there has been no process to compute for too long.
+    `signals` are, by default, all that stop the service. `on_ready` is called once the classifier is loaded, before
+    anything is answered. Raises what loading it raises, and `WorkerError` if there has been no process to compute for
+    too long.
     """
     app = create_app(settings)
     server = _Server(app, listener, balance)
-    previous = {name: signal.signal(name, server.handle_exit) for name in signals}
-    try:
-        with asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner:
-            runner.run(_serve(app, server, listener, on_ready))
-        if server.has_failed:
-            raise WorkerError("All inference workers have ended, and none could be started again.")
-    finally:
-        for name, handler in previous.items():
-            signal.signal(name, handler)
-
-
-async def _serve(app: FastAPI, server: Server, listener: socket.socket, on_ready: Callable[[], None]) -> None:
-    # The lifespan runs here and not in uvicorn, which would print a traceback of a checkpoint that cannot be used.
-    async with app.router.lifespan_context(app):
-        on_ready()
-        await server.serve(sockets=[listener])
+    with (
+        handled(stop_signals() if signals is None else signals, server.handle_exit),
+        asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner,
+    ):
+        runner.run(server.load_and_serve(app, on_ready))
+    if server.has_failed:
+        raise WorkerError("All inference workers have ended, and none could be started again.")

@@ -1,12 +1,14 @@
 """The service as a whole: its log, its socket, and one process or several behind it. Imports nothing slow."""
 
 import errno
+import gc
 import logging
 import os
 import socket
 from collections.abc import Iterable
 
 from whisker.app.logs import configure_logging
+from whisker.app.server.stop_signals import end_at_once, handled, stop_signals
 from whisker.app.server.supervisor import Supervisor, count_workers
 from whisker.app.settings import Settings, name_warnings
 from whisker.model.errors import ConfigError
@@ -18,15 +20,21 @@ logger = logging.getLogger(__name__)
 
 
 def run(settings: Settings, flags: Iterable[str] = ()) -> None:
-    """Serve until SIGTERM or Ctrl-C, then finish the requests in flight.
+    """Serve until SIGTERM, SIGHUP or Ctrl-C, then finish the requests in flight.
 
     `flags` are the names of the settings given on the command line. Raises `ConfigError` if the address cannot be
     listened on, the errors of loading the classifier, and `WorkerError`.
     """
-    configure_logging(settings)
-    for warning in name_warnings(os.environ, flags):
-        logger.warning(warning)
-    workers = count_workers(settings)
+    with handled(stop_signals(), end_at_once):
+        configure_logging(settings)
+        for warning in name_warnings(os.environ, flags):
+            logger.warning(warning)
+        _serve(settings, count_workers(settings))
+        logger.info("Stopped")
+        gc.freeze()  # the interpreter's end would search all modules for garbage, several times
+
+
+def _serve(settings: Settings, workers: int) -> None:
     with bind(settings.host, settings.port) as listener:
         if workers > 1:
             Supervisor(settings, listener, workers).run(on_ready=lambda: _announce(listener))
@@ -34,7 +42,6 @@ def run(settings: Settings, flags: Iterable[str] = ()) -> None:
             from whisker.app.server.process import serve  # noqa: PLC0415 - PyTorch and FastAPI take seconds to import
 
             serve(settings, listener, on_ready=lambda: _announce(listener))
-    logger.info("Stopped")
 
 
 def bind(host: str, port: int) -> socket.socket:

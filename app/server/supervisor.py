@@ -6,18 +6,19 @@ import multiprocessing
 import signal
 import socket
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import wait
 from types import FrameType
 
 from whisker.app.errors import WorkerError
 from whisker.app.metrics import count_restarts, forget_gauges, shared_metrics
-from whisker.app.server.acceptor import ConnectionBalance, shared_balances
+from whisker.app.server.balance import ConnectionBalance, shared_balances
 from whisker.app.server.http_worker import HttpWorker, share_of
+from whisker.app.server.silence import CHECK_SECONDS
+from whisker.app.server.stop_signals import handled, stop_signals
 from whisker.app.settings import Settings
-from whisker.app.time_limits import KILL_SECONDS
+from whisker.app.time_limits import HUNG_SECONDS, HUNG_STOPPING_SECONDS, KILL_SECONDS, UNREADY_SECONDS
 from whisker.model.cores import available_cores
 
 _CORES_A_WORKER = 4
@@ -40,7 +41,7 @@ class _Position:
 
 
 class Supervisor:
-    """Start workers on one socket, replace those that die, and stop them all in the end."""
+    """Start workers on one socket, replace those that die or hang, and stop them all in the end."""
 
     def __init__(self, settings: Settings, listener: socket.socket, workers: int) -> None:
         self._settings = share_of(settings, workers)
@@ -53,11 +54,11 @@ class Supervisor:
         self._impatient = False
 
     def run(self, *, on_ready: Callable[[], None]) -> None:
-        """Serve until SIGTERM or Ctrl-C; `on_ready` is called once all workers answer.
+        """Serve until SIGTERM, SIGHUP or Ctrl-C; `on_ready` is called once all workers answer.
 
         Raises what keeps a worker from starting, and `WorkerError` if one ends badly, starting or stopping.
         """
-        with self._handled_signals(), shared_metrics():
+        with handled(stop_signals(), self._handle), shared_metrics():
             try:
                 self._watch(on_ready)
             finally:
@@ -75,6 +76,8 @@ class Supervisor:
                     position.worker.poll()  # after the check, so that no last message is missed
                     if has_ended:
                         self._free(position, position.worker)
+                    else:
+                        position.worker.check_for_life(HUNG_SECONDS)
                 if position.worker is None and position.start_at <= time.monotonic():
                     restarts.inc(1 if position.starts else 0)
                     self._start(position)
@@ -82,10 +85,7 @@ class Supervisor:
                 announced = True
                 on_ready()
             workers = [position.worker for position in self._positions if position.worker is not None]
-            self._wait(
-                workers,
-                min((position.start_at for position in self._positions if position.worker is None), default=None),
-            )
+            self._wait(workers, [position.start_at for position in self._positions if position.worker is None])
 
     def _start(self, position: _Position) -> None:
         """Start a worker, or plan another attempt if the system has no memory, process or descriptor for it.
@@ -114,12 +114,12 @@ class Supervisor:
     def _free(self, position: _Position, worker: HttpWorker) -> None:
         """Plan another process in place of a dead one.
 
-        Raises why it died if it was the first and never answered, or if nobody else answers either.
+        Raises why it died if it was the first and never answered, or if nobody else answers either, unless it hung.
         """
         position.worker = None
-        position.balance.close()
+        position.balance.forget()
         forget_gauges(position.name)
-        could_not_start = worker.ready_since is None
+        could_not_start = worker.ready_since is None and not worker.was_hung
         if could_not_start and (position.starts == 1 or not any(map(self._is_ready, self._positions))):
             raise worker.failure or WorkerError(f"A worker ended with exit code {worker.exit_code} while starting.")
         steady = worker.ready_since is not None and time.monotonic() - worker.ready_since > _STEADY_SECONDS
@@ -139,12 +139,9 @@ class Supervisor:
         deadline = time.monotonic() + self._settings.drain_seconds + KILL_SECONDS
         lost = 0
         while running:
-            if self._impatient or time.monotonic() > deadline:
-                for worker in running:
-                    logger.error("Worker killed, since it did not stop", extra={"worker": worker.pid})
-                    worker.kill()
-            else:
-                self._wait(running, deadline)
+            self._wait(running, [])
+            for worker in running:
+                self._hasten(worker, deadline)
             ended = [worker for worker in running if not worker.is_running]
             running = [worker for worker in running if worker not in ended]
             for worker in ended:
@@ -153,25 +150,26 @@ class Supervisor:
                     lost += worker.exit_code != 0
         return lost
 
-    def _wait(self, workers: Sequence[HttpWorker], until: float | None) -> None:
-        """Sleep until a worker sends a message or ends, a signal comes, or the clock reaches `until`."""
+    def _hasten(self, worker: HttpWorker, deadline: float) -> None:
+        """Kill a worker that does not stop: at once if it hangs, or has answered nothing and so loses nothing."""
+        worker.poll()
+        worker.check_for_life(HUNG_STOPPING_SECONDS)
+        deadline = worker.told_at + UNREADY_SECONDS if worker.ready_since is None else deadline
+        if not worker.was_killed and (self._impatient or time.monotonic() > deadline):
+            logger.error("Worker killed, since it did not stop", extra={"worker": worker.pid})
+            worker.kill()
+
+    def _wait(self, workers: Sequence[HttpWorker], moments: Sequence[float]) -> None:
+        """Sleep until a worker sends a message or ends, a signal comes, one of the moments, or the next check."""
         handles = [handle for worker in workers for handle in worker.handles]
-        wait([self._wake, *handles], None if until is None else max(0.0, until - time.monotonic()))
+        until_first = min(moments, default=math.inf) - time.monotonic()
+        wait([self._wake, *handles], max(0.0, min(CHECK_SECONDS, until_first)))
         while self._wake.poll():
             self._wake.recv_bytes()
 
     @staticmethod
     def _is_ready(position: _Position) -> bool:
         return position.worker is not None and position.worker.ready_since is not None
-
-    @contextmanager
-    def _handled_signals(self) -> Iterator[None]:
-        previous = {name: signal.signal(name, self._handle) for name in (signal.SIGTERM, signal.SIGINT)}
-        try:
-            yield
-        finally:
-            for name, handler in previous.items():
-                signal.signal(name, handler)
 
     def _handle(self, number: int, _frame: FrameType | None) -> None:
         """Stop; a second Ctrl-C no longer waits for the workers."""

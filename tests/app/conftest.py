@@ -167,9 +167,18 @@ def job(folder: Path, settings: Settings, tmp_path: Path) -> Job:
 class Server:
     """A `whisker serve` of its own, on a free port."""
 
-    def __init__(self, checkpoint: Path, *options: str, max_descriptors: str = "", **variables: str) -> None:
-        limit = [] if not max_descriptors else ["sh", "-c", f'ulimit -n {max_descriptors}; exec "$@"', "sh"]
-        command = [*limit, sys.executable, "-m", "whisker", "serve", "--host=127.0.0.1", "--port=0", "--threads=1"]
+    def __init__(
+        self, checkpoint: Path, *options: str, max_descriptors: str = "", limits: str = "", **variables: str
+    ) -> None:
+        """Start it, and wait until it serves; `limits` are assignments to those of the time limits, `t`."""
+        shell = ["sh", "-c", f'ulimit -n {max_descriptors}; exec "$@"', "sh"] if max_descriptors else []
+        program = ["-m", "whisker"]
+        if limits:
+            program = [
+                "-c",
+                f"from whisker.app import time_limits as t; {limits}; from whisker.cli import main; main()",
+            ]
+        command = [*shell, sys.executable, *program, "serve", "--host=127.0.0.1", "--port=0", "--threads=1"]
         self.process = subprocess.Popen(  # noqa: S603 - the command is ours
             [*command, f"--checkpoint={checkpoint}", *options],
             cwd=ROOT,

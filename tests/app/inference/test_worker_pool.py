@@ -11,7 +11,6 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from itertools import pairwise
 from pathlib import Path
-from types import ModuleType
 from typing import Any, NoReturn
 
 import psutil
@@ -71,11 +70,15 @@ async def until(condition: Callable[[], bool]) -> None:
         await asyncio.sleep(0.005)
 
 
-def refuse_with(number: int) -> Callable[..., NoReturn]:
+def refuse_with(error: Exception) -> Callable[..., NoReturn]:
     def refuse(*_: object, **__: object) -> NoReturn:
-        raise OSError(number, os.strerror(number))
+        raise error
 
     return refuse
+
+
+def system_error(number: int) -> OSError:
+    return OSError(number, os.strerror(number))
 
 
 @asynccontextmanager
@@ -290,20 +293,29 @@ async def test_workers_that_cannot_be_replaced_are_missing_until_they_can(
         assert len(bench.pool.pids) == 1
 
 
-@pytest.mark.parametrize("number", [errno.EMFILE, errno.EAGAIN, errno.ENOMEM], ids=errno.errorcode.get)
-@pytest.mark.parametrize("call", [(socket, "socketpair"), (subprocess, "Popen")], ids=["socket", "process"])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        (socket, "socketpair", system_error(errno.EMFILE), "Too many open files"),
+        (subprocess, "Popen", system_error(errno.EAGAIN), "temporarily unavailable"),
+        (asyncio.BaseEventLoop, "create_connection", system_error(errno.ENOMEM), "Cannot allocate memory"),
+        (asyncio, "to_thread", RuntimeError("can't start new thread"), "can't start new thread"),
+        (asyncio, "to_thread", MemoryError(), "MemoryError"),
+    ],
+    ids=["socket", "process", "connection", "thread", "memory"],
+)
 async def test_worker_that_the_system_cannot_start_is_tried_again(
     settings: Settings,
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
-    call: tuple[ModuleType, str],
-    number: int,
+    fault: tuple[object, str, Exception, str],
 ) -> None:
     """The other worker answers meanwhile, and the pool says that one is missing."""
+    place, call, error, reason = fault
     monkeypatch.setattr(time_limits, "RETRY_SECONDS", 0.02)
     async with at_work(settings, inference_workers=2) as bench:
         with monkeypatch.context() as patch:
-            patch.setattr(*call, refuse_with(number))
+            patch.setattr(place, call, refuse_with(error))
             os.kill(bench.pool.pids[0], signal.SIGKILL)
             await until(lambda: caplog.text.count("An inference worker could not be started") >= 3)
             assert (await bench.submit(picture())).prediction["label"]
@@ -312,8 +324,9 @@ async def test_worker_that_the_system_cannot_start_is_tried_again(
             assert "whisker_inference_workers 1.0" in bench.metrics.render().decode()
         await until(lambda: len(bench.pool.pids) == 2)
         assert not bench.pool.lacks_workers(0)
+        assert {child.pid for child in psutil.Process().children()} == {*bench.pool.pids}
     tried = [record for record in caplog.records if record.message == "An inference worker could not be started"]
-    assert os.strerror(number) in vars(tried[0])["reason"]
+    assert reason in vars(tried[0])["reason"]
     waits = [vars(record)["retry_in_seconds"] for record in tried]
     assert waits[:3] == [0.02, 0.04, 0.08]
     assert "whisker_inference_workers_wanted 2.0" in bench.metrics.render().decode()
@@ -322,7 +335,7 @@ async def test_worker_that_the_system_cannot_start_is_tried_again(
 async def test_worker_that_the_system_cannot_start_at_first_is_one_sentence(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(socket, "socketpair", refuse_with(errno.EMFILE))
+    monkeypatch.setattr(socket, "socketpair", refuse_with(system_error(errno.EMFILE)))
     with pytest.raises(WorkerError, match=r"cannot be started: .*Too many open files"):
         async with at_work(settings):
             pass

@@ -8,7 +8,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from whisker.app.server.acceptor import Acceptor, ConnectionBalance, shared_balances
+from whisker.app.server.acceptor import Acceptor
+from whisker.app.server.balance import ConnectionBalance, shared_balances
 
 pytestmark = pytest.mark.anyio
 

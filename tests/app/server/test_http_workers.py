@@ -8,11 +8,13 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
 
 import httpx
+import psutil
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -78,11 +80,13 @@ def test_killed_worker_is_replaced_and_its_counts_stay(server: Server) -> None:
             assert samples["whisker_worker_restarts_total"] == 1
 
 
-def test_sigterm_answers_what_is_in_flight(server: Server) -> None:  # the last to use the server
+def test_end_of_the_terminal_answers_what_is_in_flight(server: Server) -> None:  # the last to use the server
     uploads = [_Upload(server) for _ in range(4)]
     assert len({upload.worker for upload in uploads}) == 2
     server.client.close()
-    server.process.send_signal(signal.SIGTERM)
+    supervisor = psutil.Process(server.process.pid)
+    for process in (*supervisor.children(recursive=True), supervisor):  # as a terminal does
+        process.send_signal(signal.SIGHUP)
     _wait_for_refusal(server)
     assert [upload.finish() for upload in uploads] == [b"HTTP/1.1 200 OK"] * 4
     code, lines = server.end()
@@ -114,16 +118,38 @@ def test_workers_end_when_the_supervisor_is_killed(doomed: Server) -> None:
     assert code == -signal.SIGKILL
 
 
-def test_second_interrupt_kills_a_worker_that_hangs(doomed: Server) -> None:
-    hanging, _ = _loaded(doomed)
-    os.kill(hanging, signal.SIGSTOP)
-    doomed.process.send_signal(signal.SIGINT)
-    assert doomed.read_until("Worker stopped")["exit_code"] == 0
-    doomed.process.send_signal(signal.SIGINT)
-    assert doomed.read_until("Worker killed")["worker"] == hanging
-    code, lines = doomed.end()
+def test_second_interrupt_waits_for_nobody(doomed: Server) -> None:
+    with _Upload(doomed) as upload:
+        doomed.process.send_signal(signal.SIGINT)
+        _wait_for_refusal(doomed)
+        doomed.process.send_signal(signal.SIGINT)
+        assert doomed.read_until("Worker killed")["worker"] in _loaded(doomed)
+        code, lines = doomed.end()
+    assert upload.worker in _loaded(doomed)
     assert code == 1
-    assert lines[-1] == "whisker: 1 of 2 workers did not stop as told: answers may be lost."
+    assert lines[-1].endswith("of 2 workers did not stop as told: answers may be lost.")
+
+
+def test_worker_that_hangs_is_passed_over_replaced_and_not_waited_for(tiny: Path) -> None:
+    server = Server(tiny, "--workers=2", "--drain-seconds=0.2", limits="t.HUNG_SECONDS = t.HUNG_STOPPING_SECONDS = 1.0")
+    try:
+        hanging, other = _loaded(server)
+        with _Clients(server, 4):  # so that it would be its turn
+            os.kill(hanging, signal.SIGSTOP)
+            assert server.read_until("An HTTP worker does not answer")["worker"] == hanging
+            assert server.read_until("Worker died")["exit_code"] == -signal.SIGKILL
+            assert server.client.get("/readyz").status_code == 200
+        third = server.read_until("Checkpoint loaded")["worker"]
+        assert psutil.pid_exists(other)
+        os.kill(third, signal.SIGSTOP)
+        asked = time.monotonic()
+        server.process.send_signal(signal.SIGTERM)
+        code, lines = server.end()
+        assert time.monotonic() - asked < 10
+        assert code == 1
+        assert lines[-1] == "whisker: 1 of 2 workers did not stop as told: answers may be lost."
+    finally:
+        server.clean_up()
 
 
 def test_bad_checkpoint_is_one_sentence_from_all_workers(tmp_path: Path) -> None:

@@ -1,17 +1,22 @@
 """The service: start, stop, and the sentences for what stops it from starting."""
 
+import json
+import os
 import shutil
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import psutil
 import pytest
 
+from benchmarks.reliability.commands import left_of
 from tests.app.conftest import ROOT, Server, picture
+from whisker.app.inference.worker_handle import PROGRAM
 from whisker.app.server.run import bind, run
 from whisker.app.settings import Settings
 from whisker.model.errors import CheckpointError, ConfigError
@@ -19,7 +24,7 @@ from whisker.model.errors import CheckpointError, ConfigError
 
 @pytest.fixture(scope="module")
 def server(tiny: Path) -> Iterator[Server]:
-    server = Server(tiny, WHISKER_PROT="1")
+    server = Server(tiny, "--drain-seconds=1", WHISKER_PROT="1")
     yield server
     server.clean_up()
 
@@ -43,10 +48,62 @@ def test_body_too_large_is_answered_although_unread(server: Server) -> None:
     assert answer.json()["code"] == "body_too_large"
 
 
-def test_sigterm_ends_with_exit_code_0(server: Server) -> None:  # the last to use the server
-    code, messages = server.stop()
+def test_sighup_drains_and_ends_with_exit_code_0(server: Server) -> None:  # the last to use the server
+    service = psutil.Process(server.process.pid)
+    for process in (*service.children(recursive=True), service, service):  # a terminal's end reaches all, perhaps twice
+        process.send_signal(signal.SIGHUP)
+    while server.client.get("/readyz").status_code == 200:
+        pass
+    assert server.client.post("/predict", files={"file": ("a.png", picture())}).status_code == 200
+    code, messages = server.stop()  # after SIGHUP, this is no second signal
     assert code == 0
     assert messages[-1] == "Stopped"
+
+
+@pytest.mark.parametrize("options", [(), ("--workers=2",)], ids=["one", "two"])
+def test_signal_while_the_checkpoint_is_loaded_ends_everything_at_once(
+    tiny: Path, tmp_path: Path, options: Sequence[str]
+) -> None:
+    command = [sys.executable, "-m", "whisker", "serve", "--port=0", f"--checkpoint={tiny}", *options]
+    with subprocess.Popen(  # noqa: S603 - as above
+        command, cwd=ROOT, env={**os.environ, "TMPDIR": str(tmp_path)}, stderr=subprocess.PIPE, text=True
+    ) as service:
+        while not (loading := _inference_workers(service.pid)):
+            time.sleep(0.01)
+        told = time.monotonic()
+        service.terminate()
+        assert service.wait() == 0
+        assert time.monotonic() - told < 2  # it takes three times as long to load
+        assert left_of(loading, 0.5) == []
+        assert service.stderr is not None
+        assert [json.loads(line)["message"] for line in service.stderr] == ["Stopped"]
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_signal_before_anything_is_at_stake_ends_the_process(number: signal.Signals) -> None:
+    script = f"import os, whisker.app.server.run as r; r._serve = lambda *_: os.kill(os.getpid(), {number:d}); "
+    script += "from whisker.cli import main; main()"
+    ended = subprocess.run([sys.executable, "-c", script, "serve"], cwd=ROOT, capture_output=True, check=False)  # noqa: S603 - as above
+    assert (ended.returncode, ended.stderr) == (0, b"")
+
+
+def test_service_that_was_started_to_outlive_its_terminal_does() -> None:
+    script = "from whisker.app.server.stop_signals import stop_signals; print(*map(int, stop_signals()))"
+    command = ["sh", "-c", 'trap "" HUP; exec "$@"', "sh", sys.executable, "-c", script]  # as nohup does
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)  # noqa: S603 - as above
+    assert ended.stdout.split() == [str(int(signal.SIGTERM)), str(int(signal.SIGINT))]
+
+
+def _inference_workers(pid: int) -> list[psutil.Process]:
+    return [it for it in psutil.Process(pid).children(recursive=True) if PROGRAM in _command(it)]
+
+
+def _command(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.Error:  # it has ended
+        return []
 
 
 def test_service_without_workers_that_can_start_none_ends_with_exit_code_1(tiny: Path, tmp_path: Path) -> None:
