@@ -81,7 +81,9 @@ def _render(checkpoint: Checkpoint, galleries: Galleries | None) -> str:
     template = environment.get_template(_TEMPLATES[checkpoint.task])
     summary = summarise(checkpoint)
     measured = label_sections(summary) if checkpoint.task == "multi-label" else class_sections(summary)
-    if measured is None or any(name.startswith(_PARTS) for name in summary.metrics.unread()):
+    whole = TestMetrics.from_json(checkpoint.metrics)
+    is_whole = summary.metrics == whole and not any(name.startswith(_PARTS) for name in whole.unread())
+    if measured is None or not is_whole:
         raise TrainingError(
             f"The checkpoint {checkpoint.name} does not hold the figures of a training: only a checkpoint from "
             "`whisker train` has a report."

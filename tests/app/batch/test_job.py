@@ -158,8 +158,9 @@ def test_killed_run_goes_on(job: Job, folder: Path) -> None:
     os.mkfifo(pipe)
     words = ["predict", folder, pipe, folder / "0", "--out", job.out, "--checkpoint", job.settings.checkpoint]
     environment = {**os.environ, "PYTHONPATH": str(_ROOT)}
+    start = "from tests.app.batch.holding import hold; from whisker.cli import main; hold(); main()"
     with (
-        subprocess.Popen([sys.executable, "-m", "whisker", *map(str, words)], env=environment) as run,  # noqa: S603
+        subprocess.Popen([sys.executable, "-c", start, *map(str, words)], env=environment) as run,  # noqa: S603
         pipe.open("wb"),  # opens when the run opens its end, which then waits for a picture
     ):
         while not job.journal.exists() or job.journal.read_bytes().count(b"\n") < 1 + 64:
@@ -180,7 +181,8 @@ def test_interrupted_run_ends_with_130_and_says_how_to_go_on(job: Job, folder: P
     words = ["predict", folder, pipe, "--out", job.out, "--checkpoint", job.settings.checkpoint]
     # A shell's background jobs ignore Ctrl-C, and pass that on to whatever they start: these tests may be one.
     start = (
-        "import signal; from whisker.cli import main; signal.signal(signal.SIGINT, signal.default_int_handler); main()"
+        "import signal; from tests.app.batch.holding import hold; from whisker.cli import main; hold(); "
+        "signal.signal(signal.SIGINT, signal.default_int_handler); main()"
     )
     # Interrupted while it holds a lock of its own, coverage would wait for it for ever.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}

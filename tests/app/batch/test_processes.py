@@ -63,7 +63,9 @@ def test_processes_of_a_killed_run_end(job: Job, folder: Path) -> None:
     os.mkfifo(pipe)
     words = ["predict", folder, pipe, "--out", job.out, "--checkpoint", job.settings.checkpoint]
     start = (
-        "from whisker.app.batch import local; from whisker.cli import main; local.MIN_PHOTOS_FOR_PROCESSES = 83; main()"
+        "from tests.app.batch import holding; from whisker.app.batch import local, processes; "
+        "from whisker.cli import main; local.MIN_PHOTOS_FOR_PROCESSES = 83; "
+        "processes.classify_batch = holding.classify_batch; main()"
     )
     with (
         subprocess.Popen(  # noqa: S603

@@ -46,8 +46,13 @@ def folder(tmp_path: Path) -> Path:
     return root
 
 
-def test_worker_killed_in_the_middle_loses_nothing(settings: Settings, folder: Path, tmp_path: Path) -> None:
+def test_worker_killed_in_the_middle_loses_nothing(
+    settings: Settings, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A photo that is a pipe holds a worker in the middle of a block until the worker is killed."""
+    from tests.app.batch.holding_worker import HoldingWorker  # noqa: PLC0415 - it needs Ray
+
+    monkeypatch.setattr("whisker.app.batch.ray_cluster.RayWorker", HoldingWorker)
     pipe = tmp_path / "pipe.png"
     photos = [folder, pipe, folder / "0001.png"]
     pipe.write_bytes(picture())
