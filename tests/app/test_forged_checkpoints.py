@@ -13,7 +13,7 @@ import pytest
 from torch import Tensor
 
 from benchmarks.reliability.checkpoints import forge, forged_checkpoints, scan_bomb
-from benchmarks.reliability.forged import ABSURD
+from benchmarks.reliability.operation.forged import ABSURD
 from whisker.app.page.routes import _templates
 from whisker.model import BUNDLED_CHECKPOINT, Checkpoint, load_checkpoint, save_checkpoint
 from whisker.model.answers.novelty import Novelty

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from benchmarks.http import form_request
-from benchmarks.reliability.audited.sitecustomize import told
+from benchmarks.reliability.operation.audited.sitecustomize import told
+from benchmarks.reliability.operation.telemetry import audited, heard, left, predict
 from benchmarks.reliability.surroundings import Surroundings, plain_variables, serve_once
-from benchmarks.reliability.telemetry import audited, heard, left, predict
 from tests.app.conftest import picture
 
 _ROOT = Path(__file__).parents[2]

@@ -1,6 +1,6 @@
-from benchmarks.reliability.hostile import damaged
-from benchmarks.reliability.malformed import as_form
+from benchmarks.reliability.clients.malformed import as_form
 from benchmarks.reliability.mutation import mutated_requests, valid_requests
+from benchmarks.reliability.uploads.hostile import damaged
 from tests.pictures import draw, encode
 
 PHOTO = encode(draw("rings", 0), "JPEG")

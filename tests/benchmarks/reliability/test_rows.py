@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.reliability.leaks import leaks
+from benchmarks.reliability.clients.leaks import leaks
 from benchmarks.reliability.plan import QUICK, Trial
 from benchmarks.reliability.rows import TESTS, run
 from benchmarks.reliability.scoreboard import Row

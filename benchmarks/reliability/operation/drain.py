@@ -12,7 +12,7 @@ from benchmarks.http import Answer, read_answer
 from benchmarks.load import arrival_times
 from benchmarks.process import RunningServer
 from benchmarks.reliability.client import HOST, ask, get
-from benchmarks.reliability.overload import find_peak
+from benchmarks.reliability.clients.overload import find_peak
 from benchmarks.reliability.plan import Trial
 from benchmarks.reliability.scoreboard import Finding
 

@@ -9,10 +9,10 @@ from benchmarks.http import form_request
 from benchmarks.process import RunningServer
 from benchmarks.reliability.bombs import bombs
 from benchmarks.reliability.client import HOST, Reply, ask, get, post
-from benchmarks.reliability.hostile import damaged
 from benchmarks.reliability.mutation import mutated_requests
 from benchmarks.reliability.plan import Trial
 from benchmarks.reliability.scoreboard import Finding
+from benchmarks.reliability.uploads.hostile import damaged
 
 _SEED = 3
 _CLIENTS = 16

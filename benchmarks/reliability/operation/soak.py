@@ -9,10 +9,10 @@ from benchmarks.connections import Target
 from benchmarks.http import form_request
 from benchmarks.load import run_open
 from benchmarks.process import RunningServer
-from benchmarks.reliability.hostile import damaged
-from benchmarks.reliability.overload import find_peak
+from benchmarks.reliability.clients.overload import find_peak
 from benchmarks.reliability.plan import Trial
 from benchmarks.reliability.scoreboard import Finding
+from benchmarks.reliability.uploads.hostile import damaged
 from benchmarks.reliability.watch import count_descriptors, count_threads, process_ids
 
 _LOAD_SHARE = 0.5  # of the peak

@@ -9,7 +9,7 @@ from typing import Any
 from benchmarks.process import RunningServer
 from benchmarks.reliability.checkpoints import forge, forged_checkpoints
 from benchmarks.reliability.client import ask, get
-from benchmarks.reliability.faults import start
+from benchmarks.reliability.operation.faults import start
 from benchmarks.reliability.plan import Trial
 from benchmarks.reliability.scoreboard import Finding
 

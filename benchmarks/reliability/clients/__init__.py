@@ -1,0 +1,1 @@
+"""What clients do over their connections: rows of the scoreboard."""

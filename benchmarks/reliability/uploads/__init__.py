@@ -1,0 +1,1 @@
+"""What uploads do: rows of the scoreboard."""
