@@ -54,6 +54,12 @@ def configure_logging(settings: LogStyle, stream: TextIO | None = None, *, http_
     logging.basicConfig(level=settings.log_level.upper(), handlers=[handler], force=True)
 
 
+def flush_log() -> None:
+    """Wait a moment for all lines to be written, as what is printed afterwards would overtake them."""
+    for handler in logging.getLogger().handlers:
+        handler.flush()
+
+
 def take_dropped_lines() -> int:
     """Return how many lines could not be written since the last call."""
     return sum(it.take_dropped() for it in logging.getLogger().handlers if isinstance(it, ThreadedHandler))

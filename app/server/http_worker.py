@@ -13,7 +13,7 @@ from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from threading import Thread
 
-from whisker.app.logs import configure_logging
+from whisker.app.logs import configure_logging, flush_log
 from whisker.app.metrics import share_metrics
 from whisker.app.server.balance import ConnectionBalance
 from whisker.app.server.heartbeat import beating_without_loop
@@ -128,9 +128,13 @@ def _work(
     with beating_without_loop(balance):
         from whisker.app.server.process import serve  # noqa: PLC0415 - PyTorch and FastAPI take seconds to import
 
+    def tell_ready() -> None:
+        flush_log()  # what is told of the start comes before what the supervisor says of all
+        status.send(None)
+
     signals = [name for name in stop_signals() if name != signal.SIGINT]
     try:
-        serve(settings, listener, on_ready=lambda: status.send(None), balance=balance, signals=signals)
+        serve(settings, listener, on_ready=tell_ready, balance=balance, signals=signals)
     except WhiskerError as exc:
         status.send(exc)
         sys.exit(1)

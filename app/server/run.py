@@ -7,7 +7,7 @@ import os
 import socket
 from collections.abc import Iterable
 
-from whisker.app.logs import configure_logging
+from whisker.app.logs import configure_logging, flush_log
 from whisker.app.server.stop_signals import end_at_once, handled, stop_signals
 from whisker.app.server.supervisor import Supervisor, count_workers
 from whisker.app.settings import Settings, name_warnings
@@ -29,8 +29,11 @@ def run(settings: Settings, flags: Iterable[str] = ()) -> None:
         configure_logging(settings)
         for warning in name_warnings(os.environ, flags):
             logger.warning(warning)
-        _serve(settings, count_workers(settings))
-        logger.info("Stopped")
+        try:
+            _serve(settings, count_workers(settings))
+            logger.info("Stopped")
+        finally:
+            flush_log()
         gc.freeze()  # the interpreter's end would search all modules for garbage, several times
 
 

@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 
 import httpx
 import numpy as np
+import psutil
 import pytest
 import torch
 from fastapi import FastAPI
@@ -218,6 +219,12 @@ class Server:
         self.process.wait()
         assert self.process.stderr is not None
         self.process.stderr.close()
+
+
+def child_processes() -> set[int]:
+    """List the processes that this one has started, but for Python's own helper."""
+    children = psutil.Process().children()
+    return {child.pid for child in children if not any("resource_tracker" in word for word in child.cmdline())}
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from benchmarks.reliability.scoreboard import Finding
 from benchmarks.reliability.surroundings import ROOT, Surroundings, serve_once
 
 _AUDITED = Path(__file__).parent / "audited"
+_LEFT_OUT = ("WHISKER_", "COVERAGE_", "CI")
 _MARK = "audit: "  # as in audited/sitecustomize.py
 
 
@@ -34,8 +35,8 @@ def call_nobody(server: RunningServer, trial: Trial) -> list[Finding]:
 
 def audited(home: Path) -> dict[str, str]:
     """Give variables with which every Python process tells on stderr what it should not do."""
-    # Continuous integration is spared by OpenVINO's telemetry.
-    others = {name: value for name, value in os.environ.items() if not name.startswith("WHISKER_") and name != "CI"}
+    # Continuous integration is spared by OpenVINO's telemetry. A measurement of coverage writes files of its own.
+    others = {name: value for name, value in os.environ.items() if not name.startswith(_LEFT_OUT)}
     return others | {"PYTHONPATH": str(_AUDITED), "AUDITED": "1", "HOME": str(home)}
 
 

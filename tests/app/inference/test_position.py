@@ -11,10 +11,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
 import pytest
 
-from tests.app.conftest import ROOT
+from tests.app.conftest import ROOT, child_processes
 from tests.app.inference.test_worker_pool import until
 from whisker.app import time_limits
 from whisker.app.errors import WorkerError
@@ -88,7 +87,7 @@ async def test_worker_that_never_greets_is_given_up_and_the_next_is_tried(caplog
         assert position.is_vacant(0.04)  # counted from the loss
         workshop.program, workshop.seconds = _LASTING, 30.0
         await until(lambda: not position.is_vacant(0))
-    assert not psutil.Process().children()
+    assert not child_processes()
 
 
 async def test_dead_worker_whose_end_cannot_be_awaited_is_replaced(
@@ -117,14 +116,14 @@ async def test_dead_worker_whose_end_cannot_be_awaited_is_replaced(
 
 
 async def test_start_that_is_given_up_leaves_no_process() -> None:
-    others = {*psutil.Process().children()}
+    others = child_processes()
     for moment in (0, 0.001, 0.02, 0.1):
         starting = asyncio.create_task(Workshop(_SILENT).start())
         await asyncio.sleep(moment)
         starting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await starting
-        assert {*psutil.Process().children()} == others
+        assert child_processes() == others
 
 
 async def test_start_that_takes_too_long_names_the_setting() -> None:

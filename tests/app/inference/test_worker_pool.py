@@ -18,7 +18,7 @@ import pytest
 from PIL import Image
 
 from benchmarks.reliability.costly_pictures import scanned_jpeg
-from tests.app.conftest import picture
+from tests.app.conftest import child_processes, picture
 from tests.app.inference.frail_worker import BABBLER, BOASTER, GLUTTON, HANGER, KILLER, RAISER, SLEEPER
 from tests.pictures import encode
 from whisker.app import time_limits
@@ -324,7 +324,7 @@ async def test_worker_that_the_system_cannot_start_is_tried_again(
             assert "whisker_inference_workers 1.0" in bench.metrics.render().decode()
         await until(lambda: len(bench.pool.pids) == 2)
         assert not bench.pool.lacks_workers(0)
-        assert {child.pid for child in psutil.Process().children()} == {*bench.pool.pids}
+        assert child_processes() == {*bench.pool.pids}
     tried = [record for record in caplog.records if record.message == "An inference worker could not be started"]
     assert reason in vars(tried[0])["reason"]
     waits = [vars(record)["retry_in_seconds"] for record in tried]
