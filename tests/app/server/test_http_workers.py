@@ -141,6 +141,7 @@ def test_worker_that_hangs_is_passed_over_replaced_and_not_waited_for(tiny: Path
             assert server.client.get("/readyz").status_code == 200
         third = server.read_until("Checkpoint loaded")["worker"]
         assert psutil.pid_exists(other)
+        _wait_until_it_accepts(server, third)
         os.kill(third, signal.SIGSTOP)
         asked = time.monotonic()
         server.process.send_signal(signal.SIGTERM)
@@ -150,6 +151,15 @@ def test_worker_that_hangs_is_passed_over_replaced_and_not_waited_for(tiny: Path
         assert lines[-1] == "whisker: 1 of 2 workers did not stop as told: answers may be lost."
     finally:
         server.clean_up()
+
+
+def _wait_until_it_accepts(server: Server, worker: int) -> None:
+    """Open connections until one of them is the worker's."""
+    address = (server.client.base_url.host, server.client.base_url.port)
+    with contextlib.ExitStack() as clients:
+        while not any(it.status == psutil.CONN_ESTABLISHED for it in psutil.Process(worker).net_connections("tcp")):
+            clients.enter_context(socket.create_connection(address))
+            server.client.get("/livez")
 
 
 def test_bad_checkpoint_is_one_sentence_from_all_workers(tmp_path: Path) -> None:
