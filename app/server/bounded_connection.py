@@ -4,12 +4,12 @@ import time
 from typing import Any
 
 from whisker.app.errors import MalformedRequestError, ServiceError
-from whisker.app.server.head_size import HeadSize
+from whisker.app.server.head_size import MAX_HEAD_BYTES, MAX_TARGET_BYTES, endless_head, head_refusal
 from whisker.app.server.uvicorn_internals import HttpConnection, StopReadingError
 from whisker.app.time_limits import FAREWELL_SECONDS
 
 MAX_WAITING = 8  # requests, sent without awaiting the answers before
-_SLICE_BYTES = 16_384  # parsed at a time
+_SLICE_BYTES, _CHUNKED_SLICE_BYTES = 65_536, 16_384  # parsed at a time, the latter if they come in chunks
 
 
 class BoundedConnection(HttpConnection):
@@ -19,7 +19,7 @@ class BoundedConnection(HttpConnection):
         super().__init__(*args, **kwargs)
         self.receives_head = self.receives_body = False
         self.leaves_at: float | None = None  # when to close a connection that has been refused
-        self._size = HeadSize()
+        self._barren = 0  # bytes received that no head and no part of a body has come out of yet
         self._begun = 0  # requests among the bytes that have come in this moment
         self._is_chunked = False  # the body that is being received
         self._rest = b""  # of what has been received, to be parsed later
@@ -40,11 +40,10 @@ class BoundedConnection(HttpConnection):
 
         Chunks of a byte take fifty times as long as large ones, so others have a turn after each slice of chunks.
         """
-        self._begun = 0
-        for end in range(_SLICE_BYTES, len(data) + _SLICE_BYTES, _SLICE_BYTES):
-            if self._is_deaf:
-                return
-            self._parse(data[end - _SLICE_BYTES : end])
+        self._begun = end = 0
+        while end < len(data) and not self._is_deaf:
+            start, end = end, end + (_CHUNKED_SLICE_BYTES if self._is_chunked else _SLICE_BYTES)
+            self._parse(data[start:end])
             if self._is_chunked and end < len(data):
                 self._rest = data[end:]
                 self.hold_reading()
@@ -60,22 +59,18 @@ class BoundedConnection(HttpConnection):
             self._stop(None)
             raise StopReadingError
         super().on_message_begin()
-        self._size.begin()
         self.receives_head = True
 
-    def on_url(self, url: bytes) -> None:
-        self._size.add_target(url)
-        self._require_size()
-        super().on_url(url)
-
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._size.add_line(len(name) + len(value))
-        self._require_size()
         if self.receives_head:  # else it is of a trailer, and could contradict what has been decided
             super().on_header(name, value)
 
     def on_head(self) -> None:
-        self._size.forget_received()
+        refusal = head_refusal(self.url, self.headers)
+        if refusal is not None:
+            self._stop(refusal)
+            raise StopReadingError
+        self._barren = 0
         self.receives_head, self.receives_body = False, True
         self._is_chunked = bool(self.request_header(b"transfer-encoding"))
         self.on_request()
@@ -85,19 +80,20 @@ class BoundedConnection(HttpConnection):
         super().on_head()
 
     def on_body(self, body: bytes) -> None:
-        self._size.forget_received()
+        self._barren = 0
         super().on_body(body)
 
     def on_received(self) -> None:
-        self._size.forget_received()
+        self._barren = 0
         super().on_received()
         self._is_chunked = self.receives_body = False
 
     def _parse(self, data: bytes) -> None:
-        self._size.add_received(len(data))
+        self._barren += len(data)
         super().data_received(data)
-        if self._size.is_endless and not self._is_deaf:
-            self._stop(self._size.refusal())
+        if self._barren > MAX_HEAD_BYTES and not self._is_deaf:
+            is_target = self.receives_head and len(self.url) > MAX_TARGET_BYTES
+            self._stop(head_refusal(self.url, []) if is_target else endless_head())
 
     def _receive_rest(self) -> None:
         rest, self._rest = self._rest, b""
@@ -105,11 +101,6 @@ class BoundedConnection(HttpConnection):
             self.receive(rest)
         if not self._rest:
             self.release_reading()
-
-    def _require_size(self) -> None:
-        if self._size.is_too_large:
-            self._stop(self._size.refusal())
-            raise StopReadingError
 
     def _stop(self, exc: ServiceError | None) -> None:
         """Hear no more of the client: answer what waits, or refuse what it has begun, and end the connection."""
