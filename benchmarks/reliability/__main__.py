@@ -35,6 +35,7 @@ def main(
     out: Annotated[Path, typer.Option(help="Folder for the results.")] = _RESULTS,
 ) -> None:
     """Run the rows against `whisker serve`; the exit status is 1 if one is missed."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background, a shell has servers ignore it
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("Stopped."))  # as Ctrl-C does: the server must end, too
     _check(only or (), corpus or ())
     trial = Trial(QUICK if quick else FULL, read_photos(photos), corpus or (), checkpoint)
@@ -48,6 +49,7 @@ def main(
         if test.name in (only or _NAMES):
             typer.echo(f"{test.name}: {test.what} ...", err=True)
             scoreboard.rows.append(run(test, trial))
+            typer.echo(f"{scoreboard.rows[-1]}\n", err=True)
     out.mkdir(parents=True, exist_ok=True)
     file = out / f"reliability-{scoreboard.date.replace(':', '-')}.json"
     file.write_text(scoreboard.to_json())

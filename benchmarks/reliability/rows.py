@@ -91,4 +91,6 @@ def run(test: Test, trial: Trial) -> Row:
             findings = test.run(server, trial)
     except BenchmarkError as exc:
         failure = str(exc)
+    except Exception as exc:  # noqa: BLE001 - whatever it is, the other rows are not lost with this one
+        failure = f"{type(exc).__name__}: {exc}"
     return Row(test.name, test.what, findings, time.perf_counter() - started, failure)

@@ -105,7 +105,11 @@ def _interrupt(
         family = [service, *service.children(recursive=True)]
         told = time.perf_counter()
         process.send_signal(number)
-        code = process.wait(_END_SECONDS)
+        try:
+            code = process.wait(_END_SECONDS)
+        except subprocess.TimeoutExpired:  # it has not noticed
+            process.kill()
+            code = process.wait()
         seconds = time.perf_counter() - told
         left = left_of(family[1:], _CHILDREN_SECONDS)
         assert process.stderr is not None  # noqa: S101 - it is a pipe
