@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from whisker.app.errors import OverloadedError
 
 _SMALL_BYTES = 1_000_000  # at most, of an upload that has a share of its own: most photos
-_LARGE_SHARE = 0.75  # of all bytes, for uploads that are larger
+_LARGE_SHARE = 0.8  # of all bytes, for uploads that are larger
 _RECENT_SECONDS = 1.0  # over which an upload's pace is averaged, the latest counting most
 _FULL = "The service holds as many uploads as its memory allows; try again soon."
 

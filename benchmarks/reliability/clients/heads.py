@@ -1,5 +1,7 @@
 """R17: heads, trailers and extensions of chunks without an end."""
 
+import time
+
 from benchmarks.process import RunningServer
 from benchmarks.reliability.beside import honest_clients, idle_uploads
 from benchmarks.reliability.client import ask, chunked, get
@@ -35,9 +37,12 @@ def too_large() -> dict[str, bytes]:
 def bound_heads(server: RunningServer, trial: Trial) -> list[Finding]:
     """Send each of them once, beside honest clients, and heads that are just small enough."""
     trial.warm_up(server)
-    idle = idle_uploads(server, trial)
+    idle, requests = idle_uploads(server, trial), too_large()
     with watching_memory(server) as memory, honest_clients(server, trial, idle) as beside:
-        replies = {name: ask(server.port, request, seconds=_SECONDS) for name, request in too_large().items()}
+        replies = {}
+        for name, request in requests.items():
+            replies[name] = ask(server.port, request, seconds=_SECONDS)
+            time.sleep(trial.plan.load_seconds / len(requests))
         large = ask(server.port, get("/livez", *["X: y"] * 90, "Y: " + "y" * 60_000))
         long = ask(server.port, get("/livez?" + "a" * 16_000))
     wrong = {name: reply.status for name, reply in replies.items() if reply.status not in _REFUSED}

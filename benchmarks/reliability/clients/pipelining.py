@@ -13,7 +13,6 @@ from benchmarks.reliability.watch import watching_memory
 
 _CONNECTIONS = 20
 _BYTES = 256_000
-_SECONDS = 3.0
 _TINY = (
     ("GETs of 18 bytes", b"GET / HTTP/1.1\r\n\r\n"),
     ("empty uploads", post("/predict", "Content-Type: image/png")),
@@ -33,6 +32,6 @@ def bound_pipelines(server: RunningServer, trial: Trial) -> list[Finding]:
                 connection.settimeout(1)
                 with suppress(OSError):  # it may be closed at any moment
                     connection.sendall(data)
-            time.sleep(_SECONDS)
+            time.sleep(trial.plan.load_seconds)
         findings += [*beside.findings(name), Finding(f"{name}: memory added", memory.growth, "MB", 64)]
     return findings

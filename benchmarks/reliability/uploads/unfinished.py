@@ -13,7 +13,6 @@ from benchmarks.reliability.watch import watching_memory
 
 _BODY = 19_999_999  # bytes of the largest upload, less one
 _SMALL = 900_000  # many of these count as much
-_SECONDS = 5.0
 _MB = 300  # that the service may take for uploads: the default limit, and half as much for copies
 
 
@@ -29,6 +28,6 @@ def give_way_to_small_uploads(server: RunningServer, trial: Trial) -> list[Findi
                 connection.settimeout(1)
                 with suppress(OSError):  # it may have been told to give way
                     connection.sendall(request)
-            time.sleep(_SECONDS)
+            time.sleep(trial.plan.load_seconds)
         findings += [*beside.findings(name), Finding(f"{name}: memory added", memory.growth, "MB", _MB)]
     return findings
