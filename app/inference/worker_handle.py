@@ -117,10 +117,8 @@ class WorkerHandle(asyncio.Protocol):
         try:
             self._process = await asyncio.shield(running)
         except asyncio.CancelledError:
+            running.add_done_callback(_end_unwanted)  # however long that takes, and if this is cancelled once more
             await asyncio.wait([running], timeout=_RUN_SECONDS)
-            if running.done() and running.exception() is None:
-                running.result().kill()
-                running.result().wait()
             raise
 
     @property
@@ -250,6 +248,14 @@ def run_program(program: str, connection: socket.socket) -> "subprocess.Popen[by
             stdin=subprocess.DEVNULL,
             env={**_MEMORY, **environment_for_children(), "PYTHONPATH": paths},
         )
+
+
+def _end_unwanted(running: "asyncio.Future[subprocess.Popen[bytes]]") -> None:
+    """End a process that was started when nobody wanted it any more."""
+    if not running.cancelled() and running.exception() is None:
+        process = running.result()
+        process.kill()
+        process.wait()
 
 
 def error_from_name(name: str, sentence: str, *, base: type[E]) -> E:

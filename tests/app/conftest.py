@@ -223,8 +223,14 @@ class Server:
 
 def child_processes() -> set[int]:
     """List the processes that this one has started, but for Python's own helper."""
-    children = psutil.Process().children()
-    return {child.pid for child in children if not any("resource_tracker" in word for word in child.cmdline())}
+    return {child.pid for child in psutil.Process().children() if not _is_helper(child)}
+
+
+def _is_helper(process: psutil.Process) -> bool:
+    try:
+        return any("resource_tracker" in word for word in process.cmdline())
+    except psutil.NoSuchProcess:  # it has ended, but nobody has looked
+        return False
 
 
 @contextmanager
