@@ -34,6 +34,7 @@ class PendingPrediction:
     has_company: bool = False  # other pictures of the same request
     since: float = field(default_factory=time.perf_counter)
     is_suspect: bool = False  # a worker ended while it had this
+    suspect_since: float = 0.0
     is_heavy: bool = False  # one that light ones do not wait for
     is_large: bool = False  # heavy, and decoded while no other such picture is
 

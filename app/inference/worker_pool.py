@@ -38,6 +38,7 @@ from whisker.model.errors import (
 _MAX_WORKERS_ON_A_GPU = 4  # each has a context of its own there, and four answer more than one service can pass on
 _HEAVY_SHARE = 4  # heavy pictures may have one of so many upload slots
 _HEAVY_PATIENCE = 2  # times `stall_seconds`: estimates of what heavy pictures take are for a core that is not shared
+_SAME_MOMENT_SECONDS = 0.25
 _MAX_BATCHES = 2  # that a worker holds: the next one is there when one is done
 _LARGE_BYTES = 500_000  # a worker that holds this much gets no more: large pictures go one by one to any free worker
 
@@ -231,11 +232,12 @@ class WorkerPool:
             if worker.was_stalled and current == [pending]:
                 reason = f"The picture cannot be decoded within {self._stall_seconds:g} seconds."
                 set_result_if_waiting(pending.result, UndecodablePictureError(reason))
-            elif pending.is_suspect and pending in current:
+            elif pending.is_suspect and pending in current and not _is_same_moment(pending):
                 reason = "The picture cannot be decoded: the process that tried has ended, twice."
                 set_result_if_waiting(pending.result, UndecodablePictureError(reason))
             else:
-                pending.is_suspect = pending.is_suspect or pending in current
+                if pending in current and not pending.is_suspect:
+                    pending.is_suspect, pending.suspect_since = True, time.perf_counter()
                 self._waiting.put(pending, at_once=True)
         self._dispatch()
 
@@ -283,6 +285,12 @@ class WorkerPool:
         self._tasks.discard(task)
         if not task.cancelled() and (exc := task.exception()) is not None:
             logger.error("The worker pool has a defect", exc_info=exc)
+
+
+def _is_same_moment(pending: PendingPrediction) -> bool:
+    """Tell, once, whether a second worker has ended with the first: whoever ended both, it was hardly the picture."""
+    since, pending.suspect_since = pending.suspect_since, 0.0
+    return time.perf_counter() - since < _SAME_MOMENT_SECONDS
 
 
 def _has_room(worker: WorkerHandle) -> bool:

@@ -107,6 +107,19 @@ async def test_answers_are_those_of_the_classifier(settings: Settings, tiny: Pat
     assert [entry["label"] for entry in short.prediction["predictions"]] == [short.prediction["label"]]
 
 
+async def test_upload_that_was_in_two_workers_killed_at_once_is_answered(settings: Settings) -> None:
+    async with at_work(settings, inference_workers=2, stall_seconds=60) as bench:
+        workers = bench.pool.pids
+        for pid in workers:
+            os.kill(pid, signal.SIGSTOP)
+        answer = asyncio.ensure_future(bench.submit(picture()))
+        await asyncio.sleep(0.05)  # it is in one of them
+        os.kill(workers[0], signal.SIGKILL)
+        await until(lambda: len(bench.pool.pids) < 2)  # now it is in the other
+        os.kill(workers[1], signal.SIGKILL)
+        assert (await answer).prediction["label"]
+
+
 async def test_uploads_that_come_together_share_batches_of_limited_size(settings: Settings) -> None:
     async with at_work(settings, max_batch=2) as bench:
         waiting = [bench.submit(picture()) for _ in range(5)]
