@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from whisker.app.errors import OverloadedError
 from whisker.app.inference.requests import PendingPrediction
 
-_LARGE_BYTES = 500_000  # a batch that holds this much gets no more
+LARGE_BYTES = 500_000  # a batch, or a worker, that holds this much gets no more
 _PATIENCE_SECONDS = 0.5  # after which pictures that came in company let lone ones go first no more
 _MAX_RETRY_SECONDS = 60
 
@@ -81,7 +81,7 @@ class WaitingPictures:
         batch: list[PendingPrediction] = []
         size = 0
         queue = self._next_queue()
-        while queue and len(batch) < share and size < _LARGE_BYTES:
+        while queue and len(batch) < share and size < LARGE_BYTES:
             if batch and (queue[0].is_suspect or batch[0].is_suspect):
                 break
             pending = queue.popleft()

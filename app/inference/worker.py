@@ -116,12 +116,15 @@ def _load(config: WorkerConfig) -> Opened:
     """Load the checkpoint with PyTorch, and choose its engine."""
     import torch  # noqa: PLC0415 - most lanes do without
 
-    from whisker.app.logs import configure_logging  # noqa: PLC0415
+    from whisker.app.logs import configure_logging, flush_log  # noqa: PLC0415
     from whisker.model.classifier import Classifier  # noqa: PLC0415
 
     configure_logging(config, http_worker=config.http_worker)
     torch.set_num_threads(config.threads)
-    classifier = Classifier.load(config.checkpoint, config.device, engine=config.engine)
+    try:
+        classifier = Classifier.load(config.checkpoint, config.device, engine=config.engine)
+    finally:
+        flush_log()  # the service ends this process as soon as it has greeted
     exported = classifier.exported()
     packed = b"" if exported is None else pickle.dumps(exported)
     return Opened(classifier, dict(classifier.batch_seconds), _card(classifier), packed)

@@ -20,7 +20,7 @@ from whisker.app import time_limits
 from whisker.app.errors import InferenceFailedError, OverloadedError
 from whisker.app.inference.position import Position
 from whisker.app.inference.requests import PendingPrediction, PredictionResult, set_result_if_waiting
-from whisker.app.inference.waiting import WaitingPictures, has_large
+from whisker.app.inference.waiting import LARGE_BYTES, WaitingPictures, has_large
 from whisker.app.inference.wire import AnswerDocument, BatchDocument, ReadyDocument, WorkerConfig
 from whisker.app.inference.worker_handle import PROGRAM, WorkerHandle, error_from_name
 from whisker.app.metrics import Metrics
@@ -40,7 +40,6 @@ _HEAVY_SHARE = 4  # heavy pictures may have one of so many upload slots
 _HEAVY_PATIENCE = 2  # times `stall_seconds`: estimates of what heavy pictures take are for a core that is not shared
 _SAME_MOMENT_SECONDS = 0.25
 _MAX_BATCHES = 2  # that a worker holds: the next one is there when one is done
-_LARGE_BYTES = 500_000  # a worker that holds this much gets no more: large pictures go one by one to any free worker
 
 logger = logging.getLogger(__name__)
 
@@ -233,7 +232,7 @@ class WorkerPool:
                 reason = f"The picture cannot be decoded within {self._stall_seconds:g} seconds."
                 set_result_if_waiting(pending.result, UndecodablePictureError(reason))
             elif pending.is_suspect and pending in current and not _is_same_moment(pending):
-                reason = "The picture cannot be decoded: the process that tried has ended, twice."
+                reason = "The picture cannot be decoded: the processes that tried have ended."
                 set_result_if_waiting(pending.result, UndecodablePictureError(reason))
             else:
                 if pending in current and not pending.is_suspect:
@@ -294,7 +293,7 @@ def _is_same_moment(pending: PendingPrediction) -> bool:
 
 
 def _has_room(worker: WorkerHandle) -> bool:
-    return len(worker.batches) < _MAX_BATCHES and worker.bytes < _LARGE_BYTES and not worker.has_heavy
+    return len(worker.batches) < _MAX_BATCHES and worker.bytes < LARGE_BYTES and not worker.has_heavy
 
 
 def _batch_count(worker: WorkerHandle) -> int:

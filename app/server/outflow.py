@@ -1,12 +1,10 @@
 """Whether a client takes the answers that it is sent."""
 
-from whisker.app.time_limits import BODY_MIN_RATE, TAKE_SECONDS
-
-_LEAST_BYTES = int(BODY_MIN_RATE * TAKE_SECONDS)
+from whisker.app.time_limits import BODY_MIN_RATE
 
 
 class Outflow:
-    """Watch the bytes that wait for a client: it must take them all, or enough of them, within `TAKE_SECONDS`."""
+    """Watch the bytes that wait for a client: it must take them all, or enough of them, in some seconds."""
 
     def __init__(self) -> None:
         self._since: float | None = None
@@ -16,8 +14,8 @@ class Outflow:
         """Know that the client has taken most of what waited."""
         self._since = None
 
-    def is_stuck(self, unsent: int, now: float, seconds: float = TAKE_SECONDS) -> bool:
-        """Tell whether too little of what waits was taken; `unsent` are the bytes that wait at the moment `now`."""
+    def is_stuck(self, unsent: int, now: float, seconds: float) -> bool:
+        """Tell whether too little was taken in so many seconds; `unsent` are the bytes that wait at `now`."""
         if not unsent:
             self._since = None
             return False
@@ -26,6 +24,6 @@ class Outflow:
         self._most = max(self._most, unsent)
         if now - self._since < seconds:
             return False
-        is_stuck = self._most - unsent < _LEAST_BYTES
+        is_stuck = self._most - unsent < BODY_MIN_RATE * seconds
         self._since, self._most = now, unsent
         return is_stuck

@@ -15,7 +15,9 @@ SLOT = "whisker.slot"  # where the scope of an upload's request has its slot, if
 _COMPANY_SHARE = 0.75  # of all slots: the pictures of one request may take more than one of these, but of no others
 _PACE_ANSWERS = 64  # latest answers, whose pace tells how soon there is a free slot
 _MAX_RETRY_SECONDS = 60
-_MAX_LINES = 10  # about refused uploads in `_SUMMARY_SECONDS`; the others are counted in one line
+# About refused uploads in `_SUMMARY_SECONDS`; the others are counted in one line. The log does the same for lines of
+# any kind (app/log_writer.py); counting here spares making a record of each, when there are thousands a second.
+_MAX_LINES = 10
 _SUMMARY_SECONDS = 1.0
 
 logger = logging.getLogger(__name__)

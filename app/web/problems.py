@@ -54,7 +54,7 @@ _ROWS: tuple[_Row, ...] = (
     (errors.CorrectionsOffError, 404, "The service keeps no photos, so it takes no corrections.", {}),
     (errors.RequestTimeoutError, 408, "The request came in too slowly.", _CLOSE),
     (errors.BodyTooLargeError, 413, "The body has more bytes than accepted.", _CLOSE),
-    (PictureTooLargeError, 413, "The picture has more pixels, or a longer side, than accepted.", {}),
+    (PictureTooLargeError, 413, "The picture has more pixels, a longer side, or more work in it, than accepted.", {}),
     (errors.TargetTooLongError, 414, "The path and query are longer than accepted.", _CLOSE),
     (errors.UnsupportedMediaTypeError, 415, "The content type is neither a form nor a raw picture.", {}),
     (UnsupportedFormatError, 415, "The file is not JPEG, PNG, WebP, GIF or BMP.", {}),

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from benchmarks.process import RunningServer
-from benchmarks.reliability.client import ask, get
+from benchmarks.reliability.client import get
 from benchmarks.reliability.plan import Trial
 from benchmarks.reliability.prober import Probes, probing
 from benchmarks.reliability.scoreboard import Finding
@@ -58,8 +58,3 @@ def honest_clients(server: RunningServer, trial: Trial, idle: Probes) -> Iterato
         probing(server.port, get("/livez")) as livez,
     ):
         yield Beside(idle, uploads, livez, server, processes)
-
-
-def ready(server: RunningServer) -> bool:
-    """Tell whether the server says that it is."""
-    return ask(server.port, get("/readyz")).status == 200

@@ -240,7 +240,7 @@ async def test_picture_that_ends_stalls_or_takes_over_workers_is_refused_alone(
 ) -> None:
     async with at_work(settings, stall_seconds=stall_seconds, program=FRAIL) as bench:
         before, bad, after = bench.submit(picture()), bench.submit(hostile), bench.submit(picture())
-        reason = "within 0.5 seconds" if hostile == SLEEPER else "the process that tried has ended, twice"
+        reason = "within 0.5 seconds" if hostile == SLEEPER else "the processes that tried have ended"
         with pytest.raises(UndecodablePictureError, match=reason):
             await bad
         assert (await before).prediction["label"]
