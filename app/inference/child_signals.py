@@ -1,24 +1,24 @@
-"""The signals that a process of the service leaves to the service, which hangs up when it is time."""
+"""The signals that a child process leaves to the service, which hangs up when it is time."""
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-_SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)  # a terminal sends the first two to all its processes
+LEFT = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)  # a terminal sends the first two to all its processes
 
 
 @contextmanager
-def blocked_for_child() -> Iterator[None]:
-    """Start a child in this context: no signal reaches it before it ignores them."""
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+def blocked(signals: Sequence[signal.Signals]) -> Iterator[None]:
+    """Keep signals waiting within the context; a child that is started in it begins with them blocked."""
+    previous = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        signal.pthread_sigmask(signal.SIG_SETMASK, previous)
 
 
-def ignore_in_child() -> None:
-    """Ignore the signals, in a child that was started with them blocked."""
-    for name in _SIGNALS:
+def ignore(signals: Sequence[signal.Signals]) -> None:
+    """Ignore signals, in a child that was started with them blocked."""
+    for name in signals:
         signal.signal(name, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, signals)

@@ -21,7 +21,7 @@ from threading import Thread
 from typing import TYPE_CHECKING, cast
 
 from whisker.app.inference.batch_handler import answer_batch
-from whisker.app.inference.child_signals import ignore_in_child
+from whisker.app.inference.child_signals import LEFT, ignore
 from whisker.app.inference.wire import LENGTH, PICTURE, Greeting, PredictionOptions, WorkerConfig, WorkItem
 from whisker.model.card.document import CheckpointCard, JsonValue, LabelThreshold
 from whisker.model.errors import WhiskerError
@@ -53,7 +53,7 @@ class Opened:
 
 def main() -> None:
     """Serve the socket whose number is the only argument until it is closed."""
-    ignore_in_child()
+    ignore(LEFT)
     Thread(target=_end_with_service, args=(int(sys.argv[1]),), name="hang-up", daemon=True).start()
     with socket.socket(fileno=int(sys.argv[1])) as connection, contextlib.suppress(ConnectionError):
         serve(connection)

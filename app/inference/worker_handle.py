@@ -18,7 +18,7 @@ from pydantic_core import from_json
 
 from whisker.app import time_limits
 from whisker.app.errors import WorkerError
-from whisker.app.inference.child_signals import blocked_for_child
+from whisker.app.inference.child_signals import LEFT, blocked
 from whisker.app.inference.requests import PendingPrediction
 from whisker.app.inference.wire import LENGTH, PICTURE, Greeting, ReadyDocument, WorkerConfig
 from whisker.app.settings import environment_for_children
@@ -241,7 +241,7 @@ def run_program(program: str, connection: socket.socket) -> "subprocess.Popen[by
     """Start a module as a process that has one end of a pair of sockets, and our environment without secrets."""
     descriptor = connection.fileno()
     paths = os.pathsep.join(path or str(Path.cwd()) for path in sys.path)
-    with blocked_for_child():
+    with blocked(LEFT):
         return subprocess.Popen(  # noqa: S603 - our own program
             [sys.executable, "-P", "-m", program, str(descriptor)],
             pass_fds=(descriptor,),

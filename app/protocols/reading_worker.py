@@ -18,7 +18,7 @@ from pathlib import Path
 from pydantic_core import from_json, to_json
 
 from whisker.app.errors import InvalidUploadError, OverloadedError
-from whisker.app.inference.child_signals import ignore_in_child
+from whisker.app.inference.child_signals import LEFT, ignore
 from whisker.app.inference.wire import LENGTH
 from whisker.app.protocols.readers import read
 from whisker.app.protocols.reading import Order
@@ -32,7 +32,7 @@ _SPARE_BYTES = 128_000_000  # 300,000 values of JSON are a third of it
 
 def main() -> None:
     """Serve the socket whose number is the only argument until it is closed."""
-    ignore_in_child()
+    ignore(LEFT)
     os.nice(_NICENESS)
     gc.collect()
     gc.freeze()

@@ -13,12 +13,13 @@ from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from threading import Thread
 
+from whisker.app.inference.child_signals import blocked, ignore
 from whisker.app.logs import configure_logging, flush_log
 from whisker.app.metrics import share_metrics
 from whisker.app.server.balance import ConnectionBalance
 from whisker.app.server.heartbeat import beating_without_loop
 from whisker.app.server.silence import Silence
-from whisker.app.server.stop_signals import blocked, stop_signals
+from whisker.app.server.stop_signals import stop_signals
 from whisker.app.settings import Settings
 from whisker.app.time_limits import KILL_SECONDS
 from whisker.model.cores import available_cores
@@ -119,8 +120,7 @@ def _work(
     settings: Settings, listener: socket.socket, balance: ConnectionBalance, status: Connection, name: str
 ) -> None:
     """Run in the worker's process: serve, and report through `status` that it is ready, or why it cannot start."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's is for the supervisor
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
+    ignore([signal.SIGINT])  # a terminal's is for the supervisor
     watch = partial(_end_with_parent, settings.drain_seconds + KILL_SECONDS)
     Thread(target=watch, name="supervised", daemon=True).start()
     configure_logging(settings, http_worker=os.getpid())

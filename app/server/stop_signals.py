@@ -16,16 +16,6 @@ def stop_signals() -> list[signal.Signals]:
 
 
 @contextmanager
-def blocked(signals: Sequence[signal.Signals]) -> Iterator[None]:
-    """Keep these signals waiting within the context; a process that is started in it begins with them blocked."""
-    previous = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, previous)
-
-
-@contextmanager
 def handled(signals: Sequence[signal.Signals], handler: Handler) -> Iterator[None]:
     """Call `handler` for these signals within the context."""
     previous = {name: signal.signal(name, handler) for name in signals}

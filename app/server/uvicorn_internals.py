@@ -30,7 +30,6 @@ _CALLBACKS = (
     "on_message_begin",
     "on_message_complete",
     "on_response_complete",
-    "on_url",
     "pause_writing",
     "resume_writing",
 )
@@ -56,8 +55,9 @@ class StopReadingError(Exception):
 class HttpConnection(HttpToolsProtocol):
     """uvicorn's HTTP connection, with names for what a subclass may ask and do.
 
-    Its callbacks may be overridden: `data_received`, `on_message_begin`, `on_url`, `on_header`, `on_head`, `on_body`,
-    `on_received`, `on_response_complete` and `on_malformed`. Those that the parser calls may raise `StopReadingError`.
+    Its callbacks may be overridden: `data_received`, `on_message_begin`, `on_header`, `on_head`, `on_body`,
+    `on_received`, `on_response_complete`, `resume_writing` and `on_malformed`. Those that the parser calls may raise
+    `StopReadingError`.
 
     A client that does not take its answer is not read from: one answer a connection is on its way. What asks for
     another protocol is answered as if it had not (RFC 9110, 7.8).

@@ -2,8 +2,8 @@
 
 import time
 
-from whisker.app.inference.child_signals import ignore_in_child
+from whisker.app.inference.child_signals import LEFT, ignore
 
 if __name__ == "__main__":
-    ignore_in_child()
+    ignore(LEFT)
     time.sleep(600)
