@@ -239,4 +239,5 @@ def _wait_for_refusal(server: Server) -> None:
     host, port = server.address.removeprefix("http://").split(":")
     with contextlib.suppress(ConnectionRefusedError):
         while True:
-            socket.create_connection((host, int(port))).close()
+            with contextlib.suppress(ConnectionResetError):  # it closes in this very moment
+                socket.create_connection((host, int(port))).close()
