@@ -5,6 +5,7 @@ from typing import Any
 
 from whisker.app.errors import MalformedRequestError, ServiceError
 from whisker.app.server.head_size import MAX_HEAD_BYTES, MAX_TARGET_BYTES, endless_head, head_refusal
+from whisker.app.server.reading_turns import ReadingTurns
 from whisker.app.server.uvicorn_internals import HttpConnection, StopReadingError
 from whisker.app.time_limits import FAREWELL_SECONDS
 
@@ -15,7 +16,7 @@ _SLICE_BYTES, _CHUNKED_SLICE_BYTES = 65_536, 16_384  # parsed at a time, the lat
 class BoundedConnection(HttpConnection):
     """Read no more from a client that sends what it may not; answer what it has asked before, and end."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, turns: ReadingTurns, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.receives_head = self.receives_body = False
         self.leaves_at: float | None = None  # when to close a connection that has been refused
@@ -24,6 +25,7 @@ class BoundedConnection(HttpConnection):
         self._is_chunked = False  # the body that is being received
         self._rest = b""  # of what has been received, to be parsed later
         self._is_deaf = False  # discards what else the client sends
+        self._turns = turns
 
     def refuse(self, exc: ServiceError) -> None:
         """Write a problem, with which the connection ends."""
@@ -33,7 +35,17 @@ class BoundedConnection(HttpConnection):
         if self._rest:  # read before that could be held
             self._rest += data
         else:
+            self._turns.count(self, len(data))
             self.receive(data)
+
+    def go_on(self) -> None:
+        """Parse what has been received before, and read again: it is this connection's turn."""
+        rest, self._rest = self._rest, b""
+        if self.transport.is_closing():
+            return
+        self.receive(rest)
+        if not self._rest:
+            self.release_reading()
 
     def receive(self, data: bytes) -> None:
         """Parse what has been received, a slice at a time.
@@ -46,8 +58,7 @@ class BoundedConnection(HttpConnection):
             self._parse(data[start:end])
             if self._is_chunked and end < len(data):
                 self._rest = data[end:]
-                self.hold_reading()
-                self.loop.call_soon(self._receive_rest)
+                self._turns.wait(self)
                 return
 
     def on_malformed(self) -> None:
@@ -94,13 +105,6 @@ class BoundedConnection(HttpConnection):
         if self._barren > MAX_HEAD_BYTES and not self._is_deaf:
             is_target = self.receives_head and len(self.url) > MAX_TARGET_BYTES
             self._stop(head_refusal(self.url, []) if is_target else endless_head())
-
-    def _receive_rest(self) -> None:
-        rest, self._rest = self._rest, b""
-        if not self.transport.is_closing():
-            self.receive(rest)
-        if not self._rest:
-            self.release_reading()
 
     def _stop(self, exc: ServiceError | None) -> None:
         """Hear no more of the client: answer what waits, or refuse what it has begun, and end the connection."""

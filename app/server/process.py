@@ -27,6 +27,7 @@ from whisker.app.server.balance import ConnectionBalance
 from whisker.app.server.connection import Connection
 from whisker.app.server.connection_watch import ConnectionWatch, connection_limit
 from whisker.app.server.heartbeat import beating
+from whisker.app.server.reading_turns import ReadingTurns
 from whisker.app.server.stop_signals import handled, stop_signals
 from whisker.app.server.uvicorn_internals import Server, server_config
 from whisker.app.settings import Settings
@@ -40,7 +41,7 @@ class _Server(Server):
 
     def __init__(self, app: FastAPI, listener: socket.socket, balance: ConnectionBalance | None) -> None:
         self._state = state_of(app)
-        super().__init__(server_config(app, partial(Connection, state=self._state)))
+        super().__init__(server_config(app, partial(Connection, state=self._state, turns=ReadingTurns())))
         self._drained_at: float | None = None
         self._is_terminated = False
         self._loading: asyncio.Task[None] | None = None
@@ -53,15 +54,14 @@ class _Server(Server):
         self._balance = balance
         self._acceptor: Acceptor | None = None
 
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:  # noqa: ARG002 - the acceptor's
         self._watching = asyncio.create_task(self._watch.run())
-        await super().startup(sockets if self._balance is None else [])
-        if self._balance is not None:
-            acceptor = Acceptor(
-                self._listener, self._balance, connect=self._connect, count=lambda: len(self.open_connections)
-            )
-            self.watch_connections(acceptor.report)
-            self._acceptor = acceptor
+        await super().startup([])
+        acceptor = Acceptor(
+            self._listener, self._balance, connect=self._connect, count=lambda: len(self.open_connections)
+        )
+        self.watch_connections(acceptor.report)
+        self._acceptor = acceptor
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Give up loading, start to drain, or stop at once."""

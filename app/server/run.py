@@ -14,6 +14,7 @@ from whisker.app.settings import Settings, name_warnings
 from whisker.model.errors import ConfigError
 
 _SEND_BYTES, _RECEIVE_BYTES = 128_000, 512_000  # that the system buffers of a connection; Linux takes twice as much
+_WAITING_CONNECTIONS = 2_048  # that have not been accepted; the system may allow fewer
 _WILDCARDS = ("0.0.0.0", "::")
 
 logger = logging.getLogger(__name__)
@@ -61,7 +62,7 @@ def bind(host: str, port: int) -> socket.socket:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BYTES)
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BYTES)
             listener.bind(address)
-            listener.listen()
+            listener.listen(_WAITING_CONNECTIONS)
         except OSError:
             listener.close()
             raise

@@ -39,12 +39,27 @@ _ANSWERED: Any = SimpleNamespace(response_complete=True, disconnected=False, mes
 
 
 class _Flow(FlowControl):
-    """uvicorn's control of a connection's flow, which it resumes whenever a body is awaited; here not while `held`."""
+    """uvicorn's control of a connection's flow, which it resumes whenever a body is awaited; here not while held."""
 
-    held = False
+    _is_held = False
+    _is_wanted = True  # by uvicorn, to be read
+
+    def pause_reading(self) -> None:
+        self._is_wanted = False
+        super().pause_reading()
 
     def resume_reading(self) -> None:
-        if not self.held:
+        self._is_wanted = True
+        if not self._is_held:
+            super().resume_reading()
+
+    def hold(self) -> None:
+        self._is_held = True
+        super().pause_reading()
+
+    def release(self) -> None:
+        self._is_held = False
+        if self._is_wanted:
             super().resume_reading()
 
 
@@ -111,12 +126,11 @@ class HttpConnection(HttpToolsProtocol):
 
     def hold_reading(self) -> None:
         """Read nothing more from the client until `release_reading`."""
-        self._flow.held = True
-        self._flow.pause_reading()
+        self._flow.hold()
 
     def release_reading(self) -> None:
-        self._flow.held = False
-        self._flow.resume_reading()
+        """Read again, unless what was received before has to be taken first."""
+        self._flow.release()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
         super().connection_made(transport)

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.anyio
 class Taker:
     """A worker's end of the socket: it keeps what its acceptor takes."""
 
-    def __init__(self, listener: socket.socket, balance: ConnectionBalance) -> None:
+    def __init__(self, listener: socket.socket, balance: ConnectionBalance | None) -> None:
         self.taken: list[socket.socket] = []
         self._news: asyncio.Queue[None] = asyncio.Queue()
         self._listener = listener.dup()
@@ -38,7 +38,7 @@ class Taker:
 
 
 @asynccontextmanager
-async def taking(listener: socket.socket, *balances: ConnectionBalance) -> AsyncIterator[list[Taker]]:
+async def taking(listener: socket.socket, *balances: ConnectionBalance | None) -> AsyncIterator[list[Taker]]:
     takers = [Taker(listener, balance) for balance in balances]
     try:
         yield takers
@@ -78,6 +78,17 @@ async def test_worker_that_does_not_take_its_turn_is_not_waited_for(listener: so
     async with taking(listener, mine) as (taker,):
         clients = [socket.create_connection(listener.getsockname()) for _ in range(2)]
         await taker.has_taken(2)
+    _close(listener, *clients)
+
+
+async def test_single_worker_takes_some_at_once_and_then_lets_the_event_loop_go_round(listener: socket.socket) -> None:
+    clients = [socket.create_connection(listener.getsockname()) for _ in range(20)]
+    async with taking(listener, None) as (taker,):
+        counts = set()
+        while len(taker.taken) < 20:
+            await asyncio.sleep(0)
+            counts.add(len(taker.taken))
+    assert counts == {0, 16, 20}
     _close(listener, *clients)
 
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import psutil
@@ -149,6 +150,14 @@ def test_process_that_speaks_http_needs_no_pytorch() -> None:
     script = "import whisker.app.server.process, sys; print(*sys.modules)"
     ended = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)  # noqa: S603 - as above
     assert not {"torch", "openvino"} & set(ended.stdout.split())
+
+
+def test_hundreds_of_clients_may_come_at_once() -> None:
+    if int(Path("/proc/sys/net/core/somaxconn").read_text()) < 512:
+        pytest.skip("the system lets fewer wait")
+    with bind("127.0.0.1", 0) as listener, ExitStack() as clients:
+        for _ in range(300):  # one that found no room would try again after a second
+            clients.enter_context(socket.create_connection(listener.getsockname(), timeout=0.9))
 
 
 def test_taken_port_is_one_sentence() -> None:
