@@ -155,9 +155,10 @@ class ReadyAnswer(Answer):
 class InputCard(Answer):
     """How an upload is checked and preprocessed."""
 
-    formats: list[str] = Field(examples=[["JPEG", "PNG", "WEBP", "GIF", "BMP"]])
+    formats: list[str] = Field(examples=[["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "HEIF", "AVIF"]])
     max_body_bytes: int
     max_pixels: int
+    max_jpeg_pixels: int = Field(description="Of a JPEG that is decoded at half its scale or less.")
     max_webp_pixels: int
     preprocessing: Mapping[str, object] = Field(examples=[{"size": 128, "resize": "squash", "resample": "bilinear"}])
 

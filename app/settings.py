@@ -126,7 +126,7 @@ class Settings(BaseSettings):
         description="Maximum number of pictures answered at once; more are refused with 503.",
     )
     max_body_bytes: int = Field(
-        default=20_000_000,
+        default=50_000_000,
         ge=1,
         le=1_000_000_000,
         description="Maximum bytes of a request's body; more are refused with 413.",
@@ -147,7 +147,8 @@ class Settings(BaseSettings):
         default=MAX_PIXELS,
         ge=1,
         le=89_478_485,
-        description="Maximum pixels of a picture, half as many for WebP; more are refused with 413, undecoded.",
+        description="Maximum pixels of a picture, half as many for WebP, four times as many for most JPEGs; more are "
+        "refused with 413, undecoded.",
     )
     deadline_seconds: float = Field(
         default=10.0, ge=0.001, le=600, description="Longest time from a complete upload to its answer; then 504."

@@ -8,7 +8,7 @@
     ├── InferenceError                 the network's output is not a number
     ├── NoHeatMapError                 the network has no feature map
     ├── PictureError                   one picture cannot be used
-    │   ├── UnsupportedFormatError     not JPEG, PNG, WebP, GIF or BMP
+    │   ├── UnsupportedFormatError     not a picture in an accepted format
     │   ├── PictureTooLargeError       more pixels, a longer side, or more work, than allowed
     │   │   └── HeavyPictureError      decoding takes too much memory beside others
     │   │       └── SlowPictureError   decoding takes so long that others should not wait for it

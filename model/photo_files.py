@@ -8,7 +8,26 @@ from whisker.model.errors import PictureTooLargeError, UnsupportedFormatError
 from whisker.model.regular_file import open_regular
 
 MAX_FILE_BYTES = 500_000_000  # above any photo that the pixel limit admits
-_SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a", b"BM")
+FORMATS = "JPEG, PNG, WebP, GIF, BMP, TIFF, HEIC or AVIF"
+_SIGNATURES = (
+    *(b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a", b"BM"),
+    *(b"II*\0", b"MM\0*", b"II+\0\x08\0\0\0", b"MM\0+\0\x08\0\0"),
+)
+_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"mif1", b"mif2", b"msf1", b"avif", b"avis", b"miaf", b"hevc", b"hevx")
+_OTHERS = {  # what is often sent in place of a picture, by its first bytes
+    b"\xff\x0a": "a JPEG XL",
+    b"\0\0\0\x0cJXL ": "a JPEG XL",
+    b"\0\0\0\x0cjP  ": "a JPEG 2000",
+    b"%PDF": "a PDF document",
+    b"8BPS": "a Photoshop document",
+    b"\x1f\x8b": "a gzip archive",
+    b"PK\x03\x04": "a ZIP archive",
+    b"<svg": "an SVG drawing",
+    b"<?xml": "an XML document",
+    b"<!DOCTYPE": "a web page",
+    b"<html": "a web page",
+    b"{": "a JSON document",
+}
 
 
 def read_photo(path: str | Path) -> bytes:
@@ -40,8 +59,16 @@ def is_picture(path: str | Path) -> bool:
 
 def check_signature(start: bytes) -> None:
     """Raise `UnsupportedFormatError` unless a file with this start, of 12 bytes or more, may be an accepted picture."""
-    if not (start.startswith(_SIGNATURES) or (start[:4] == b"RIFF" and start[8:12] == b"WEBP")):
-        raise UnsupportedFormatError("The file is not a JPEG, PNG, WebP, GIF or BMP picture.")
+    is_box = start[:1] == b"\0" and start[4:8] == b"ftyp"
+    if (
+        start.startswith(_SIGNATURES)
+        or (start[:4] == b"RIFF" and start[8:12] == b"WEBP")
+        or (is_box and start[8:12] in _BRANDS)
+    ):
+        return
+    found = "a video" if is_box else next((kind for begin, kind in _OTHERS.items() if start.startswith(begin)), "")
+    hint = f": it begins like {found}" if found else ""
+    raise UnsupportedFormatError(f"The file is not a {FORMATS} picture{hint}.")
 
 
 def walk_files(root: str) -> Iterator[str]:

@@ -19,7 +19,8 @@ from whisker.model.answers.decision_rule import ClassScore, HeatMap, Prediction
 from whisker.model.answers.heat_map import overlay
 from whisker.model.errors import PictureError
 from whisker.model.predictor import Predictor
-from whisker.model.preprocessing import Light, Picture, Preprocessing
+from whisker.model.preprocessing import Picture, Preprocessing
+from whisker.model.structure.budget import Light
 
 _DRAWING_SIDE = 800  # pixels of a drawing's longer side, at most
 _LIGHT_BYTES = 64_000_000  # that decoding may take while other workers decode, too

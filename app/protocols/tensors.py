@@ -17,7 +17,7 @@ from PIL import Image
 
 from whisker.app.errors import InvalidUploadError
 from whisker.app.protocols.documents import decode_base64
-from whisker.model.preprocessing import check_size
+from whisker.model.structure.budget import check_size
 
 _LENGTH = struct.Struct("<I")
 _RGB = 3

@@ -15,7 +15,8 @@ from whisker.app.routes.state import state_of
 from whisker.app.schemas import AliveAnswer, HealthAnswer, InputCard, LabelThresholdCard, ModelCard, ReadyAnswer
 from whisker.app.web.problems import problem_responses
 from whisker.model.answers.novelty import UNKNOWN_SCORE
-from whisker.model.preprocessing import FORMATS, WEBP_PIXELS_COUNT
+from whisker.model.structure.budget import JPEG_PIXELS, WEBP_PIXELS_COUNT
+from whisker.model.structure.outline import FORMATS
 
 router = APIRouter()
 
@@ -85,6 +86,7 @@ async def model_card(service: ServiceDep, settings: SettingsDep) -> ModelCard:
             formats=list(FORMATS),
             max_body_bytes=settings.max_body_bytes,
             max_pixels=settings.max_pixels,
+            max_jpeg_pixels=settings.max_pixels * JPEG_PIXELS,
             max_webp_pixels=settings.max_pixels // WEBP_PIXELS_COUNT,
             preprocessing=card["preprocessing"],
         ),

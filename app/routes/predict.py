@@ -101,7 +101,7 @@ _ONE_PICTURE = {FORM: _form(_BYTES), "image/*": {"schema": _BYTES}, RAW: {"schem
     responses=problem_responses(*REQUEST_ERRORS, *_EXPLAIN_ERRORS, *PICTURE_ERRORS),
 )
 async def predict(request: Request) -> Response:
-    """Send the picture in the form field `file`, or its bytes as the body. JPEG, PNG, WebP, GIF or BMP."""
+    """Send the picture in the form field `file`, or its bytes as the body. JPEG, PNG, WebP, GIF, BMP, TIFF, HEIC or AVIF."""
     started = time.perf_counter()
     service = require_service(request.app)
     options = service.options(*_read_query(request))

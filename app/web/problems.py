@@ -57,7 +57,7 @@ _ROWS: tuple[_Row, ...] = (
     (PictureTooLargeError, 413, "The picture has more pixels, a longer side, or more work in it, than accepted.", {}),
     (errors.TargetTooLongError, 414, "The path and query are longer than accepted.", _CLOSE),
     (errors.UnsupportedMediaTypeError, 415, "The content type is neither a form nor a raw picture.", {}),
-    (UnsupportedFormatError, 415, "The file is not JPEG, PNG, WebP, GIF or BMP.", {}),
+    (UnsupportedFormatError, 415, "The file is not JPEG, PNG, WebP, GIF, BMP, TIFF, HEIC or AVIF.", {}),
     (errors.MisdirectedRequestError, 421, "The service is not to be asked under this name.", {}),
     (UndecodablePictureError, 422, "The picture is damaged, incomplete or empty.", {}),
     (errors.InvalidUploadError, 422, "The form does not hold exactly one file named `file`.", {}),

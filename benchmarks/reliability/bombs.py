@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from PIL import Image
 
 from benchmarks.reliability.pictures import black_png, chunk, encode, zeros
+from benchmarks.reliability.video_pictures import avif, heic, heic_grid, resized
 
 LARGEST = (10_000, 5_000)  # 50 megapixels, the most that are accepted
 _JPEG_FRAME = b"\xff\xc0"  # the marker of a baseline JPEG's size
@@ -28,6 +29,12 @@ def bombs() -> dict[str, bytes]:
         "JPEG that announces 65,500 x 65,500 pixels": huge_jpeg(),
         "WebP that announces 16,384 x 16,384 pixels": huge_webp(),
         "BMP that announces 60,000 x 60,000 pixels": huge_bmp(),
+        "TIFF that announces 60,000 x 60,000 pixels": huge_tiff(),
+        "HEIC that announces 30,000 x 30,000 pixels": resized(heic(), 30_000, 30_000),
+        "HEIC of a frame that is larger than it says": resized(heic(), 40, 40),
+        "HEIC grid of 2,000 tiles": heic_grid((6_400, 5_120), 50, 40),
+        "AVIF that announces 30,000 x 30,000 pixels": resized(avif(Image.new("RGB", (64, 64))), 30_000, 30_000),
+        "AVIF of a frame that is larger than it says": resized(avif(Image.new("RGB", (3_000, 2_000))), 64, 64),
     }
 
 
@@ -38,6 +45,8 @@ def largest(photo: bytes, size: tuple[int, int] = LARGEST) -> Iterator[tuple[str
     yield "JPEG", encode(huge, "JPEG", quality=85)
     yield "progressive JPEG", encode(huge, "JPEG", quality=85, progressive=True)
     yield "PNG", encode(huge, "PNG", compress_level=1)
+    yield "AVIF", avif(huge)
+    yield "TIFF", encode(huge, "TIFF", compression="tiff_adobe_deflate")
     yield "WebP", encode(huge.reduce((1, 2)), "WEBP", quality=50, method=0)  # of which half as many are legal
 
 
@@ -69,3 +78,12 @@ def huge_bmp() -> bytes:
     """Write a BMP that announces 3.6 gigapixels and holds one."""
     small = encode(Image.new("RGB", (1, 1)), "BMP")
     return small[:18] + struct.pack("<ii", 60_000, 60_000) + small[26:]
+
+
+def huge_tiff() -> bytes:
+    """Write a TIFF that announces 3.6 gigapixels and holds one."""
+    small = encode(Image.new("RGB", (1, 1)), "TIFF")
+    for tag in (256, 257):  # width and height, one number of 32 bits each
+        at = small.index(struct.pack("<HHI", tag, 4, 1)) + 8
+        small = small[:at] + struct.pack("<I", 60_000) + small[at + 4 :]
+    return small

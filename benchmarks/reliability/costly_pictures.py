@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from PIL import Image
 
 from benchmarks.reliability.pictures import black_png, chunk, encode
+from benchmarks.reliability.video_pictures import avif, heic_grid
 
 _APP1, _APP2, _COMMENT, _TABLE, _FRAME, _SCAN = (
     b"\xff\xe1",
@@ -22,6 +23,10 @@ _CODES = 15  # one for each number of bits in which a run of blocks is counted
 def costly_pixels() -> dict[str, bytes]:
     """Make pictures, by name, whose pixels take long to decode."""
     return {
+        "HEIC grid of 625 tiles": heic_grid((3_200, 3_200), 25, 25),
+        "AVIF of 24 megapixels": avif(Image.new("RGB", (6_000, 4_000), "teal")),
+        "TIFF of 24 megapixels in LZW": encode(Image.new("RGB", (6_000, 4_000)), "TIFF", compression="tiff_lzw"),
+        "TIFF of 20,000 JPEGs": encode(Image.new("RGB", (8_000, 40_000 // 8)), "TIFF", compression="jpeg"),
         "JPEG of 250 scans, 4,500 x 4,500 pixels": scanned_jpeg((4_500, 4_500), 250),
         "JPEG of 50 scans, 4,500 x 4,500 pixels": scanned_jpeg((4_500, 4_500), 50),
         "JPEG of 20 scans, 10,000 x 5,000 pixels": scanned_jpeg((10_000, 5_000), 20),
@@ -36,7 +41,12 @@ def costly_metadata() -> dict[str, bytes]:
     """Make pictures, by name, whose metadata takes long to read."""
     jpegs = {f"JPEG with {what}": small_jpeg(segments) for what, segments in _segments().items()}
     pngs = {f"PNG with {what}": black_png(64, 64, extra=data) for what, data in _chunks().items()}
-    return {**jpegs, **pngs, "GIF with a comment in 200,000 pieces": commented_gif(200_000)}
+    return {
+        **jpegs,
+        **pngs,
+        "GIF with a comment in 200,000 pieces": commented_gif(200_000),
+        "TIFF with 900 tags of 10 MB": tagged_tiff(900),
+    }
 
 
 def scanned_jpeg(size: tuple[int, int], scans: int) -> bytes:
@@ -77,6 +87,18 @@ def exif_entries(count: int) -> bytes:
     """Write EXIF data with so many tags, none of which is the orientation."""
     entries = b"".join([struct.pack("<HHLL", 0x8000 + tag, 3, 1, 1) for tag in range(count)])
     return b"Exif\0\0II\x2a\0\x08\0\0\0" + struct.pack("<H", count) + entries + bytes(4)
+
+
+def tagged_tiff(tags: int) -> bytes:
+    """Write a TIFF with so many tags more, the value of each of which is 10 MB of the file."""
+    small = encode(Image.new("RGB", (1, 1)), "TIFF")
+    (start,) = struct.unpack_from("<I", small, 4)
+    (count,) = struct.unpack_from("<H", small, start)
+    old = small[start + 2 : start + 2 + 12 * count]
+    more = b"".join([struct.pack("<HHII", 40_000 + tag, 1, 10_000_000, 8) for tag in range(tags)])
+    content = small[8:].ljust(10_000_000, b"\0")
+    directory = struct.pack("<H", count + tags) + old + more + bytes(4)
+    return small[:4] + struct.pack("<I", 8 + len(content)) + content + directory
 
 
 def _segments() -> Mapping[str, bytes]:

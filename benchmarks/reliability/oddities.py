@@ -8,6 +8,7 @@ import numpy as np
 from PIL import ExifTags, Image
 
 from benchmarks.reliability.pictures import RGB, black_png, encode, write_png
+from benchmarks.reliability.video_pictures import avif, heic, heic_grid
 
 Transpose = Image.Transpose
 # How a viewer turns each orientation; its inverse makes the picture that is stored.
@@ -57,6 +58,16 @@ def oddities(photo: bytes) -> Iterator[tuple[str, bytes]]:
     yield "animated WebP", encode(small, "WEBP", save_all=True, append_images=frames)
     yield "WebP with alpha", encode(Image.merge("RGBA", (*small.split(), small.convert("L"))), "WEBP")
     yield "BMP", encode(small, "BMP")
+    yield "AVIF", avif(small)
+    yield "HEIC", heic()
+    yield "HEIC grid", heic_grid((500, 380), 4, 3)
+    yield (
+        "TIFF of several pages",
+        encode(small.copy(), "TIFF", save_all=True, append_images=[it.copy() for it in frames]),
+    )
+    yield "16-bit TIFF", encode(grey.convert("I").point(lambda value: value * 257).convert("I;16"), "TIFF")
+    yield "CMYK TIFF", encode(rgb.convert("CMYK"), "TIFF", compression="tiff_lzw")
+    yield "TIFF of JPEGs", encode(rgb, "TIFF", compression="jpeg")
     yield "PNG of one pixel", black_png(1, 1)
     for format_ in ("JPEG", "GIF", "WEBP", "BMP"):
         yield f"{format_} of one pixel", encode(Image.new("RGB", (1, 1), "red"), format_)

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
 from whisker.model.errors import CheckpointError
-from whisker.model.preprocessing import FORMATS
 
 # Decoders may round differently from version to version. Moving every value of every picture by up to one, at random,
 # 200 times, moved no probability of the bundled checkpoint by more than half of this.
 TOLERANCE = 0.02
+_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")  # of the pictures that are made here
 _SEED = 20_150_421
 # What another version may generate: a file with larger ones was made to keep whoever loads it busy.
 MAX_PICTURES, MAX_BYTES = 64, 100_000  # bytes of each
@@ -69,7 +69,7 @@ def require_small(pictures: Sequence[bytes]) -> None:
     """
     for index, data in enumerate(pictures):
         try:
-            with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
                 side, scans = max(image.size), data.count(_SCAN) if image.format in ("JPEG", "MPO") else 1
                 is_small = side <= _MAX_SIDE and scans <= _MAX_SCANS and "progressive" not in image.info
         except Exception as exc:  # on hostile bytes a decoder can raise anything at all

@@ -17,15 +17,15 @@ _BYTE_NS, _RUN_BYTE_NS, _RUN_PIXEL_NS = 3, 300, 130
 def outline_bmp(data: bytes) -> Outline:
     """Outline a BMP."""
     if len(data) < _COLOURS_AT + 4:
-        return Outline(data, 0)  # as short as that, it is damaged or one pixel
+        return Outline("BMP", data, 0)  # as short as that, it is damaged or one pixel
     size, width, height, _, bits, compression = _HEADER.unpack_from(data, _HEADER_AT)
     if size == _SHORT_HEADER:
-        return Outline(data, _BYTE_NS * len(data))
+        return Outline("BMP", data, _BYTE_NS * len(data))
     if bits <= 8 and int.from_bytes(data[_COLOURS_AT : _COLOURS_AT + 4], "little") > _MAX_COLOURS:
         raise damaged_header()
     if compression not in _RUN_LENGTHS:
-        return Outline(data, _BYTE_NS * len(data))
+        return Outline("BMP", data, _BYTE_NS * len(data))
     nanoseconds = _RUN_BYTE_NS * len(data) + _RUN_PIXEL_NS * abs(width) * abs(height)
     if nanoseconds > MAX_UNUSUAL_NS:
         raise too_much_work()
-    return Outline(data, nanoseconds)
+    return Outline("BMP", data, nanoseconds)

@@ -30,6 +30,7 @@ def outline_gif(data: bytes) -> Outline:
     left, top, frame_width, frame_height, _ = _FRAME.unpack_from(data, start + 1)
     pixels = max(width, left + frame_width) * max(height, top + frame_height)
     return Outline(
+        "GIF",
         content=b"".join([data[:screen_end], control, memoryview(data)[start:]]),
         nanoseconds=_BYTE_NS * len(data) + _PIXEL_NS * pixels,
     )

@@ -6,10 +6,18 @@ ITU-T T.81, annex B.
 import re
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from whisker.model.structure.orientation import EXIF, read_orientation
-from whisker.model.structure.outline import MAX_UNUSUAL_NS, Outline, damaged_header, too_many_parts, too_much_work
+from whisker.model.structure.outline import (
+    MAX_PROFILE_BYTES,
+    MAX_UNUSUAL_NS,
+    Outline,
+    damaged_header,
+    incomplete,
+    too_many_parts,
+    too_much_work,
+)
 
 _SEGMENT = struct.Struct(">HH")  # a marker, and the length of what follows
 _MARKER = re.compile(rb"\xff([^\x00\xff])")
@@ -20,6 +28,10 @@ _TABLES = frozenset([*range(0xC0, 0xD0), *range(0xDB, 0xE0)])
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _PROGRESSIVE, _ARITHMETIC, _LOSSLESS = (0xC2, 0xC6, 0xCA, 0xCE), range(0xC9, 0xD0), (0xC3, 0xC7, 0xCB, 0xCF)
 _XMP = b"http://ns.adobe.com/xap/1.0/\0"
+_PROFILE = b"ICC_PROFILE\0"  # then this part's number and how many there are, a byte each
+# Some cameras leave out the marker of the end, and whatever cuts a file off may write one. So the decoder of a single
+# scan is given none: it reads a few bytes ahead, of these, and lacks data only if rows are missing.
+_AHEAD = bytes(16)
 _JFIF_BYTES, _ADOBE_BYTES = 16, 14  # of these segments, up to where nothing more is read
 _MAX_SEGMENTS = 1_000  # before the first scan: 64 MB of metadata
 _MAX_FILL_BYTES = 4_096  # between two of them
@@ -53,32 +65,58 @@ class _Frame:
         return self.process in _PROGRESSIVE
 
 
+@dataclass(frozen=True, slots=True)
+class _Header:
+    """What comes before the first scan, which is at `start`; `kept` are the segments that pixels depend on."""
+
+    kept: list[bytes]
+    frame: _Frame
+    orientation: int
+    profile: bytes
+    start: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Scans:
+    """What follows: how many segments, the time for visiting blocks, the components in all scans, and the end."""
+
+    segments: int
+    nanoseconds: int
+    scans: int
+    components: int
+    end: int
+
+
 def outline_jpeg(data: bytes) -> Outline:
-    """Outline a JPEG. Metadata, previews and any pictures after the first are left out."""
-    segments, frame, exif, xmp, start = _read_header(data)
-    visiting, number = _visit(data, start, frame)
-    if visiting > MAX_UNUSUAL_NS:
+    """Outline a JPEG. Metadata, previews, and whatever follows the first picture are left out."""
+    header = _read_header(data)
+    frame, start = header.frame, header.start
+    scans = _walk_scans(data, start, frame)
+    if scans.nanoseconds > MAX_UNUSUAL_NS:
         raise too_much_work()
-    is_buffered = number > 1 or frame.is_progressive
+    is_buffered = scans.scans > 1 or frame.is_progressive
+    if is_buffered and (scans.scans < 2 or scans.components < frame.components):
+        raise incomplete()
     return Outline(
-        content=b"".join([b"\xff\xd8", *segments, memoryview(data)[start:]]),
-        nanoseconds=_SEGMENT_NS * (len(segments) + number)
-        + (_PROGRESSIVE_BYTE_NS if is_buffered else _BYTE_NS) * (len(data) - start)
-        + visiting
+        "JPEG",
+        content=b"".join([b"\xff\xd8", *header.kept, data[start : scans.end], b"\xff\xd9" if is_buffered else _AHEAD]),
+        nanoseconds=_SEGMENT_NS * (len(header.kept) + scans.segments)
+        + (_PROGRESSIVE_BYTE_NS if is_buffered else _BYTE_NS) * (scans.end - start)
+        + scans.nanoseconds
         + (_COEFFICIENTS_NS * frame.blocks if is_buffered else 0),
-        orientation=read_orientation(EXIF + exif, xmp) if exif or xmp else 1,
+        orientation=header.orientation,
         coefficients=_BLOCK_BYTES * frame.blocks if is_buffered else 0,
+        profile=header.profile,
     )
 
 
-def _read_header(data: bytes) -> tuple[list[bytes], _Frame, bytes, bytes, int]:
-    """Return the segments that pixels depend on, the frame, EXIF, XMP, and where the first scan starts."""
-    kept, exif, xmp, frame, size = list[bytes](), list[bytes](), b"", None, 0
+def _read_header(data: bytes) -> _Header:
+    kept, metadata, frame, size = list[bytes](), _Metadata(), None, 0
     for marker, start, end in _segments(data):
         if marker == _SCAN:
             if frame is None or size > _MAX_TABLE_BYTES or (len(data) > _LONG and data.find(_FILL, start) >= 0):
                 raise damaged_header()
-            return kept, frame, b"".join(exif), xmp, start
+            return _Header(kept, frame, metadata.orientation, _join_profile(metadata.profile), start)
         if marker in _TABLES:
             kept.append(data[start:end])
             size += end - start
@@ -88,11 +126,38 @@ def _read_header(data: bytes) -> tuple[list[bytes], _Frame, bytes, bytes, int]:
             kept.append(_cut(data[start:end], _JFIF_BYTES))
         elif marker == 0xEE and data.startswith(b"Adobe", start + 4):
             kept.append(_cut(data[start:end], _ADOBE_BYTES))
-        elif marker == 0xE1 and data.startswith(EXIF, start + 4):
-            exif.append(data[start + 4 + len(EXIF) : end])
-        elif marker == 0xE1 and data.startswith(_XMP, start + 4):
-            xmp = data[start + 4 : end]
+        else:
+            metadata.take(marker, data, start + 4, end)
     raise damaged_header()
+
+
+@dataclass(slots=True)
+class _Metadata:
+    """The parts of EXIF, of a profile of colours, and the last XMP."""
+
+    exif: list[bytes] = field(default_factory=list)
+    profile: list[bytes] = field(default_factory=list)
+    xmp: bytes = b""
+
+    def take(self, marker: int, data: bytes, start: int, end: int) -> None:
+        """Take note of a segment's content."""
+        if marker == 0xE1 and data.startswith(EXIF, start):
+            self.exif.append(data[start + len(EXIF) : end])
+        elif marker == 0xE1 and data.startswith(_XMP, start):
+            self.xmp = data[start:end]
+        elif marker == 0xE2 and data.startswith(_PROFILE, start):
+            self.profile.append(data[start + len(_PROFILE) : end])
+
+    @property
+    def orientation(self) -> int:
+        return read_orientation(EXIF + b"".join(self.exif), self.xmp) if self.exif or self.xmp else 1
+
+
+def _join_profile(parts: list[bytes]) -> bytes:
+    """Join a profile's parts in the order of their numbers; one that lacks parts, or is too long, is left out."""
+    if any(len(part) < 2 or part[1] != len(parts) for part in parts) or sum(map(len, parts)) > MAX_PROFILE_BYTES:
+        return b""
+    return b"".join([part[2:] for part in sorted(parts)])
 
 
 def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
@@ -135,26 +200,27 @@ def _read_frame(marker: int, content: bytes) -> _Frame:
     return _Frame(marker, len(parts), sum(blocks), blocks_of if len(blocks_of) == len(parts) else {})
 
 
-def _visit(data: bytes, start: int, frame: _Frame) -> tuple[int, int]:
-    """Estimate the time of visiting blocks in all scans, and count the scans and the segments between them.
-
-    A scan header that makes no sense is where a decoder gives up.
-    """
-    nanoseconds, at = 0, start
+def _walk_scans(data: bytes, start: int, frame: _Frame) -> _Scans:
+    """Go through the scans and the segments between them; a header that makes no sense is where a decoder gives up."""
+    nanoseconds = scans = components = 0
+    at = start
     for number in range(_MAX_MARKERS):
         found = _MARKER_AFTER_DATA.search(data, at)
         if found is None:
-            return nanoseconds, number
+            return _Scans(number, nanoseconds, scans, components, len(data))
         at = found.end()
         marker, length = data[at - 1], int.from_bytes(data[at : at + 2])
         if marker == _END or at + length > len(data):
-            return nanoseconds, number
+            return _Scans(number, nanoseconds, scans, components, found.start())
         if marker == _SCAN:
             if length != 6 + 2 * data[at + 2]:
-                return nanoseconds, number
+                return _Scans(number, nanoseconds, scans, components, len(data))
             nanoseconds += _scan_nanoseconds(data, at, frame)
+            scans += 1
+            components += data[at + 2]
             if number == 0 and not frame.is_progressive and data[at + 2] == frame.components:
-                return nanoseconds, 1  # a decoder does not look for more
+                end = data.find(b"\xff\xd9", at + length)  # a decoder does not look for more scans
+                return _Scans(1, nanoseconds, scans, components, end if end >= 0 else len(data))
         if marker not in _BARE:
             at += length
     raise too_many_parts(_MAX_MARKERS)

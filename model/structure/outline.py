@@ -1,12 +1,18 @@
 """What a picture file's structure tells."""
 
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 from whisker.model.errors import PictureTooLargeError, UndecodablePictureError
+
+Format = Literal["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "HEIF", "AVIF"]
+FORMATS: tuple[Format, ...] = get_args(Format)
 
 # For what only unusual files ask: more scans than ordinary JPEGs have, or runs of pixels. Twice what it takes to go
 # through the scans of a progressive JPEG of 50 megapixels.
 MAX_UNUSUAL_NS = 400_000_000
+
+MAX_PROFILE_BYTES = 3_000_000  # of a profile of colours; those of printers have half a million
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,18 +21,26 @@ class Outline:
 
     `nanoseconds` is an estimate from above for one core of a server, without what every pixel that comes out costs.
     `coefficients` counts the bytes that a decoder holds beside the pixels. `orientation` is that of EXIF or XMP, 1 to
-    8, and `None` if only the decoder can find it.
+    8, and `None` if only the decoder can find it. `profile` says what the colours mean: an ICC profile, or empty for
+    sRGB, which is what pictures without a profile are taken for.
     """
 
+    format: Format
     content: bytes
     nanoseconds: int
     orientation: int | None = 1
     coefficients: int = 0
+    profile: bytes = b""
 
 
 def damaged_header() -> UndecodablePictureError:
     """Make the error for a header that makes no sense."""
     return UndecodablePictureError("The picture's header is damaged and cannot be decoded.")
+
+
+def incomplete() -> UndecodablePictureError:
+    """Make the error for a file that ends before its picture does."""
+    return UndecodablePictureError("The picture is incomplete: its file ends before all rows have come.")
 
 
 def too_much_work() -> PictureTooLargeError:

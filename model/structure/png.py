@@ -5,6 +5,7 @@ import zlib
 from collections.abc import Iterator
 
 from whisker.model.errors import UndecodablePictureError
+from whisker.model.structure.numbered_colours import numbered_profile
 from whisker.model.structure.orientation import EXIF, read_orientation
 from whisker.model.structure.outline import Outline, damaged_header, too_many_parts
 
@@ -43,9 +44,11 @@ def outline_png(data: bytes) -> Outline:
     if not count:
         raise damaged_header()
     return Outline(
+        "PNG",
         content=b"".join(kept),
         nanoseconds=_CHUNK_NS * count + _BYTE_NS * len(data) + _ROW_BYTE_NS * rows,
         orientation=metadata.orientation,
+        profile=metadata.profile,
     )
 
 
@@ -53,6 +56,7 @@ class _Metadata:
     """What a picture's chunks say about its orientation; the last chunk of each kind counts."""
 
     def __init__(self) -> None:
+        self.profile = b""
         self._unpacked = 0
         self._found: dict[bytes, bytes] = {}
 
@@ -61,7 +65,9 @@ class _Metadata:
         if name == b"eXIf":
             self._found[_EXIF] = EXIF + content
         elif name == b"iCCP":
-            self._unpack(content.partition(b"\0")[2][1:])
+            self.profile = self._unpack(content.partition(b"\0")[2][1:])
+        elif name == b"cICP":
+            self.profile = numbered_profile(content[0]) if content else b""
         elif name in _TEXTS:
             keyword, _, rest = content.partition(b"\0")
             text = self._text(name, rest)

@@ -13,4 +13,4 @@ def outline_webp(data: bytes) -> Outline:
     """Outline a WebP, whose size, and so the cost of its pixels, the decoder tells first."""
     has_tables = not data.startswith(_LOSSY, 12) and any(name in data for name in _LOSSLESS)
     tables = min(len(data), _MAX_TABLE_BYTES) if has_tables else 0
-    return Outline(data, _BYTE_NS * len(data) + _TABLE_BYTE_NS * tables, orientation=None)
+    return Outline("WEBP", data, _BYTE_NS * len(data) + _TABLE_BYTE_NS * tables, orientation=None)

@@ -99,7 +99,7 @@ def test_names_of_several_photos_stay_whole_on_a_phone(page: Page, photos: list[
 def test_what_is_no_photo_is_explained(page: Page) -> None:
     give(page, "drop", b"a text", "notes.txt", "text/plain")
     expect(page.get_by_role("alert")).to_have_text(
-        "This file is not a supported picture. Choose a JPEG, PNG, WebP, GIF or BMP file."
+        "This file is not a supported picture. Choose a JPEG, PNG, WebP, GIF, BMP, TIFF, HEIC or AVIF file."
     )
     expect(page.locator("#answer")).to_be_hidden()
     assert checked(page) == []

@@ -26,7 +26,10 @@ _FORMAT_OF = {
     ".png": "PNG",
     ".webp": "WEBP",
     ".gif": "GIF",
-    **dict.fromkeys((".tif", ".tiff", ".heic", ".heif", ".avif", ".jxl"), "another format"),
+    **dict.fromkeys((".tif", ".tiff"), "TIFF"),
+    **dict.fromkeys((".heic", ".heif", ".hif"), "HEIF"),
+    ".avif": "AVIF",
+    **dict.fromkeys((".jxl", ".jp2"), "another format"),
 }
 
 

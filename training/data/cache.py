@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from whisker.model.cores import available_cores
 from whisker.model.errors import PictureError
 from whisker.model.photo_files import read_photo
-from whisker.model.preprocessing import Preprocessing
+from whisker.model.preprocessing import DECODING_VERSION, Preprocessing
 from whisker.training.errors import TrainingError
 from whisker.training.progress import Progress
 
@@ -104,8 +104,9 @@ def _decode(path: Path, preprocessing: Preprocessing) -> tuple[Decoded, NDArray[
 
 
 def _cache_key(root: Path, paths: Sequence[str], preprocessing: Preprocessing) -> str:
-    # Another Pillow may decode to other pixels.
-    digest = hashlib.sha256(json.dumps([PIL.__version__, asdict(preprocessing)], sort_keys=True).encode())
+    # Another Pillow, or another version of ours, may decode to other pixels.
+    versions = [PIL.__version__, DECODING_VERSION]
+    digest = hashlib.sha256(json.dumps([*versions, asdict(preprocessing)], sort_keys=True).encode())
     for path in paths:
         digest.update(f"{path}\0{_stamp(root / path)}\n".encode(errors="surrogateescape"))
     return digest.hexdigest()

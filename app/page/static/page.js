@@ -8,7 +8,7 @@ const TRIES = 4;
 const FOR = [230, 159, 0], AGAINST = [0, 114, 178]; // the colours of POST explain
 
 const ADVICE = {
-  unsupported_picture_format: "This file is not a supported picture. Choose a JPEG, PNG, WebP, GIF or BMP file.",
+  unsupported_picture_format: "This file is not a supported picture. Choose a JPEG, PNG, WebP, GIF, BMP, TIFF, HEIC or AVIF file.",
   undecodable_picture: "This picture is damaged or incomplete. Try another copy of it.",
   picture_too_large: "This picture has too many pixels. Save a smaller copy and choose that.",
   body_too_large: "This file is too large. Save a smaller copy and choose that.",

@@ -15,6 +15,7 @@ from benchmarks.reliability.oddities import oddities, orientations
 from benchmarks.reliability.pictures import encode
 from benchmarks.reliability.plan import Trial
 from benchmarks.reliability.scoreboard import Finding
+from benchmarks.reliability.video_pictures import heic
 from benchmarks.reliability.watch import process_ids
 
 _ALLOWED = {200, 400, 413, 415, 422}
@@ -23,7 +24,7 @@ _GOOD = 8  # good photos, in turn
 _CLIENTS = 8  # at once, so that hostile files and good photos are neighbours
 _SCORE = 0.001  # that a good photo's score may differ: an answer prints four decimals or more
 _ORIENTED = 0.02  # that the scores of the eight orientations may differ: each is a JPEG of its own
-_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
+_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
 _SEED = 1
 
 
@@ -77,7 +78,7 @@ def damaged(photos: Sequence[bytes], number: int, seed: int) -> list[bytes]:
     for photo in photos[:_GOOD]:
         with Image.open(io.BytesIO(photo)) as image:
             small = image.convert("RGB").resize((160, 120))
-        whole += [photo, *(encode(small, format_) for format_ in _FORMATS)]
+        whole += [photo, heic(), *(encode(small, format_) for format_ in _FORMATS)]
     return [_damage(rng, rng.choice(whole), rng.choice(whole)) for _ in range(number)]
 
 

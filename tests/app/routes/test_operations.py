@@ -176,7 +176,7 @@ async def test_model_card_tells_what_the_file_holds(client: httpx.AsyncClient, t
     assert card["classes"] == ["bird", "cat", "dog"]
     assert card["network"]["family"] == "resnet"
     assert card["input"]["preprocessing"]["size"] == 32
-    assert card["input"]["formats"] == ["JPEG", "PNG", "WEBP", "GIF", "BMP"]
+    assert card["input"]["formats"] == ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "HEIF", "AVIF"]
     assert (card["temperature"], card["thresholds"]) == (1.0, {"unsure": 0.0, "shown": True, "unknown": None})
     assert card["metrics"] == {"test": {"accuracy": 0.5}}
     assert card["provenance"] == {"recipe": "none"}

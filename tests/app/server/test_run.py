@@ -44,7 +44,7 @@ def test_server_complains_of_a_misspelt_variable(server: Server) -> None:
 
 
 def test_body_too_large_is_answered_although_unread(server: Server) -> None:
-    answer = server.client.post("/predict", content=b"x" * 30_000_000, headers={"Content-Type": "image/png"})
+    answer = server.client.post("/predict", content=b"x" * 60_000_000, headers={"Content-Type": "image/png"})
     assert answer.status_code == 413
     assert answer.json()["code"] == "body_too_large"
 

@@ -2,18 +2,19 @@
 
 import dataclasses
 import io
-from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image, ImageOps
+from PIL import Image, ImageFile, ImageOps
 
 from benchmarks.explain import find_telling
 from tests.pictures import CLASSES, draw, encode, exif
 from whisker.model import Checkpoint, Classifier, NetworkConfig, Preprocessing, build_network, with_golden_answers
 from whisker.model.answers.heat_map import AGAINST, BEST_CLASS, FOR, NO_CLASS, overlay
 from whisker.model.engines.choice import ENGINES
+from whisker.model.decoder import open_picture
 from whisker.model.errors import EngineError, NoHeatMapError, UndecodablePictureError
+from whisker.model.structure.outline import Outline
 from whisker.training.job import Training
 
 
@@ -107,13 +108,13 @@ def test_picture_with_a_view_is_decoded_once_to_nearly_the_same_pixels(
     """A JPEG is decoded at another scale for its view; other formats give equal pixels."""
     photo = Image.effect_noise((64, 48), 60).resize((1300, 900), Image.Resampling.BICUBIC).convert("RGB")
     opened: list[Image.Image] = []
-    open_ = Image.open
 
-    def open_noticed(*arguments: Any, **options: Any) -> Image.Image:
-        opened.append(open_(*arguments, **options))
-        return opened[-1]
+    def open_noticed(outline: Outline) -> ImageFile.ImageFile:
+        image = open_picture(outline)
+        opened.append(image)
+        return image
 
-    monkeypatch.setattr(Image, "open", open_noticed)
+    monkeypatch.setattr("whisker.model.preprocessing.open_picture", open_noticed)
     for format_, tolerance in (("JPEG", 2), ("PNG", 0)):
         data = encode(photo, format_, exif=exif(orientation))
         alone = Preprocessing(64).read(data)

@@ -18,7 +18,8 @@ from benchmarks.reliability.costly_pictures import (
 from benchmarks.reliability.pictures import black_png, chunk
 from tests.pictures import draw, encode, exif
 from whisker.model.errors import HeavyPictureError, PictureError, PictureTooLargeError, SlowPictureError
-from whisker.model.preprocessing import Light, Preprocessing
+from whisker.model.preprocessing import Preprocessing
+from whisker.model.structure.budget import Light
 from whisker.model.structure.reading import read_outline
 
 PREPROCESSING = Preprocessing(32)
