@@ -5,7 +5,7 @@ import zlib
 from collections.abc import Iterator
 
 from whisker.model.errors import UndecodablePictureError
-from whisker.model.structure.numbered_colours import numbered_profile
+from whisker.model.structure.numbered_colours import gamma_profile, numbered_profile
 from whisker.model.structure.orientation import EXIF, read_orientation
 from whisker.model.structure.outline import Outline, damaged_header, too_many_parts
 
@@ -17,6 +17,9 @@ _NEEDED = (b"IHDR", b"PLTE", b"tRNS")
 _TEXTS = (b"tEXt", b"zTXt", b"iTXt")
 _XMP, _PROFILE, _EXIF = b"XML:com.adobe.xmp", b"Raw profile type exif", b"exif"  # keywords
 _PROFILE_HEAD_LINES = 3
+_GREY = (0, 4)  # colour types
+_SRGB_EXPONENT, _SMALL_DIFFERENCE = 1 / 2.2, 0.05
+_MIN_EXPONENT, _MAX_EXPONENT = 0.1, 10.0
 _FEW_CHUNKS, _CHUNK_BYTES = 1_000, 1_024  # more chunks than the first are no shorter, on average, than the second
 _MAX_UNPACKED = 1 << 20  # of all compressed texts and profiles: two milliseconds
 
@@ -30,10 +33,9 @@ def outline_png(data: bytes) -> Outline:
     for name, start, end in _chunks(data):
         if name == b"IDAT":
             if is_open:
-                kept.append(data[start - 8 : end + 4])
+                kept.append(_repaired(data, start, end))
                 count += 1
         elif name == b"IEND":
-            kept.append(_END)
             break
         else:
             is_open = is_open and count == 0
@@ -45,7 +47,7 @@ def outline_png(data: bytes) -> Outline:
         raise damaged_header()
     return Outline(
         "PNG",
-        content=b"".join(kept),
+        content=b"".join([*kept, _END]),
         nanoseconds=_CHUNK_NS * count + _BYTE_NS * len(data) + _ROW_BYTE_NS * rows,
         orientation=metadata.orientation,
         profile=metadata.profile,
@@ -53,10 +55,9 @@ def outline_png(data: bytes) -> Outline:
 
 
 class _Metadata:
-    """What a picture's chunks say about its orientation; the last chunk of each kind counts."""
+    """What a picture's chunks say about its orientation and colours; the last chunk of each kind counts."""
 
     def __init__(self) -> None:
-        self.profile = b""
         self._unpacked = 0
         self._found: dict[bytes, bytes] = {}
 
@@ -65,9 +66,9 @@ class _Metadata:
         if name == b"eXIf":
             self._found[_EXIF] = EXIF + content
         elif name == b"iCCP":
-            self.profile = self._unpack(content.partition(b"\0")[2][1:])
-        elif name == b"cICP":
-            self.profile = numbered_profile(content[0]) if content else b""
+            self._found[name] = self._unpack(content.partition(b"\0")[2][1:])
+        elif name in (b"IHDR", b"cICP", b"sRGB", b"gAMA"):
+            self._found[name] = content
         elif name in _TEXTS:
             keyword, _, rest = content.partition(b"\0")
             text = self._text(name, rest)
@@ -76,12 +77,25 @@ class _Metadata:
 
     @property
     def orientation(self) -> int:
-        if not self._found:
+        if not {_EXIF, _XMP, _PROFILE} & self._found.keys():
             return 1
         exif = self._found.get(_EXIF)
         if exif is None:
             exif = _read_profile(self._found.get(_PROFILE, b""))
         return read_orientation(exif, self._found.get(_XMP, b""))
+
+    @property
+    def profile(self) -> bytes:
+        """Give the profile of the picture's colours, by the first of the chunks that counts; empty for sRGB's."""
+        found = self._found
+        if found.get(b"cICP"):
+            return numbered_profile(found[b"cICP"][0])
+        if found.get(b"iCCP") or b"sRGB" in found or b"gAMA" not in found:
+            return found.get(b"iCCP", b"")
+        exponent = int.from_bytes(found[b"gAMA"][:4]) / 100_000  # of what was seen to what is stored
+        if not _MIN_EXPONENT < exponent < _MAX_EXPONENT or abs(exponent / _SRGB_EXPONENT - 1) < _SMALL_DIFFERENCE:
+            return b""
+        return gamma_profile(1 / exponent, is_grey=found[b"IHDR"][9] in _GREY)
 
     def _text(self, name: bytes, rest: bytes) -> bytes:
         if name == b"tEXt":
@@ -112,6 +126,12 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
         yield name, at + 8, min(at + 8 + length, len(data))
         at += length + 12
     raise too_many_parts(most)
+
+
+def _repaired(data: bytes, start: int, end: int) -> bytes:
+    """Return a chunk of the picture; the last one, if it is cut off, as long as it is: rows may be complete."""
+    is_whole = end + 4 <= len(data)
+    return data[start - 8 : end + 4] if is_whole else _HEAD.pack(end - start, b"IDAT") + data[start:end] + bytes(4)
 
 
 def _row_bytes(header: bytes) -> int:

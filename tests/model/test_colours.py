@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
+from benchmarks.reliability.pictures import chunk
 from tests.pictures import encode
 from whisker.model.preprocessing import Preprocessing
 from whisker.model.structure.numbered_colours import numbered_profile
@@ -35,7 +36,7 @@ def in_p3(colour: tuple[int, int, int], mode: str = "RGB") -> Image.Image:
 @pytest.mark.parametrize("format_", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF"])
 def test_display_p3_looks_as_it_should_in_every_format(format_: str) -> None:
     image = in_p3(ORANGE)
-    assert np.abs(np.subtract(image.getpixel((0, 0)), ORANGE)).max() > 10
+    assert np.abs(np.asarray(image)[0, 0].astype(int) - ORANGE).max() > 10
     options = {"quality": 100} if format_ not in ("PNG", "TIFF") else {}
     assert np.abs(np.subtract(decoded(image, format_, icc_profile=P3, **options), ORANGE)).max() <= 4
 
@@ -66,6 +67,17 @@ def test_grey_profile_changes_the_brightness() -> None:
     profile = written_profile(b"GRAY", {b"wtpt": xyz(0.9642, 1.0, 0.8249), b"kTRC": curve(1.0)})
     for format_ in ("JPEG", "PNG"):
         assert decoded(Image.new("L", (32, 32), 55), format_, icc_profile=profile)[0] == pytest.approx(128, abs=3)
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+@pytest.mark.parametrize(("exponent", "stored"), [(1.0, 55), (1 / 1.8, 75), (1 / 2.2, 128)])
+def test_gamma_of_a_png_changes_the_brightness(mode: str, exponent: float, stored: int) -> None:
+    png = encode(Image.new("RGB", (32, 32), (stored,) * 3).convert(mode), "PNG")
+    with_gamma = png[:33] + chunk(b"gAMA", struct.pack(">I", round(exponent * 100_000))) + png[33:]
+    seen = 255 * (stored / 255) ** (1 / (2.2 * exponent)) if exponent != 1.0 else 128
+    assert PREPROCESSING.decode(with_gamma)[16, 16] == pytest.approx([seen] * 3, abs=4)
+    srgb = with_gamma[:33] + chunk(b"sRGB", b"\0") + with_gamma[33:]
+    assert (PREPROCESSING.decode(srgb) == stored).all()
 
 
 def test_profile_of_a_printer_says_what_its_inks_look_like() -> None:

@@ -178,6 +178,13 @@ def test_other_formats_are_unsupported(data: bytes) -> None:
         PREPROCESSING.decode(data)
 
 
+def test_png_without_its_end_is_complete_if_its_rows_are() -> None:
+    whole = encode(draw("rings", 0, (200, 160)))
+    pixels = PREPROCESSING.decode(whole)
+    for end in (whole[:-12], whole[:-14], whole[:-12] + b"\0\0vNIDAT", whole + b"more"):
+        np.testing.assert_array_equal(PREPROCESSING.decode(end), pixels)
+
+
 def test_empty_file_is_undecodable() -> None:
     with pytest.raises(UndecodablePictureError, match="empty"):
         PREPROCESSING.decode(b"")

@@ -29,7 +29,7 @@ def test_odd_picture_can_be_decoded(name: str) -> None:
 
 
 def test_odd_pictures_are_as_odd_as_they_are_called() -> None:
-    opened = {name: Image.open(io.BytesIO(data)) for name, data in ODD.items()}
+    opened = {name: Image.open(io.BytesIO(data)) for name, data in ODD.items() if "HEIC" not in name}
     assert opened["CMYK JPEG"].mode == "CMYK"
     assert opened["multi-picture JPEG (MPO)"].format == "MPO"
     assert ODD["16-bit grey PNG"][24] == ODD["16-bit colour PNG"][24] == 16

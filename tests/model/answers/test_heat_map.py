@@ -11,8 +11,8 @@ from benchmarks.explain import find_telling
 from tests.pictures import CLASSES, draw, encode, exif
 from whisker.model import Checkpoint, Classifier, NetworkConfig, Preprocessing, build_network, with_golden_answers
 from whisker.model.answers.heat_map import AGAINST, BEST_CLASS, FOR, NO_CLASS, overlay
-from whisker.model.engines.choice import ENGINES
 from whisker.model.decoder import open_picture
+from whisker.model.engines.choice import ENGINES
 from whisker.model.errors import EngineError, NoHeatMapError, UndecodablePictureError
 from whisker.model.structure.outline import Outline
 from whisker.training.job import Training

@@ -77,8 +77,9 @@ def test_tags_that_no_pixel_depends_on_never_reach_the_decoder() -> None:
     ],
 )
 def test_what_is_not_read_is_refused_with_the_reason(change: dict[str, int], sentence: str) -> None:
+    tiff = written(20, 10, change.pop("bits", 8), bytes(800), "<", **change)
     with pytest.raises(UndecodablePictureError, match=sentence):
-        PREPROCESSING.decode(written(20, 10, change.pop("bits", 8), bytes(800), **change))
+        PREPROCESSING.decode(tiff)
 
 
 def test_directory_beyond_the_end_is_damage() -> None:
