@@ -18,7 +18,8 @@ from whisker.app.protocols.kserve import vertex_health
 from whisker.app.protocols.routers import add_protocols
 from whisker.app.routes.corrections import router as corrections_router
 from whisker.app.routes.corrections_store import CorrectionsStore
-from whisker.app.routes.docs import add_docs, ask_for_key
+from whisker.app.routes.docs import add_docs
+from whisker.app.routes.openapi import DescribedApp, ask_for_key
 from whisker.app.routes.operations import router
 from whisker.app.routes.predict import router as predict_router
 from whisker.app.routes.state import AppState, set_state, state_of
@@ -44,7 +45,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     slots = UploadSlots(settings.max_in_flight, metrics)
     key = KeyCheck(settings.api_key, vertex_health())
     handler = problem_handler(metrics)
-    app = FastAPI(
+    app = DescribedApp(
         title="Whisker",
         version=API_VERSION,
         description=_DESCRIPTION,
