@@ -1,4 +1,4 @@
-"""The OpenAPI document, in the form that generators of clients need: `benchmarks.generated_clients` runs their clients."""
+"""The OpenAPI document, as generators of clients need it; `benchmarks.generated_clients` runs their clients."""
 
 from collections.abc import Iterator
 from typing import Any
