@@ -53,7 +53,7 @@ class Generator:
         return found.stdout.strip()
 
     def run(self, tools: Tools, folder: Path, url: str) -> object:
-        """Generate the client in a folder, and return what it prints there; raise `BenchmarkError` if anything fails."""
+        """Generate the client in a folder, and return what it prints; raise `BenchmarkError` if anything fails."""
         values = {_PYTHON: tools.python, _NODE: tools.node, _URL: url}
         said = ""
         for command in self.commands:
