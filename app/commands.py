@@ -28,7 +28,7 @@ def serve(**flags: str | None) -> None:
 
     Every option can also be given as an environment variable; the option wins.
     """
-    settings = load_settings(**flags)
+    settings = load_settings(listens=True, **flags)
     forget_secrets()
     from whisker.app.server.run import run  # noqa: PLC0415 - other commands need no metrics and no sockets
 
@@ -107,7 +107,7 @@ def predict(
     Exit codes: 0 for success, 1 for failure, 130 after Ctrl-C. Without --out, 1 also if a photo that was named cannot
     be used; photos found in folders, and photos listed in the file of --out, do not count.
     """
-    settings = load_settings(checkpoint=checkpoint, device=device)
+    settings = load_settings(listens=False, checkpoint=checkpoint, device=device)
     if explain is not None and (out is not None or server is not None or len(photos) > 1 or photos[0].is_dir()):
         raise ConfigError("--explain draws the heat map of one photo: give one file, and neither --out nor --server.")
     if server is not None and (on_ray or checkpoint is not None or device is not None):

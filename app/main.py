@@ -1,5 +1,7 @@
-"""The application, assembled."""
+"""The application, assembled; and, as `app`, the one of the environment, for servers other than `whisker serve`."""
 
+import logging
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -10,6 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
 from whisker.app.inference.service import running_service
+from whisker.app.logs import configure_logging, flush_log
 from whisker.app.metrics import Metrics
 from whisker.app.page.examples import find_examples
 from whisker.app.page.routes import add_page
@@ -18,11 +21,12 @@ from whisker.app.protocols.kserve import vertex_health
 from whisker.app.protocols.routers import add_protocols
 from whisker.app.routes.corrections import router as corrections_router
 from whisker.app.routes.corrections_store import CorrectionsStore
-from whisker.app.routes.docs import add_docs, ask_for_key
+from whisker.app.routes.docs import add_docs
+from whisker.app.routes.openapi import DescribedApp, ask_for_key
 from whisker.app.routes.operations import router
 from whisker.app.routes.predict import router as predict_router
 from whisker.app.routes.state import AppState, set_state, state_of
-from whisker.app.settings import Settings, chosen_hosts, load_settings
+from whisker.app.settings import Settings, chosen_hosts, load_settings, name_warnings, variable
 from whisker.app.uploads.body_limits import BodyLimitMiddleware
 from whisker.app.uploads.reader import set_turns
 from whisker.app.uploads.slots import UploadSlotMiddleware, UploadSlots
@@ -33,18 +37,24 @@ from whisker.app.web.request_id import RequestIdMiddleware
 from whisker.app.web.security import ApiKeyMiddleware, CrossSiteMiddleware, KeyCheck, SecurityHeadersMiddleware
 from whisker.app.web.slashes import redirect_slashes
 
+_OF_SERVE = ("host", "port", "workers", "keep_alive_seconds", "drain_seconds")  # settings for `whisker serve` alone
 API_VERSION = "1"  # of the HTTP interface: changes when clients have to change
+logger = logging.getLogger(__name__)
 _DESCRIPTION = "Say what pictures show, with calibrated scores. Errors are RFC 9457 problems with stable codes."
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
-    """Assemble the application, whose lifespan loads the classifier. `settings` default to the environment."""
-    settings = settings or load_settings()
+    """Assemble the application, whose lifespan loads the classifier.
+
+    Without `settings` they are those of the environment, and another server than `whisker serve` is taken to run it.
+    """
+    lifespan = _lifespan if settings else _guest_lifespan
+    settings = settings or load_settings(listens=False)
     metrics = Metrics()
     slots = UploadSlots(settings.max_in_flight, metrics)
     key = KeyCheck(settings.api_key, vertex_health())
     handler = problem_handler(metrics)
-    app = FastAPI(
+    app = DescribedApp(
         title="Whisker",
         version=API_VERSION,
         description=_DESCRIPTION,
@@ -53,7 +63,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         generate_unique_id_function=_operation_id,
-        lifespan=_lifespan,
+        lifespan=lifespan,
         middleware=[  # outermost first
             Middleware(RequestIdMiddleware),
             Middleware(AccessMiddleware, metrics=metrics, log_all=settings.log_requests == "all"),
@@ -87,6 +97,34 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     if settings.api_key is not None:
         ask_for_key(app)
     return app
+
+
+def __getattr__(name: str) -> FastAPI:
+    """Make `app` when a server first asks for it: importing this module for anything else reads no settings."""
+    if name != "app":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    app = globals()[name] = create_app()
+    return app
+
+
+@asynccontextmanager
+async def _guest_lifespan(app: FastAPI) -> AsyncIterator[None]:
+    """Run in another server's process: log as the settings say, unless that has set up a log for all."""
+    if not logging.getLogger().hasHandlers():
+        configure_logging(state_of(app).settings)
+    for warning in name_warnings(os.environ, _OF_SERVE):
+        logger.warning(warning)
+    logger.info(
+        "Another server than `whisker serve` listens: see docs/deploy.md, Under another server, for what it lacks"
+    )
+    for name in _OF_SERVE:
+        if getattr(state_of(app).settings, name) != Settings.model_fields[name].default:
+            logger.warning("%s has no effect: it is for `whisker serve`", variable(name))
+    try:
+        async with _lifespan(app):
+            yield
+    finally:
+        flush_log()
 
 
 @asynccontextmanager

@@ -6,7 +6,7 @@ Importing this must stay cheap (no PyTorch, no web framework): `whisker --help` 
 import difflib
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Literal, get_args
 
@@ -21,7 +21,13 @@ Engine = Literal["auto", "cuda-graphs", "openvino-int8", "openvino", "torch-bf16
 
 PROTOCOLS = ("huggingface", "oip", "kserve", "vertex", "sagemaker")
 PREFIX = "WHISKER_"
-_PLATFORM_PORTS = ("AIP_HTTP_PORT", "SAGEMAKER_BIND_TO_PORT")  # Vertex AI's, and SageMaker's
+# Vertex AI's, SageMaker's, and that of Cloud Run, Knative, Heroku and App Runner.
+_PLATFORM_PORTS = ("AIP_HTTP_PORT", "SAGEMAKER_BIND_TO_PORT", "PORT")
+# What Kubernetes tells of each Service, in variables that begin with the Service's name.
+_SERVICE_ADDRESS = re.compile(r"(?:tcp|udp|sctp)://\S+", re.IGNORECASE)
+_OF_A_SERVICE = re.compile(
+    r"\w+_(?:SERVICE_HOST|SERVICE_PORT(?:_\w+)?|PORT_\d+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?)", re.ASCII
+)
 RENAMED = {"lanes": "inference_workers"}  # old names of settings, which work until the next release
 _SET_UP = "WHISKER_TORCH"  # variables with this prefix belong to the installation, not to the service
 _PRIVATE = PREFIX + "API_KEY"  # the variable that no other process needs
@@ -228,16 +234,16 @@ def chosen_hosts(settings: Settings) -> frozenset[str] | None:
     return None if settings.allowed_hosts is None else frozenset(settings.allowed_hosts.split(","))
 
 
-def load_settings(**overrides: str | None) -> Settings:
+def load_settings(*, listens: bool = True, **overrides: str | None) -> Settings:
     """Read the environment; an override that is not `None` wins over it, and it over a port that a platform names.
 
-    Overrides and variables may have an old name (`RENAMED`). Raises `ConfigError` with one sentence that names the
-    variable, its value and what is allowed.
+    A platform's port counts only if the program `listens`. Overrides and variables may have an old name (`RENAMED`).
+    Raises `ConfigError` with one sentence that names the variable, its value and what is allowed.
     """
     given = {name: value for name, value in overrides.items() if value is not None}
-    platform = next((value for name in _PLATFORM_PORTS if (value := os.environ.get(name))), None)
-    if platform is not None and not os.environ.get(variable("port")):
-        given.setdefault("port", platform)
+    port_variable = variable("port")
+    if "port" not in given:
+        port_variable, given["port"] = _find_port(os.environ, _PLATFORM_PORTS if listens else ())
     for old, new in RENAMED.items():
         value = given.pop(old, None) or (os.environ.get(variable(old)) if not os.environ.get(variable(new)) else None)
         if value:
@@ -248,7 +254,7 @@ def load_settings(**overrides: str | None) -> Settings:
         error = exc.errors()[0]
         name = str(error["loc"][0])
         raise ConfigError(
-            f"{variable(name)} (or {flag(name)}) is {str(error['input'])!r}, but must be "
+            f"{_origin(name, port_variable)} is {str(error['input'])!r}, but must be "
             f"{_allowed(Settings.model_fields[name], error['msg'])}."
         ) from exc
 
@@ -259,8 +265,12 @@ def environment_for_children() -> dict[str, str]:
 
 
 def forget_secrets() -> None:
-    """Take the API key out of the environment, once it is read, so that no process that is started inherits it."""
-    os.environ.pop(_PRIVATE, None)
+    """Take the API key out of the environment, once it is read, so that no process that is started inherits it.
+
+    An empty one stays, to be warned of.
+    """
+    if os.environ.get(_PRIVATE):
+        del os.environ[_PRIVATE]
 
 
 def variable(name: str) -> str:
@@ -273,26 +283,65 @@ def flag(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
-def name_warnings(variables: Iterable[str], flags: Iterable[str] = ()) -> list[str]:
-    """Write a sentence for each variable or flag under an old name, and for each variable that is no setting.
+def name_warnings(variables: Mapping[str, str], flags: Iterable[str] = ()) -> list[str]:
+    """Write a sentence for each variable or flag that has not the effect that its name, or another's, lets expect.
 
-    Variables are environment variables, of which those are looked at that begin as settings do; `flags` are the names
-    of settings that were given on the command line.
+    Those are old names, variables that are no setting, empty ones, and ports that come from a platform. Variables are
+    environment variables; `flags` are the names of settings that were given on the command line.
     """
-    known = [variable(name) for name in Settings.model_fields]
+    known, flags = [variable(name) for name in Settings.model_fields], [*flags]
     renamed = {variable(old): variable(new) for old, new in RENAMED.items()}
     warnings = [
         f"{flag(name)} is now {flag(RENAMED[name])}; the old name works until the next release."
         for name in flags
         if name in RENAMED
     ]
+    warnings += _port_warnings(variables, is_flag="port" in flags)
     for name in sorted(variables):
-        if name in renamed:
+        if name in known and not variables[name]:
+            warnings.append(f"{name} is empty, which counts as not set.")
+        elif name in renamed:
             warnings.append(f"{name} is now {renamed[name]}; the old name works until the next release.")
-        elif name.startswith(PREFIX) and not name.startswith(_SET_UP) and name not in known:
+        elif name.startswith(PREFIX) and not _is_foreign(name, variables[name]) and name not in known:
             close = difflib.get_close_matches(name, known, n=1, cutoff=0.8)
             warnings.append(f"{name} is not a setting and has no effect" + (f"; is it {close[0]}?" if close else "."))
     return warnings
+
+
+def _find_port(variables: Mapping[str, str], platform_ports: Iterable[str]) -> tuple[str, str]:
+    """Name the variable whose port is followed, and give its value; the default's is that of the setting."""
+    own = variable("port")
+    for name in (own, *platform_ports):
+        value = variables.get(name)
+        if value and not _SERVICE_ADDRESS.fullmatch(value):
+            return name, value
+    return own, str(Settings.model_fields["port"].default)
+
+
+def _port_warnings(variables: Mapping[str, str], *, is_flag: bool) -> list[str]:
+    own, warnings = variable("port"), []
+    if _SERVICE_ADDRESS.fullmatch(variables.get(own, "")):
+        warnings.append(
+            f"{own} is {variables[own]}, which Kubernetes sets for a Service of this name, and counts as not set: "
+            "see docs/deploy.md, On Kubernetes."
+        )
+    source, port = _find_port(variables, _PLATFORM_PORTS)
+    if source != own and not is_flag:
+        warnings.append(f"The port is {port}, as {source} says; {own} and {flag('port')} win over it.")
+    return warnings
+
+
+def _is_foreign(name: str, value: str) -> bool:
+    """Tell whether a variable that begins as settings do is the installation's, or tells of a Kubernetes Service."""
+    is_service = _OF_A_SERVICE.fullmatch(name) or (name.endswith("_PORT") and _SERVICE_ADDRESS.fullmatch(value))
+    return name.startswith(_SET_UP) or bool(is_service)
+
+
+def _origin(name: str, port_variable: str) -> str:
+    """Name the variable that a setting's value comes from, and the flag that would win over it."""
+    if name == "port" and port_variable != variable(name):
+        return f"{port_variable} (over which {variable(name)} and {flag(name)} win)"
+    return f"{variable(name)} (or {flag(name)})"
 
 
 def _allowed(field: FieldInfo, message: str) -> str:

@@ -14,29 +14,14 @@ from whisker.app.inference.service import Service
 from whisker.app.inference.wire import PredictionDocument
 from whisker.app.routes.answering import predict_one
 from whisker.app.routes.dependencies import require_service
+from whisker.app.routes.openapi import AGREED, form_body
 from whisker.app.routes.predict import PICTURE_ERRORS, REQUEST_ERRORS
 from whisker.app.routes.state import state_of
 from whisker.app.schemas import CorrectionAnswer
-from whisker.app.uploads.reader import FIELD, FORM, read_correction
+from whisker.app.uploads.reader import read_correction
 from whisker.app.web.problems import problem_responses
 
 router = APIRouter(tags=["predict"])
-
-_AGREED = "yes"
-_FORM = {
-    "type": "object",
-    "required": [FIELD, "label", "consent"],
-    "properties": {
-        FIELD: {"type": "string", "format": "binary"},
-        "label": {
-            "type": "array",
-            "items": {"type": "string"},
-            "minItems": 1,
-            "description": "One class or, if the checkpoint is multi-label, a field `label` for each.",
-        },
-        "consent": {"const": _AGREED},
-    },
-}
 
 
 @router.post(
@@ -44,7 +29,7 @@ _FORM = {
     summary="Leave a photo with its right label",
     status_code=status.HTTP_201_CREATED,
     response_model_exclude_none=True,
-    openapi_extra={"requestBody": {"required": True, "content": {FORM: {"schema": _FORM}}}},
+    openapi_extra={"requestBody": form_body("CorrectionForm", "The photo, its right label, and your consent.")},
     responses=problem_responses(
         errors.CorrectionsOffError,
         errors.CorrectionsFullError,
@@ -65,7 +50,7 @@ async def correct(request: Request) -> CorrectionAnswer:
     service = require_service(request.app)
     data, fields = await read_correction(request)
     labels = _read_labels(fields.get("label", []), service)
-    if _AGREED not in fields.get("consent", []):
+    if AGREED not in fields.get("consent", []):
         raise errors.InvalidUploadError("A photo is kept only with the field `consent=yes`.")
     result = await predict_one(request, service, data, service.options(1, opacity=0))
     line: dict[str, object] = {

@@ -61,13 +61,6 @@ def add_docs(app: FastAPI) -> None:
     app.mount("/docs/assets", PackageFiles("fastapi_offline", "static", _FILES), name="docs-assets")
 
 
-def ask_for_key(app: FastAPI) -> None:
-    """Say in the OpenAPI document that an API key is needed, so that Swagger UI asks for it."""
-    document = app.openapi()  # which FastAPI keeps
-    document["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
-    document["security"] = [{"key": []}]
-
-
 @_router.get("/docs")
 async def docs() -> HTMLResponse:
     return HTMLResponse(_PAGE, headers={"Content-Security-Policy": _POLICY})

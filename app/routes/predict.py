@@ -7,7 +7,7 @@ schemas.
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Annotated, TypeVar
 
 from fastapi import APIRouter, Request, Response
@@ -21,9 +21,10 @@ from whisker.app.inference.service import TOP_CLASS
 from whisker.app.metrics import Metrics
 from whisker.app.routes.answering import predict_many, predict_one
 from whisker.app.routes.dependencies import require_service
+from whisker.app.routes.openapi import BYTES, form_body
 from whisker.app.routes.state import state_of
 from whisker.app.schemas import DEFAULT_TOP_K, BatchAnswer, PredictionAnswer
-from whisker.app.uploads.reader import FIELD, FORM, RAW, read_upload, read_uploads
+from whisker.app.uploads.reader import FIELD, RAW, read_upload, read_uploads
 from whisker.app.web.problems import describe, problem_responses
 from whisker.model.answers.heat_map import OPACITY
 from whisker.model.errors import NoHeatMapError, PictureTooLargeError, UndecodablePictureError, UnsupportedFormatError
@@ -32,8 +33,6 @@ router = APIRouter(tags=["predict"])
 logger = logging.getLogger(__name__)
 N = TypeVar("N", int, float)
 
-# Both notations for bytes are given: `format` is what OpenAPI 3.0 tools look for, `contentMediaType` is OpenAPI 3.1's.
-_BYTES = {"type": "string", "format": "binary", "contentMediaType": RAW}
 _TOP_K = TypeAdapter(Annotated[int, Field(ge=1)])
 _OPACITY = TypeAdapter(Annotated[float, Field(ge=0, le=1)])
 _CLASS = "A class, or `top` for the best one"
@@ -81,23 +80,19 @@ REQUEST_ERRORS = (
 )
 
 
-def _body(content: Mapping[str, object], parameters: Sequence[Mapping[str, object]] = _PARAMETERS) -> dict[str, object]:
-    return {"parameters": parameters, "requestBody": {"required": True, "content": content}}
-
-
-def _form(schema: Mapping[str, object]) -> dict[str, object]:
-    return {"schema": {"type": "object", "required": [FIELD], "properties": {FIELD: schema}}}
-
-
-_PNG: dict[int | str, dict[str, object]] = {200: {"content": {"image/png": {"schema": _BYTES}}}}
-_ONE_PICTURE = {FORM: _form(_BYTES), "image/*": {"schema": _BYTES}, RAW: {"schema": _BYTES}}
+_PNG: dict[int | str, dict[str, object]] = {200: {"content": {"image/png": {"schema": BYTES}}}}
+_ONE_PICTURE = form_body(
+    "PictureForm",
+    f"A form with the picture. Its bytes alone are taken, too, with the content type `image/*` or `{RAW}`.",
+)
+_PICTURES = form_body("PicturesForm", f"A form with the pictures, each in a field `{FIELD}` of its own.")
 
 
 @router.post(
     "/predict",
     summary="Say what a picture shows",
     response_model=PredictionAnswer,
-    openapi_extra=_body(_ONE_PICTURE),
+    openapi_extra={"parameters": _PARAMETERS, "requestBody": _ONE_PICTURE},
     responses=problem_responses(*REQUEST_ERRORS, *_EXPLAIN_ERRORS, *PICTURE_ERRORS),
 )
 async def predict(request: Request) -> Response:
@@ -116,7 +111,7 @@ async def predict(request: Request) -> Response:
     "/predict/batch",
     summary="Say what several pictures show",
     response_model=BatchAnswer,
-    openapi_extra=_body({FORM: _form({"type": "array", "items": _BYTES})}),
+    openapi_extra={"parameters": _PARAMETERS, "requestBody": _PICTURES},
     responses=problem_responses(*REQUEST_ERRORS, *_EXPLAIN_ERRORS),
 )
 async def predict_batch(request: Request) -> Response:
@@ -136,7 +131,7 @@ async def predict_batch(request: Request) -> Response:
     "/explain",
     summary="Show which parts of a picture are evidence for a class",
     response_class=Response,
-    openapi_extra=_body(_ONE_PICTURE, _OVERLAY_PARAMETERS),
+    openapi_extra={"parameters": _OVERLAY_PARAMETERS, "requestBody": _ONE_PICTURE},
     responses=_PNG | problem_responses(*REQUEST_ERRORS, *_EXPLAIN_ERRORS, *PICTURE_ERRORS),
 )
 async def explain(request: Request) -> Response:

@@ -90,7 +90,7 @@ def kind_of(exc: Exception) -> Kind:
 
 def problem_responses(*kinds: type[Exception]) -> dict[int | str, dict[str, object]]:
     """Describe, for an operation of the OpenAPI document, the problems it may answer with."""
-    schema = Problem.model_json_schema()
+    schema = {"$ref": f"#/components/schemas/{Problem.__name__}"}
     responses: dict[int | str, dict[str, object]] = {}
     for kind in (KINDS[error] for error in kinds):
         response = responses.setdefault(kind.status, {"description": "", "content": {MEDIA_TYPE: {"schema": schema}}})

@@ -50,7 +50,7 @@ def anyio_backend() -> str:
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in os.environ:
-        if name.startswith("WHISKER_"):
+        if name.startswith("WHISKER_") or name == "PORT":
             monkeypatch.delenv(name)
 
 

@@ -6,10 +6,11 @@ import pytest
 from fastapi import FastAPI
 from starlette.types import Message
 
+from whisker.app import main
 from whisker.app.main import create_app
 from whisker.app.routes.state import state_of
 from whisker.app.settings import Settings
-from whisker.model.errors import CheckpointError
+from whisker.model.errors import CheckpointError, ConfigError
 
 pytestmark = pytest.mark.anyio
 
@@ -31,6 +32,22 @@ async def test_lifespan_loads_and_lets_go(settings: Settings) -> None:
 async def test_environment_is_read_without_settings(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WHISKER_CHECKPOINT", str(tiny))
     assert state_of(create_app()).settings.checkpoint == tiny
+
+
+async def test_app_is_made_when_it_is_asked_for(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "app" not in vars(main)
+    monkeypatch.setenv("WHISKER_DEVICE", "tpu")
+    with pytest.raises(ConfigError, match="WHISKER_DEVICE"):
+        _ = main.app
+    monkeypatch.setenv("WHISKER_DEVICE", "cpu")
+    monkeypatch.setenv("WHISKER_CHECKPOINT", str(tiny))
+    try:
+        assert main.app is main.app
+        assert state_of(main.app).settings.checkpoint == tiny
+    finally:
+        vars(main).pop("app", None)
+    with pytest.raises(AttributeError, match="has no attribute 'application'"):
+        _ = main.application
 
 
 async def test_lifespan_fails_with_the_sentence(settings: Settings, tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 """Settings: what is read, what wins, and the sentences about what cannot work."""
 
+import json
 import os
+import re
 from pathlib import Path
 from typing import get_args
 
@@ -101,12 +103,12 @@ def test_every_number_says_its_range() -> None:
     for name, field in Settings.model_fields.items():
         if field.annotation in (int, float):
             with pytest.raises(ConfigError, match=r"number from [\d.]+ to [\d.]+\.$"):
-                load_settings(**{name: "-1"})
+                load_settings(listens=True, **{name: "-1"})
 
 
 def test_misspelt_variable_is_complained_of() -> None:
-    known = ["WHISKER_PORT", "WHISKER_TORCH_INDEX", "PATH"]
-    assert name_warnings([*known, "WHISKER_PROT", "WHISKER_X"]) == [
+    names = ["WHISKER_PORT", "WHISKER_TORCH_INDEX", "PATH", "WHISKER_PROT", "WHISKER_X"]
+    assert name_warnings(dict.fromkeys(names, "1")) == [
         "WHISKER_PROT is not a setting and has no effect; is it WHISKER_PORT?",
         "WHISKER_X is not a setting and has no effect.",
     ]
@@ -119,10 +121,99 @@ def test_old_names_work_and_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
     assert load_settings(inference_workers="6", lanes="5").inference_workers == 6
     monkeypatch.setenv("WHISKER_INFERENCE_WORKERS", "4")
     assert load_settings().inference_workers == 4
-    assert name_warnings(["WHISKER_LANES"], ["lanes", "port"]) == [
+    assert name_warnings({"WHISKER_LANES": "3"}, ["lanes", "port"]) == [
         "--lanes is now --inference-workers; the old name works until the next release.",
         "WHISKER_LANES is now WHISKER_INFERENCE_WORKERS; the old name works until the next release.",
     ]
+
+
+# Kubernetes tells every pod so of a Service named whisker, and of one named whisker-web.
+_SERVICES = {
+    f"{name}_{rest}": value
+    for name in ("WHISKER", "WHISKER_WEB")
+    for rest, value in {
+        "PORT": "tcp://10.0.0.1:8000",
+        "PORT_8000_TCP": "tcp://10.0.0.1:8000",
+        "PORT_8000_TCP_ADDR": "10.0.0.1",
+        "PORT_8000_TCP_PORT": "8000",
+        "PORT_8000_TCP_PROTO": "tcp",
+        "SERVICE_HOST": "10.0.0.1",
+        "SERVICE_PORT": "8000",
+        "SERVICE_PORT_HTTP": "8000",
+    }.items()
+}
+
+
+def test_variables_of_a_kubernetes_service_are_no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in _SERVICES.items():
+        monkeypatch.setenv(name, value)
+    assert load_settings().port == load_settings(listens=False).port == 8000
+    assert load_settings(port="9000").port == 9000
+    (said,) = name_warnings(_SERVICES)
+    assert said.startswith("WHISKER_PORT is tcp://10.0.0.1:8000, which Kubernetes sets for a Service of this name")
+    assert said.endswith("and counts as not set: see docs/deploy.md, On Kubernetes.")
+
+
+@pytest.mark.parametrize("address", ["tcp://[fd00::1]:8000", "udp://10.0.0.1:53", "sctp://10.0.0.1:7"])
+def test_address_of_any_service_is_no_port(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WHISKER_PORT", address)
+    monkeypatch.setenv("PORT", "8080")
+    assert load_settings().port == 8080
+
+
+@pytest.mark.parametrize("name", ["PORT", "AIP_HTTP_PORT", "SAGEMAKER_BIND_TO_PORT"])
+def test_port_of_a_platform_is_followed_and_told(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, "8080")
+    assert load_settings().port == 8080
+    said = f"The port is 8080, as {name} says; WHISKER_PORT and --port win over it."
+    assert name_warnings({name: "8080"}) == name_warnings({name: "8080", "WHISKER_HOST": "::"}) == [said]
+    assert name_warnings({name: "8080"}, ["port"]) == name_warnings({name: "8080", "WHISKER_PORT": "1"}) == []
+    assert load_settings(port="9000").port == 9000
+    monkeypatch.setenv("WHISKER_PORT", "9001")
+    assert load_settings().port == 9001
+
+
+def test_port_of_a_platform_that_is_none_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PORT", "http")
+    sentence = "PORT (over which WHISKER_PORT and --port win) is 'http', but must be a whole number from 0 to 65535."
+    with pytest.raises(ConfigError) as caught:
+        load_settings()
+    assert str(caught.value) == sentence
+    assert load_settings(listens=False).port == 8000  # `whisker predict` needs none
+    monkeypatch.setenv("PORT", "")
+    assert load_settings().port == 8000
+
+
+def test_empty_variable_is_told() -> None:
+    assert name_warnings({"WHISKER_API_KEY": "", "WHISKER_KEY": "", "PORT": "", "WHISKER_HOST": "::"}) == [
+        "WHISKER_API_KEY is empty, which counts as not set.",
+        "WHISKER_KEY is not a setting and has no effect; is it WHISKER_API_KEY?",
+    ]
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {},
+        {"PORT": "8080"},
+        {"PORT": "8080", "WHISKER_PORT": "9000"},
+        {"PORT": "", "AIP_HTTP_PORT": "7080", "WHISKER_PORT": ""},
+        {"PORT": " 8080 ", "WHISKER_PORT": "tcp://10.0.0.1:8000"},
+        {"WHISKER_PORT": "tcp://10.0.0.1:80"},
+    ],
+    ids=str,
+)
+def test_health_check_of_the_image_asks_where_the_service_listens(
+    variables: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    asked: list[str] = []
+    monkeypatch.setattr("urllib.request.urlopen", lambda url, **_: asked.append(url))
+    dockerfile = (Path(__file__).parents[2] / "Dockerfile").read_text()
+    (command,) = re.findall(r"^    CMD (\[.+\])$", dockerfile, re.MULTILINE)
+    exec(json.loads(command)[-1], {})  # noqa: S102 - ours
+    assert asked == [f"http://127.0.0.1:{load_settings().port}/readyz"]
 
 
 def test_engines_are_those_there_are() -> None:
@@ -142,3 +233,6 @@ def test_no_other_process_gets_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
     assert environment_for_children()["WHISKER_PORT"] == "1"
     forget_secrets()
     assert "WHISKER_API_KEY" not in os.environ
+    monkeypatch.setenv("WHISKER_API_KEY", "")
+    forget_secrets()
+    assert os.environ["WHISKER_API_KEY"] == ""  # nothing to forget, and something to tell

@@ -1,4 +1,4 @@
-"""The pages in other surroundings: dark, narrow, without a script, behind a key; and no third-party requests."""
+"""The pages in other surroundings: dark, narrow, without a script, behind a key, in Swagger UI; no third parties."""
 
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,21 @@ def test_page_asks_no_other_host(context: BrowserContext, server: Server, photos
     page.goto("/card")
     strangers = [url for url in asked if not url.startswith((server.address, "blob:"))]
     assert strangers == []
+
+
+def test_swagger_ui_sends_chosen_files_as_forms(context: BrowserContext, photos: list[Path]) -> None:
+    page = context.new_page()
+    page.goto("/docs#/predict/predict")
+    for path, operation in (("/predict", "predict"), ("/predict/batch", "predict_batch")):
+        block = page.locator(f"#operations-predict-{operation}")
+        if operation == "predict_batch":
+            block.get_by_role("button").first.click()  # the address has opened the other one
+        block.locator("input[type=file]").set_input_files(photos[0])
+        with page.expect_response(lambda answer: answer.request.method == "POST") as sent:
+            block.get_by_role("button", name="Execute").click()
+        assert sent.value.url.endswith((path, f"{path}?top_k=5"))
+        assert sent.value.status == 200
+        assert sent.value.request.headers["content-type"].startswith("multipart/form-data")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -211,18 +211,6 @@ async def test_checkpoint_of_the_named_sha256_is_served(serving: Serving, tiny: 
         assert (await client.get("/readyz")).status_code == 200
 
 
-async def test_openapi_offers_a_file_in_every_form_of_body(client: httpx.AsyncClient) -> None:
-    document = (await client.get("/openapi.json")).json()
-    operation = document["paths"]["/predict"]["post"]
-    content = operation["requestBody"]["content"]
-    assert set(content) == {"multipart/form-data", "image/*", "application/octet-stream"}
-    form = content["multipart/form-data"]["schema"]
-    assert form["required"] == ["file"]
-    for schema in (form["properties"]["file"], content["image/*"]["schema"]):
-        # Swagger UI draws a file picker for either notation.
-        assert schema == {"type": "string", "format": "binary", "contentMediaType": "application/octet-stream"}
-
-
 async def test_openapi_describes_every_answer(client: httpx.AsyncClient) -> None:
     document = (await client.get("/openapi.json")).json()
     responses = document["paths"]["/predict"]["post"]["responses"]

@@ -1,0 +1,1 @@
+"""Clients that were generated from the API's description, against a real server."""
