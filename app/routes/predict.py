@@ -96,7 +96,10 @@ _PICTURES = form_body("PicturesForm", f"A form with the pictures, each in a fiel
     responses=problem_responses(*REQUEST_ERRORS, *_EXPLAIN_ERRORS, *PICTURE_ERRORS),
 )
 async def predict(request: Request) -> Response:
-    """Send the picture in the form field `file`, or its bytes as the body. JPEG, PNG, WebP, GIF, BMP, TIFF, HEIC or AVIF."""
+    """Send the picture in the form field `file`, or its bytes as the body.
+
+    JPEG, PNG, WebP, HEIC, AVIF, TIFF, GIF or BMP.
+    """
     started = time.perf_counter()
     service = require_service(request.app)
     options = service.options(*_read_query(request))
