@@ -29,9 +29,10 @@ _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _PROGRESSIVE, _ARITHMETIC, _LOSSLESS = (0xC2, 0xC6, 0xCA, 0xCE), range(0xC9, 0xD0), (0xC3, 0xC7, 0xCB, 0xCF)
 _XMP = b"http://ns.adobe.com/xap/1.0/\0"
 _PROFILE = b"ICC_PROFILE\0"  # then this part's number and how many there are, a byte each
-# Some cameras leave out the marker of the end, and whatever cuts a file off may write one. So the decoder of a single
+# Some cameras leave out the end marker, and whatever cuts a file off may write one. So the decoder of a single
 # scan is given none: it reads a few bytes ahead, of these, and lacks data only if rows are missing.
 _AHEAD = bytes(16)
+_EOI = b"\xff\xd9"
 _JFIF_BYTES, _ADOBE_BYTES = 16, 14  # of these segments, up to where nothing more is read
 _MAX_SEGMENTS = 1_000  # before the first scan: 64 MB of metadata
 _MAX_FILL_BYTES = 4_096  # between two of them
@@ -99,7 +100,7 @@ def outline_jpeg(data: bytes) -> Outline:
         raise incomplete()
     return Outline(
         "JPEG",
-        content=b"".join([b"\xff\xd8", *header.kept, data[start : scans.end], b"\xff\xd9" if is_buffered else _AHEAD]),
+        content=b"".join([b"\xff\xd8", *header.kept, data[start : scans.end], _EOI if is_buffered else _AHEAD]),
         nanoseconds=_SEGMENT_NS * (len(header.kept) + scans.segments)
         + (_PROGRESSIVE_BYTE_NS if is_buffered else _BYTE_NS) * (scans.end - start)
         + scans.nanoseconds
@@ -219,11 +220,18 @@ def _walk_scans(data: bytes, start: int, frame: _Frame) -> _Scans:
             scans += 1
             components += data[at + 2]
             if number == 0 and not frame.is_progressive and data[at + 2] == frame.components:
-                end = data.find(b"\xff\xd9", at + length)  # a decoder does not look for more scans
-                return _Scans(1, nanoseconds, scans, components, end if end >= 0 else len(data))
+                return _Scans(1, nanoseconds, scans, components, _find_end(data, at + length))
         if marker not in _BARE:
             at += length
     raise too_many_parts(_MAX_MARKERS)
+
+
+def _find_end(data: bytes, start: int) -> int:
+    """Find the end of the only scan, which a decoder looks for; the end of the file is one, which is quicker found."""
+    if data.endswith(_EOI):
+        return len(data) - len(_EOI)
+    end = data.find(_EOI, start)
+    return end if end >= 0 else len(data)
 
 
 def _scan_nanoseconds(data: bytes, at: int, frame: _Frame) -> int:
