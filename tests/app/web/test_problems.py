@@ -1,6 +1,6 @@
 """Errors: each code once, and never more than a client should know."""
 
-import json
+import re
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +12,7 @@ import pytest
 from tests.app.conftest import Serving, connected, picture
 from whisker.app.main import create_app
 from whisker.app.settings import Settings
-from whisker.app.web.problems import HTTP_KINDS, KINDS
+from whisker.app.web.problem_kinds import HTTP_KINDS, KINDS
 
 pytestmark = pytest.mark.anyio
 
@@ -55,7 +55,9 @@ CASES = {
     "declared body too large": Case(413, "body_too_large", _PNG, settings={"max_body_bytes": len(_PNG) - 1}),
     "form too large": Case(413, "body_too_large", files={"file": ("a.png", _PNG)}, settings={"max_body_bytes": 99}),
     "picture of too many pixels": Case(413, "picture_too_large", _PNG, settings={"max_pixels": 40 * 30 - 1}),
-    "no content type": Case(415, "unsupported_media_type", _PNG, {}),
+    "neither content type nor picture": Case(415, "unsupported_media_type", b"hello", {}),
+    "nothing at all": Case(415, "unsupported_media_type", b"", {}),
+    "body in brotli": Case(415, "unsupported_encoding", _PNG, {**_RAW, "Content-Encoding": "br"}),
     "other content type": Case(415, "unsupported_media_type", b"{}", {"Content-Type": "application/json"}),
     "endless content type": Case(415, "unsupported_media_type", _PNG, {"Content-Type": "image/png" + ";a" * 500}),
     "urlencoded form": Case(
@@ -66,7 +68,7 @@ CASES = {
     "truncated png": Case(422, "undecodable_picture", _PNG[:60]),
     "empty body": Case(422, "undecodable_picture", b""),
     "empty file": Case(422, "undecodable_picture", files={"file": ("a.png", b"")}),
-    "no field file": Case(422, "invalid_upload", files={"photo": ("a.png", _PNG)}),
+    "two fields": Case(422, "invalid_upload", files={"photo": ("a.png", _PNG), "image": ("b.png", _PNG)}),
     "two files": Case(422, "invalid_upload", files=[("file", ("a.png", _PNG))] * 2),
     "a text field": Case(422, "invalid_upload", files={"file": (None, b"text")}),
     "top_k of zero": Case(422, "invalid_request", _PNG, query="?top_k=0"),
@@ -143,11 +145,13 @@ async def test_defect_after_the_answer_began_is_not_answered_twice(settings: Set
 
 
 async def test_missing_field_is_explained(client: httpx.AsyncClient) -> None:
-    response = await client.post("/predict", files={"photo": ("a.png", _PNG)})
-    assert response.json()["detail"] == "The form must hold exactly one file, in the field `file`."
+    response = await client.post("/predict", files={"photo": (None, b"a text"), "n": (None, b"1")})
+    assert response.json()["detail"] == (
+        "The form must hold exactly one picture, best in the field `file`, but there is text in `photo`, text in `n`."
+    )
     response = await client.post("/predict?top_k=0", content=_PNG, headers=_RAW)
     assert response.json()["detail"] == (
-        "The query parameter `top_k` is not valid: input should be greater than or equal to 1."
+        "The query parameter `top_k` is `0`: input should be greater than or equal to 1."
     )
 
 
@@ -172,6 +176,6 @@ def assert_problem(response: httpx.Response, status: int, code: str) -> None:
     assert problem["detail"].endswith(".")
     assert problem["request_id"] == response.headers["x-request-id"]
     assert "Traceback" not in response.text
-    assert "/" not in json.dumps(problem["detail"]).replace("multipart/form-data", "").replace("image/*", "").replace(
-        "application/octet-stream", ""
-    )  # no path
+    assert problem["type"] == f"/docs/errors#{code}"
+    quoted = re.sub("`[^`]*`", "", problem["detail"])  # what came, or is wanted
+    assert "/" not in quoted.replace("multipart/form-data", "").replace("image/*", "")  # no path
