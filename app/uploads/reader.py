@@ -81,7 +81,7 @@ async def _read_unnamed(request: Request) -> bytes:
                 break
     if is_picture(start):
         return b"".join(pieces)
-    came = "JSON, which needs the content type application/json where it is taken" if is_json(start) else "no picture"
+    came = "JSON, which needs the content type `application/json` where it is taken" if is_json(start) else "no picture"
     raise UnsupportedMediaTypeError(f"{_said(request)}, and the body is {came if start else 'empty'}: {_WANTED}.")
 
 

@@ -97,6 +97,41 @@ async def test_method_that_is_not_allowed_is_405(client: httpx.AsyncClient) -> N
     assert response.headers["allow"] == "POST"
 
 
+async def test_what_a_path_answers_to_is_told_whole(client: httpx.AsyncClient) -> None:
+    for method, path, allowed in (
+        ("HEAD", "/predict", "POST"),
+        ("POST", "/health", "GET, HEAD"),
+        ("PUT", "/", "GET, HEAD, POST"),
+        ("DELETE", "/page/page.js", "GET, HEAD"),
+        ("GET", "/corrections", "POST"),
+    ):
+        response = await client.request(method, path)
+        assert (response.status_code, response.headers["allow"]) == (405, allowed)
+    assert response.json()["detail"] == "`GET` came, but `/corrections` answers to POST alone."
+
+
+async def test_refusals_name_what_came(client: httpx.AsyncClient) -> None:
+    for path, said in (
+        ("/nothing%0A%60x", "There is nothing at `/nothing\\n'x`."),
+        ("/" + "x" * 200, f"There is nothing at `/{'x' * 59}...`."),
+        ("/v1/models/other", "There is no model `other` here, but `tiny`."),
+    ):
+        assert (await client.get(path)).json()["detail"] == said
+    answer = await client.post("/v1/models/tiny:predict", json={"inputs": 1})
+    assert "but holds `inputs`" in answer.json()["detail"]
+    answer = await client.post("/predict?explain=wolf", content=_PNG, headers=_RAW)
+    assert "no class `wolf`" in answer.json()["detail"]
+
+
+async def test_every_problem_leads_to_what_to_do(client: httpx.AsyncClient) -> None:
+    page = await client.get("/docs/errors")
+    assert page.headers["content-type"] == "text/html; charset=utf-8"
+    problem = (await client.get("/nothing")).json()
+    assert problem["type"] == "/docs/errors#not_found"
+    for kind in (*KINDS.values(), *HTTP_KINDS.values()):
+        assert f'<h2 id="{kind.code}">' in page.text
+
+
 async def test_failing_network_is_500_for_that_picture_only(serving: Serving, fragile: Path) -> None:
     async with serving(checkpoint=fragile) as client:
         bright = await client.post("/predict", content=picture(colour="white"), headers=_RAW)
