@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 
 from whisker.app.errors import InvalidUploadError, quoted
-from whisker.app.uploads.multipart import Part
+from whisker.app.uploads.part import Part
 from whisker.app.uploads.signature import is_picture
 
 FIELD = "file"
@@ -19,8 +19,8 @@ def only_picture(parts: Sequence[Part]) -> bytes:
     """
     files = _files(parts)
     for found in (
-        [part for part in files if part.field == FIELD],
-        [part for part in files if is_picture(part.content)],
+        [part for part in files if part.field_name == FIELD],
+        [part for part in files if is_picture(part.start)],
         files,
     ):
         if len(found) == 1:
@@ -39,7 +39,7 @@ def all_pictures(parts: Sequence[Part], *, max_files: int) -> list[bytes]:
     """
     files = _files(parts)
     fields = {_base(part) for part in files}
-    pictured = {_base(part) for part in files if is_picture(part.content)}
+    pictured = {_base(part) for part in files if is_picture(part.start)}
     names = next((it for it in (fields & {FIELD}, pictured, fields) if it), set())
     if len(names) > 1:
         raise InvalidUploadError(
@@ -58,7 +58,7 @@ def texts_of(parts: Sequence[Part]) -> dict[str, list[str]]:
     texts: dict[str, list[str]] = {}
     for part in parts:
         if not part.is_file:
-            texts.setdefault(part.field, []).append(part.content.decode(errors="replace"))
+            texts.setdefault(part.field_name, []).append(part.content.decode(errors="replace"))
     return texts
 
 
@@ -69,13 +69,13 @@ def _files(parts: Sequence[Part]) -> list[Part]:
 
 
 def _base(part: Part) -> str:
-    return _INDEX.sub("", part.field)
+    return _INDEX.sub("", part.field_name)
 
 
 def _came(parts: Sequence[Part]) -> str:
     """Say what the parts are: `one file in `a`, text in `b``."""
     if not parts:
         return "it has no parts"
-    shown = [f"{'a file' if part.is_file else 'text'} in {quoted(part.field)}" for part in parts[:_NAMED]]
+    shown = [f"{'a file' if part.is_file else 'text'} in {quoted(part.field_name)}" for part in parts[:_NAMED]]
     more = f" and {len(parts) - _NAMED} more parts" if len(parts) > _NAMED else ""
     return f"there is {', '.join(shown)}{more}"

@@ -6,61 +6,19 @@ limit ensures that.
 
 import asyncio
 import contextlib
-import re
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, field
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from whisker.app.errors import MalformedFormError, quoted
-from whisker.app.uploads.signature import is_picture
+from whisker.app.uploads.part import Part
 
 OTHER_PARTS = 8  # besides the files that are expected; a browser's form may have a few of its own
 _MAX_FIELD_BYTES = 16_384
 _SMALL_BYTES = 256_000  # of a form, that are parsed at once
 _ENDS = 2  # delimiters besides those before parts: the one after the last, and one that shows that there are too many
 _MAX_HEADERS, _MAX_HEADER_BYTES = 8, 4_096  # of a part; a file's name may be long
-# `filename*` is forbidden in forms by RFC 7578, and sent: RFC 8187 has its notation.
-_FILE_NAME = re.compile(rb";[ \t]*filename\*?[ \t]*=[ \t]*(?P<empty>\"\"|$|;)?", re.IGNORECASE)
-_FILE_TYPES = (b"image/", b"application/octet-stream")
-
-
-@dataclass(slots=True)
-class Part:
-    """One part: its field's name, empty until it is read, whether it is a file, and its content in pieces.
-
-    It is one by its file's name or content type or, where a client sends neither, because it is a picture.
-    """
-
-    name: bytes = b""
-    is_file: bool = False
-    is_nameless: bool = False  # a file whose name is said to be empty, as of a browser's input without a choice
-    pieces: list[bytes] = field(default_factory=list)
-    size: int = 0
-
-    @property
-    def content(self) -> bytes:
-        return b"".join(self.pieces)
-
-    @property
-    def field(self) -> str:
-        """Give the field's name as text."""
-        return self.name.decode(errors="replace")
-
-    def note_header(self, name: bytes, value: bytes) -> None:
-        """Take what a header says about the part."""
-        if name == b"content-disposition":
-            _, options = parse_options_header(value)
-            self.name = options.get(b"name", b"")
-            if found := _FILE_NAME.search(value):
-                self.is_file, self.is_nameless = True, found["empty"] is not None
-        elif name == b"content-type":
-            self.is_file = self.is_file or value.lower().startswith(_FILE_TYPES)
-
-    def settle(self) -> None:
-        """Decide, now that there is enough of it, whether a part without a file's name is one."""
-        self.is_file = self.is_file or is_picture(self.content)
 
 
 class _Form:
@@ -118,7 +76,7 @@ class _Form:
             part.settle()
             if not part.is_file:
                 raise MalformedFormError(
-                    f"The multipart form has a text field of more than {_MAX_FIELD_BYTES} bytes, {quoted(part.field)}."
+                    f"The multipart form has more than {_MAX_FIELD_BYTES} bytes of text in {quoted(part.field_name)}."
                 )
 
     def _end(self) -> None:

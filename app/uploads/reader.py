@@ -8,7 +8,8 @@ from starlette.requests import ClientDisconnect, Request
 
 from whisker.app.errors import ClientGoneError, UnsupportedMediaTypeError, quoted
 from whisker.app.uploads.form_files import FIELD, all_pictures, only_picture, texts_of
-from whisker.app.uploads.multipart import OTHER_PARTS, Part, read_form
+from whisker.app.uploads.multipart import OTHER_PARTS, read_form
+from whisker.app.uploads.part import Part
 from whisker.app.uploads.signature import START_BYTES, is_picture
 
 FORM = "multipart/form-data"
@@ -87,7 +88,7 @@ async def _read_unnamed(request: Request) -> bytes:
 
 def is_json(start: bytes) -> bool:
     """Tell whether a body begins as a JSON object does, and no picture."""
-    return start.lstrip().startswith(b"{")
+    return start[:START_BYTES].lstrip().startswith(b"{")
 
 
 def _require_form(request: Request, wanted: str) -> None:
