@@ -65,20 +65,35 @@ class Client:
         """Close all connections."""
         self._http.close()
 
-    def predict(self, picture: Picture, *, top_k: int = 5, explain: str | None = None) -> PredictionAnswer:
-        """Classify a photo: a file's path, its bytes, or a Pillow image; `explain` a class, or "top", for a heat map.
+    def predict(
+        self,
+        picture: Picture,
+        *,
+        top_k: int = 5,
+        explain: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> PredictionAnswer:
+        """Classify a photo: a file's path, its bytes, or a Pillow image.
+
+        `explain` is a class, or "" for the best one, and adds a heat map. `headers` are sent along: `traceparent`, say,
+        or `X-Request-ID`.
 
         Raises `ProblemError` for what the service refuses, `ServerError` if it cannot be reached, and `OSError` for a
         file that cannot be read.
         """
-        return self._send(_read(picture), _query(top_k, explain), time.sleep)
+        return self._send(_read(picture), _query(top_k, explain), time.sleep, headers)
 
     def _send(
-        self, content: bytes, query: Mapping[str, str | int], pause: Callable[[float], object]
+        self,
+        content: bytes,
+        query: Mapping[str, str | int],
+        pause: Callable[[float], object],
+        headers: Mapping[str, str] | None = None,
     ) -> PredictionAnswer:
+        given = {**(headers or {}), **_TYPE}
         for tried in range(1, self._tries + 1):
             try:
-                response = self._http.post("predict", content=content, params=query, headers=_TYPE)
+                response = self._http.post("predict", content=content, params=query, headers=given)
             except httpx.RequestError as exc:
                 pause(_wait_after_loss(exc, tried, self._tries))
                 continue
@@ -142,12 +157,20 @@ class AsyncClient:
         """Close all connections."""
         await self._http.aclose()
 
-    async def predict(self, picture: Picture, *, top_k: int = 5, explain: str | None = None) -> PredictionAnswer:
+    async def predict(
+        self,
+        picture: Picture,
+        *,
+        top_k: int = 5,
+        explain: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> PredictionAnswer:
         """Classify a photo as `Client.predict` does."""
+        given = {**(headers or {}), **_TYPE}
         content, query = await asyncio.to_thread(_read, picture), _query(top_k, explain)
         for tried in range(1, self._tries + 1):
             try:
-                response = await self._http.post("predict", content=content, params=query, headers=_TYPE)
+                response = await self._http.post("predict", content=content, params=query, headers=given)
             except httpx.RequestError as exc:
                 await asyncio.sleep(_wait_after_loss(exc, tried, self._tries))
                 continue

@@ -7,8 +7,9 @@
     └── ServiceError
         ├── UploadError                  the request's body is not one picture's bytes
         │   ├── MalformedFormError       multipart that cannot be parsed
-        │   ├── InvalidUploadError       a form without exactly one file in its field `file`
+        │   ├── InvalidUploadError       not one picture, or not what a protocol's body holds
         │   ├── UnsupportedMediaTypeError  neither a form nor a raw picture
+        │   ├── UnsupportedEncodingError   compressed in another way than gzip or deflate
         │   └── BodyTooLargeError        more bytes than allowed
         ├── UnknownClassError            a class that the checkpoint does not have
         ├── CorrectionsOffError          there is no folder for corrections
@@ -33,6 +34,15 @@ Each message is one sentence; that of a `ServiceError` is for the client. `code`
 from typing import ClassVar
 
 from whisker.model.errors import WhiskerError
+from whisker.model.plain_text import printable
+
+_QUOTED_LETTERS = 60  # of what a client has sent, in the sentence that refuses it
+
+
+def quoted(given: str) -> str:
+    """Show what a client has sent, in a sentence for it: short, and without anything that cannot be printed."""
+    text = printable(given[:_QUOTED_LETTERS]).replace("`", "'")
+    return f"`{text}...`" if len(given) > _QUOTED_LETTERS else f"`{text}`"
 
 
 class WorkerError(WhiskerError):
@@ -62,7 +72,7 @@ class MalformedFormError(UploadError):
 
 
 class InvalidUploadError(UploadError):
-    """The form does not hold exactly one file in its field `file`."""
+    """The body does not hold what the route takes: one picture, or what a protocol has in its JSON."""
 
     code: ClassVar[str] = "invalid_upload"
 
@@ -71,6 +81,12 @@ class UnsupportedMediaTypeError(UploadError):
     """The content type is neither a form nor a raw picture."""
 
     code: ClassVar[str] = "unsupported_media_type"
+
+
+class UnsupportedEncodingError(UploadError):
+    """The body is compressed in a way that is not understood."""
+
+    code: ClassVar[str] = "unsupported_encoding"
 
 
 class BodyTooLargeError(UploadError):

@@ -8,12 +8,13 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from functools import partial
+from types import MappingProxyType
 from typing import Protocol, TextIO
 
 from whisker.app.log_writer import ThreadedHandler
 
 _STANDARD = {*vars(logging.makeLogRecord({})), "message", "asctime", "color_message"}  # the last is uvicorn's
-_request_id: ContextVar[str] = ContextVar("request_id", default="")
+_request: ContextVar[Mapping[str, str]] = ContextVar("request", default=MappingProxyType({}))  # its id, and its trace
 
 
 class LogStyle(Protocol):
@@ -28,17 +29,17 @@ class LogStyle(Protocol):
 
 def current_request_id() -> str:
     """Return the id of the request being answered, or "" outside of one."""
-    return _request_id.get()
+    return _request.get().get("request_id", "")
 
 
 @contextmanager
-def request_id_context(request_id: str) -> Iterator[None]:
-    """Name the request that everything logged within this context belongs to."""
-    token = _request_id.set(request_id)
+def request_context(request_id: str, trace: Mapping[str, str]) -> Iterator[None]:
+    """Name the request that everything logged within this context belongs to, and the trace that it is part of."""
+    token = _request.set({**trace, "request_id": request_id})
     try:
         yield
     finally:
-        _request_id.reset(token)
+        _request.reset(token)
 
 
 def configure_logging(settings: LogStyle, stream: TextIO | None = None, *, http_worker: int | None = None) -> None:
@@ -102,6 +103,4 @@ def _time(record: logging.LogRecord) -> datetime:
 def _fields(record: logging.LogRecord) -> Mapping[str, object]:
     # Names with an underscore are other libraries' own: Ray marks all records of a process.
     fields = {name: value for name, value in vars(record).items() if name not in _STANDARD and name[0] != "_"}
-    if request_id := current_request_id():
-        fields["request_id"] = request_id
-    return fields
+    return {**fields, **_request.get()}

@@ -26,11 +26,14 @@ from whisker.app.routes.openapi import DescribedApp, ask_for_key
 from whisker.app.routes.operations import router
 from whisker.app.routes.predict import router as predict_router
 from whisker.app.routes.state import AppState, set_state, state_of
-from whisker.app.settings import Settings, chosen_hosts, load_settings, name_warnings, variable
+from whisker.app.settings import Settings, chosen_hosts, chosen_origins, load_settings, name_warnings, variable
 from whisker.app.uploads.body_limits import BodyLimitMiddleware
+from whisker.app.uploads.encodings import EncodedBodyMiddleware
 from whisker.app.uploads.reader import set_turns
 from whisker.app.uploads.slots import UploadSlotMiddleware, UploadSlots
 from whisker.app.web.access_log import AccessMiddleware
+from whisker.app.web.cors import CorsMiddleware, CorsOrigins
+from whisker.app.web.head import HeadMiddleware
 from whisker.app.web.identity import IdentityMiddleware
 from whisker.app.web.problems import ProblemMiddleware, problem_handler
 from whisker.app.web.request_id import RequestIdMiddleware
@@ -53,6 +56,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     metrics = Metrics()
     slots = UploadSlots(settings.max_in_flight, metrics)
     key = KeyCheck(settings.api_key, vertex_health())
+    origins = CorsOrigins(chosen_origins(settings))
     handler = problem_handler(metrics)
     app = DescribedApp(
         title="Whisker",
@@ -67,11 +71,14 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         middleware=[  # outermost first
             Middleware(RequestIdMiddleware),
             Middleware(AccessMiddleware, metrics=metrics, log_all=settings.log_requests == "all"),
+            Middleware(HeadMiddleware),
             Middleware(SecurityHeadersMiddleware),
+            Middleware(CorsMiddleware, origins=origins),
             Middleware(ProblemMiddleware, metrics=metrics),
             Middleware(IdentityMiddleware, names=chosen_hosts(settings), health=vertex_health()),
-            Middleware(CrossSiteMiddleware),
+            Middleware(CrossSiteMiddleware, origins=origins),
             Middleware(ApiKeyMiddleware, check=key),
+            Middleware(EncodedBodyMiddleware, max_bytes=settings.max_body_bytes),
             Middleware(
                 BodyLimitMiddleware,
                 max_bytes=settings.max_body_bytes,
@@ -85,7 +92,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     corrections = None
     if settings.corrections is not None:
         corrections = CorrectionsStore(settings.corrections, settings.max_corrections_bytes)
-    set_state(app, AppState(settings, metrics, slots, key, corrections, find_examples(settings.examples)))
+    set_state(app, AppState(settings, metrics, slots, key, origins, corrections, find_examples(settings.examples)))
     set_turns(app)
     add_protocols(app, settings)  # first: a platform may choose a path that is one of ours
     app.include_router(predict_router)

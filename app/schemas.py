@@ -206,7 +206,7 @@ class ModelCard(Answer):
 class Problem(Answer):
     """An error (RFC 9457). Rely on `code`; `detail` is for people and may change."""
 
-    type: str = Field(examples=["about:blank"])
+    type: str = Field(examples=["/docs/errors#undecodable_picture"])
     title: str = Field(description="What the status means.", examples=["Unprocessable Entity"])
     status: int = Field(examples=[422])
     detail: str = Field(examples=["The picture is damaged or incomplete and cannot be decoded."])

@@ -34,6 +34,9 @@ _PRIVATE = PREFIX + "API_KEY"  # the variable that no other process needs
 _VALIDATOR_SAYS = "Value error, "  # that pydantic puts before the message of our validators
 # A name or an address, of any subdomain or not, at any port or one.
 _HOST_PATTERN = re.compile(r"(?:(?:\*\.)?[\w-]+(?:\.[\w-]+)*|\[[0-9a-f:.]+\])(?::\d{1,5})?", re.ASCII | re.IGNORECASE)
+# An origin as a browser sends it, or as people write it down, with a slash at its end.
+_ORIGIN_PATTERN = re.compile(r"(https?)://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:\d{1,5})?/?", re.ASCII | re.IGNORECASE)
+_USUAL_PORTS = {"http": ":80", "https": ":443"}  # which browsers leave out
 
 
 def _device(value: str) -> str:
@@ -70,6 +73,24 @@ def _hosts(value: str) -> str:
     if not all(_HOST_PATTERN.fullmatch(host) for host in value.split(",")):
         raise ValueError("names separated by commas, each with a port or *. before it where wanted: *.example.org:8443")
     return value.lower()
+
+
+def _origins(value: str) -> str:
+    if value.strip() == "*":
+        return "*"
+    origins = [_ORIGIN_PATTERN.fullmatch(origin.strip()) for origin in value.split(",")]
+    known = [origin for origin in origins if origin is not None]
+    if len(known) < len(origins):
+        raise ValueError(
+            "* for all, or origins separated by commas, each a scheme, a name and, if it is not the usual one, a port: "
+            "https://shop.example.org,http://localhost:3000"
+        )
+    return ",".join(_normal_origin(*origin.groups("")) for origin in known)
+
+
+def _normal_origin(scheme: str, host: str, port: str) -> str:
+    scheme = scheme.lower()
+    return f"{scheme}://{host.lower()}{'' if port == _USUAL_PORTS[scheme] else port}"
 
 
 def _protocols(value: str) -> str:
@@ -186,6 +207,11 @@ class Settings(BaseSettings):
         default=None,
         description="Names under which the service may be asked, separated by commas; by default any, others get 421.",
     )
+    cors_origins: Annotated[str, AfterValidator(_origins)] | None = Field(
+        default=None,
+        description="Origins of web pages that may use the service from their visitors' browsers, "
+        "separated by commas, or * for all.",
+    )
     protocols: Annotated[str, AfterValidator(_protocols)] = Field(
         default="all",
         description="Compatible APIs to enable: all, none, or some of "
@@ -232,6 +258,11 @@ def chosen_protocols(settings: Settings) -> frozenset[str]:
 def chosen_hosts(settings: Settings) -> frozenset[str] | None:
     """Return the names under which the service may be asked; `None` if any will do."""
     return None if settings.allowed_hosts is None else frozenset(settings.allowed_hosts.split(","))
+
+
+def chosen_origins(settings: Settings) -> frozenset[str]:
+    """Return the origins whose pages may use the service."""
+    return frozenset(() if settings.cors_origins is None else settings.cors_origins.split(","))
 
 
 def load_settings(*, listens: bool = True, **overrides: str | None) -> Settings:

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from whisker.app import time_limits
-from whisker.app.errors import NotReadyError, UnknownClassError
+from whisker.app.errors import NotReadyError, UnknownClassError, quoted
 from whisker.app.inference.drift import Drift
 from whisker.app.inference.requests import PendingPrediction, PredictionResult
 from whisker.app.inference.wire import NO_DRAWING, PredictionDocument, PredictionOptions
@@ -22,7 +22,8 @@ from whisker.model.card.metrics import TestMetrics
 from whisker.model.errors import CheckpointError, NoHeatMapError
 
 _VERSION_DIGITS = 12
-TOP_CLASS = "top"  # in place of a class's name: the best one
+TOP_CLASS = "top"  # in place of a class's name: the best one, unless a class has that name
+BEST = ""  # the best one, whatever the names are: no class has this one
 
 logger = logging.getLogger(__name__)
 
@@ -68,7 +69,7 @@ class Service:
         return self._pool.is_empty(seconds)
 
     def options(self, top_k: int, explain: str | None = None, *, opacity: float = NO_DRAWING) -> PredictionOptions:
-        """Check what a client asks for; `explain` is a class, or "top" for the best one.
+        """Check what a client asks for; `explain` is a class, or `BEST`, or, where no class has that name, `TOP_CLASS`.
 
         Raises `UnknownClassError` or `NoHeatMapError`.
         """
@@ -78,9 +79,13 @@ class Service:
             return PredictionOptions(count, opacity=opacity)
         if not self.card["has_heat_maps"]:
             raise NoHeatMapError("This network has no feature map, so there are no heat maps.")
-        if explain not in (TOP_CLASS, *classes):
-            raise UnknownClassError(f"There is no such class: give one that /model lists, or {TOP_CLASS}.")
-        return PredictionOptions(count, BEST_CLASS if explain == TOP_CLASS else classes.index(explain), opacity)
+        if explain in classes:
+            return PredictionOptions(count, classes.index(explain), opacity)
+        if explain not in (BEST, TOP_CLASS):
+            raise UnknownClassError(
+                f"There is no class {quoted(explain)}: give one that the checkpoint's card lists, or none for the best."
+            )
+        return PredictionOptions(count, BEST_CLASS, opacity)
 
     def submit(
         self, data: bytes, options: PredictionOptions, *, has_company: bool = False

@@ -6,8 +6,9 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
-from fastapi import FastAPI, HTTPException, Request
+from fastapi import FastAPI, Request
 
+from whisker.app.errors import quoted
 from whisker.app.inference.requests import PredictionResult
 from whisker.app.inference.service import Service
 from whisker.app.inference.wire import PredictionOptions
@@ -19,6 +20,7 @@ from whisker.app.routes.dependencies import require_service
 from whisker.app.routes.state import state_of
 from whisker.app.uploads.deadline import in_time
 from whisker.app.uploads.reader import read_pieces
+from whisker.app.web.http_errors import ExplainedHTTPException
 
 JSON = "application/json"
 INLINE_BYTES = 100_000  # a body of so many takes the event loop 3 ms at the worst; larger ones a process of its own
@@ -29,9 +31,13 @@ async def read_pictures(request: Request, kind: Kind, **known: Any) -> Reading:
 
     Raises what `read` and `in_time` raise, `ClientGoneError`, and `OverloadedError` if no process can be had.
     """
+    return await read_from(await read_pieces(request), request, kind, **known)
+
+
+async def read_from(pieces: Sequence[bytes], request: Request, kind: Kind, **known: Any) -> Reading:
+    """Read a body that has been received; raise as `read_pictures` does."""
     settings = state_of(request.app).settings
     order = Order(kind, settings.max_files, settings.max_pixels, **known)
-    pieces = await read_pieces(request)
     if sum(map(len, pieces)) <= INLINE_BYTES:
         return read(order, b"".join(pieces))
     reading = asyncio.ensure_future(reading_process_of(request.app).read(order, pieces))
@@ -63,5 +69,5 @@ def require_name(request: Request, name: str) -> Service:
     """Give the service if it serves a model of that name; raise `NotReadyError`, or an `HTTPException` of 404."""
     service = require_service(request.app)
     if name != service.card["name"]:
-        raise HTTPException(404)
+        raise ExplainedHTTPException(404, f"There is no model {quoted(name)} here, but {quoted(service.card['name'])}.")
     return service

@@ -7,11 +7,11 @@ decides.
 from fastapi import APIRouter, Request
 
 from whisker.app.inference.wire import ClassScoreDocument
-from whisker.app.protocols.bodies import JSON, predict_all, read_pictures, require_name
+from whisker.app.protocols.bodies import JSON, predict_all, read_from, require_name
 from whisker.app.protocols.reading import Reading
 from whisker.app.routes.dependencies import require_service
 from whisker.app.schemas import DEFAULT_TOP_K
-from whisker.app.uploads.reader import media_type, read_body
+from whisker.app.uploads.reader import FORM, is_json, media_type, read_pieces, read_upload
 
 router = APIRouter(include_in_schema=False)
 
@@ -35,6 +35,10 @@ async def classify_with(request: Request, name: str) -> list[ClassScoreDocument]
 
 
 async def _read(request: Request) -> Reading:
-    if media_type(request) == JSON:
-        return await read_pictures(request, "inputs")
-    return Reading([await read_body(request)])
+    """Read a body by what it is: clients that are told to send JSON do not always say that they do."""
+    if media_type(request) == FORM:
+        return Reading([await read_upload(request)])
+    pieces = await read_pieces(request)
+    if media_type(request) == JSON or is_json(b"".join(pieces[:1])):
+        return await read_from(pieces, request, "inputs")
+    return Reading([b"".join(pieces)])

@@ -66,8 +66,10 @@ async def correct(request: Request) -> CorrectionAnswer:
 def _read_labels(given: Sequence[str], service: Service) -> list[str]:
     """Check the labels of a form; raise `UnknownClassError` or `InvalidUploadError`."""
     labels = [*dict.fromkeys(given)]
-    if not labels or not {*labels} <= {*service.card["classes"]}:
-        raise errors.UnknownClassError("There is no such class: give one that /model lists.")
+    unknown = next((label for label in labels if label not in service.card["classes"]), None)
+    if not labels or unknown is not None:
+        came = "There is no field `label`" if unknown is None else f"There is no class {errors.quoted(unknown)}"
+        raise errors.UnknownClassError(f"{came}: give one that the checkpoint's card lists.")
     if len(labels) > 1 and not service.is_multi_label:
         raise errors.InvalidUploadError("The checkpoint knows one class a photo: send a single field `label`.")
     return labels

@@ -6,7 +6,9 @@ from fastapi import APIRouter, FastAPI
 from pydantic_core import to_json
 from starlette.responses import HTMLResponse, Response
 
+from whisker.app.web.error_page import POLICY, render_errors
 from whisker.app.web.files import ContentResponse, PackageFiles
+from whisker.app.web.problem_kinds import ERRORS_PATH
 
 # Swagger UI's files come with the package fastapi-offline. Its own scripts are the only ones that may run; its style
 # sheet draws icons from data: addresses, and it sets styles on elements.
@@ -44,6 +46,7 @@ _START = """SwaggerUIBundle({
 _FILES = ("favicon.png", "swagger-ui-bundle.js", "swagger-ui.css")
 
 _router = APIRouter(include_in_schema=False)
+_errors_page = functools.cache(render_errors)
 
 
 def add_docs(app: FastAPI) -> None:
@@ -69,3 +72,8 @@ async def docs() -> HTMLResponse:
 @_router.get("/docs/start.js")
 async def start_script() -> Response:
     return Response(_START, media_type="text/javascript")
+
+
+@_router.get(ERRORS_PATH)
+async def errors() -> HTMLResponse:
+    return HTMLResponse(_errors_page(), headers={"Content-Security-Policy": POLICY})

@@ -10,7 +10,8 @@ from fastapi import FastAPI
 
 from whisker.app.errors import UnauthorizedError
 from whisker.app.schemas import Problem
-from whisker.app.uploads.reader import FIELD, FORM, RAW
+from whisker.app.uploads.form_files import FIELD
+from whisker.app.uploads.reader import FORM, RAW
 from whisker.app.web.problems import problem_responses
 from whisker.app.web.security import HEALTH
 

@@ -17,14 +17,15 @@ from pydantic_core import to_json
 
 from whisker.app import errors
 from whisker.app.inference.requests import PredictionResult
-from whisker.app.inference.service import TOP_CLASS
+from whisker.app.inference.service import BEST
 from whisker.app.metrics import Metrics
 from whisker.app.routes.answering import predict_many, predict_one
 from whisker.app.routes.dependencies import require_service
 from whisker.app.routes.openapi import BYTES, form_body
 from whisker.app.routes.state import state_of
 from whisker.app.schemas import DEFAULT_TOP_K, BatchAnswer, PredictionAnswer
-from whisker.app.uploads.reader import FIELD, RAW, read_upload, read_uploads
+from whisker.app.uploads.form_files import FIELD
+from whisker.app.uploads.reader import RAW, read_upload, read_uploads
 from whisker.app.web.problems import describe, problem_responses
 from whisker.model.answers.heat_map import OPACITY
 from whisker.model.errors import NoHeatMapError, PictureTooLargeError, UndecodablePictureError, UnsupportedFormatError
@@ -35,7 +36,7 @@ N = TypeVar("N", int, float)
 
 _TOP_K = TypeAdapter(Annotated[int, Field(ge=1)])
 _OPACITY = TypeAdapter(Annotated[float, Field(ge=0, le=1)])
-_CLASS = "A class, or `top` for the best one"
+_CLASS = "A class, or nothing (or `top`, unless a class has that name) for the best one"
 _PARAMETERS = [
     {
         "name": "top_k",
@@ -55,7 +56,7 @@ _OVERLAY_PARAMETERS = [
         "name": "label",
         "in": "query",
         "description": f"{_CLASS}.",
-        "schema": {"type": "string", "default": TOP_CLASS},
+        "schema": {"type": "string", "default": BEST},
     },
     {
         "name": "opacity",
@@ -72,6 +73,7 @@ REQUEST_ERRORS = (
     errors.RequestTimeoutError,
     errors.BodyTooLargeError,
     errors.UnsupportedMediaTypeError,
+    errors.UnsupportedEncodingError,
     errors.InvalidUploadError,
     RequestValidationError,
     errors.OverloadedError,
@@ -145,7 +147,7 @@ async def explain(request: Request) -> Response:
     started = time.perf_counter()
     service = require_service(request.app)
     opacity = _read(_OPACITY, request, "opacity", OPACITY)
-    options = service.options(1, request.query_params.get("label", TOP_CLASS), opacity=opacity)
+    options = service.options(1, request.query_params.get("label", BEST), opacity=opacity)
     result = await predict_one(request, service, await read_upload(request), options)
     timing = {**_stages(result), "total": _milliseconds(time.perf_counter() - started)}
     return Response(result.drawing, headers=_server_timing(timing), media_type="image/png")

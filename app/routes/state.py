@@ -10,6 +10,7 @@ from whisker.app.metrics import Metrics
 from whisker.app.routes.corrections_store import CorrectionsStore
 from whisker.app.settings import Settings
 from whisker.app.uploads.slots import UploadSlots
+from whisker.app.web.cors import CorsOrigins
 from whisker.app.web.security import KeyCheck
 
 
@@ -21,6 +22,7 @@ class AppState:
     metrics: Metrics
     slots: UploadSlots
     key: KeyCheck
+    origins: CorsOrigins
     corrections: CorrectionsStore | None  # if the operator has set a folder for them
     examples: list[Path] = field(default_factory=list)
     service: Service | None = None

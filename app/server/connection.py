@@ -10,6 +10,7 @@ import logging
 import socket
 import struct
 import time
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -21,10 +22,9 @@ from whisker.app.server.outflow import Outflow
 from whisker.app.server.raw_problem import RawProblem
 from whisker.app.time_limits import HEAD_SECONDS
 from whisker.app.uploads.slots import SLOT, UploadSlot
-from whisker.app.web.request_id import HEADER, choose_request_id
+from whisker.app.web.request_id import choose_request_id
 
 _RESET = struct.pack("ii", 1, 0)  # lingers for 0 seconds
-_ID = HEADER.lower().encode()
 
 logger = logging.getLogger(__name__)
 
@@ -81,10 +81,10 @@ class Connection(BoundedConnection):
             self._new_slot = None
 
     def refuse(self, exc: ServiceError) -> None:
-        request_id = choose_request_id("")
+        request_id = choose_request_id(self._headers_so_far())
         self._state.metrics.problems.labels(exc.code).inc()
         logger.info("A connection was refused", extra={"code": exc.code, "request_id": request_id})
-        self.transport.write(RawProblem(exc, keeps=False).to_bytes(request_id, self.common_headers))
+        self.transport.write(RawProblem(exc, keeps=False).to_bytes(request_id, self._shared_headers()))
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -123,14 +123,26 @@ class Connection(BoundedConnection):
 
     def _shed(self) -> None:
         """Refuse an upload without making it a request."""
-        request_id = choose_request_id(self.request_header(_ID).decode("latin-1"))
+        request_id = choose_request_id(self.request_headers)
         keeps = self.wants_keep_alive and not self._state.draining
         self.discard_request()
-        self.transport.write(self._overload(keeps=keeps).to_bytes(request_id, self.common_headers))
+        self.transport.write(self._overload(keeps=keeps).to_bytes(request_id, self._shared_headers()))
         self._state.slots.log_refusal(request_id)
         self.on_response_complete()
         if not keeps:
             self.transport.close()
+
+    def _shared_headers(self) -> Sequence[tuple[bytes, bytes]]:
+        """List the headers of every answer, and those without which a browser keeps it from a page that may have it."""
+        origins = self._state.origins
+        if not origins:
+            return self.common_headers
+        told = origins.answer_headers(self.request_path, self.request_method.decode(), self._headers_so_far())
+        return [*self.common_headers, *told]
+
+    def _headers_so_far(self) -> Sequence[tuple[bytes, bytes]]:
+        """List the headers that have come of the request that is being received, but none of one before it."""
+        return self.request_headers if self.receives_head or self.receives_body else ()
 
     def _overload(self, *, keeps: bool) -> RawProblem:
         """Make, or find, the answer for an upload that gets no slot, and count it."""

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 from typing import Any, cast
+from urllib.parse import unquote
 
 import httptools
 import uvicorn
@@ -113,6 +114,16 @@ class HttpConnection(HttpToolsProtocol):
     def request_header(self, name: bytes) -> bytes:
         """Give the first value of a header, by its name in lower case; empty if there is none."""
         return next((value for key, value in self.headers if key == name), b"")
+
+    @property
+    def request_headers(self) -> Sequence[tuple[bytes, bytes]]:
+        """List the headers of the latest request, as far as they have come, with their names in lower case."""
+        return self.headers or ()
+
+    @property
+    def request_path(self) -> str:
+        """Give the path of the latest request, as far as it has come, without its escapes."""
+        return unquote((self.url or b"").partition(b"?")[0].decode("latin-1"))
 
     @property
     def waiting_requests(self) -> int:

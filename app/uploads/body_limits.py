@@ -29,7 +29,7 @@ class BodyLimitMiddleware:
             return
         declared = Headers(scope=scope).get("content-length", "")
         if declared.isdecimal() and int(declared) > self._max_bytes:
-            raise self._too_large()
+            raise self._too_large(f"{int(declared):,} bytes")
         upload, since = self._held.open(), time.monotonic()
 
         async def receive_counted() -> Message:
@@ -38,7 +38,7 @@ class BodyLimitMiddleware:
             message = await self._receive_in_time(receive, upload, since)
             size = len(message.get("body", b""))
             if upload.size + size > self._max_bytes:
-                raise self._too_large()
+                raise self._too_large("more")
             self._held.add(upload, size)
             upload.is_complete = not message.get("more_body", False)
             return message
@@ -61,5 +61,5 @@ class BodyLimitMiddleware:
         finally:
             upload.timeout = None
 
-    def _too_large(self) -> BodyTooLargeError:
-        return BodyTooLargeError(f"The request's body is larger than the {self._max_bytes:,} bytes that are accepted.")
+    def _too_large(self, size: str) -> BodyTooLargeError:
+        return BodyTooLargeError(f"The request's body has {size}, but {self._max_bytes:,} bytes are accepted.")

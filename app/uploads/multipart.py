@@ -1,4 +1,4 @@
-"""A multipart form's files, straight from python-multipart's parser.
+"""A multipart form's parts, straight from python-multipart's parser.
 
 FastAPI would spool each file to a temporary one and read it back in a thread. A picture fits in memory: the body's
 limit ensures that.
@@ -6,33 +6,19 @@ limit ensures that.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Sequence
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
-from whisker.app.errors import MalformedFormError
+from whisker.app.errors import MalformedFormError, quoted
+from whisker.app.uploads.part import Part
 
 OTHER_PARTS = 8  # besides the files that are expected; a browser's form may have a few of its own
 _MAX_FIELD_BYTES = 16_384
 _SMALL_BYTES = 256_000  # of a form, that are parsed at once
 _ENDS = 2  # delimiters besides those before parts: the one after the last, and one that shows that there are too many
 _MAX_HEADERS, _MAX_HEADER_BYTES = 8, 4_096  # of a part; a file's name may be long
-
-
-@dataclass(slots=True)
-class _Part:
-    """One part: its field's name, empty until it is read, whether it is a file, and its content in pieces."""
-
-    name: bytes = b""
-    is_file: bool = False
-    pieces: list[bytes] = field(default_factory=list)
-    size: int = 0
-
-    @property
-    def content(self) -> bytes:
-        return b"".join(self.pieces)
 
 
 class _Form:
@@ -42,7 +28,7 @@ class _Form:
     """
 
     def __init__(self, max_parts: int) -> None:
-        self.parts: list[_Part] = []
+        self.parts: list[Part] = []
         self.is_complete = False
         self._max_parts = max_parts
         self._header = self._value = b""
@@ -66,7 +52,7 @@ class _Form:
     def _begin_part(self) -> None:
         if len(self.parts) == self._max_parts:
             raise MalformedFormError(f"The multipart form has more than {self._max_parts} parts.")
-        self.parts.append(_Part())
+        self.parts.append(Part())
 
     def _add_to_header(self, data: bytes, start: int, end: int) -> None:
         self._header += data[start:end]
@@ -75,9 +61,7 @@ class _Form:
         self._value += data[start:end]
 
     def _end_header(self) -> None:
-        if self._header.lower() == b"content-disposition":
-            _, options = parse_options_header(self._value)
-            self.parts[-1].name, self.parts[-1].is_file = options.get(b"name", b""), b"filename" in options
+        self.parts[-1].note_header(self._header.lower(), self._value)
         self._header = self._value = b""
 
     def _end_headers(self) -> None:
@@ -89,7 +73,11 @@ class _Form:
         part.pieces.append(data[start:end])
         part.size += end - start
         if not part.is_file and part.size > _MAX_FIELD_BYTES:
-            raise MalformedFormError(f"The multipart form has a field of more than {_MAX_FIELD_BYTES} bytes.")
+            part.settle()
+            if not part.is_file:
+                raise MalformedFormError(
+                    f"The multipart form has more than {_MAX_FIELD_BYTES} bytes of text in {quoted(part.field_name)}."
+                )
 
     def _end(self) -> None:
         self.is_complete = True
@@ -135,36 +123,28 @@ async def _parse(
 
 
 async def read_form(
-    body: AsyncIterator[bytes],
-    content_type: str,
-    name: str,
-    *,
-    max_files: int,
-    max_others: int = OTHER_PARTS,
-    turns: asyncio.Lock | None = None,
-) -> tuple[list[bytes], dict[str, list[str]]]:
-    """Read the files of the field `name`, in order, and the values of each text field; other files are skipped.
+    body: AsyncIterator[bytes], content_type: str, *, max_parts: int, turns: asyncio.Lock | None = None
+) -> Sequence[Part]:
+    """Read the parts of a form, in order.
 
     Large forms share `turns`: of all of them together, the event loop parses one chunk at a time before it looks after
     others. A chunk of 256 kB takes up to 2 ms.
 
-    Raises `MalformedFormError` if the form cannot be parsed, ends before its closing boundary, or has more parts than
-    `max_files` files and `max_others` others.
+    Raises `MalformedFormError` if the form cannot be parsed, ends before its closing boundary, or has too many parts.
     """
     try:
         _, options = parse_options_header(content_type)
-        if not options.get(b"boundary"):
-            raise MalformedFormError("The multipart form's content type names no boundary.")
-        most = max_files + max_others
-        form = _Form(most)
-        await _parse(body, form.parser(options[b"boundary"]), _Delimiters(options[b"boundary"], most + _ENDS), turns)
+        boundary = options.get(b"boundary")
+        if not boundary:
+            raise MalformedFormError(
+                "The multipart form's content type names no boundary: leave that header to the client, which knows it."
+            )
+        form = _Form(max_parts)
+        await _parse(body, form.parser(boundary), _Delimiters(boundary, max_parts + _ENDS), turns)
     except FormParserError as exc:
-        raise MalformedFormError("The multipart form cannot be read.") from exc
+        raise MalformedFormError("The multipart form cannot be read: its parts are not as RFC 7578 has them.") from exc
     if not form.is_complete:
         raise MalformedFormError("The multipart form ends before its closing boundary.")
-    files = [part.content for part in form.parts if part.is_file and part.name == name.encode()]
-    texts: dict[str, list[str]] = {}
     for part in form.parts:
-        if not part.is_file:
-            texts.setdefault(part.name.decode(errors="replace"), []).append(part.content.decode(errors="replace"))
-    return files, texts
+        part.settle()
+    return form.parts

@@ -6,7 +6,7 @@ from ipaddress import ip_address
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from whisker.app.errors import MalformedRequestError, MisdirectedRequestError
+from whisker.app.errors import MalformedRequestError, MisdirectedRequestError, quoted
 from whisker.app.web.security import HEALTH
 
 # RFC 9110, section 5.3: a second one would count for one reader and not for the next.
@@ -34,7 +34,7 @@ class IdentityMiddleware:
         if scope["type"] == "http":
             host = require_clear_head(scope)
             if self._names is not None and not self._is_ours(scope, host):
-                raise MisdirectedRequestError("The service is not to be asked under this name.")
+                raise MisdirectedRequestError(f"The service is not to be asked under the name {quoted(host)}.")
         await self.app(scope, receive, send)
 
     def _is_ours(self, scope: Scope, host: str) -> bool:

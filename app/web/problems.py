@@ -1,11 +1,7 @@
-"""Errors as clients see them: RFC 9457 problems, each with a stable code.
-
-No other module knows which error has which status.
-"""
+"""Errors as clients see them: RFC 9457 problems, each with a stable code."""
 
 import logging
-from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Coroutine
 from http import HTTPStatus
 
 from fastapi.exceptions import RequestValidationError
@@ -18,67 +14,13 @@ from whisker.app import errors
 from whisker.app.logs import current_request_id
 from whisker.app.metrics import Metrics
 from whisker.app.schemas import Problem
-from whisker.model.errors import (
-    NoHeatMapError,
-    PictureTooLargeError,
-    UndecodablePictureError,
-    UnsupportedFormatError,
-    WhiskerError,
-)
+from whisker.app.web.http_errors import ExplainedHTTPException, explained
+from whisker.app.web.problem_kinds import CLIENT_CLOSED_REQUEST, ERRORS_PATH, HTTP_KINDS, KINDS, Kind
 
 MEDIA_TYPE = "application/problem+json"
 CODE = "whisker.code"  # where a request's scope has the code of the problem it was answered with
-_CLIENT_CLOSED_REQUEST = 499  # nobody reads it, but logs and metrics tell it from a failure; nginx's number
-_RETRY_AFTER = {"Retry-After": "1"}  # seconds, unless the error knows better
-_CLOSE = {"Connection": "close"}  # the rest of the body stays unread
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """A kind of problem: its stable code, its status, and its meaning for clients."""
-
-    code: str
-    status: int
-    meaning: str
-    headers: Mapping[str, str] = field(default_factory=dict)
-
-
-_Row = tuple[type[WhiskerError], int, str, Mapping[str, str]]
-_ROWS: tuple[_Row, ...] = (
-    (errors.MalformedRequestError, 400, "The bytes received are not HTTP, or its head is ambiguous.", _CLOSE),
-    (errors.MalformedFormError, 400, "The multipart form cannot be parsed.", {}),
-    (errors.UnauthorizedError, 401, "The API key is missing or wrong.", {"WWW-Authenticate": "Bearer"}),
-    (errors.CrossSiteError, 403, "A page of another site may not send pictures here.", {}),
-    (errors.CorrectionsOffError, 404, "The service keeps no photos, so it takes no corrections.", {}),
-    (errors.RequestTimeoutError, 408, "The request came in too slowly.", _CLOSE),
-    (errors.BodyTooLargeError, 413, "The body has more bytes than accepted.", _CLOSE),
-    (PictureTooLargeError, 413, "The picture has more pixels, a longer side, or more work in it, than accepted.", {}),
-    (errors.TargetTooLongError, 414, "The path and query are longer than accepted.", _CLOSE),
-    (errors.UnsupportedMediaTypeError, 415, "The content type is neither a form nor a raw picture.", {}),
-    (UnsupportedFormatError, 415, "The file is not JPEG, PNG, WebP, GIF, BMP, TIFF, HEIC or AVIF.", {}),
-    (errors.MisdirectedRequestError, 421, "The service is not to be asked under this name.", {}),
-    (UndecodablePictureError, 422, "The picture is damaged, incomplete or empty.", {}),
-    (errors.InvalidUploadError, 422, "The form does not hold exactly one file named `file`.", {}),
-    (errors.UnknownClassError, 422, "The checkpoint does not have the class that the request names.", {}),
-    (NoHeatMapError, 422, "The network has no feature map, so there are no heat maps.", {}),
-    (errors.HeadTooLargeError, 431, "The headers are more, or longer, than accepted.", _CLOSE),
-    (errors.ClientGoneError, _CLIENT_CLOSED_REQUEST, "The client left; seen in logs and metrics only.", {}),
-    (errors.InferenceFailedError, 500, "The network could not answer for this picture.", {}),
-    (errors.OverloadedError, 503, "Too many uploads at once; try again.", _RETRY_AFTER),
-    (errors.NotReadyError, 503, "The service is starting or stopping; try again.", _RETRY_AFTER),
-    (errors.DeadlineExceededError, 504, "There was no answer in the time allowed.", {}),
-    (errors.CorrectionsFullError, 507, "There is no room for a correction at the moment.", {}),
-)
-KINDS: Mapping[type[Exception], Kind] = {
-    **{error: Kind(error.code, status, meaning, headers) for error, status, meaning, headers in _ROWS},
-    RequestValidationError: Kind("invalid_request", 422, "A parameter has a value that is not allowed."),
-    Exception: Kind(WhiskerError.code, 500, "The service has a defect; its log has the details."),
-}
-_NOT_FOUND = Kind("not_found", 404, "There is nothing at this path.")
-_METHOD_NOT_ALLOWED = Kind("method_not_allowed", 405, "The path does not answer to this method; see `Allow`.")
-HTTP_KINDS = {kind.status: kind for kind in (_NOT_FOUND, _METHOD_NOT_ALLOWED)}  # what the router itself refuses
 
 
 def kind_of(exc: Exception) -> Kind:
@@ -102,6 +44,8 @@ def problem_handler(metrics: Metrics) -> Callable[[Request, Exception], Coroutin
     """Make the handler for what FastAPI and its router raise, which they would otherwise answer in their own way."""
 
     async def answer_problem(request: Request, exc: Exception) -> Response:
+        if isinstance(exc, HTTPException):
+            exc = explained(exc, request)
         return _response(exc, metrics, request.scope)
 
     return answer_problem
@@ -146,8 +90,8 @@ def problem_of(exc: Exception, request_id: str) -> Problem:
     """Describe an error to the client, and do no more."""
     kind = kind_of(exc)
     return Problem(
-        type="about:blank",
-        title="Client Closed Request" if kind.status == _CLIENT_CLOSED_REQUEST else HTTPStatus(kind.status).phrase,
+        type=f"{ERRORS_PATH}#{kind.code}",
+        title="Client Closed Request" if kind.status == CLIENT_CLOSED_REQUEST else HTTPStatus(kind.status).phrase,
         status=kind.status,
         detail=_detail(exc, kind),
         code=kind.code,
@@ -173,8 +117,10 @@ def _detail(exc: Exception, kind: Kind) -> str:
     """Say what happened; only Whisker's own errors have messages written for clients."""
     if isinstance(exc, RequestValidationError):
         error = exc.errors()[0]
-        where, name = error["loc"][0], error["loc"][-1]
-        return f"The {where} parameter `{name}` is not valid: {error['msg'][0].lower()}{error['msg'][1:]}."
+        where, name, came = error["loc"][0], error["loc"][-1], errors.quoted(str(error["input"]))
+        return f"The {where} parameter `{name}` is {came}: {error['msg'][0].lower()}{error['msg'][1:]}."
     if type(exc) in KINDS:
         return str(exc)
+    if isinstance(exc, ExplainedHTTPException):
+        return exc.detail
     return kind.meaning

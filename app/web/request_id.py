@@ -2,24 +2,29 @@
 
 import re
 import secrets
+from collections.abc import Iterable
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from whisker.app.logs import request_id_context
+from whisker.app.logs import request_context
+from whisker.app.web.trace_context import find_trace
 
 HEADER = "X-Request-ID"
+_NAMES = (b"x-request-id", b"x-correlation-id")  # under which clients send one; the first counts
 # What UUIDs, ULIDs, base64 and trace ids need, and nothing that could break a log line or a header.
-_VALID = re.compile(r"[A-Za-z0-9._:=+/-]{1,128}")
+_VALID = re.compile(rb"[A-Za-z0-9._:=+/-]{1,128}")
 
 
-def choose_request_id(given: str) -> str:
-    """Keep the `X-Request-ID` that the client has sent if it is valid, or else make one up."""
-    return given if _VALID.fullmatch(given) else secrets.token_hex(16)
+def choose_request_id(headers: Iterable[tuple[bytes, bytes]]) -> str:
+    """Keep the `X-Request-ID`, or else `X-Correlation-ID`, of a request if it is valid, or else make one up."""
+    given = {name: value for name, value in headers if name in _NAMES}
+    valid = (given[name].decode() for name in _NAMES if name in given and _VALID.fullmatch(given[name]))
+    return next(valid, None) or secrets.token_hex(16)
 
 
 class RequestIdMiddleware:
-    """Give each request its id, and send it back with the answer."""
+    """Give each request its id, and send it back with the answer; name the trace that it is part of."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -28,12 +33,15 @@ class RequestIdMiddleware:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        request_id = choose_request_id(Headers(scope=scope).get(HEADER, ""))
+        request_id, trace = choose_request_id(scope["headers"]), find_trace(scope["headers"])
 
         async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message)[HEADER] = request_id
+                headers = MutableHeaders(scope=message)
+                headers[HEADER] = request_id
+                if trace.response:
+                    headers["traceresponse"] = trace.response
             await send(message)
 
-        with request_id_context(request_id):
+        with request_context(request_id, trace.fields):
             await self.app(scope, receive, send_with_id)

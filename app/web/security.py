@@ -6,7 +6,8 @@ from pydantic import SecretStr
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from whisker.app.errors import CrossSiteError, UnauthorizedError
+from whisker.app.errors import CrossSiteError, UnauthorizedError, quoted
+from whisker.app.web.cors import CorsOrigins
 
 HEALTH = ("/health", "/livez", "/readyz", "/ping", "/v2/health/live", "/v2/health/ready")
 _PAGES = ("/", "/card", "/docs", "/openapi.json")
@@ -40,14 +41,20 @@ class CrossSiteMiddleware:
     """Refuse requests that a browser sends for a page of another site: it may reach a service meant for its user alone.
 
     A browser says so in `Sec-Fetch-Site` or, where it does not send that, in `Origin`; other clients send neither.
+    Pages of the `origins` that the operator has named are no strangers.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, *, origins: CorsOrigins) -> None:
         self.app = app
+        self._origins = origins
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["method"] not in _HARMLESS and _is_cross_site(Headers(scope=scope)):
-            raise CrossSiteError("Pictures are not accepted from pages of other sites.")
+        if scope["type"] == "http" and scope["method"] not in _HARMLESS:
+            headers = Headers(scope=scope)
+            if _is_cross_site(headers) and not self._origins.allow(scope):
+                origin = headers.get("origin", "")
+                page = f"a page of {quoted(origin)}" if origin else "a page of another site"
+                raise CrossSiteError(f"The request comes from {page}, which the operator has not named for this path.")
         await self.app(scope, receive, send)
 
 
@@ -79,8 +86,18 @@ class ApiKeyMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and not self._check.allows(scope):
-            raise UnauthorizedError("Send the service's API key: `Authorization: Bearer KEY`.")
+            raise UnauthorizedError(f"{_given(scope)}; send the service's API key: `Authorization: Bearer KEY`.")
         await self.app(scope, receive, send)
+
+
+def _given(scope: Scope) -> str:
+    """Say what came in place of a key, and nothing of it that may be secret."""
+    given = next((value for name, value in scope["headers"] if name == b"authorization"), None)
+    if given is None:
+        return "There is no header Authorization"
+    if given.partition(b" ")[0].lower() != _SCHEME:
+        return "The header Authorization is not of the scheme Bearer"
+    return "The key in the header Authorization is another one"
 
 
 def _has_key(scope: Scope, expected: bytes) -> bool:

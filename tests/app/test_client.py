@@ -124,8 +124,12 @@ async def test_asynchronous_client_gives_the_same(server: Server) -> None:
     pictures = [picture(colour=f"#{number:02x}8040") for number in range(20)]
     async with AsyncClient(server.address, api_key=_KEY) as client:
         assert (await client.model()).name == "tiny"
-        first = await client.predict(pictures[0], explain="top")
+        headers = {"traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", "X-Request-ID": "mine"}
+        first = await client.predict(pictures[0], explain="", headers=headers)
         assert first.heat_map is not None
+        with pytest.raises(ProblemError) as refused:
+            await client.predict(b"text", headers=headers)
+        assert refused.value.problem.request_id == "mine"
         many = [it async for it in client.predict_many([*pictures, b"text"], at_once=3)]
         assert isinstance(many.pop(), ProblemError)
         assert [isinstance(it, PredictionAnswer) for it in many] == [True] * 20

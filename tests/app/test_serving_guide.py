@@ -5,7 +5,8 @@ from pathlib import Path
 
 from whisker.app.main import create_app
 from whisker.app.settings import Settings, variable
-from whisker.app.web.problems import HTTP_KINDS, KINDS
+from whisker.app.web.advice import ADVICE
+from whisker.app.web.problem_kinds import HTTP_KINDS, KINDS
 
 _DOCS = Path(__file__).parents[2] / "docs"
 _GUIDE = (_DOCS / "serving.md").read_text()
@@ -21,9 +22,10 @@ def test_settings_table_holds_every_setting_as_it_is() -> None:
 
 
 def test_error_table_holds_every_code() -> None:
-    rows = re.findall(r"^\| (\d+) \| `(\w+)` \| (.+?) \| .+ \|$", (_DOCS / "errors.md").read_text(), re.MULTILINE)
+    table = re.findall(r"^\| (\d+) \| `(\w+)` \| (.+?) \| (.+) \|$", (_DOCS / "errors.md").read_text(), re.MULTILINE)
+    rows = [(*row, re.sub(r"\[(.+?)\]\(.+?\)", r"\1", advice)) for *row, advice in table]
     kinds = sorted((*KINDS.values(), *HTTP_KINDS.values()), key=lambda kind: kind.status)
-    assert rows == [(str(kind.status), kind.code, kind.meaning) for kind in kinds]
+    assert rows == [(str(kind.status), kind.code, kind.meaning, ADVICE[kind.code]) for kind in kinds]
 
 
 def test_routes_table_holds_every_route(settings: Settings) -> None:

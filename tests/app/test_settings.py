@@ -13,6 +13,7 @@ from whisker.app.settings import (
     Engine,
     Settings,
     chosen_hosts,
+    chosen_origins,
     environment_for_children,
     forget_secrets,
     load_settings,
@@ -224,6 +225,17 @@ def test_hosts_are_names_ports_and_subdomains() -> None:
     given = "photos.example.org,*.Example.net:8443,10.0.0.7,[fd00::7]:80"
     assert chosen_hosts(load_settings(allowed_hosts=given)) == frozenset(given.lower().split(","))
     assert chosen_hosts(load_settings()) is None
+
+
+def test_origins_are_as_browsers_send_them() -> None:
+    given = "https://Shop.example/, http://localhost:3000,https://a.example:443,http://[::1]:80"
+    known = {"https://shop.example", "http://localhost:3000", "https://a.example", "http://[::1]"}
+    assert chosen_origins(load_settings(cors_origins=given)) == known
+    assert chosen_origins(load_settings(cors_origins=" * ")) == {"*"}
+    assert chosen_origins(load_settings()) == frozenset()
+    for wrong in ("shop.example", "https://shop.example/page", "*.example", "null", "https://a,*", "ftp://a", ","):
+        with pytest.raises(ConfigError, match="origins separated by commas"):
+            load_settings(cors_origins=wrong)
 
 
 def test_no_other_process_gets_the_key(monkeypatch: pytest.MonkeyPatch) -> None:

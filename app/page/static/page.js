@@ -89,7 +89,7 @@ function draw(image, scale) {
 
 function send(visit, explain, wait) {
   const type = visit.blob.type.startsWith("image/") ? visit.blob.type : "application/octet-stream";
-  const query = new URLSearchParams({ top_k: $("photo").dataset.bars, ...(explain && { explain }) });
+  const query = new URLSearchParams({ top_k: $("photo").dataset.bars, ...(explain !== undefined && { explain }) });
   return post(`predict?${query}`, visit.blob, type, wait);
 }
 
@@ -97,10 +97,10 @@ async function ask(file, wait) {
   const { view, ...photo } = await read(file);
   const visit = { name: file.name || "pasted photo", ...photo, maps: {} };
   try {
-    visit.answer = await send(visit, "top", wait);
+    visit.answer = await send(visit, "", wait);
   } catch (problem) {
     if (problem.code !== "no_heat_map") throw problem;
-    visit.answer = await send(visit, "", wait);
+    visit.answer = await send(visit, undefined, wait);
   }
   const map = visit.answer.heat_map;
   if (map) visit.maps[map.label] = map.rows;

@@ -266,6 +266,29 @@ def test_instances_are_answered_in_order(
         assert given["score"] == pytest.approx(wanted["score"], abs=1e-3)
 
 
+@pytest.mark.parametrize("way", ["--http1.1", "--http2"])  # the latter offers an upgrade
+def test_curl_sends_what_it_sends_by_default(
+    server: Server, expected: list[dict[str, Any]], tmp_path: Path, way: str
+) -> None:
+    photo = tmp_path / "photo.png"
+    photo.write_bytes(_PNG)
+    address = f"{server.address}/invocations"
+    for given in (["--data-binary", f"@{photo}"], ["--form", f"image=@{photo}"]):
+        assert curl(way, *given, address)["label"] == expected[0]["label"]
+    several = curl(way, "--form", f"files=@{photo}", "--form", f"files=@{photo}", f"{server.address}/predict/batch")
+    assert len(several["results"]) == 2
+
+
+@pytest.mark.parametrize("compression", ["gzip", "deflate"])
+def test_triton_client_compresses(
+    inference: triton.InferenceServerClient, expected: list[dict[str, Any]], compression: str
+) -> None:
+    given = triton.InferInput("image", [1], "BYTES")
+    given.set_data_from_numpy(np.array([_PNG], np.object_))
+    answer = inference.infer("tiny", [given], request_compression_algorithm=compression)
+    assert answer.as_numpy("probabilities")[0].max() == pytest.approx(expected[0]["score"], abs=1e-3)
+
+
 def test_platforms_find_the_service_healthy(server: Server) -> None:
     assert curl(f"{server.address}/ping") is None
     assert curl(f"{server.address}/healthy") == {"status": "ready"}

@@ -1,6 +1,7 @@
 """Heat maps over HTTP: as numbers with the answer, and as a picture."""
 
 import asyncio
+import dataclasses
 import io
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from whisker.model import (
     NetworkConfig,
     Preprocessing,
     build_network,
+    load_checkpoint,
     save_checkpoint,
     with_golden_answers,
 )
@@ -51,6 +53,23 @@ async def test_any_class_has_a_heat_map(client: httpx.AsyncClient, label: str) -
     assert answer.json()["heat_map"]["label"] == label
 
 
+async def test_class_called_top_is_a_class(serving: Serving, tiny: Path, tmp_path: Path) -> None:
+    checkpoint = load_checkpoint(tiny)
+    path = tmp_path / "top.safetensors"
+    save_checkpoint(dataclasses.replace(checkpoint, classes=("bird", "cat", "top")), path)
+    async with serving(checkpoint=path) as client:
+        best = (await client.post("/predict", files=upload())).json()["label"]
+        for explain, label in (("top", "top"), ("bird", "bird"), ("", best)):
+            answer = await client.post("/predict", params={"explain": explain}, files=upload())
+            assert answer.json()["heat_map"]["label"] == label
+        drawings = {
+            label: (await client.post("/explain", params=query, files=upload())).content
+            for label, query in (("top", {"label": "top"}), (best, {"label": best}), ("", {}))
+        }
+        assert drawings[""] == drawings[best]
+        assert best == "top" or drawings["top"] != drawings[best]
+
+
 async def test_pictures_of_a_batch_have_heat_maps(client: httpx.AsyncClient) -> None:
     files = [("file", ("a.png", picture(colour=colour))) for colour in ("red", "blue")]
     answer = (await client.post("/predict/batch?explain=dog", files=files)).json()
@@ -73,7 +92,7 @@ async def test_overlay_is_the_photo_as_it_was_seen(client: httpx.AsyncClient) ->
     ("path", "query", "code"),
     [
         ("/predict", "explain=wolf", "unknown_class"),
-        ("/predict", "explain=", "unknown_class"),
+        ("/predict", "explain=TOP", "unknown_class"),
         ("/explain", "label=wolf", "unknown_class"),
         ("/explain", "opacity=2", "invalid_request"),
         ("/explain", "opacity=nan", "invalid_request"),

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tests.app.conftest import Server
 from tests.pictures import draw, encode
-from whisker.app.web.problems import KINDS
+from whisker.app.web.problem_kinds import KINDS
 
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
 _PICTURES = {format_: encode(draw("rings", 0, (90, 70)), format_) for format_ in _FORMATS}

@@ -5,7 +5,7 @@ import errno
 import shutil
 import subprocess
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import httpx
 import psutil
@@ -248,9 +248,38 @@ async def test_each_picture_of_a_batch_has_its_own_answer_or_problem(client: htt
     assert "whisker_problems_total" in (await client.get("/metrics")).text
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        *(
+            "/health",
+            "/livez",
+            "/readyz",
+            "/model",
+            "/",
+            "/card",
+            "/docs",
+            "/docs/start.js",
+            "/openapi.json",
+            "/metrics",
+        ),
+        *("/docs/assets/swagger-ui.css", "/page/page.js", "/nothing", "/predict", "/ping", "/v2/health/ready"),
+        "/page",
+    ],
+)
+async def test_head_is_get_without_a_body(client: httpx.AsyncClient, path: str) -> None:
+    full, head = await client.get(path), await client.head(path)
+    assert (head.status_code, head.content) == (full.status_code, b"")
+    varying = {"x-request-id", "content-length"} if path in ("/health", "/metrics") else {"x-request-id"}
+    assert {*head.headers.items()} ^ {*full.headers.items()} <= {
+        (name, answer.headers[name]) for name in varying for answer in (head, full)
+    }
+    assert int(head.headers["content-length"]) > 0 or not full.content
+
+
 @pytest.mark.parametrize("files", [0, 4])
 async def test_batch_of_no_or_too_many_pictures_is_refused(serving: Serving, files: int) -> None:
-    parts = [("file", ("a.png", picture()))] * files or [("note", ("a.png", picture()))]
+    parts: list[tuple[str, Any]] = [("file", ("a.png", picture()))] * files or [("note", (None, b"a text"))]
     async with serving(max_files=3) as client:
         response = await client.post("/predict/batch", files=parts)
         assert_problem(response, 422, "invalid_upload")

@@ -1,5 +1,6 @@
 """Connections over real sockets: what never becomes a request, what takes too long, and how a service says farewell."""
 
+import base64
 import contextlib
 import json
 import re
@@ -247,6 +248,32 @@ def test_body_after_an_offer_to_upgrade_is_a_body(server: Server) -> None:
         assert answers[-1][2] == b'{"status":"alive"}'
 
 
+_JAVA = (  # what its HttpClient sends, in its order
+    b"POST %b HTTP/1.1\r\nConnection: Upgrade, HTTP2-Settings\r\nContent-Length: %d\r\nHost: 127.0.0.1:8000\r\n"
+    b"HTTP2-Settings: AAEAAEAAAAIAAAAAAAMAAAAAAAQBAAAAAAUAAEAAAAYABgAA\r\nUpgrade: h2c\r\n"
+    b"User-Agent: Java-http-client/17.0.15\r\n%b\r\n%b"
+)
+
+
+def test_java_client_is_answered(server: Server) -> None:
+    text = base64.b64encode(_PNG)
+    part = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.png"\r\n\r\n%b\r\n' % _PNG
+    kinds = {
+        b"form": b"Content-Type: multipart/form-data;boundary=b\r\n",
+        b"json": b"Content-Type: application/json\r\n",
+    }
+    requests = [
+        (b"/predict", b"", _PNG),
+        (b"/predict/batch", kinds[b"form"], part * 2 + b"--b--\r\n"),
+        (b"/v1/models/tiny:predict", kinds[b"json"], b'{"instances": [{"b64": "%b"}]}' % text),
+        (b"/", kinds[b"json"], b'{"inputs": "%b"}' % text),
+    ]
+    for path, kind, body in requests:
+        sent = _JAVA % (path, len(body), kind, body)
+        answers = exchange(server, sent + _TINY[:-2] + b"Connection: close\r\n\r\n")
+        assert [status for status, _, _ in answers] == [200, 200], path
+
+
 def test_chunks_after_an_offer_to_upgrade_are_a_body(server: Server) -> None:
     head = b"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Type: image/png\r\nTransfer-Encoding: chunked\r\n"
     chunks = b"%x\r\n%b\r\n0\r\n\r\n" % (len(_PNG), _PNG)
@@ -310,7 +337,7 @@ def test_body_that_does_not_come_is_given_up(server: Server) -> None:
 
 
 def test_upload_for_which_there_is_no_room_is_refused_and_its_connection_kept(tiny: Path) -> None:
-    server = Server(tiny, "--max-in-flight=1", "--inference-workers=1")
+    server = Server(tiny, "--max-in-flight=1", "--inference-workers=1", WHISKER_CORS_ORIGINS="https://shop.example")
     large = picture(7000, 7000)
     stop = Event()
 
@@ -325,7 +352,8 @@ def test_upload_for_which_there_is_no_room_is_refused_and_its_connection_kept(ti
         with connected(server) as connection:
             statuses: list[int] = []
             while statuses[-2:] != [503, 503]:  # the first may have begun when there was room
-                connection.sendall(_head("POST", "/predict", "Content-Type: image/png", f"Content-Length: {len(_PNG)}"))
+                fields = ("Content-Type: image/png", f"Content-Length: {len(_PNG)}", "Origin: https://shop.example")
+                connection.sendall(_head("POST", "/predict", *fields))
                 connection.sendall(_PNG)
                 status, headers, body = _read_answer(connection)
                 statuses.append(status)
@@ -334,6 +362,9 @@ def test_upload_for_which_there_is_no_room_is_refused_and_its_connection_kept(ti
             assert json.loads(body)["request_id"] == headers["x-request-id"] == "mine"
             assert int(headers["retry-after"]) >= 1
             assert headers["x-content-type-options"] == "nosniff"
+            assert headers["access-control-allow-origin"] == "https://shop.example"
+            assert "retry-after" in headers["access-control-expose-headers"]
+            assert headers["vary"] == "origin"
             assert "connection" not in headers
             connection.sendall(_head("GET", "/livez"))
             assert _read_answer(connection)[0] == 200

@@ -8,6 +8,7 @@ import pytest
 
 from whisker.app.errors import MalformedFormError
 from whisker.app.uploads import multipart as forms
+from whisker.app.uploads.form_files import only_picture, texts_of
 
 pytestmark = pytest.mark.anyio
 
@@ -25,7 +26,9 @@ async def in_crumbs(body: bytes) -> AsyncIterator[bytes]:
 
 
 async def test_files_of_a_field_and_all_texts_are_read() -> None:
-    assert await forms.read_form(in_crumbs(_BODY), _TYPE, "file", max_files=1) == ([b"picture"], {"label": ["cat"]})
+    parts = await forms.read_form(in_crumbs(_BODY), _TYPE, max_parts=9)
+    assert only_picture(parts) == b"picture"
+    assert texts_of(parts) == {"label": ["cat"]}
 
 
 @pytest.mark.parametrize("body", [_BODY, _BODY[:-10]])
@@ -35,7 +38,7 @@ async def test_form_is_gone_when_it_is_read(body: bytes) -> None:
     gc.disable()
     try:
         try:
-            await forms.read_form(in_crumbs(body), _TYPE, "file", max_files=1)
+            await forms.read_form(in_crumbs(body), _TYPE, max_parts=9)
         except MalformedFormError as exc:
             exc.__traceback__ = None
         assert not [it for it in gc.get_objects() if type(it) is forms._Form]  # noqa: SLF001 - what must not be seen
@@ -61,7 +64,7 @@ async def test_boundary_within_a_part_ends_the_form_at_once(rest: bytes, piece: 
             yield body[at : at + piece]
 
     with pytest.raises(MalformedFormError, match="boundary within a part"):
-        await forms.read_form(pieces(), _TYPE, "file", max_files=1)
+        await forms.read_form(pieces(), _TYPE, max_parts=9)
     assert read < 500
 
 
@@ -70,7 +73,7 @@ async def test_boundary_within_a_part_ends_the_form_at_once(rest: bytes, piece: 
 )
 async def test_headers_of_a_part_are_bounded(headers: bytes) -> None:
     with pytest.raises(MalformedFormError):
-        await forms.read_form(in_crumbs(_BODY[:50] + headers), _TYPE, "file", max_files=1)
+        await forms.read_form(in_crumbs(_BODY[:50] + headers), _TYPE, max_parts=9)
 
 
 async def test_large_forms_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -89,9 +92,7 @@ async def test_large_forms_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(forms._Form, "_add_data", add_noticed)  # noqa: SLF001
     turns = asyncio.Lock()
-    reading = [
-        asyncio.ensure_future(forms.read_form(chunks(), _TYPE, "file", max_files=1, turns=turns)) for _ in range(3)
-    ]
+    reading = [asyncio.ensure_future(forms.read_form(chunks(), _TYPE, max_parts=9, turns=turns)) for _ in range(3)]
     while not all(one.done() for one in reading):
         here += 1
         await asyncio.sleep(0)

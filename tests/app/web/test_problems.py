@@ -1,6 +1,6 @@
 """Errors: each code once, and never more than a client should know."""
 
-import json
+import re
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +12,7 @@ import pytest
 from tests.app.conftest import Serving, connected, picture
 from whisker.app.main import create_app
 from whisker.app.settings import Settings
-from whisker.app.web.problems import HTTP_KINDS, KINDS
+from whisker.app.web.problem_kinds import HTTP_KINDS, KINDS
 
 pytestmark = pytest.mark.anyio
 
@@ -55,7 +55,9 @@ CASES = {
     "declared body too large": Case(413, "body_too_large", _PNG, settings={"max_body_bytes": len(_PNG) - 1}),
     "form too large": Case(413, "body_too_large", files={"file": ("a.png", _PNG)}, settings={"max_body_bytes": 99}),
     "picture of too many pixels": Case(413, "picture_too_large", _PNG, settings={"max_pixels": 40 * 30 - 1}),
-    "no content type": Case(415, "unsupported_media_type", _PNG, {}),
+    "neither content type nor picture": Case(415, "unsupported_media_type", b"hello", {}),
+    "nothing at all": Case(415, "unsupported_media_type", b"", {}),
+    "body in brotli": Case(415, "unsupported_encoding", _PNG, {**_RAW, "Content-Encoding": "br"}),
     "other content type": Case(415, "unsupported_media_type", b"{}", {"Content-Type": "application/json"}),
     "endless content type": Case(415, "unsupported_media_type", _PNG, {"Content-Type": "image/png" + ";a" * 500}),
     "urlencoded form": Case(
@@ -66,7 +68,7 @@ CASES = {
     "truncated png": Case(422, "undecodable_picture", _PNG[:60]),
     "empty body": Case(422, "undecodable_picture", b""),
     "empty file": Case(422, "undecodable_picture", files={"file": ("a.png", b"")}),
-    "no field file": Case(422, "invalid_upload", files={"photo": ("a.png", _PNG)}),
+    "two fields": Case(422, "invalid_upload", files={"photo": ("a.png", _PNG), "image": ("b.png", _PNG)}),
     "two files": Case(422, "invalid_upload", files=[("file", ("a.png", _PNG))] * 2),
     "a text field": Case(422, "invalid_upload", files={"file": (None, b"text")}),
     "top_k of zero": Case(422, "invalid_request", _PNG, query="?top_k=0"),
@@ -93,6 +95,41 @@ async def test_method_that_is_not_allowed_is_405(client: httpx.AsyncClient) -> N
     response = await client.get("/predict")
     assert_problem(response, 405, "method_not_allowed")
     assert response.headers["allow"] == "POST"
+
+
+async def test_what_a_path_answers_to_is_told_whole(client: httpx.AsyncClient) -> None:
+    for method, path, allowed in (
+        ("HEAD", "/predict", "POST"),
+        ("POST", "/health", "GET, HEAD"),
+        ("PUT", "/", "GET, HEAD, POST"),
+        ("DELETE", "/page/page.js", "GET, HEAD"),
+        ("GET", "/corrections", "POST"),
+    ):
+        response = await client.request(method, path)
+        assert (response.status_code, response.headers["allow"]) == (405, allowed)
+    assert response.json()["detail"] == "`GET` came, but `/corrections` answers to POST alone."
+
+
+async def test_refusals_name_what_came(client: httpx.AsyncClient) -> None:
+    for path, said in (
+        ("/nothing%0A%60x", "There is nothing at `/nothing\\n'x`."),
+        ("/" + "x" * 200, f"There is nothing at `/{'x' * 59}...`."),
+        ("/v1/models/other", "There is no model `other` here, but `tiny`."),
+    ):
+        assert (await client.get(path)).json()["detail"] == said
+    answer = await client.post("/v1/models/tiny:predict", json={"inputs": 1})
+    assert "but holds `inputs`" in answer.json()["detail"]
+    answer = await client.post("/predict?explain=wolf", content=_PNG, headers=_RAW)
+    assert "no class `wolf`" in answer.json()["detail"]
+
+
+async def test_every_problem_leads_to_what_to_do(client: httpx.AsyncClient) -> None:
+    page = await client.get("/docs/errors")
+    assert page.headers["content-type"] == "text/html; charset=utf-8"
+    problem = (await client.get("/nothing")).json()
+    assert problem["type"] == "/docs/errors#not_found"
+    for kind in (*KINDS.values(), *HTTP_KINDS.values()):
+        assert f'<h2 id="{kind.code}">' in page.text
 
 
 async def test_failing_network_is_500_for_that_picture_only(serving: Serving, fragile: Path) -> None:
@@ -143,11 +180,13 @@ async def test_defect_after_the_answer_began_is_not_answered_twice(settings: Set
 
 
 async def test_missing_field_is_explained(client: httpx.AsyncClient) -> None:
-    response = await client.post("/predict", files={"photo": ("a.png", _PNG)})
-    assert response.json()["detail"] == "The form must hold exactly one file, in the field `file`."
+    response = await client.post("/predict", files={"photo": (None, b"a text"), "n": (None, b"1")})
+    assert response.json()["detail"] == (
+        "The form must hold exactly one picture, best in the field `file`, but there is text in `photo`, text in `n`."
+    )
     response = await client.post("/predict?top_k=0", content=_PNG, headers=_RAW)
     assert response.json()["detail"] == (
-        "The query parameter `top_k` is not valid: input should be greater than or equal to 1."
+        "The query parameter `top_k` is `0`: input should be greater than or equal to 1."
     )
 
 
@@ -172,6 +211,6 @@ def assert_problem(response: httpx.Response, status: int, code: str) -> None:
     assert problem["detail"].endswith(".")
     assert problem["request_id"] == response.headers["x-request-id"]
     assert "Traceback" not in response.text
-    assert "/" not in json.dumps(problem["detail"]).replace("multipart/form-data", "").replace("image/*", "").replace(
-        "application/octet-stream", ""
-    )  # no path
+    assert problem["type"] == f"/docs/errors#{code}"
+    quoted = re.sub("`[^`]*`", "", problem["detail"])  # what came, or is wanted
+    assert "/" not in quoted.replace("multipart/form-data", "").replace("image/*", "")  # no path

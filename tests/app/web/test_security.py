@@ -7,8 +7,10 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from tests.app.conftest import Serving, picture
+from tests.app.conftest import Serving, connected, picture
 from tests.app.web.test_problems import assert_problem
+from whisker.app.main import create_app
+from whisker.app.settings import Settings
 from whisker.app.web.security import KeyCheck
 
 pytestmark = pytest.mark.anyio
@@ -62,6 +64,90 @@ async def test_other_sites_pages_send_nothing(
 )
 async def test_own_pages_and_programs_are_answered(client: httpx.AsyncClient, headers: dict[str, str]) -> None:
     assert (await client.post("/predict", content=picture(), headers={**_RAW, **headers})).status_code == 200
+
+
+_SHOP = "https://shop.example"
+_FROM_SHOP = {"Origin": _SHOP, "Sec-Fetch-Site": "cross-site"}
+_ASKING = {**_FROM_SHOP, "Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization"}
+
+
+@pytest.fixture(scope="module")
+def shopping(settings: Settings) -> httpx.AsyncClient:
+    """Give a client of an application with named origins and a key; it is not started, so it refuses uploads."""
+    named = {"cors_origins": f"{_SHOP},http://localhost:3000", "api_key": SecretStr(_KEY)}
+    return connected(create_app(settings.model_copy(update=named)))
+
+
+@pytest.mark.parametrize("path", ["/predict", "/predict/batch", "/explain", "/", "/v1/models/tiny:predict", "/nothing"])
+async def test_named_sites_pages_are_told_what_they_may_send(shopping: httpx.AsyncClient, path: str) -> None:
+    answer = await shopping.options(path, headers=_ASKING)
+    assert (answer.status_code, answer.content) == (204, b"")
+    told = {name: answer.headers[f"access-control-{name}"] for name in ("allow-origin", "allow-methods", "max-age")}
+    assert told == {"allow-origin": _SHOP, "allow-methods": "GET, HEAD, POST", "max-age": "7200"}
+    taken = answer.headers["access-control-allow-headers"].lower().split(", ")
+    assert {"authorization", "content-type", "x-request-id", "traceparent"} <= {*taken}
+    assert answer.headers["vary"] == "Origin"
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+async def test_named_sites_pages_get_answers_and_errors(shopping: httpx.AsyncClient, site: str) -> None:
+    for headers, code in (({}, 401), ({"Authorization": f"Bearer {_KEY}"}, 503)):
+        asked = {**_FROM_SHOP, "Sec-Fetch-Site": site, **headers}
+        answer = await shopping.post("/predict", content=picture(), headers=asked)
+        assert answer.status_code == code
+        assert answer.headers["access-control-allow-origin"] == _SHOP
+        assert {"X-Request-ID", "Retry-After"} <= {*answer.headers["access-control-expose-headers"].split(", ")}
+        assert answer.headers["vary"] == "Origin"
+        assert "access-control-allow-credentials" not in answer.headers
+    assert (await shopping.get("/livez", headers=_FROM_SHOP)).headers["access-control-allow-origin"] == _SHOP
+    assert (await shopping.get("/livez")).headers["vary"] == "Origin"
+
+
+@pytest.mark.parametrize(
+    ("origin", "path"),
+    [
+        ("https://evil.example", "/predict"),
+        ("http://shop.example", "/predict"),
+        ("https://shop.example:8443", "/predict"),
+        ("https://shop.example.evil.example", "/predict"),
+        ("null", "/predict"),
+        (_SHOP, "/corrections"),
+        (_SHOP, "/corrections/"),
+        (_SHOP, "/%63orrections"),
+        (_SHOP, "/answer"),
+    ],
+)
+async def test_others_and_private_paths_stay_closed(shopping: httpx.AsyncClient, origin: str, path: str) -> None:
+    key = {"Authorization": f"Bearer {_KEY}"}
+    answers = [
+        await shopping.options(path, headers={**_ASKING, **key, "Origin": origin}),
+        await shopping.post(path, content=picture(), headers={**_FROM_SHOP, **key, "Origin": origin}),
+        await shopping.post(path, content=picture(), headers=[("Origin", _SHOP), ("Origin", origin), *key.items()]),
+    ]
+    assert [answer.status_code for answer in answers[1:]] == [403, 403]
+    assert answers[0].status_code in (307, 405)
+    for answer in answers:
+        assert not [name for name in answer.headers if name.startswith("access-control")]
+
+
+@pytest.mark.parametrize("path", ["/", "/card", "/metrics", "/docs", "/page/page.js", "/examples/0", "/docs/errors"])
+async def test_pages_are_not_for_other_sites(shopping: httpx.AsyncClient, path: str) -> None:
+    answer = await shopping.get(path, headers=_FROM_SHOP)
+    assert "access-control-allow-origin" not in answer.headers
+
+
+async def test_any_site_may_be_named(settings: Settings) -> None:
+    async with connected(create_app(settings.model_copy(update={"cors_origins": "*"}))) as client:
+        for origin in ("https://a.example", "null"):
+            answer = await client.post("/predict", content=picture(), headers={**_FROM_SHOP, "Origin": origin})
+            assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (503, "*")
+            assert_problem(await client.post("/corrections", headers={"Origin": origin}), 403, "cross_site")
+
+
+async def test_no_site_is_named_at_first(client: httpx.AsyncClient) -> None:
+    answer = await client.options("/predict", headers=_ASKING)
+    assert_problem(answer, 405, "method_not_allowed")
+    assert not [name for name in answer.headers if name.startswith("access-control") or name == "vary"]
 
 
 async def test_key_is_asked_for_everything_but_health_and_documentation(keyed: httpx.AsyncClient) -> None:
