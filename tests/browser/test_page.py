@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import BrowserContext, Page, expect
 
+from benchmarks.reliability.video_pictures import heic
 from tests.app.conftest import Server, picture
 from tests.browser.asking import ask, checked
 from tests.pictures import draw, encode, exif
@@ -94,6 +95,14 @@ def test_names_of_several_photos_stay_whole_on_a_phone(page: Page, photos: list[
     assert max(heights) < 40  # pixels: one line
     assert checked(page) == []
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_photo_that_the_browser_cannot_show_is_drawn_by_the_service(page: Page, tmp_path: Path) -> None:
+    photo = tmp_path / "phone.heic"
+    photo.write_bytes(heic())
+    ask(page, photo)
+    expect(page.locator("#seen")).to_have_text("phone.heic, 200 \u00d7 160 pixels")
+    assert page.evaluate("(({ width, height }) => [width, height])(document.getElementById('photo'))") == [200, 160]
 
 
 def test_what_is_no_photo_is_explained(page: Page) -> None:

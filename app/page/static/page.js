@@ -39,7 +39,9 @@ class Problem extends Error {
   }
 }
 
-async function post(path, body, type, wait = () => {}) {
+const post = async (...request) => (await ask(...request)).json();
+
+async function ask(path, body, type, wait = () => {}) {
   const headers = key ? { Authorization: `Bearer ${key}` } : {};
   if (type) headers["Content-Type"] = type;
   for (let tried = 1; ; tried++) {
@@ -49,7 +51,7 @@ async function post(path, body, type, wait = () => {}) {
     } catch {
       throw new Problem("unreachable", "The service cannot be reached. Check your connection and try again.");
     }
-    if (response.ok) return response.json();
+    if (response.ok) return response;
     const problem = await response.json().catch(() => ({}));
     if (response.status !== 503 || tried === TRIES) throw new Problem(problem.code, problem.detail ?? "Something went wrong. Try again in a moment.");
     const seconds = Math.min(Number(response.headers.get("Retry-After")) || 1, 5);
@@ -87,13 +89,25 @@ function draw(image, scale) {
   return canvas;
 }
 
+// What this browser cannot show, such as HEIC, the service draws.
+async function drawn({ blob }) {
+  try {
+    const response = await ask("explain?opacity=0", blob, typeOf(blob));
+    return (await read(await response.blob())).view;
+  } catch {
+    return null; // there is no heat map, so nothing is drawn
+  }
+}
+
+const typeOf = (blob) => (blob.type.startsWith("image/") ? blob.type : "application/octet-stream");
+
 function send(visit, explain, wait) {
-  const type = visit.blob.type.startsWith("image/") ? visit.blob.type : "application/octet-stream";
+  const type = typeOf(visit.blob);
   const query = new URLSearchParams({ top_k: $("photo").dataset.bars, ...(explain !== undefined && { explain }) });
   return post(`predict?${query}`, visit.blob, type, wait);
 }
 
-async function ask(file, wait) {
+async function classify(file, wait) {
   const { view, ...photo } = await read(file);
   const visit = { name: file.name || "pasted photo", ...photo, maps: {} };
   try {
@@ -120,7 +134,7 @@ async function take(files) {
     if (files.length > 1) {
       await askMany(files, isWanted, wait);
     } else {
-      const asked = await ask(files[0], wait);
+      const asked = await classify(files[0], wait);
       if (!isWanted()) return;
       remember(asked.visit);
       await show(asked.visit, asked.view);
@@ -198,7 +212,7 @@ function explain({ verdict, label, reason }) {
 
 async function show(visit, decoded) {
   const mine = ++look;
-  const photo = decoded ?? (await read(visit.blob)).view;
+  const photo = decoded ?? (await read(visit.blob)).view ?? (await drawn(visit));
   if (mine !== look) return;
   [shown, view] = [visit, photo];
   const { answer } = visit;
@@ -320,7 +334,7 @@ async function askMany(files, isWanted, wait) {
     while (next < files.length && isWanted()) {
       const index = next++;
       try {
-        results[index].visit = (await ask(files[index], wait)).visit;
+        results[index].visit = (await classify(files[index], wait)).visit;
       } catch (problem) {
         if (problem.code === "unauthorized") throw problem;
         results[index].problem = problem;
