@@ -19,6 +19,7 @@ _MIN_PHOTOS = 3  # different photos that a training needs in each class: one for
 _ENOUGH_PHOTOS = 100  # different photos; a class with fewer is learned badly
 _MAX_IMBALANCE = 10  # ratio of the largest class to the smallest
 _MIN_SIDE = 64  # pixels
+_MAX_CLASSES = 10  # counted on the screen; JSON contains all
 _MAX_EXAMPLES = 3  # of a finding, in the table; JSON contains all
 _FORMAT_OF = {
     **dict.fromkeys((".jpg", ".jpeg", ".jpe", ".jfif"), "JPEG"),
@@ -89,7 +90,9 @@ def diagnose(folder: PhotoFolder, against: Sequence[Path], progress: Progress) -
 
 def print_diagnosis(diagnosis: Diagnosis, console: Console) -> None:
     """Print the counts, a table of findings with examples, and the summary."""
-    counts = ", ".join(f"{name} {count:,}" for name, count in diagnosis.counts.items())
+    named = [f"{name} {count:,}" for name, count in diagnosis.counts.items()]
+    more = len(named) - _MAX_CLASSES
+    counts = ", ".join(named[:_MAX_CLASSES]) + (f" and {more:,} other classes" if more > 0 else "")
     console.print(Text(printable(f"Readable photos: {counts}")))
     if diagnosis.findings:
         table = Table(expand=True)

@@ -22,6 +22,7 @@ from whisker.training.errors import DatasetError, TrainingError
 from whisker.training.progress import Progress
 
 _BATCH = 32
+_MAX_NAMED = 10  # classes in a sentence
 Answer = TypeVar("Answer")  # what a network gives for a batch of pictures
 
 
@@ -132,9 +133,11 @@ def _labels_in(classifier: Classifier, folder: PhotoFolder) -> list[int]:
     """Give each of the folder's classes its number in the checkpoint."""
     unknown = sorted(set(folder.classes) - set(classifier.classes))
     if unknown:
+        more = len(classifier.classes) - _MAX_NAMED
+        named = ", ".join(classifier.classes[:_MAX_NAMED]) + (f" and {more:,} other classes" if more > 0 else "")
         raise DatasetError(
-            f"In {folder.root}, {unknown[0]!r} is not a class of this checkpoint, which knows "
-            f"{', '.join(classifier.classes)}: rename it or take it out."
+            f"In {folder.root}, {unknown[0]!r} is not a class of this checkpoint, which knows {named}: rename it or "
+            "take it out."
         )
     return [classifier.classes.index(name) for name in folder.classes]
 

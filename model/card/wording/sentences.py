@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from whisker.model.card.confusion import photos_of_classes
 from whisker.model.card.metrics import ConfidentMetrics, Figures, SplitMetrics, TestMetrics
 from whisker.model.card.provenance import SplitGroups
 from whisker.model.card.summary import CheckpointSummary
@@ -191,7 +192,10 @@ def _source(groups: SplitGroups | None, tested: str) -> str:
 
 def _small_classes(metrics: TestMetrics, classes: Sequence[str]) -> Iterator[str]:
     test, figures = metrics.test or SplitMetrics(), metrics.figures or Figures()
-    photos = [*map(sum, test.confusion or ())] or [label.photos for label in figures.per_label or ()]
+    cells = test.cells
+    photos = [label.photos for label in figures.per_label or ()]
+    if cells is not None:
+        photos = photos_of_classes(cells, len(classes))
     few = [name for name, count in zip(classes, photos, strict=False) if count < _FEW_OF_A_CLASS]
     if few:
         more = f" and {len(few) - _NAMED:,} more" if len(few) > _NAMED else ""
