@@ -16,7 +16,7 @@ from whisker.training.data.cache import Decoded, decode_photos
 from whisker.training.data.duplicates import group_duplicates
 from whisker.training.data.folders.folder import PhotoFolder, find_photos, label_matrix
 from whisker.training.data.folders.label_file import LabelFile
-from whisker.training.data.folders.names import SIDES
+from whisker.training.data.folders.names import SIDES, Side
 from whisker.training.data.groups import PhotoGroups, join_groups
 from whisker.training.data.multi_label.split import split_label_groups
 from whisker.training.data.sides import report_sides, split_by_sides
@@ -113,6 +113,7 @@ class Dataset:
     fingerprint: str
     split: str  # a hash of the assignment of photos to splits
     served: Split | None = None
+    sides: tuple[Side, ...] = ()  # the splits that the folder had itself
 
     @property
     def duplicates(self) -> int:
@@ -191,6 +192,7 @@ def prepare_dataset(
         counts=tuple(int(count) for count in counts),
         copies=group_copies(folder, look_alikes, readable),
         groups=groups,
+        sides=tuple(side for side in SIDES if folder.is_divided and side in folder.sides.values()),
         quarantined=quarantined,
         digests=frozenset(digests),
         fingerprint=data_fingerprint(labels, folder.classes, [decoded[row] for row in readable]),

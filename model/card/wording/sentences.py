@@ -140,7 +140,13 @@ def describe_limits(summary: CheckpointSummary) -> Iterator[str]:
     """Say what the figures do not show."""
     yield from warn_of_few_test_photos(summary.metrics)
     yield from _resolution(summary.metrics)
-    yield _source(summary.provenance.groups, test_photos(summary.metrics))
+    if "test" in (summary.provenance.sides or ()):
+        yield (
+            "The test photos are those that the folder keeps apart itself. How they are related to the training photos "
+            "is not known; photos that look the same were counted when it was trained."
+        )
+    else:
+        yield _source(summary.provenance.groups, test_photos(summary.metrics))
     if summary.metrics.cross_validation is None:
         yield from _small_classes(summary.metrics, summary.classes)
     yield describe_unknown_limit(summary)

@@ -12,6 +12,9 @@ from PIL import Image
 from rich.console import Console
 
 from tests.conftest import TINY
+from tests.model.card.summaries import summary
+from whisker.model.card.wording.facts import list_data_facts
+from whisker.model.card.wording.sentences import describe_limits
 from whisker.model.errors import ConfigError
 from whisker.training.audit.doctor import diagnose
 from whisker.training.cli.options.training import NetworkOptions, TrainingOptions
@@ -173,3 +176,17 @@ def test_doctor_names_what_lies_beside_and_names_that_look_alike(tmp_path: Path,
     assert found["similar"] == ["'Cat' = 'cat'"]
     assert found["loose"] == ["loose.png"]
     assert found["empty"] == ["owl"]
+
+
+def test_checkpoint_says_that_the_folder_kept_its_test_photos_apart(tmp_path: Path, quiet: Progress) -> None:
+    root = write(tmp_path / "ds", "train/cat 4, train/dog 4, val/cat 1, val/dog 1, test/cat 1, test/dog 1")
+    dataset = prepare_dataset(root, CONFIG, tmp_path / "ds.run", quiet)
+    assert dataset.sides == ("train", "validation", "test")
+    limits = [*describe_limits(summary({"test": {"photos": 2}}, {"sides": list(dataset.sides)}))]
+    assert any(
+        sentence.startswith("The test photos are those that the folder keeps apart itself.") for sentence in limits
+    )
+    assert not any("come from the same folders" in sentence for sentence in limits)
+    facts = dict(list_data_facts(summary({}, {"sides": ["train", "test"], "data": {"duplicates": 2}})))
+    assert facts["Split by"] == "the sides of the folder (train, test)"
+    assert facts["Duplicates"] == "2, each in the side where it was"

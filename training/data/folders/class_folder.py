@@ -1,5 +1,6 @@
 """A folder of photos of one class, and what else may lie in a folder of class folders."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 from whisker.model.photo_files import is_utf8
 from whisker.model.plain_text import is_safe, printable
 from whisker.training.data.folders.names import class_name, is_skipped
-from whisker.training.data.folders.walk import Walk, leads_nowhere, walk
+from whisker.training.data.folders.walk import Walk, leads_nowhere, leads_to_folder, walk
 from whisker.training.errors import DatasetError
 
 READ_ON = "see docs/folders.md"
@@ -36,10 +37,18 @@ def class_folders_in(root: Path, side: str) -> list[ClassFolder]:
 
 def list_names(folder: Path) -> tuple[list[str], list[str], list[str]]:
     """List the names of what lies in a folder: folders, files, and links to nothing."""
-    names = sorted(entry.name for entry in folder.iterdir() if not is_skipped(entry.name))
-    folders = [name for name in names if (folder / name).is_dir()]
-    others = [name for name in names if name not in set(folders)]
-    return folders, others, [name for name in others if leads_nowhere(folder / name)]
+    folders, others, dead = list[str](), list[str](), list[str]()
+    with os.scandir(folder) as entries:
+        for entry in sorted(entries, key=lambda entry: entry.name):
+            if is_skipped(entry.name):
+                continue
+            if entry.is_dir(follow_symlinks=False) or leads_to_folder(entry):
+                folders.append(entry.name)
+                continue
+            others.append(entry.name)
+            if entry.is_symlink() and leads_nowhere(Path(entry.path)):
+                dead.append(entry.name)
+    return folders, others, dead
 
 
 def walk_class(root: Path, folder: Path) -> Walk:

@@ -90,7 +90,7 @@ def _sort(entry: "os.DirEntry[str]", folder: str, found: Walk, pending: list[str
     path = folder + entry.name
     if entry.is_dir(follow_symlinks=False):
         pending.append(path + "/")
-    elif entry.is_symlink() and _leads_to_folder(entry):
+    elif entry.is_symlink() and leads_to_folder(entry):
         links.append(path + "/")
     else:
         found.files.append(path)
@@ -98,7 +98,8 @@ def _sort(entry: "os.DirEntry[str]", folder: str, found: Walk, pending: list[str
             found.dead.append(path)
 
 
-def _leads_to_folder(link: "os.DirEntry[str]") -> bool:
+def leads_to_folder(link: "os.DirEntry[str]") -> bool:
+    """Tell whether an entry is a folder, or a link to one."""
     try:
         return link.is_dir()
     except OSError:  # it leads to itself, or where nobody may look
