@@ -9,6 +9,7 @@ from whisker.model.errors import ConfigError
 from whisker.training.calibration.calibrate import Targets
 from whisker.training.config import TrainingConfig
 from whisker.training.data.dataset import Dataset
+from whisker.training.data.folders.label_file import LabelFile
 from whisker.training.errors import TrainingError
 from whisker.training.fit.distributed import World
 from whisker.training.fit.state import saved_run
@@ -23,12 +24,13 @@ class Training:
     config: TrainingConfig
     targets: Targets = field(default_factory=Targets)
     device: str = "auto"
-    labels: Path | None = None
+    labels: Path | LabelFile | None = None
     outliers: Path | None = None
     pretrained: str | None = None
     student: str | None = None  # the weights that a student starts from; without, random ones
     resume: bool = False
     overwrite: bool = False
+    skip_small: bool = False  # classes with too few photos
     command: str = ""
 
     @property

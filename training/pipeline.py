@@ -43,7 +43,14 @@ def run_training(training: Training, progress: Progress, world: World = SINGLE_P
     with world.main_first():
         require_free(training, world)
         with _stoppable("preparing the photos"):
-            dataset = prepare_dataset(training.photos, training.config, training.work, progress, training.labels)
+            dataset = prepare_dataset(
+                training.photos,
+                training.config,
+                training.work,
+                progress,
+                training.labels,
+                skip_small=training.skip_small,
+            )
             data = _calibration_data(training, dataset, progress)  # now: after the training, photos may be gone
         run = run_identity(training, dataset)
         if training.overwrite and world.is_main:
@@ -116,7 +123,10 @@ def run_calibration(training: Training, checkpoint: Checkpoint, progress: Progre
             "verdicts cannot be fitted anew: train on the photos of all classes."
         )
     with _stoppable("preparing the photos"):
-        dataset = prepare_dataset(training.photos, training.config, training.work, progress, training.labels)
+        # A training that skipped no class had none that is too small, so that these are the classes of either.
+        dataset = prepare_dataset(
+            training.photos, training.config, training.work, progress, training.labels, skip_small=True
+        )
         if provenance.data is None or dataset.split != provenance.data.split:
             raise TrainingError(
                 f"{training.photos} does not hold exactly the photos that {checkpoint.name} was trained with, so it is "

@@ -97,6 +97,7 @@ def _common_provenance(training: Training, dataset: Dataset) -> Provenance:
         split_seed=config.seed,
         shares=None if config.cross_validated else Shares(config.validation, config.test),
         groups=_split_groups(config.groups, dataset),
+        sides=dataset.sides or None,
         command=training.command,
         libraries={name: version(name) for name in _LIBRARIES},
         python=platform.python_version(),

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TypeVar
 
+from whisker.model.card.confusion import are_possible
 from whisker.model.card.metrics import (
     ConfidentMetrics,
     Figures,
@@ -33,7 +34,11 @@ def consistent(metrics: TestMetrics, classes: int) -> TestMetrics:
 
 
 def _split(split: SplitMetrics | None, classes: int) -> SplitMetrics | None:
-    if split is None or split.confusion is None:
+    if split is None:
+        return None
+    if split.confusion_cells is not None and not are_possible(split.confusion_cells, classes):
+        split = replace(split, confusion_cells=None)
+    if split.confusion is None:
         return split
     is_square = {len(split.confusion), *map(len, split.confusion)} == {classes}
     if is_square and all(min(row) >= 0 for row in split.confusion):

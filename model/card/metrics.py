@@ -4,10 +4,10 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Self, TypeAlias
 
 from whisker.model.answers.profile import Profile
+from whisker.model.card.confusion import Cell, Confusion, filled_cells
 from whisker.model.card.record import NULL, Record, read_record
 
 Interval: TypeAlias = tuple[float, float]  # lower and upper bound, with 95 % confidence
-Confusion: TypeAlias = tuple[tuple[int, ...], ...]  # [i][j] counts photos of class i that were answered as j
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +15,7 @@ class SplitMetrics(Record):
     """How good the answers are for the photos of a split; rates are 0..1.
 
     Single-label answers have an accuracy, a calibration error and a confusion matrix, multi-label answers a mean
-    average precision and F1 scores.
+    average precision and F1 scores. Of very many classes, `confusion_cells` takes the matrix's place.
     """
 
     photos: int | None = None
@@ -24,9 +24,15 @@ class SplitMetrics(Record):
     negative_log_likelihood: float | None = None
     expected_calibration_error: float | None = None
     confusion: Confusion | None = None
+    confusion_cells: tuple[Cell, ...] | None = None
     mean_average_precision: float | None = None
     micro_f1: float | None = None
     macro_f1: float | None = None
+
+    @property
+    def cells(self) -> tuple[Cell, ...] | None:
+        """List the cells of the confusion matrix that hold photos, however it is written."""
+        return self.confusion_cells if self.confusion is None else filled_cells(self.confusion)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TypedDict
 
 from whisker.model.answers.decision_rule import Task
+from whisker.model.card.confusion import Confusion
 from whisker.model.card.document import CheckpointCard
-from whisker.model.card.metrics import ClassMetrics, Confusion, LabelMetrics
+from whisker.model.card.metrics import ClassMetrics, LabelMetrics
 from whisker.model.card.summary import CheckpointSummary
 from whisker.model.card.wording.advice import describe_learning_curve
 from whisker.model.card.wording.extension import describe_extension

@@ -110,6 +110,7 @@ class Provenance(Record):
     split_seed: int | None = None
     shares: Shares | None = None
     groups: SplitGroups | None = None
+    sides: tuple[str, ...] | None = None  # the splits that the folder had itself
     preset: str | None = None
     pretrained: str | None = None  # SHA-256 of the file that the weights started from; empty if they were random
     pretrained_source: str | None = None  # what these weights were, in a few words

@@ -16,7 +16,7 @@ from whisker.model.errors import CheckpointError
 from whisker.model.regular_file import read_regular
 
 _MAX_FILE_BYTES = 4_000_000_000  # the largest network that can be trained has half of it
-_MAX_HEADER_BYTES = 64_000_000  # the confusion matrix of 4,000 classes
+_MAX_HEADER_BYTES = 64_000_000  # the confusion matrix of 4,000 classes, as it was written once
 _LENGTH_BYTES = 8  # of the header, at its beginning
 _KINDS = ("F16", "F32", "I64", "U8")  # of numbers, as safetensors names them
 

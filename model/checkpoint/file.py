@@ -5,11 +5,11 @@ Tensors: the network's state dict under its own names (weights as float16 where 
 where novelty was fitted, `novelty.prototypes` (float16) and `novelty.direction` (float32), and, of a cross-validation,
 `held_out.logits` (float16), `held_out.folds` (uint8) and, after fine-tuning, `held_out.distances` (float32), and, if
 classes can be added, `statistics.*` (`whisker.model.checkpoint.statistics`). The safetensors metadata holds one JSON
-document under `whisker`. Nothing in the file is code, and nothing in it is executed.
+document under `whisker`, or it is a tensor (`whisker.model.checkpoint.document`). Nothing in the file is code, and
+nothing in it is executed.
 """
 
 import dataclasses
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -23,21 +23,21 @@ from whisker.model.answers.novelty import Novelty
 from whisker.model.atomic_write import atomic_write
 from whisker.model.checkpoint.container import Container, read_container
 from whisker.model.checkpoint.contents import Checkpoint
+from whisker.model.checkpoint.document import KEY, find_document, place_document
 from whisker.model.checkpoint.integrity import check_tensors, content_digest, refuse
-from whisker.model.checkpoint.json_object import parse_object, plain_json
+from whisker.model.checkpoint.json_object import plain_json
 from whisker.model.checkpoint.parts import GOLDEN, HELD_OUT, NOVELTY, NOVELTY_NUMBERS, read_parts
 from whisker.model.checkpoint.task import FORMAT_VERSIONS, task_header
 from whisker.model.errors import CheckpointError, ConfigError
 
 _LATEST_VERSION = max(FORMAT_VERSIONS.values())
-_HEADER = "whisker"
 # What a header or tensors of wrong kinds make their readers raise, beside what these refuse.
 _WRONG_KIND = (TypeError, ValueError, AttributeError, LookupError, ArithmeticError, RuntimeError)
 
 
 def is_checkpoint(metadata: Mapping[str, str]) -> bool:
     """Tell from a safetensors file's metadata whether it is a Whisker checkpoint, whole or damaged."""
-    return _HEADER in metadata
+    return KEY in metadata
 
 
 def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
@@ -63,12 +63,13 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
         tensors |= checkpoint.statistics.to_tensors()
     header = _to_header(checkpoint)
     header["digest"] = content_digest(header, tensors)
-    # One entry only: safetensors writes several in random order, and equal checkpoints must be equal files.
-    metadata = {_HEADER: json.dumps(header, sort_keys=True, ensure_ascii=False)}
     try:
+        metadata, document = place_document(header)
         path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_write(path) as temporary:
-            save_file(tensors, temporary, metadata=metadata)
+            save_file(tensors | document, temporary, metadata=metadata)
+    except CheckpointError as exc:
+        raise CheckpointError(f"The checkpoint {path} {exc}.") from exc
     except (OSError, SafetensorError) as exc:
         raise CheckpointError(f"The checkpoint {path} cannot be written: {_reason(exc)}.") from exc
 
@@ -89,7 +90,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
 
 def _read(container: Container) -> Checkpoint:
     """Read what a file holds; raise `CheckpointError` with the end of a sentence."""
-    header, tensors = _parse_header(container.metadata), container.tensors
+    header, tensors = _parse_header(container)
     if header.pop("digest", None) != content_digest(header, tensors):
         refuse("was changed or damaged after it was written: use an unaltered copy")
     try:
@@ -134,16 +135,17 @@ def _novelty_header(novelty: Novelty) -> dict[str, float]:
     return {name: getattr(novelty, name) for name in NOVELTY_NUMBERS}
 
 
-def _parse_header(metadata: Mapping[str, str]) -> dict[str, Any]:
-    if _HEADER not in metadata:
+def _parse_header(container: Container) -> tuple[dict[str, Any], Mapping[str, Tensor]]:
+    """Find the header, with a version that can be read, and the tensors beside it."""
+    if KEY not in container.metadata:
         refuse("holds weights but no Whisker header: it was not written by `whisker train`")
-    header = parse_object(metadata[_HEADER])
+    header, tensors = find_document(container.metadata, container.tensors)
     version = header.get("format_version")
     if type(version) is not int or version < 1:
         refuse("has no format version in its header")
     if version > _LATEST_VERSION:
         refuse(f"has format version {version}, newer than the {_LATEST_VERSION} this Whisker reads: update Whisker")
-    return header
+    return header, tensors
 
 
 def _reason(exc: Exception) -> str:

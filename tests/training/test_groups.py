@@ -124,7 +124,7 @@ def test_too_few_groups_are_refused(grouped: Training, quiet: Progress) -> None:
         patient = patient_of(int(path.stem))
         label = path.parent.name if patient else ""
         lines.append(f"{path.relative_to(grouped.photos)},{label},{'AB'[int(path.stem) % 2]}")
-    assert grouped.labels is not None
+    assert isinstance(grouped.labels, Path)
     grouped.labels.write_text("\n".join(lines))
     with pytest.raises(DatasetError, match=r"'rings' is in 2 different groups of --groups"):
         prepare(grouped, quiet)
@@ -170,7 +170,7 @@ def test_calibration_needs_the_file_with_the_column_of_the_training(
         ConfigError, match=r"was trained with groups by the column 'patient' .* give that file with --labels"
     ):
         run_calibration(again, checkpoint, quiet)
-    assert grouped.labels is not None
+    assert isinstance(grouped.labels, Path)
     other = tmp_path / "other.csv"
     other.write_text(grouped.labels.read_text().replace("P0", "P1"))
     with pytest.raises(TrainingError, match="does not hold exactly the photos"):

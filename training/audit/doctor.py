@@ -13,12 +13,14 @@ from rich.text import Text
 from whisker.model.plain_text import printable
 from whisker.training.audit.examination import Examination, ExaminedPhoto, examine
 from whisker.training.data.folders.folder import PhotoFolder
+from whisker.training.data.folders.names import similar_names
 from whisker.training.progress import Progress
 
 _MIN_PHOTOS = 3  # different photos that a training needs in each class: one for each split
 _ENOUGH_PHOTOS = 100  # different photos; a class with fewer is learned badly
 _MAX_IMBALANCE = 10  # ratio of the largest class to the smallest
 _MIN_SIDE = 64  # pixels
+_MAX_CLASSES = 10  # counted on the screen; JSON contains all
 _MAX_EXAMPLES = 3  # of a finding, in the table; JSON contains all
 _FORMAT_OF = {
     **dict.fromkeys((".jpg", ".jpeg", ".jpe", ".jfif"), "JPEG"),
@@ -83,6 +85,7 @@ def diagnose(folder: PhotoFolder, against: Sequence[Path], progress: Progress) -
     examination = examine(folder, against, progress)
     counts = Counter(photo.label for photo in examination.own)
     findings = [Finding(kind, title, advice, tuple(cases(examination))) for kind, title, advice, cases in _CHECKS]
+    findings += [Finding(kind, title, advice, tuple(cases(folder))) for kind, title, advice, cases in _FOLDER_CHECKS]
     return Diagnosis(
         len(folder.files),
         {name: counts[name] for name in folder.classes},
@@ -92,7 +95,9 @@ def diagnose(folder: PhotoFolder, against: Sequence[Path], progress: Progress) -
 
 def print_diagnosis(diagnosis: Diagnosis, console: Console) -> None:
     """Print the counts, a table of findings with examples, and the summary."""
-    counts = ", ".join(f"{name} {count:,}" for name, count in diagnosis.counts.items())
+    named = [f"{name} {count:,}" for name, count in diagnosis.counts.items()]
+    more = len(named) - _MAX_CLASSES
+    counts = ", ".join(named[:_MAX_CLASSES]) + (f" and {more:,} other classes" if more > 0 else "")
     console.print(Text(printable(f"Readable photos: {counts}")))
     if diagnosis.findings:
         table = Table(expand=True)
@@ -131,10 +136,18 @@ def _leaks(examination: Examination) -> Iterable[Case]:
             yield _copies([own[0], others[0], *own[1:], *others[1:]])
 
 
+def _across_sides(examination: Examination) -> Iterable[Case]:
+    for look_alikes in examination.look_alikes:
+        members = [photo for photo in look_alikes if photo.side]
+        sides = sorted({photo.side for photo in members})
+        if len(sides) > 1:
+            yield _copies(_one_of_each_first(members, lambda photo: photo.side), ", ".join(sides))
+
+
 def _duplicates(examination: Examination) -> Iterable[Case]:
     for group in examination.look_alikes:
-        for label in sorted({photo.label for photo in group} - {""}):
-            members = [photo for photo in group if photo.label == label]
+        for place in sorted({(photo.label, photo.side) for photo in group if photo.label}):
+            members = [photo for photo in group if (photo.label, photo.side) == place]
             if len(members) > 1:
                 yield _copies(members)
 
@@ -194,10 +207,23 @@ def _misnamed(examination: Examination) -> Iterable[Case]:
             yield Case((photo.path,), f"is a {photo.format}")
 
 
+def _similar(folder: PhotoFolder) -> Iterable[Case]:
+    return (Case(tuple(map(repr, names))) for names in similar_names(folder.classes))
+
+
+def _loose(folder: PhotoFolder) -> Iterable[Case]:
+    return (Case((printable(path),)) for path in folder.loose)
+
+
+def _empty(folder: PhotoFolder) -> Iterable[Case]:
+    return (Case((printable(path),)) for path in folder.empty)
+
+
 _Check = tuple[str, str, str, Callable[[Examination], Iterable[Case]]]
 _CHECKS: tuple[_Check, ...] = (  # the most serious first
     ("conflict", "Same picture in several classes", "Keep it only in the right class.", _conflicts),
     ("leak", "Picture is also in another folder", "Remove it from one of them; else a test is too optimistic.", _leaks),
+    ("side", "Same picture in several sides", "Keep it in one; else a test is too optimistic.", _across_sides),
     ("group", "Same picture in several groups", "Check the groups; training joins them.", _across_groups),
     ("unreadable", "No readable picture", "Save it again or remove it; training skips it.", _unreadable),
     (
@@ -211,4 +237,10 @@ _CHECKS: tuple[_Check, ...] = (  # the most serious first
     ("duplicate", "Same picture twice in a class", "Delete copies; training keeps them in one split.", _duplicates),
     ("tiny", f"Shorter side below {_MIN_SIDE} px", "Find a larger original.", _tiny),
     ("misnamed", "File extension and format differ", "Rename it; Whisker detects the format by the bytes.", _misnamed),
+)
+_FolderCheck = tuple[str, str, str, Callable[[PhotoFolder], Iterable[Case]]]
+_FOLDER_CHECKS: tuple[_FolderCheck, ...] = (
+    ("similar", "Class names differ by case or blanks only", "If they are one class, give them one name.", _similar),
+    ("loose", "Photo beside the class folders", "Move it into the folder of its class; training skips it.", _loose),
+    ("empty", "Class folder without a file", "Add photos or remove it.", _empty),
 )

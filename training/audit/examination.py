@@ -15,7 +15,9 @@ from whisker.model.photo_files import read_photo
 from whisker.model.plain_text import printable
 from whisker.model.preprocessing import Preprocessing
 from whisker.training.data.duplicates import FLAT_DEVIATION, group_duplicates
-from whisker.training.data.folders.folder import PhotoFolder, list_files
+from whisker.training.data.folders.folder import PhotoFolder
+from whisker.training.data.folders.walk import list_files
+from whisker.training.data.unreadable import why_unreadable
 from whisker.training.errors import DatasetError
 from whisker.training.progress import Progress
 
@@ -27,12 +29,14 @@ _PHOTOS_PER_ADVANCE = 256  # of the progress bar
 class ExaminedPhoto:
     """The findings on one file; after an `error` there are no others.
 
-    `label` is empty for a photo to compare with, and `group` for one that is in no group that the user names.
+    `label` is empty for a photo to compare with, and `group` for one that is in no group that the user names. `side` is
+    the side of the folder that it lies in, if the folder has sides.
     """
 
     path: str
     label: str
     group: str = ""
+    side: str = ""
     error: str = ""
     sha256: str = ""
     width: int = 0
@@ -63,7 +67,7 @@ def examine(folder: PhotoFolder, against: Sequence[Path], progress: Progress) ->
     files = [
         (
             folder.root / file.path,
-            ExaminedPhoto(printable(file.path), folder.classes[file.label], printable(file.group)),
+            ExaminedPhoto(printable(file.path), folder.classes[file.label], printable(file.group), file.side or ""),
         )
         for file in folder.files
     ]
@@ -94,10 +98,8 @@ def _examine_file(file: Path, photo: ExaminedPhoto, thumbnail: NDArray[np.uint8]
     try:
         data = read_photo(file)
         picture = _THUMBNAIL.read(data)
-    except OSError as exc:
-        return replace(photo, error=f"The file cannot be read: {exc.strerror}.")
-    except PictureError as exc:
-        return replace(photo, error=str(exc))
+    except (OSError, PictureError) as exc:
+        return replace(photo, error=why_unreadable(file, exc))
     thumbnail[:] = picture.pixels
     return replace(
         photo,

@@ -16,7 +16,7 @@ from whisker.model.card.metrics import (
     ScoreHistograms,
     UnknownHistograms,
 )
-from whisker.training.calibration.metrics import confusion_matrix, share_out, wilson_interval
+from whisker.training.calibration.metrics import count_cells, share_out, wilson_interval
 
 RELIABILITY_BINS = 15
 HISTOGRAM_BINS = 20
@@ -111,8 +111,11 @@ def _histogram(values: NDArray[np.float32], repeats: int = 1) -> tuple[int, ...]
 def _per_class(
     best: NDArray[np.int64], labels: NDArray[np.int64], classes: int, repeats: int
 ) -> tuple[ClassMetrics, ...]:
-    confusion = np.array(confusion_matrix(labels, best, classes, repeats=repeats))  # the figures agree with its plot
-    photos, answered, right = (counts.tolist() for counts in (confusion.sum(1), confusion.sum(0), confusion.diagonal()))
+    photos, answered, right = [0] * classes, [0] * classes, [0] * classes
+    for label, answer, count in count_cells(labels, best, classes, repeats=repeats):  # the figures agree with its plot
+        photos[label] += count
+        answered[answer] += count
+        right[label] += count if label == answer else 0
     return tuple(
         ClassMetrics(
             photos=photos[label],

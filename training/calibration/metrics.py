@@ -8,12 +8,14 @@ from typing import Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from whisker.model.card.confusion import MAX_WHOLE, Cell, Confusion, whole_matrix
 from whisker.model.card.document import JsonValue
 from whisker.model.card.metrics import SplitMetrics
 
 _Z = 1.959964  # two-sided 95 % of a normal distribution
 _Z_ONE_SIDED = 1.644854  # of 95 %
 _BINS = 15
+_MAX_LISTED = 10  # classes that are all named as answers; of more, only those that were given
 
 
 class Measured(Protocol):
@@ -32,36 +34,44 @@ class Measured(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """How good answers for labelled photos are. `confusion[i][j]` counts photos of class i answered as j."""
+    """How good answers for labelled photos of so many `classes` are; `cells` count photos by class and answer."""
 
     photos: int
     accuracy: float
     interval: tuple[float, float]
-    confusion: tuple[tuple[int, ...], ...]
+    cells: tuple[Cell, ...]
+    classes: int
     negative_log_likelihood: float
     calibration_error: float
 
     @classmethod
-    def from_metrics(cls, metrics: SplitMetrics | None) -> Self | None:
-        """Read what a checkpoint has stored; `None` unless all of it is there."""
-        if metrics is None or metrics.photos is None or metrics.accuracy is None or metrics.confusion is None:
+    def from_metrics(cls, metrics: SplitMetrics | None, classes: int) -> Self | None:
+        """Read what a checkpoint of so many classes has stored; `None` unless all of it is there."""
+        if metrics is None or metrics.photos is None or metrics.accuracy is None or metrics.cells is None:
             return None
         interval, likelihood = metrics.accuracy_95_interval, metrics.negative_log_likelihood
         error = metrics.expected_calibration_error
         if interval is None or likelihood is None or error is None:
             return None
-        return cls(metrics.photos, metrics.accuracy, interval, metrics.confusion, likelihood, error)
+        return cls(metrics.photos, metrics.accuracy, interval, metrics.cells, classes, likelihood, error)
+
+    @property
+    def confusion(self) -> Confusion:
+        """Count the photos of each class (rows) by answer (columns)."""
+        return whole_matrix(self.cells, self.classes)
 
     def to_metrics(self) -> SplitMetrics:
         """Give the figures as a checkpoint stores them, rounded to the digits that mean something."""
         low, high = self.interval
+        is_whole = self.classes <= MAX_WHOLE
         return SplitMetrics(
             photos=self.photos,
             accuracy=round(self.accuracy, 4),
             accuracy_95_interval=(round(low, 4), round(high, 4)),
             negative_log_likelihood=round(self.negative_log_likelihood, 4),
             expected_calibration_error=round(self.calibration_error, 4),
-            confusion=self.confusion,
+            confusion=self.confusion if is_whole else None,
+            confusion_cells=None if is_whole else self.cells,
         )
 
     def to_json(self) -> dict[str, JsonValue]:
@@ -75,9 +85,13 @@ class Evaluation:
 
     def describe_classes(self, classes: Sequence[str]) -> Iterator[str]:
         """Write what the photos of each class were answered with."""
-        for name, row in zip(classes, self.confusion, strict=True):
-            answered = ", ".join(f"{count:,} {other}" for count, other in zip(row, classes, strict=True))
-            yield f"{name}: answered {answered}"
+        answers: list[dict[int, int]] = [{} for _ in classes]
+        for label, answer, count in self.cells:
+            answers[label][answer] = count
+        for name, given in zip(classes, answers, strict=True):
+            listed = range(len(classes)) if len(classes) <= _MAX_LISTED else given
+            answered = ", ".join(f"{given.get(other, 0):,} {classes[other]}" for other in listed)
+            yield f"{name}: answered {answered or 'nothing'}"
 
     def __str__(self) -> str:
         low, high = self.interval
@@ -100,18 +114,26 @@ def evaluate_probabilities(
         photos=photos,
         accuracy=float(correct.mean()),
         interval=wilson_interval(float(correct.mean()) * photos, photos),
-        confusion=confusion_matrix(labels, best, classes, repeats=repeats),
+        cells=count_cells(labels, best, classes, repeats=repeats),
+        classes=classes,
         negative_log_likelihood=float(-np.log(np.maximum(likelihood, 1e-12)).mean()),
         calibration_error=_calibration_error(probabilities.max(1), correct),
     )
 
 
-def confusion_matrix(
+def count_cells(
     labels: NDArray[np.int64], best: NDArray[np.int64], classes: int, *, repeats: int = 1
-) -> tuple[tuple[int, ...], ...]:
-    """Count photos by label (rows) and best answer (columns), as means over `repeats` whose rows sum up to photos."""
-    counts = np.bincount(labels * classes + best, minlength=classes**2).reshape(classes, classes)
-    return tuple(tuple(share_out(row, repeats)) for row in counts)
+) -> tuple[Cell, ...]:
+    """Count photos by label and best answer, as means over `repeats` that sum up to each label's photos."""
+    places, counts = np.unique(labels * classes + best, return_counts=True)
+    rows, answers = np.divmod(places, classes)
+    cells: list[Cell] = []
+    for part in np.split(np.arange(len(rows)), np.flatnonzero(np.diff(rows)) + 1):
+        shared = share_out(counts[part], repeats)
+        cells += [
+            (int(rows[index]), int(answers[index]), count) for index, count in zip(part, shared, strict=True) if count
+        ]
+    return tuple(cells)
 
 
 def share_out(counts: NDArray[np.int64], repeats: int) -> list[int]:

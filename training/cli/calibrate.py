@@ -6,7 +6,18 @@ from typing import Annotated
 
 import typer
 
-from whisker.training.cli.options.arguments import AsJson, Device, FalseAlarms, Labels, Outliers, Photos, Precision
+from whisker.training.cli.options.arguments import (
+    AsJson,
+    Device,
+    FalseAlarms,
+    LabelColumn,
+    Labels,
+    Outliers,
+    PathColumn,
+    Photos,
+    Precision,
+    label_file,
+)
 from whisker.training.cli.result import command_line, open_progress, print_result
 
 
@@ -16,6 +27,8 @@ def calibrate(
     *,
     out: Annotated[Path, typer.Option(help="Checkpoint to write.")],
     labels: Labels = None,
+    path_column: PathColumn = None,
+    label_column: LabelColumn = None,
     outliers: Outliers = None,
     precision: Precision = None,
     false_alarms: FalseAlarms = 0.05,
@@ -36,7 +49,7 @@ def calibrate(
         config=split_config(source),
         targets=choose_targets(precision, false_alarms),
         device=device,
-        labels=labels,
+        labels=label_file(labels, path_column, label_column),
         outliers=outliers,
         overwrite=overwrite,
         command=command_line(sys.argv[1:]),

@@ -8,13 +8,24 @@ from typing import Annotated
 import typer
 
 from whisker.model.plain_text import printable
-from whisker.training.cli.options.arguments import AsJson, Device, Groups, Labels, Photos
+from whisker.training.cli.options.arguments import (
+    AsJson,
+    Device,
+    Groups,
+    LabelColumn,
+    Labels,
+    PathColumn,
+    Photos,
+    label_file,
+)
 
 
 def doctor(
     photos: Photos,
     *,
     labels: Labels = None,
+    path_column: PathColumn = None,
+    label_column: LabelColumn = None,
     groups: Groups = None,
     against: Annotated[
         list[Path] | None,
@@ -61,15 +72,15 @@ def doctor(
     use_available_cores()
     progress, console = Progress(Console(stderr=True, soft_wrap=True)), Console()
     grouping = None if groups is None else Grouping.parse(groups)
-    folder = find_photos(photos, min_classes=1, labels_file=labels, grouping=grouping)
-    if folder.note:
-        progress.say(folder.note)
+    file = label_file(labels, path_column, label_column)
+    folder = find_photos(photos, min_classes=1, labels_file=file, grouping=grouping, skip_small=True)
+    folder.say(progress)
     classifier = Classifier.load(checkpoint, device) if checkpoint else None
     diagnosis = diagnose(folder, against or [], progress)
     doubtful = find_doubtful_photos(classifier, folder, limit, progress) if classifier else None
     if out is not None and doubtful is not None:
         column = grouping.column if grouping else None
-        earlier = read_labels(labels, photos, column) if labels else {}
+        earlier = read_labels(file, photos, column) if file else {}
         write_doubtful(out, doubtful.photos, earlier, column)
     if as_json:
         typer.echo(json.dumps(diagnosis.to_json() | {"doubtful": asdict(doubtful) if doubtful else None}))

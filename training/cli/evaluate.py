@@ -7,7 +7,15 @@ from typing import Annotated
 import typer
 
 from whisker.model.plain_text import printable
-from whisker.training.cli.options.arguments import AsJson, Device, Labels, Photos
+from whisker.training.cli.options.arguments import (
+    AsJson,
+    Device,
+    LabelColumn,
+    Labels,
+    PathColumn,
+    Photos,
+    label_file,
+)
 
 
 def evaluate(
@@ -15,6 +23,8 @@ def evaluate(
     photos: Photos,
     *,
     labels: Labels = None,
+    path_column: PathColumn = None,
+    label_column: LabelColumn = None,
     device: Device = "auto",
     engine: Annotated[str, typer.Option(help="Inference engine, as in WHISKER_ENGINE; torch is float32.")] = "auto",
     as_json: AsJson = False,
@@ -29,10 +39,11 @@ def evaluate(
     from whisker.training.evaluation.evaluate_labels import evaluate_folder_labels  # noqa: PLC0415
     from whisker.training.progress import Progress  # noqa: PLC0415
 
+    file = label_file(labels, path_column, label_column)
     use_available_cores()
     classifier = Classifier.load(checkpoint, device, engine=engine)
     measure = evaluate_folder if classifier.checkpoint.task == "single-label" else evaluate_folder_labels
-    result = measure(classifier, photos, Progress(Console(stderr=True, soft_wrap=True)), labels)
+    result = measure(classifier, photos, Progress(Console(stderr=True, soft_wrap=True)), file)
     if as_json:
         answer = result.evaluation.to_json() | {
             "classes": list(classifier.classes),

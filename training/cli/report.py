@@ -6,7 +6,13 @@ from typing import Annotated
 import typer
 
 from whisker.model.plain_text import printable
-from whisker.training.cli.options.arguments import Device, Labels
+from whisker.training.cli.options.arguments import (
+    Device,
+    LabelColumn,
+    Labels,
+    PathColumn,
+    label_file,
+)
 
 
 def report(
@@ -16,6 +22,8 @@ def report(
         Path | None, typer.Option(help="Folder with one sub-folder of photos per class, to show in the report.")
     ] = None,
     labels: Labels = None,
+    path_column: PathColumn = None,
+    label_column: LabelColumn = None,
     out: Annotated[
         Path | None, typer.Option(help="Page to write (default: CHECKPOINT's name + .html, in the current folder).")
     ] = None,
@@ -33,11 +41,12 @@ def report(
 
     target = out or Path(f"{checkpoint.stem}.html")
     require_free(target, overwrite=overwrite)
+    file = label_file(labels, path_column, label_column)
     if photos is None:
         write_report(target, load_checkpoint(checkpoint), None)
     else:
         use_available_cores()
         classifier = Classifier.load(checkpoint, device)
-        galleries = open_galleries(classifier, photos, Progress(Console(stderr=True, soft_wrap=True)), labels)
+        galleries = open_galleries(classifier, photos, Progress(Console(stderr=True, soft_wrap=True)), file)
         write_report(target, classifier.checkpoint, galleries)
     typer.echo(printable(f"Report: {target}"))

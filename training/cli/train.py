@@ -11,11 +11,14 @@ from whisker.training.cli.options.arguments import (
     Device,
     FalseAlarms,
     Groups,
+    LabelColumn,
     Labels,
     MultiLabel,
     Outliers,
+    PathColumn,
     Photos,
     Precision,
+    label_file,
 )
 from whisker.training.cli.result import command_line, open_progress, print_result
 
@@ -86,8 +89,16 @@ def train(
         typer.Option(help="Precision; auto: bfloat16 if it is faster and accurate on this machine."),
     ] = "auto",
     labels: Labels = None,
+    path_column: PathColumn = None,
+    label_column: LabelColumn = None,
     groups: Groups = None,
     multi_label: MultiLabel = False,
+    skip_small: Annotated[
+        bool,
+        typer.Option(
+            "--skip-small", help="Leave out classes with too few photos to train and to test with, and say which."
+        ),
+    ] = False,
     outliers: Outliers = None,
     precision: Precision = None,
     false_alarms: FalseAlarms = 0.05,
@@ -130,6 +141,7 @@ def train(
     from whisker.training.progress import silent  # noqa: PLC0415
 
     target = out or Path(f"{photos.resolve().name}.safetensors")
+    file = label_file(labels, path_column, label_column)
     targets, command = choose_targets(precision, false_alarms), command_line(sys.argv[1:])
     if extend is not None:
         refuse_options(
@@ -149,6 +161,7 @@ def train(
                 "--dtype": dtype,
                 "--groups": groups,
                 "--multi-label": multi_label,
+                "--skip-small": skip_small,
                 "--outliers": outliers,
                 "--precision": precision,
                 "--validation": validation,
@@ -156,14 +169,14 @@ def train(
                 "--resume": resume,
             }
         )
-        Extending(extend, photos, target, targets, device, labels, seed, command, overwrite=overwrite).run(
+        Extending(extend, photos, target, targets, device, file, seed, command, overwrite=overwrite).run(
             as_json=as_json
         )
         return
     options = TrainingOptions(
         photos=photos,
         network=NetworkOptions(family, activation, width, depth, grey, size),
-        labels=labels,
+        labels=file,
         groups=groups,
         pretrained=pretrained,
         student=student,
@@ -177,6 +190,7 @@ def train(
         test=test,
         device=device,
         multi_label=multi_label,
+        skip_small=skip_small,
     )
     with joined_world(device) as (world, own_device):
         progress = open_progress(as_json=as_json) if world.is_main else silent()
@@ -188,12 +202,13 @@ def train(
             ),
             targets=targets,
             device=own_device,
-            labels=labels,
+            labels=file,
             outliers=outliers,
             pretrained=options.source,
             student=None if student in (None, RANDOM) else student,
             resume=resume,
             overwrite=overwrite,
+            skip_small=skip_small,
             command=command,
         )
         evaluation = run_training(training, progress, world)

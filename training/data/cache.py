@@ -22,6 +22,7 @@ from whisker.model.cores import available_cores
 from whisker.model.errors import PictureError
 from whisker.model.photo_files import read_photo
 from whisker.model.preprocessing import DECODING_VERSION, Preprocessing
+from whisker.training.data.unreadable import why_unreadable
 from whisker.training.errors import TrainingError
 from whisker.training.progress import Progress
 
@@ -97,10 +98,8 @@ def _decode(path: Path, preprocessing: Preprocessing) -> tuple[Decoded, NDArray[
     try:
         data = read_photo(path)
         return Decoded(sha256=hashlib.sha256(data).hexdigest()), preprocessing.decode(data)
-    except OSError as exc:
-        return Decoded(error=f"The file cannot be read: {exc.strerror}."), None
-    except PictureError as exc:
-        return Decoded(error=str(exc)), None
+    except (OSError, PictureError) as exc:
+        return Decoded(error=why_unreadable(path, exc)), None
 
 
 def _cache_key(root: Path, paths: Sequence[str], preprocessing: Preprocessing) -> str:

@@ -15,9 +15,13 @@ from whisker.training.config import TrainingConfig, cache_size
 from whisker.training.data.cache import Decoded, decode_photos
 from whisker.training.data.duplicates import group_duplicates
 from whisker.training.data.folders.folder import PhotoFolder, find_photos, label_matrix
+from whisker.training.data.folders.label_file import LabelFile
+from whisker.training.data.folders.names import SIDES, Side
 from whisker.training.data.groups import PhotoGroups, join_groups
 from whisker.training.data.multi_label.split import split_label_groups
-from whisker.training.data.split import SplitIndices, split_groups, split_photos
+from whisker.training.data.sides import report_sides, split_by_sides
+from whisker.training.data.small_classes import find_small, renumbered, without_classes
+from whisker.training.data.split import SKIP_SMALL, SplitIndices, split_groups, split_photos
 from whisker.training.errors import DatasetError
 from whisker.training.progress import Progress
 
@@ -109,6 +113,7 @@ class Dataset:
     fingerprint: str
     split: str  # a hash of the assignment of photos to splits
     served: Split | None = None
+    sides: tuple[Side, ...] = ()  # the splits that the folder had itself
 
     @property
     def duplicates(self) -> int:
@@ -123,27 +128,40 @@ class Dataset:
 
 
 def prepare_dataset(
-    root: Path, config: TrainingConfig, work: Path, progress: Progress, labels_file: Path | None = None
+    root: Path,
+    config: TrainingConfig,
+    work: Path,
+    progress: Progress,
+    labels_file: Path | LabelFile | None = None,
+    *,
+    skip_small: bool = False,
 ) -> Dataset:
     """Find, decode, group and split the photos of `root`, with caches in `work`; `labels_file` is as in `find_photos`.
 
-    Raises `DatasetError` if the folder cannot be trained on.
+    Classes with too few photos are left out if they are to be skipped. Raises `DatasetError` if the folder cannot be
+    trained on.
     """
-    folder = find_photos(root, labels_file=labels_file, grouping=config.groups, multi_label=config.multi_label)
-    if folder.note:
-        progress.say(folder.note)
+    folder = find_photos(
+        root, labels_file=labels_file, grouping=config.groups, multi_label=config.multi_label, skip_small=skip_small
+    )
+    folder.say(progress)
+    _require_splits(folder, config)
     paths = [file.path for file in folder.files]
     source = replace(config.preprocessing, size=cache_size(config.network.size))
     pixels, decoded = decode_photos(root, paths, source, work / "cache-train", progress)
     quarantined = quarantine(paths, decoded, progress)
     readable = np.flatnonzero([not item.error for item in decoded])
-    labels = [folder.files[row].labels for row in readable]
-    counts = np.bincount([label for several in labels for label in several], minlength=len(folder.classes))
-    require_readable(folder, counts, quarantined)
-
+    if not skip_small:
+        require_readable(folder, _count(folder, readable), quarantined)
     digests = [decoded[index].sha256 for index in readable]
     progress.say(f"Looking for duplicates among {len(readable):,} photos.")
     look_alikes = group_duplicates(pixels, readable, digests)
+    if skip_small:
+        folder, kept = skip_small_classes(folder, readable, look_alikes, config, progress)
+        readable, look_alikes = readable[kept], renumbered(look_alikes[kept])
+        digests = [decoded[index].sha256 for index in readable]
+    labels = [folder.files[row].labels for row in readable]
+    counts = _count(folder, readable)
     groups = None
     if config.groups is not None:
         groups = join_groups([folder.files[row].group for row in readable], look_alikes)
@@ -153,7 +171,9 @@ def prepare_dataset(
     whole = Split(pixels, readable, _single_labels(labels, config), files, groups=numbers)
     if config.multi_label:
         whole = replace(whole, present=label_matrix(labels, len(folder.classes)))
-    indices = _split(whole, folder.classes, config)
+    indices = _split(whole, folder, config)
+    if folder.is_divided:
+        report_sides([folder.files[row].side for row in readable], numbers, whole.paths, progress)
     train, held_out = whole.take(indices.train), whole.take(np.concatenate([indices.validation, indices.test]))
     served = None
     if config.transfer is not None:
@@ -172,12 +192,13 @@ def prepare_dataset(
         counts=tuple(int(count) for count in counts),
         copies=group_copies(folder, look_alikes, readable),
         groups=groups,
+        sides=tuple(side for side in SIDES if folder.is_divided and side in folder.sides.values()),
         quarantined=quarantined,
         digests=frozenset(digests),
         fingerprint=data_fingerprint(labels, folder.classes, [decoded[row] for row in readable]),
         split=_hash_split(train, held_out, decoded, config),
     )
-    report_duplicates(dataset, progress)
+    report_duplicates(dataset, progress, divided=folder.is_divided)
     return dataset
 
 
@@ -186,10 +207,62 @@ def _single_labels(labels: Sequence[tuple[int, ...]], config: TrainingConfig) ->
     return np.array([MANY_LABELS if config.multi_label else label[0] for label in labels], dtype=np.int64)
 
 
-def _split(photos: Split, classes: Sequence[str], config: TrainingConfig) -> SplitIndices:
+def _count(folder: PhotoFolder, readable: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Count the readable photos of each class; one with several labels counts for each."""
+    labels = [label for row in readable for label in folder.files[row].labels]
+    return np.bincount(np.array(labels, np.int64), minlength=len(folder.classes))
+
+
+def _require_splits(folder: PhotoFolder, config: TrainingConfig) -> None:
+    """Refuse to test photos of all sides in turn where the folder sets some aside."""
+    if folder.is_divided and config.cross_validated:
+        raise DatasetError(
+            f"{folder.root} sets photos aside itself, in {', '.join(folder.sides)}, and this training would learn from "
+            "all of them: give the folder of the training side alone."
+        )
+
+
+def skip_small_classes(
+    folder: PhotoFolder,
+    readable: NDArray[np.int64],
+    look_alikes: NDArray[np.int64],
+    config: TrainingConfig,
+    progress: Progress,
+) -> tuple[PhotoFolder, NDArray[np.int64]]:
+    """Take away the classes that are too small for the splits; give the positions of the photos that are left, too."""
+    files = [folder.files[row] for row in readable]
+    groups = look_alikes if config.groups is None else join_groups([file.group for file in files], look_alikes).numbers
+    pool = np.flatnonzero([file.side in (None, "train") for file in files])
+    needed = 2 if config.cross_validated else 1 if {*folder.sides.values()} == {*SIDES} else 3
+    small = find_small(
+        [files[index].labels for index in pool],
+        groups[pool],
+        len(folder.classes),
+        needed=needed,
+        by_majority=needed == 3 and config.groups is None and not config.multi_label,
+    )
+    reduced = without_classes(folder, small, progress)
+    kept = [bool(reduced.files[row].labels) or not folder.files[row].labels for row in readable]
+    return reduced, np.flatnonzero(kept)
+
+
+def _split(photos: Split, folder: PhotoFolder, config: TrainingConfig) -> SplitIndices:
     if config.cross_validated:
         nothing = np.empty(0, np.int64)
         return SplitIndices(np.arange(len(photos.rows)), nothing, nothing)
+    if not folder.is_divided:
+        return _split_pool(photos, folder.classes, config)
+    sides = [folder.files[row].side for row in photos.rows]
+    indices = split_by_sides(sides, lambda pool: _split_pool(photos.take(pool), folder.classes, config))
+    trained = photos.take(indices.train).count_classes(len(folder.classes))
+    if not trained.all():
+        name = folder.classes[int(trained.argmin())]
+        raise DatasetError(f"The class {name!r} has no readable photo to train with: {SKIP_SMALL}.")
+    return indices
+
+
+def _split_pool(photos: Split, classes: Sequence[str], config: TrainingConfig) -> SplitIndices:
+    """Split photos by the shares of the configuration."""
     shares = {"validation": config.validation, "test": config.test}
     if config.multi_label:
         return split_label_groups(photos.require_present(), photos.groups, classes, seed=config.seed, **shares)
@@ -240,8 +313,8 @@ def require_readable(folder: PhotoFolder, counts: NDArray[np.int64], quarantined
             own = {printable(file.path) for file in folder.files if label in file.labels}
             example = next(item for item in quarantined if item.path in own)
             raise DatasetError(
-                f"The class {name!r} in {folder.root} holds no readable picture: "
-                f"{example.path}, for one, is refused ({example.reason.rstrip('.')})."
+                f"The class {name!r} in {folder.root} holds no readable picture: {example.path}, for one, is refused "
+                f"({example.reason.rstrip('.')}). Pass over such classes with --skip-small."
             )
 
 
@@ -257,9 +330,14 @@ def group_copies(
     )
 
 
-def report_duplicates(dataset: Dataset, progress: Progress) -> None:
-    """Say how many photos look the same as others, and which of those have different labels."""
-    if dataset.duplicates:
+def report_duplicates(dataset: Dataset, progress: Progress, *, divided: bool = False) -> None:
+    """Say how many photos look the same as others, and which of those have different labels.
+
+    In a `divided` folder, photos stay in their side.
+    """
+    if dataset.duplicates and divided:
+        progress.say(f"Found {dataset.duplicates:,} duplicates and near-duplicates; each photo stays in its side.")
+    elif dataset.duplicates:
         progress.say(
             f"Kept {dataset.duplicates:,} duplicates and near-duplicates in the same split as their originals."
         )

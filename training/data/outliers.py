@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from whisker.model.preprocessing import Preprocessing
 from whisker.training.data.cache import decode_photos
-from whisker.training.data.folders.folder import list_files
+from whisker.training.data.folders.walk import list_files
 from whisker.training.errors import DatasetError
 from whisker.training.progress import Progress
 

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from whisker.training.errors import DatasetError
 
+SKIP_SMALL = "add photos, or pass over such classes with --skip-small"
 _BALANCED_ATTEMPTS = 5  # orders of the groups that are tried for a split with the shares that were asked for
 _ATTEMPTS = 200  # the later ones are for a split that has every class at all
 
@@ -44,7 +45,7 @@ def split_photos(
         if len(order) < 3:
             raise DatasetError(
                 f"The class {name!r} has {len(order)} different readable photos, not counting duplicates: "
-                "it needs at least 3, one each to train, to validate and to test with."
+                f"it needs at least 3, one each to train, to validate and to test with: {SKIP_SMALL}."
             )
         # A large group is one picture many times: in the test split it would count as many questions.
         sizes = np.array([len(members[group]) for group in order])
@@ -213,7 +214,8 @@ def _require_enough(groups: Sequence[Group], classes: Sequence[str]) -> None:
     if count < 3:
         raise DatasetError(
             f"The class {classes[scarce]!r} is in {count} different groups of --groups, where groups that share "
-            "look-alikes count as one: it needs at least 3, one each to train, to validate and to test with."
+            "look-alikes count as one: it needs at least 3, one each to train, to validate and to test with; "
+            f"{SKIP_SMALL}."
         )
 
 

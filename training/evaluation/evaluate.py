@@ -18,10 +18,14 @@ from whisker.model.plain_text import printable
 from whisker.training.calibration.metrics import Evaluation, evaluate_probabilities
 from whisker.training.data.dataset import Quarantined, batched
 from whisker.training.data.folders.folder import PhotoFile, PhotoFolder, find_photos, label_matrix
+from whisker.training.data.folders.label_file import LabelFile
+from whisker.training.data.folders.names import class_name
+from whisker.training.data.unreadable import why_unreadable
 from whisker.training.errors import DatasetError, TrainingError
 from whisker.training.progress import Progress
 
 _BATCH = 32
+_MAX_NAMED = 10  # classes in a sentence
 Answer = TypeVar("Answer")  # what a network gives for a batch of pictures
 
 
@@ -65,13 +69,16 @@ class FolderScores:
 
 
 def evaluate_folder(
-    classifier: Classifier, root: Path, progress: Progress, labels_file: Path | None = None
+    classifier: Classifier, root: Path, progress: Progress, labels_file: Path | LabelFile | None = None
 ) -> FolderEvaluation:
     """Classify every photo of `root/<class>/` and compare; each class must be one of the single-label checkpoint.
 
-    `labels_file` is as in `find_photos`. Raises `DatasetError` as `run_folder` does.
+    `labels_file` is as in `find_photos`. Of a folder with sides, the one to test with is taken. Raises `DatasetError`
+    as `run_folder` does.
     """
-    scored = score_folder(classifier, find_photos(root, min_classes=1, labels_file=labels_file), progress)
+    folder = find_photos(root, min_classes=1, labels_file=labels_file, skip_small=True).to_measure()
+    folder.say(progress)
+    scored = score_folder(classifier, folder, progress)
     probabilities, labels = scored.scores.probabilities, scored.present.argmax(1)
     verdicts = classifier.verdicts(scored.scores)
     errors = probabilities.argmax(1) != labels
@@ -130,19 +137,20 @@ def run_folder(
 
 def _labels_in(classifier: Classifier, folder: PhotoFolder) -> list[int]:
     """Give each of the folder's classes its number in the checkpoint."""
-    unknown = sorted(set(folder.classes) - set(classifier.classes))
+    number_of = {class_name(name): number for number, name in enumerate(classifier.classes)}
+    unknown = [name for name in folder.classes if name not in number_of]
     if unknown:
+        more = len(classifier.classes) - _MAX_NAMED
+        named = ", ".join(classifier.classes[:_MAX_NAMED]) + (f" and {more:,} other classes" if more > 0 else "")
         raise DatasetError(
-            f"In {folder.root}, {unknown[0]!r} is not a class of this checkpoint, which knows "
-            f"{', '.join(classifier.classes)}: rename it or take it out."
+            f"In {folder.root}, {unknown[0]!r} is not a class of this checkpoint, which knows {named}: rename it or "
+            "take it out."
         )
-    return [classifier.classes.index(name) for name in folder.classes]
+    return [number_of[name] for name in folder.classes]
 
 
 def _decode(classifier: Classifier, root: Path, file: PhotoFile) -> NDArray[np.uint8] | Quarantined:
     try:
         return classifier.preprocessing.decode(read_photo(root / file.path))
-    except OSError as exc:
-        return Quarantined(printable(file.path), f"The file cannot be read: {exc.strerror}.")
-    except PictureError as exc:
-        return Quarantined(printable(file.path), str(exc))
+    except (OSError, PictureError) as exc:
+        return Quarantined(printable(file.path), why_unreadable(root / file.path, exc))

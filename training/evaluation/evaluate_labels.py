@@ -12,6 +12,7 @@ from whisker.model.classifier import Classifier
 from whisker.training.calibration.multi_label.metrics import MultiLabelEvaluation, evaluate_labels
 from whisker.training.data.dataset import Quarantined
 from whisker.training.data.folders.folder import find_photos
+from whisker.training.data.folders.label_file import LabelFile
 from whisker.training.errors import DatasetError
 from whisker.training.evaluation.evaluate import score_folder
 from whisker.training.progress import Progress
@@ -31,13 +32,15 @@ class LabelsEvaluation:
 
 
 def evaluate_folder_labels(
-    classifier: Classifier, root: Path, progress: Progress, labels_file: Path | None = None
+    classifier: Classifier, root: Path, progress: Progress, labels_file: Path | LabelFile | None = None
 ) -> LabelsEvaluation:
     """Find the labels of every photo of `root/<class>/` and compare; each class must be one of the checkpoint.
 
     Photos have several labels, and `labels_file` is, as in `find_photos`. Raises `DatasetError` as `run_folder` does.
     """
-    folder = find_photos(root, min_classes=1, labels_file=labels_file, multi_label=True)
+    folder = find_photos(root, min_classes=1, labels_file=labels_file, multi_label=True, skip_small=True)
+    folder = folder.to_measure()
+    folder.say(progress)
     scored, thresholds = score_folder(classifier, folder, progress), classifier.checkpoint.thresholds
     if not scored.present.any():
         raise DatasetError(f"No readable photo in {root} has a label: without any, nothing can be measured.")

@@ -20,6 +20,7 @@ from whisker.training.data.dataset import (
 )
 from whisker.training.data.duplicates import group_duplicates
 from whisker.training.data.folders.folder import PhotoFolder, find_photos
+from whisker.training.data.folders.label_file import LabelFile
 from whisker.training.errors import DatasetError
 from whisker.training.progress import Progress
 
@@ -51,12 +52,11 @@ class NewPhotos:
 
 
 def read_new_photos(
-    root: Path, checkpoint: Checkpoint, work: Path, progress: Progress, labels_file: Path | None
+    root: Path, checkpoint: Checkpoint, work: Path, progress: Progress, labels_file: Path | LabelFile | None
 ) -> NewPhotos:
     """Find and decode the photos in `root`; raise `DatasetError` if none is of a class that `checkpoint` lacks."""
     folder = find_photos(root, min_classes=1, labels_file=labels_file)
-    if folder.note:
-        progress.say(folder.note)
+    folder.say(progress)
     classes = tuple(sorted({*checkpoint.classes, *folder.classes}))
     if len(classes) == len(checkpoint.classes):
         raise DatasetError(

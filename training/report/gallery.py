@@ -19,6 +19,7 @@ from whisker.model.plain_text import printable
 from whisker.training.audit.label_errors import find_doubtful
 from whisker.training.data.duplicates import group_duplicates
 from whisker.training.data.folders.folder import find_photos
+from whisker.training.data.folders.label_file import LabelFile
 from whisker.training.evaluation.evaluate import require_single_label, run_folder
 from whisker.training.progress import Progress
 
@@ -110,7 +111,7 @@ def choose_galleries(  # noqa: PLR0917 - a photo's data, in parallel
 
 
 def open_galleries(
-    classifier: Classifier, root: Path, progress: Progress, labels_file: Path | None = None
+    classifier: Classifier, root: Path, progress: Progress, labels_file: Path | LabelFile | None = None
 ) -> Galleries:
     """Choose galleries among the readable photos of `root/<class>/`, classified as a server would classify them.
 
@@ -118,7 +119,8 @@ def open_galleries(
     `TrainingError` for a multi-label checkpoint.
     """
     require_single_label(classifier.checkpoint, "`whisker report --photos`")
-    folder = find_photos(root, min_classes=1, labels_file=labels_file)
+    folder = find_photos(root, min_classes=1, labels_file=labels_file, skip_small=True).to_measure()
+    folder.say(progress)
     side = classifier.preprocessing.size
     with TemporaryFile() as file:  # all photos may not fit into memory
         pixels = np.memmap(file, np.uint8, "w+", shape=(len(folder.files), side, side, 3))

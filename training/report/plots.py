@@ -62,13 +62,17 @@ def draw_validation(history: Sequence[Epoch]) -> str:
     return sheet.svg
 
 
-def draw_confusion(confusion: Sequence[Sequence[int]], classes: Sequence[str]) -> str:
-    """Draw a row for each class and a column for each answer, coloured by share of the row, numbered if they fit."""
+def draw_confusion(
+    confusion: Sequence[Sequence[int]] | NDArray[np.int64], classes: Sequence[str], right: int | None = None
+) -> str:
+    """Draw a row for each class and a column for each answer, coloured by share of the row, numbered if they fit.
+
+    With `right` answers in all, rows and columns may be of several neighbouring classes each.
+    """
     counts = np.array(confusion)
     shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
-    alt = (
-        f"Confusion matrix of {len(classes)} classes: {int(np.trace(counts)):,} of {counts.sum():,} answers are right."
-    )
+    right = int(np.trace(counts)) if right is None else right
+    alt = f"Confusion matrix of {len(classes)} classes: {right:,} of {counts.sum():,} answers are right."
     width, height = (WIDTH, HEIGHT + 0.6) if len(classes) <= FEW_CLASSES else (7.2, 6.0)
     with drawing(alt, width, height) as sheet:
         axes = sheet.figure.subplots()
@@ -81,7 +85,7 @@ def draw_confusion(confusion: Sequence[Sequence[int]], classes: Sequence[str]) -
         else:
             axes.imshow(_tint(shares), interpolation="none", aspect="auto")
             axes.set(xticks=[], yticks=[])
-            axes.add_patch(Rectangle((-0.5, -0.5), *[len(classes)] * 2, fill=False, edgecolor=LINE))
+            axes.add_patch(Rectangle((-0.5, -0.5), *[len(counts)] * 2, fill=False, edgecolor=LINE))
     return sheet.svg
 
 

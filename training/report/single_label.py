@@ -4,39 +4,54 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from markupsafe import Markup
 
-from whisker.model.card.metrics import Confusion
+from whisker.model.card.confusion import Cell, photos_of_classes, wrong_cells
 from whisker.model.card.summary import CheckpointSummary
 from whisker.model.card.wording.facts import list_confidence_facts
 from whisker.training.calibration.metrics import Evaluation
 from whisker.training.report.plots import MAX_NUMBERED, draw_confusion
 
 _MAX_PAIRS = 20  # rows of the table of confused pairs
+_MAX_DRAWN = 500  # rows of the matrix: more would be smaller than a pixel
 _FEW_PAIRS = 8  # rows of it beside a matrix that shows all pairs
 
 
 def class_sections(summary: CheckpointSummary) -> dict[str, Any] | None:
     """Gather it for the template; give `None` for metrics that are not those of a training of these classes."""
     metrics, classes = summary.metrics, len(summary.classes)
-    test, per_class = Evaluation.from_metrics(metrics.test), metrics.figures.per_class if metrics.figures else None
-    if (
-        test is None
-        or not any(map(sum, test.confusion))
-        or {len(test.confusion), *map(len, test.confusion)} != {classes}
-        or (per_class is not None and len(per_class) != classes)
-    ):
+    test = Evaluation.from_metrics(metrics.test, classes)
+    per_class = metrics.figures.per_class if metrics.figures else None
+    if test is None or not test.cells or (per_class is not None and len(per_class) != classes):
         return None
+    photos = photos_of_classes(test.cells, classes)
     return {
         "test": test,
-        "baseline": max(map(sum, test.confusion)) / sum(map(sum, test.confusion)),
+        "baseline": max(photos) / sum(photos),
         "axis": begin_axis(test.interval[0]),
-        "confusion": Markup(draw_confusion(test.confusion, summary.classes)),  # noqa: S704 - it is escaped
-        "pairs": _confused_pairs(test.confusion, summary.classes),
+        "confusion": Markup(_draw(test.cells, summary.classes)),  # noqa: S704 - it is escaped
+        "neighbours": _neighbours(classes),
+        "pairs": _confused_pairs(test.cells, photos, summary.classes),
         "confidence_facts": list_confidence_facts(summary),
         "confident_detail": _describe_threshold(summary),
         "curve_notes": [*_describe_curve(summary)],
     }
+
+
+def _draw(cells: Sequence[Cell], classes: Sequence[str]) -> str:
+    """Draw the confusion matrix; of very many classes, neighbours share a row and a column."""
+    together = _neighbours(len(classes))
+    side = -(-len(classes) // together)
+    blocks = np.zeros((side, side), np.int64)
+    labels, answers, counts = np.array(cells, np.int64).T
+    np.add.at(blocks, (labels // together, answers // together), counts)
+    return draw_confusion(blocks, classes, int(counts[labels == answers].sum()))
+
+
+def _neighbours(classes: int) -> int:
+    """Count the classes that share a row of the drawn matrix."""
+    return -(-classes // _MAX_DRAWN)
 
 
 def begin_axis(lowest: float) -> float:
@@ -82,13 +97,7 @@ class _ConfusedPair:
     share: float
 
 
-def _confused_pairs(confusion: Confusion, classes: Sequence[str]) -> list[_ConfusedPair]:
-    """List the pairs of a class and a wrong answer, the commonest first."""
-    pairs = [
-        _ConfusedPair(classes[i], classes[j], count, count / sum(row))
-        for i, row in enumerate(confusion)
-        for j, count in enumerate(row)
-        if count and i != j
-    ]
-    pairs.sort(key=lambda pair: -pair.photos)
-    return pairs[: _MAX_PAIRS if len(classes) > MAX_NUMBERED else _FEW_PAIRS]
+def _confused_pairs(cells: Sequence[Cell], photos: Sequence[int], classes: Sequence[str]) -> list[_ConfusedPair]:
+    """List the pairs of a class and a wrong answer, the commonest first; `photos` are those of each class."""
+    wrong = wrong_cells(cells)[: _MAX_PAIRS if len(classes) > MAX_NUMBERED else _FEW_PAIRS]
+    return [_ConfusedPair(classes[i], classes[j], count, count / photos[i]) for i, j, count in wrong]

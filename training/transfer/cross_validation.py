@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from whisker.training.data.split import SKIP_SMALL
 from whisker.training.errors import DatasetError
 from whisker.training.progress import Progress
 from whisker.training.transfer.folds import assign_folds
@@ -37,7 +38,7 @@ def require_folds(different: Sequence[int], classes: Sequence[str]) -> int:
     if different[fewest] < 2:
         raise DatasetError(
             f"The class {classes[fewest]!r} has only 1 different readable photo, as look-alikes and photos of a group "
-            "count as one: it needs at least 2, one to train and one to test with."
+            f"count as one: it needs at least 2, one to train and one to test with: {SKIP_SMALL}."
         )
     return min(MAX_FOLDS, different[fewest])
 

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
-from whisker.model.card.metrics import Confusion, LearningCurve, SplitMetrics
+from whisker.model.card.confusion import photos_of_classes, wrong_cells
+from whisker.model.card.metrics import LearningCurve, SplitMetrics
 from whisker.model.card.summary import CheckpointSummary
 from whisker.model.card.wording.formats import percent
 
@@ -56,22 +57,24 @@ def _on_photos(summary: CheckpointSummary) -> Iterator[str]:
 
 def _on_classes(summary: CheckpointSummary) -> Iterator[str]:
     test = summary.metrics.test or SplitMetrics()
-    if test.accuracy is None or test.confusion is None:
+    cells = test.cells
+    if test.accuracy is None or cells is None:
         return
-    pair = _most_confused(test.confusion)
-    if pair is None:
+    wrong = wrong_cells(cells)
+    if not wrong:
         yield "No photo was confused with another class: test with photos from another camera, place or time."
         return
-    label, answer = (summary.classes[index] for index in pair)
-    photos = test.confusion[pair[0]][pair[1]]
+    first, second, photos = max(wrong, key=lambda cell: (cell[2], cell))
+    label, answer = summary.classes[first], summary.classes[second]
     if test.accuracy >= _GOOD:
         yield (
             f"Look at the wrong answers one by one ({label} answered as {answer} is the most common): at this "
             "accuracy, many are wrong labels."
         )
         return
+    of = photos_of_classes(cells, len(summary.classes))[first]
     yield (
-        f"Photos of {label} are most often taken for {answer} ({photos:,} of {sum(test.confusion[pair[0]]):,}): check "
+        f"Photos of {label} are most often taken for {answer} ({photos:,} of {of:,}): check "
         "their labels, and add photos that show the difference, or make them one class."
     )
 
@@ -106,11 +109,3 @@ def _gains_most(curve: LearningCurve, classes: Sequence[str]) -> tuple[str, floa
         return None
     index = max(range(len(curve.gains)), key=lambda label: curve.gains[label])
     return classes[index], curve.gains[index]
-
-
-def _most_confused(confusion: Confusion) -> tuple[int, int] | None:
-    pairs = [(count, i, j) for i, row in enumerate(confusion) for j, count in enumerate(row) if i != j and count]
-    if not pairs:
-        return None
-    _, i, j = max(pairs)
-    return i, j

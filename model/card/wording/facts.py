@@ -89,6 +89,8 @@ def list_data_facts(summary: CheckpointSummary) -> list[Fact]:
         return []
     trial = summary.metrics.cross_validation
     beside = "held out with its original" if trial else "in the split of its original"
+    if provenance.sides:
+        beside = "in the side where it was"
     return known(
         ("Training photos" if trial else "Training split", count_photos(data.train)),
         ("Cross-validation", None if trial is None else f"{trial.folds} folds, repeats: {trial.repeats}"),
@@ -98,7 +100,9 @@ def list_data_facts(summary: CheckpointSummary) -> list[Fact]:
         ("Skipped", None if data.quarantined is None else f"{data.quarantined:,} unusable files"),
         (
             "Held out by" if trial else "Split by",
-            _grouping(groups) + "similar photos" + ("" if seed is None else f", seed {seed}"),
+            f"the sides of the folder ({', '.join(provenance.sides)})"
+            if provenance.sides
+            else _grouping(groups) + "similar photos" + ("" if seed is None else f", seed {seed}"),
         ),
         ("Groups", _group_counts(groups) if groups else None),
         ("Fingerprint", data.fingerprint),

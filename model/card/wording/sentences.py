@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from whisker.model.card.confusion import photos_of_classes
 from whisker.model.card.metrics import ConfidentMetrics, Figures, SplitMetrics, TestMetrics
 from whisker.model.card.provenance import SplitGroups
 from whisker.model.card.summary import CheckpointSummary
@@ -139,7 +140,13 @@ def describe_limits(summary: CheckpointSummary) -> Iterator[str]:
     """Say what the figures do not show."""
     yield from warn_of_few_test_photos(summary.metrics)
     yield from _resolution(summary.metrics)
-    yield _source(summary.provenance.groups, test_photos(summary.metrics))
+    if "test" in (summary.provenance.sides or ()):
+        yield (
+            "The test photos are those that the folder keeps apart itself. How they are related to the training photos "
+            "is not known; photos that look the same were counted when it was trained."
+        )
+    else:
+        yield _source(summary.provenance.groups, test_photos(summary.metrics))
     if summary.metrics.cross_validation is None:
         yield from _small_classes(summary.metrics, summary.classes)
     yield describe_unknown_limit(summary)
@@ -191,7 +198,10 @@ def _source(groups: SplitGroups | None, tested: str) -> str:
 
 def _small_classes(metrics: TestMetrics, classes: Sequence[str]) -> Iterator[str]:
     test, figures = metrics.test or SplitMetrics(), metrics.figures or Figures()
-    photos = [*map(sum, test.confusion or ())] or [label.photos for label in figures.per_label or ()]
+    cells = test.cells
+    photos = [label.photos for label in figures.per_label or ()]
+    if cells is not None:
+        photos = photos_of_classes(cells, len(classes))
     few = [name for name, count in zip(classes, photos, strict=False) if count < _FEW_OF_A_CLASS]
     if few:
         more = f" and {len(few) - _NAMED:,} more" if len(few) > _NAMED else ""

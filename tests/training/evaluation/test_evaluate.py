@@ -1,6 +1,8 @@
+import io
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from tests.pictures import write_folder
 from whisker.model import Classifier
@@ -53,3 +55,14 @@ def test_folder_of_text_files_is_refused(classifier: Classifier, tmp_path: Path,
     (tmp_path / "rings" / "a.jpg").write_text("hello")
     with pytest.raises(DatasetError, match=r"No file in .* is a readable picture"):
         evaluate_folder(classifier, tmp_path, quiet)
+
+
+def test_folder_of_sides_is_measured_on_its_test_side(classifier: Classifier, tmp_path: Path) -> None:
+    write_folder(tmp_path / "ds" / "train", 3)
+    write_folder(tmp_path / "ds" / "Test", 2)
+    (tmp_path / "ds" / "Test" / "loose.png").touch()
+    said = io.StringIO()
+    result = evaluate_folder(classifier, tmp_path / "ds", Progress(Console(file=said, width=300)))
+    assert result.evaluation.photos == 4
+    assert "Measured on the photos in Test; those of other sides are left out." in said.getvalue()
+    assert "nothing says their class: 1 photo, Test/loose.png first." in said.getvalue()

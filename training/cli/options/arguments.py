@@ -1,18 +1,28 @@
 """Arguments and options shared by several training commands."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from whisker.training.data.folders.label_file import LabelFile
 
 Photos = Annotated[Path, typer.Argument(help="Folder with one sub-folder of photos per class.", metavar="DIR")]
 Labels = Annotated[
     Path | None,
     typer.Option(
-        help="CSV file with the columns path (relative to DIR) and label. If one of its labels is the name of a folder "
+        help="CSV file with the columns path (relative to DIR) and label, or other usual names, or a column of 0 and 1 "
+        "for each class. If one of its labels is the name of a folder "
         "in DIR, it corrects the class folders, and photos that it does not name keep their class; otherwise only "
         "photos that it names are used. An empty label leaves a photo out."
     ),
+]
+PathColumn = Annotated[
+    str | None, typer.Option(help="Column of --labels that holds the photos (default: by its name).", metavar="COLUMN")
+]
+LabelColumn = Annotated[
+    str | None, typer.Option(help="Column of --labels that holds the labels (default: by its name).", metavar="COLUMN")
 ]
 Groups = Annotated[
     str | None,
@@ -54,3 +64,18 @@ FalseAlarms = Annotated[
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object, for programs.")]
+
+
+def label_file(labels: Path | None, path_column: str | None, label_column: str | None) -> "LabelFile | None":
+    """Join the options about a file of labels; raise `ConfigError` for those without a file."""
+    from whisker.model.errors import ConfigError  # noqa: PLC0415
+    from whisker.training.data.folders.label_file import LabelFile  # noqa: PLC0415
+
+    if labels is not None:
+        return LabelFile(labels, path_column, label_column)
+    if path_column is not None or label_column is not None:
+        raise ConfigError(
+            "--path-column and --label-column name columns of a file of labels: give it with --labels; see "
+            "docs/training.md, Labels in a file."
+        )
+    return None

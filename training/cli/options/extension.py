@@ -11,6 +11,7 @@ from whisker.model.errors import ConfigError
 from whisker.training.calibration.calibrate import Targets
 from whisker.training.cli.result import open_progress, print_result
 from whisker.training.config import PRESETS, TrainingConfig
+from whisker.training.data.folders.label_file import LabelFile
 from whisker.training.extending import run_extension
 from whisker.training.job import Training
 
@@ -31,7 +32,7 @@ class Extending:
     out: Path
     targets: Targets
     device: str
-    labels: Path | None
+    labels: Path | LabelFile | None
     seed: int
     command: str
     overwrite: bool = field(kw_only=True)

@@ -23,7 +23,9 @@ from whisker.training.config import (
     TransferRecipe,
     recipe_for,
 )
-from whisker.training.data.folders.folder import find_photos
+from whisker.training.data.folders.folder import PhotoFolder, find_photos
+from whisker.training.data.folders.label_file import LabelFile
+from whisker.training.data.folders.names import Side
 from whisker.training.data.folders.survey import Survey, survey_photos
 from whisker.training.fit.budget import FixedChoices, plan_within
 from whisker.training.fit.state import saved_run
@@ -87,7 +89,7 @@ class TrainingOptions:
 
     photos: Path
     network: NetworkOptions
-    labels: Path | None = None
+    labels: Path | LabelFile | None = None
     groups: str | None = None
     pretrained: str | None = None
     student: str | None = None
@@ -101,6 +103,7 @@ class TrainingOptions:
     test: float | None = None
     device: str = "auto"
     multi_label: bool = False
+    skip_small: bool = False
 
     @property
     def source(self) -> str:
@@ -125,12 +128,18 @@ class TrainingOptions:
             return replace(saved_config(saved_run(unfinished)["config"]), groups=grouping)
         start = open_pretrained(self.source)
         self._say_start(start, progress)
-        survey = survey_photos(
-            find_photos(self.photos, labels_file=self.labels, grouping=grouping, multi_label=self.multi_label)
+        folder = find_photos(
+            self.photos,
+            labels_file=self.labels,
+            grouping=grouping,
+            multi_label=self.multi_label,
+            skip_small=self.skip_small,
         )
+        self._require_shares_to_set(folder)
+        survey = survey_photos(folder)
         plain = (self.preset, self.epochs, self.learning_rate) == (None, None, None)
         if start is not None and not start.own and (plain or self.student is not None):
-            return replace(self._transfer(start, survey, started), groups=grouping)
+            return replace(self._transfer(start, folder, survey, started), groups=grouping)
         if self.student is not None:
             raise ConfigError("--student is taught by a network that starts from ImageNet weights: see --pretrained.")
         if self.multi_label:
@@ -161,6 +170,17 @@ class TrainingOptions:
         left = 60 * self.minutes - (time.monotonic() - started)
         return plan_within(left, config, survey, fixed=fixed, device=resolve_device(self.device), progress=progress)
 
+    def _require_shares_to_set(self, folder: PhotoFolder) -> None:
+        """Refuse shares of sides that the folder has already."""
+        sides: Mapping[Side, float | None] = {"validation": self.validation, "test": self.test}
+        for side, share in sides.items():
+            if share is not None and side in folder.sides.values():
+                raise ConfigError(
+                    f"{self.photos} has photos of its own for {side}, in {', '.join(folder.sides)}, so no share of the "
+                    f"others is set aside for it: leave out --{side}, or train on the folder of the training side "
+                    "alone; see docs/folders.md."
+                )
+
     def _say_start(self, start: Pretrained | None, progress: Progress) -> None:
         """Say which weights the training starts from, and why if the user has not said."""
         if start is not None:
@@ -173,11 +193,16 @@ class TrainingOptions:
         else:
             progress.say("Starting from random weights.")
 
-    def _transfer(self, start: Pretrained, survey: Survey, started: float) -> TrainingConfig:
+    def _transfer(self, start: Pretrained, folder: PhotoFolder, survey: Survey, started: float) -> TrainingConfig:
         """Configure a transfer, which is planned when the photos are there."""
         size = self.network.size or survey.transfer_size
         network = replace(self.network, size=size).complete(start, survey)
-        few = survey.photos <= MAX_CROSS_VALIDATED and self.validation is None and self.test is None
+        few = (
+            survey.photos <= MAX_CROSS_VALIDATED
+            and self.validation is None
+            and self.test is None
+            and not folder.is_divided
+        )
         student = None if self.student is None else self._student(survey)
         if student is not None and self.multi_label:
             raise ConfigError(

@@ -1,68 +1,47 @@
 """The photos of a folder and their classes, from class folders `root/<class>/**` or a file of labels."""
 
-import os
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from whisker.model.errors import ConfigError
-from whisker.model.photo_files import is_utf8, walk_files
-from whisker.model.plain_text import is_safe, printable
+from whisker.model.plain_text import printable
 from whisker.training.config import Grouping
+from whisker.training.data.folders.label_file import LabelFile
 from whisker.training.data.folders.labels import read_labels, split_labels
+from whisker.training.data.folders.layout import (
+    Layout,
+    class_folder_names,
+    find_layout,
+    require_classes,
+    suggestion,
+)
+from whisker.training.data.folders.names import Side, similar_names
+from whisker.training.data.folders.photo_folder import PhotoFile, PhotoFolder, label_matrix
 from whisker.training.data.folders.same_photos import same_photos
+from whisker.training.data.folders.sides import describe_sides, sides_of_paths
+from whisker.training.data.folders.walk import unreadable
 from whisker.training.data.groups import folder_group
 from whisker.training.errors import DatasetError
 
+__all__ = ["PhotoFile", "PhotoFolder", "find_photos", "label_matrix"]
+
 _Labels = Mapping[str, tuple[str, ...] | None]  # by the path of a photo; `None` leaves it out
 _Paths = Mapping[str, Sequence[str]]  # by the first path of a photo: all that lead to it
-
-
-@dataclass(frozen=True, slots=True)
-class PhotoFile:
-    """A labelled file; `path` is relative to the root, `labels` are ascending indices into the sorted classes.
-
-    Of a multi-label folder, a file has any number of labels; of others, exactly one. `group` names the photos that
-    must stay in one split with it; without one it is empty.
-    """
-
-    path: str
-    labels: tuple[int, ...]
-    group: str = ""
-
-    @property
-    def label(self) -> int:
-        """Return the label of a photo that has exactly one."""
-        (label,) = self.labels
-        return label
-
-
-@dataclass(frozen=True, slots=True)
-class PhotoFolder:
-    """The files found by `find_photos`; `classes` are the sorted class names, each of which has a file.
-
-    `note` says in one line how a file of labels was applied, and how many photos have several labels; otherwise it is
-    empty.
-    """
-
-    root: Path
-    classes: tuple[str, ...]
-    files: tuple[PhotoFile, ...]
-    note: str = ""
 
 
 def find_photos(
     root: Path,
     *,
     min_classes: int = 2,
-    labels_file: Path | None = None,
+    labels_file: Path | LabelFile | None = None,
     grouping: Grouping | None = None,
     multi_label: bool = False,
+    skip_small: bool = False,
 ) -> PhotoFolder:
     """List the photos in `root/<class>/`, at any depth, without hidden files, and the photos that `labels_file` names.
+
+    If `root` holds sides, as `root/train/<class>/` and `root/test/<class>/`, each photo knows its side (`layout`).
 
     The CSV file (see `labels`) corrects the folders if one of its labels is the name of a folder in `root`, or if all
     its labels are empty: photos that it does not name keep their folder's class. Otherwise it replaces the folders:
@@ -73,8 +52,9 @@ def find_photos(
     of its bytes, lie in several class folders. It is listed once, under the first of its paths; if the file names any
     of them, their folders do not count. A `|` alone in the file is a photo with none of the labels.
 
-    Raises `DatasetError` unless there are at least `min_classes` classes and every class folder contains a file, and
-    `ConfigError` if `grouping` names a column and there is no file. With `grouping`, a photo must have a group.
+    Raises `DatasetError` unless there are at least `min_classes` classes and every class folder contains a file
+    (`skip_small` passes over others), and `ConfigError` if `grouping` names a column and there is no file. With
+    `grouping`, a photo must have a group.
     """
     if grouping is not None and grouping.column is not None and labels_file is None:
         raise ConfigError(
@@ -83,68 +63,102 @@ def find_photos(
         )
     if not root.is_dir():
         raise DatasetError(f"There is no folder {root}: give a folder that holds one sub-folder of photos per class.")
+    reading = _Reading(root, min_classes, grouping, multi_label=multi_label, skip_small=skip_small)
     try:
-        if labels_file is not None:
-            folder = _find_labelled(root, labels_file, min_classes, grouping, multi_label=multi_label)
-        else:
-            folders = _list_class_folders(root, min_classes)
-            found, paths = _merged(root, folders, {}) if multi_label else (_numbered(root, folders), {})
-            folder = _grouped(found, _folder_groups(folders, grouping, below_class=True), paths)
+        folder = reading.by_folders() if labels_file is None else reading.by_file(LabelFile.of(labels_file))
     except OSError as exc:
-        raise _unreadable(root, exc) from exc
+        raise unreadable(root, exc) from exc
     if grouping is not None and not any(file.group for file in folder.files):
         raise DatasetError(f"No photo in {root} has a group: the {grouping}, which --groups names, holds none.")
     return folder
 
 
-def list_files(root: Path) -> list[str]:
-    """List the files in `root`, at any depth, that `walk_files` finds.
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """The reading of a folder, by class folders or by a file of labels."""
 
-    Raises `DatasetError` for a folder that cannot be read, which `walk_files` passes over.
-    """
-    paths = []
-    for path in walk_files(str(root)):
-        if path == "." or path.endswith("/"):
-            try:
-                os.scandir(root / path).close()
-            except OSError as exc:
-                raise _unreadable(root / path, exc) from exc
-        paths.append(path)
-    return paths
+    root: Path
+    min_classes: int
+    grouping: Grouping | None
+    multi_label: bool = field(kw_only=True)
+    skip_small: bool = field(kw_only=True)
+
+    def by_folders(self) -> PhotoFolder:
+        layout = find_layout(self.root)
+        folders = self._labelled(layout, self.min_classes)
+        found, paths = self._number(folders, {}, layout.sides)
+        below = 2 if layout.sides else 1
+        found = _grouped(found, _folder_groups(folders, self.grouping, below), paths)
+        notices = (*self._noticed(layout), *_describe(found, layout, layout.loose))
+        return replace(found, loose=layout.loose, notices=notices, empty=layout.empty)
+
+    def by_file(self, file: LabelFile) -> PhotoFolder:
+        names = class_folder_names(self.root)
+        rows = read_labels(file, self.root, self.grouping.column if self.grouping else None)
+        named = split_labels(file.path, rows, names, multi_label=self.multi_label)
+        labels = {label for several in named.values() for label in several or ()}
+        corrects = bool(labels & names) or (bool(names) and not labels)
+        layout = find_layout(self.root) if corrects else Layout(self.root, ())
+        folders = self._labelled(layout, 1) if corrects else {}
+        kept = [path for path, several in named.items() if several is not None]
+        sides = layout.sides if corrects else sides_of_paths(kept)
+        found, paths = self._number(folders, named, sides)
+        if len(found.classes) < self.min_classes:
+            holds = f"only one class, {found.classes[0]!r}" if found.classes else "no photo that has a label"
+            raise DatasetError(f"With {file.path}, {self.root} holds {holds}.")
+        note = _describe_file(file, named, folders, corrects=corrects)
+        group_of = {path: row.group for path, row in rows.items()}
+        below = (2 if sides else 1) if corrects else 0
+        group_of |= _folder_groups({**folders, **named}, self.grouping, below)
+        found = replace(_grouped(found, group_of, paths), note=f"{note}. {found.note}".rstrip())
+        loose = tuple(path for path in layout.loose if path not in named)
+        return replace(found, loose=loose, notices=(*self._noticed(layout), *_describe(found, layout, loose)))
+
+    def _labelled(self, layout: Layout, min_classes: int) -> dict[str, tuple[str, ...]]:
+        """Map the path of each photo in a class folder to the folder's class, its only label."""
+        require_classes(layout, min_classes, skip_small=self.skip_small)
+        return {path: (folder.name,) for folder in layout.folders for path in folder.files}
+
+    def _noticed(self, layout: Layout) -> list[str]:
+        question = suggestion(layout) if self.min_classes < 2 else ""
+        hint = [f"{self.root} holds photos in one folder only{question}"] if question else []
+        return [*hint, *layout.notices(skip_small=self.skip_small)]
+
+    def _number(self, folders: _Labels, named: _Labels, sides: Mapping[str, Side]) -> tuple[PhotoFolder, _Paths]:
+        """Give classes their numbers, and each photo its side; merge the paths of a photo, side by side."""
+        if self.multi_label:
+            found, paths = _merged(self.root, folders, named, sides)
+        else:
+            found, paths = _numbered(self.root, {**folders, **named}), {}
+        files = tuple(replace(file, side=sides.get(file.path.partition("/")[0])) for file in found.files)
+        return replace(found, files=files, sides=sides), paths
 
 
-def _unreadable(folder: Path, exc: OSError) -> DatasetError:
-    return DatasetError(f"The folder {printable(str(exc.filename or folder))} cannot be read: {exc.strerror}.")
+def _describe(folder: PhotoFolder, layout: Layout, loose: Sequence[str]) -> Iterator[str]:
+    """Say what else is worth knowing before a training."""
+    if folder.sides:
+        yield describe_sides(folder.sides, layout.unused)
+    if loose:
+        count = "1 photo" if len(loose) == 1 else f"{len(loose):,} photos"
+        yield printable(f"Not used, as beside the class folders nothing says their class: {count}, {loose[0]} first.")
+    for names in similar_names(folder.classes):
+        listed = " and ".join(map(repr, names))
+        yield f"The classes {listed} differ by case or blanks only: if they are one, give them one name."
 
 
-def _find_labelled(
-    root: Path, labels_file: Path, min_classes: int, grouping: Grouping | None, *, multi_label: bool
-) -> PhotoFolder:
-    names = {folder.name for folder in _class_folders(root)}
-    rows = read_labels(labels_file, root, grouping.column if grouping else None)
-    named = split_labels(labels_file, rows, names, multi_label=multi_label)
-    labels = {label for several in named.values() for label in several or ()}
-    corrects = bool(labels & names) or (bool(names) and not labels)
-    folders = _list_class_folders(root, 1) if corrects else {}
-    found, paths = _merged(root, folders, named) if multi_label else (_numbered(root, {**folders, **named}), {})
-    if len(found.classes) < min_classes:
-        holds = f"only one class, {found.classes[0]!r}" if found.classes else "no photo that has a label"
-        raise DatasetError(f"With {labels_file}, {root} holds {holds}.")
+def _describe_file(file: LabelFile, named: _Labels, folders: _Labels, *, corrects: bool) -> str:
     left_out = sum(several is None for several in named.values())
     changed = sum(several not in (None, folders.get(path)) for path, several in named.items())
-    note = f"{labels_file.name} labels {len(named) - left_out:,} photos and leaves {left_out:,} out" + (
+    return f"{file.path.name} labels {len(named) - left_out:,} photos and leaves {left_out:,} out" + (
         f"; {changed:,} labels differ from the folder's" if corrects else "; class folders are ignored"
     )
-    group_of = {path: row.group for path, row in rows.items()}
-    group_of |= _folder_groups({**folders, **named}, grouping, below_class=corrects)
-    return replace(_grouped(found, group_of, paths), note=f"{note}. {found.note}".rstrip())
 
 
-def _folder_groups(paths: Iterable[str], grouping: Grouping | None, *, below_class: bool) -> dict[str, str]:
-    """Map each path to the folder that names its group, if folders do."""
+def _folder_groups(paths: Iterable[str], grouping: Grouping | None, below: int) -> dict[str, str]:
+    """Map each path to the folder that names its group, if folders do; levels count `below` so many folders."""
     if grouping is None or grouping.folder_level is None:
         return {}
-    level = grouping.folder_level + below_class
+    level = grouping.folder_level + below
     return {path: folder_group(path, level) for path in paths}
 
 
@@ -163,54 +177,19 @@ def _grouped(folder: PhotoFolder, group_of: Mapping[str, str], paths: _Paths) ->
     return replace(folder, files=tuple(files))
 
 
-def _list_class_folders(root: Path, min_classes: int) -> dict[str, tuple[str, ...]]:
-    """Map the path of each photo in a class folder to the folder's name, its only label."""
-    folders = _class_folders(root)
-    if not folders:
-        raise DatasetError(
-            f"{root} holds no class folders: put the photos of each class into {root}/<class>/, "
-            "or name a CSV file with --labels."
-        )
-    if len(folders) < min_classes:
-        raise DatasetError(
-            f"{root} holds only one class, {folders[0].name!r}: add a second folder of photos to tell it from."
-        )
-    labels_of: dict[str, tuple[str, ...]] = {}
-    for folder in folders:
-        _require_class_folder(root, folder)
-        paths = [f"{folder.name}/{path}" for path in list_files(folder)]
-        if not paths:
-            raise DatasetError(f"The class folder {folder} is empty: add photos to it or remove it.")
-        labels_of.update(dict.fromkeys(paths, (folder.name,)))
-    return labels_of
-
-
-def _require_class_folder(root: Path, folder: Path) -> None:
-    """Refuse a name that cannot be a class's, and a link that leads in a circle."""
-    if not is_utf8(folder.name):
-        raise DatasetError(f"The name of the class folder {printable(str(folder))} is not UTF-8: rename it.")
-    if not is_safe(folder.name):
-        raise DatasetError(
-            f"The name of the class folder {printable(str(folder))} contains characters that cannot be printed: "
-            "rename it."
-        )
-    if root.resolve().is_relative_to(folder.resolve()):
-        raise DatasetError(f"The class folder {folder} is a link to the folder that it lies in: remove it.")
-
-
-def _class_folders(root: Path) -> list[Path]:
-    return sorted((p for p in root.iterdir() if p.is_dir() and not p.name.startswith(".")), key=lambda p: p.name)
-
-
-def _merged(root: Path, folders: _Labels, named: _Labels) -> tuple[PhotoFolder, _Paths]:
+def _merged(root: Path, folders: _Labels, named: _Labels, sides: Mapping[str, Side]) -> tuple[PhotoFolder, _Paths]:
     """Give each photo the labels of all paths that lead to it: of those that are `named`, or else of its folders.
 
-    Returns these paths, too.
+    Paths of several sides are of several photos. Returns the paths of each photo, too.
     """
     groups: dict[str, list[str]] = {}
     labels_of: dict[str, tuple[str, ...] | None] = {}
-    for path, first in same_photos(root, {**folders, **named}).items():
-        groups.setdefault(first, []).append(path)
+    by_side: dict[Side | None, list[str]] = {}
+    for path in {**folders, **named}:
+        by_side.setdefault(sides.get(path.partition("/")[0]), []).append(path)
+    for own in by_side.values():
+        for path, first in same_photos(root, own).items():
+            groups.setdefault(first, []).append(path)
     for first, paths in groups.items():
         said = [named[path] for path in paths if path in named] or [folders[path] for path in paths]
         kept = [several for several in said if several is not None]
@@ -231,11 +210,3 @@ def _numbered(root: Path, labels_of: _Labels) -> PhotoFolder:
         if labels is not None
     ]
     return PhotoFolder(root, tuple(classes), tuple(sorted(files, key=lambda file: (file.labels, Path(file.path)))))
-
-
-def label_matrix(labels: Sequence[Sequence[int]], classes: int) -> NDArray[np.bool_]:
-    """Mark the labels of N photos, numbers of classes: bool `[N, classes]`."""
-    matrix = np.zeros((len(labels), classes), np.bool_)
-    for row, several in zip(matrix, labels, strict=True):
-        row[list(several)] = True
-    return matrix

@@ -4,10 +4,11 @@
     cat/0017.jpg,dog
     cat/0021.jpg,
 
-UTF-8, with a header; of other columns, only the one that `--groups` names is read. `path` is relative to the folder of
-photos. An empty label leaves the photo out. Several labels of a photo are separated by `|`: `cat|dog`. A `|` alone says
-that a photo has none of the labels. An apostrophe before what a spreadsheet would run as a formula is no part of a
-cell.
+UTF-8, with a header; of other columns, only the one that `--groups` names is read. Columns may have other usual names,
+or those of options, and there may be a column of 0 and 1 for each class instead of labels (`columns`). `path` is
+relative to the folder of photos, or whatever else leads to a photo in it (`label_paths`). An empty label leaves the
+photo out. Several labels of a photo are separated by `|`: `cat|dog`. A `|` alone says that a photo has none of the
+labels. An apostrophe before what a spreadsheet would run as a formula is no part of a cell.
 """
 
 import csv
@@ -16,11 +17,14 @@ import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
-from typing import Self
 
 from whisker.model.photo_files import is_hidden, is_picture
 from whisker.model.plain_text import from_cell, is_safe
 from whisker.model.regular_file import read_regular
+from whisker.training.data.folders.columns import READ_ON, Columns, find_columns, is_marked
+from whisker.training.data.folders.label_file import LabelFile
+from whisker.training.data.folders.label_paths import PhotoFinder
+from whisker.training.data.folders.names import class_name
 from whisker.training.errors import DatasetError
 
 SEPARATOR = "|"
@@ -38,13 +42,13 @@ class LabelRow:
     line: int
 
 
-def read_labels(file: Path, root: Path, group_column: str | None = None) -> dict[str, LabelRow]:
+def read_labels(file: Path | LabelFile, root: Path, group_column: str | None = None) -> dict[str, LabelRow]:
     """Map each named photo to its row; hidden files are skipped. Groups are those of a column, if one is given.
 
     Raises `DatasetError`, with the line, for an invalid row or a photo that is not in `root`.
     """
-    rows: dict[str, LabelRow] = {}
-    for row in _read_rows(file, _read_text(file), group_column):
+    source, rows = LabelFile.of(file), dict[str, LabelRow]()
+    for row in _read_rows(source, root, group_column):
         first = rows.setdefault(row.path, row)
         if first.label != row.label:
             raise DatasetError(
@@ -60,8 +64,8 @@ def read_labels(file: Path, root: Path, group_column: str | None = None) -> dict
         raise DatasetError(
             f"{file} names no photo: below its header it needs a line with path and label for each photo."
         )
-    _require_photos(file, root, list(rows.values()))
-    _require_within(file, root, list(rows.values()))
+    _require_photos(source.path, root, list(rows.values()))
+    _require_within(source.path, root, list(rows.values()))
     return {path: row for path, row in rows.items() if not is_hidden(path)}
 
 
@@ -86,6 +90,11 @@ def _split(place: str, label: str, *, multi_label: bool) -> tuple[str, ...] | No
         return None
     if label == NO_LABEL and multi_label:
         return ()
+    if label == NO_LABEL:
+        raise DatasetError(
+            f"{place}: the photo has none of the labels: give --multi-label to train with photos like that, or leave "
+            f"its label empty, or its line out; {READ_ON}."
+        )
     parts = [part.strip() for part in label.split(SEPARATOR)]
     if len(parts) > 1 and not multi_label:
         raise DatasetError(
@@ -109,58 +118,72 @@ def _read_text(file: Path) -> str:
         raise DatasetError(f"{file}, line {line}: the text is not UTF-8; save the file as CSV in UTF-8.") from exc
 
 
-def _read_rows(file: Path, text: str, group_column: str | None) -> Iterator[LabelRow]:
+def _read_rows(file: LabelFile, root: Path, group_column: str | None) -> Iterator[LabelRow]:
+    header, lines = _read_lines(file.path)
+    finder = PhotoFinder(root, file.path)
+    columns = find_columns(file, header, [cells for _, cells in lines], group_column, finder.exists)
+    parser = _Parser(file.path, header, columns, finder)
+    return (parser.parse(line, cells) for line, cells in lines)
+
+
+def _read_lines(file: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
+    """Read the header, and the lines that hold anything, each with its number."""
     # strict: an unclosed quotation mark is an error, not a field that swallows the rest of the file
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    reader = csv.reader(io.StringIO(_read_text(file), newline=""), strict=True)
     try:
-        columns = _Columns.find(file, [from_cell(name.strip()) for name in next(reader, [])], group_column)
-        for cells in reader:
-            if any(cell.strip() for cell in cells):
-                yield _parse_row(f"{file}, line {reader.line_num}", reader.line_num, cells, columns)
+        header = [from_cell(name.strip()) for name in next(reader, [])]
+        return header, [(reader.line_num, cells) for cells in reader if any(cell.strip() for cell in cells)]
     except csv.Error as exc:
         raise DatasetError(f"{file}, line {reader.line_num}: the line is not CSV: {exc}.") from exc
 
 
 @dataclass(frozen=True, slots=True)
-class _Columns:
-    """The positions of the columns that are read."""
+class _Parser:
+    """Makes rows of lines."""
 
-    path: int
-    label: int
-    group: int | None
+    file: Path
+    header: Sequence[str]
+    columns: Columns
+    finder: PhotoFinder
 
-    @classmethod
-    def find(cls, file: Path, header: Sequence[str], group: str | None) -> Self:
-        names = [name.lower() for name in header]
-        missing = [name for name in ("path", "label") if name not in names]
-        if missing:
+    def parse(self, line: int, cells: list[str]) -> LabelRow:
+        place, columns = f"{self.file}, line {line}", self.columns
+        if len(cells) < columns.needed:
+            raise DatasetError(f"{place}: the line has no label; to leave a photo out, end its line with a comma.")
+        if columns.group is not None and len(cells) <= columns.group:
             raise DatasetError(
-                f"{file}, line 1: there is no column {missing[0]!r}; the header must name the columns path and label, "
-                "separated by a comma."
+                f'{place}: the line ends before the column of --groups; a photo without a group has "" there.'
             )
-        if group is not None and names.count(group) != 1:
-            found = "two columns are named" if group in names else "there is no column"
-            listed = ", ".join(map(repr, header))
-            raise DatasetError(f"{file}, line 1: {found} {group!r}, which --groups names; the columns are {listed}.")
-        return cls(names.index("path"), names.index("label"), None if group is None else names.index(group))
+        label = self._marked(place, cells) if columns.label is None else from_cell(cells[columns.label].strip())
+        if not label.isprintable() or not is_safe(label):
+            raise DatasetError(f"{place}: the label {label!r} contains characters that cannot be printed.")
+        group = "" if columns.group is None else from_cell(cells[columns.group].strip())
+        return LabelRow(self._path(place, from_cell(cells[columns.path])), class_name(label), group, line)
 
+    def _path(self, place: str, cell: str) -> str:
+        """Find the photo that a cell names; without one, give the cell as a path, which may not lead out."""
+        found = self.finder.find(cell)
+        if len(found) > 1:
+            raise DatasetError(
+                f"{place}: {cell!r} may be {found[0]!r} or {found[1]!r}: name the folder in the file, too, or give "
+                f"`whisker` the folder of these photos alone; {READ_ON}."
+            )
+        if found:
+            return found[0]
+        path = PurePath(cell)
+        if not path.parts or "\0" in cell:
+            raise DatasetError(f"{place}: the line has no path.")
+        if path.is_absolute() or ".." in path.parts:
+            raise DatasetError(f"{place}: {str(path)!r} leads out of the folder of photos; paths are relative to it.")
+        return path.as_posix()
 
-def _parse_row(place: str, line: int, cells: list[str], columns: _Columns) -> LabelRow:
-    if len(cells) <= max(columns.path, columns.label):
-        raise DatasetError(f"{place}: the line has no label; to leave a photo out, end its line with a comma.")
-    if columns.group is not None and len(cells) <= columns.group:
-        raise DatasetError(
-            f'{place}: the line ends before the column of --groups; a photo without a group has "" there.'
-        )
-    path, label = PurePath(from_cell(cells[columns.path])), from_cell(cells[columns.label].strip())
-    if not path.parts or "\0" in str(path):
-        raise DatasetError(f"{place}: the line has no path.")
-    if path.is_absolute() or ".." in path.parts:
-        raise DatasetError(f"{place}: {str(path)!r} leads out of the folder of photos; paths are relative to it.")
-    if not label.isprintable() or not is_safe(label):
-        raise DatasetError(f"{place}: the label {label!r} contains characters that cannot be printed.")
-    group = "" if columns.group is None else from_cell(cells[columns.group].strip())
-    return LabelRow(path.as_posix(), label, group, line)
+    def _marked(self, place: str, cells: Sequence[str]) -> str:
+        """Name the classes whose columns hold 1."""
+        names = [self.header[index] for index in self.columns.marks if is_marked(cells[index])]
+        odd = next((name for name in names if SEPARATOR in name), None)
+        if odd is not None:
+            raise DatasetError(f"{place}: the class {odd!r} has a {SEPARATOR} in its name, which separates labels.")
+        return SEPARATOR.join(names) or NO_LABEL
 
 
 def _require_photos(file: Path, root: Path, rows: list[LabelRow]) -> None:

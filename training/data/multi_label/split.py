@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from whisker.training.data.split import Group, SplitIndices, deal_groups, members_of
+from whisker.training.data.split import SKIP_SMALL, Group, SplitIndices, deal_groups, members_of
 from whisker.training.errors import DatasetError
 
 _SPLITS = 3
@@ -52,5 +52,5 @@ def _require_enough(held: NDArray[np.bool_], classes: Sequence[str]) -> None:
     if count < _SPLITS:
         raise DatasetError(
             f"The label {classes[scarce]!r} is in {count} different groups of photos, where look-alikes are one group: "
-            "it needs at least 3, one each to train, to validate and to test with."
+            f"it needs at least 3, one each to train, to validate and to test with: {SKIP_SMALL}."
         )

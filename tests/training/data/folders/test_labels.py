@@ -113,7 +113,7 @@ def test_note_tells_how_the_file_was_read(sorted_photos: Path, text: str, note: 
     ("text", "message"),
     [
         ("", r"line 1: there is no column 'path'"),
-        ("path,class\n1.jpg,cat\n", r"line 1: there is no column 'label'"),
+        ("path,colour,size\n1.jpg,red,9\n", r"line 1: there is no column 'label', .* 'path', 'colour', 'size'; see"),
         ("path;label\n1.jpg;cat\n", r"line 1: there is no column 'path'; .* separated by a comma"),
         ("path,label\n\n", r"names no photo"),
         ("path,label\n1.jpg,cat\n9.jpg,dog\n", r"line 3: there is no file '9.jpg'"),
