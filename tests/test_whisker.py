@@ -245,7 +245,32 @@ def bad(tmp_path: Path, trained: Training) -> dict[str, Path]:
         (("serve", "--device", "cuda:77"), "device cuda:77 is not available"),
     ],
 )
-def test_bad_input_ends_in_one_sentence(bad: dict[str, Path], words: tuple[str, ...], message: str) -> None:
+def test_bad_input_ends_in_one_sentence(
+    bad: dict[str, Path],
+    words: tuple[str, ...],
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(bad["empty"].parent)
+    code, out, err = run(monkeypatch, capsys, *words)
+    assert isinstance(code, str)
+    assert message in code
+    assert code.startswith("whisker: ")
+    assert "\n" not in code
+    assert "Traceback" not in out + err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("train", "text", "--width", "7"), "width is an even 2 to 2048, not 7"),
+        (("predict", "--checkpoint", "altered.safetensors", "one/cat/1.png"), "changed or damaged"),
+        (("serve", "--checkpoint", "altered.safetensors", "--port", "0"), "changed or damaged"),
+        (("serve", "--device", "cuda:77"), "device cuda:77 is not available"),
+    ],
+)
+def test_bad_input_is_all_that_a_process_tells_of(bad: dict[str, Path], words: tuple[str, ...], message: str) -> None:
     """In a process of its own, so that nothing can print a traceback unseen."""
     ended = subprocess.run(  # noqa: S603
         [sys.executable, "-m", "whisker", *words],

@@ -53,13 +53,13 @@ async def test_correlation_id_is_one(client: httpx.AsyncClient, headers: dict[st
 _TRACE, _PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 
 
-async def test_trace_is_logged_and_linked_to(client: httpx.AsyncClient) -> None:
+async def test_trace_is_logged_and_linked_to(client: httpx.AsyncClient, caplog: pytest.LogCaptureFixture) -> None:
     lines: list[str] = []
     handler = logging.Handler()
     handler.emit = lambda record: lines.append(JsonFormatter().format(record))  # type: ignore[method-assign]
+    caplog.set_level("INFO", "whisker.app.web.access_log")  # which is undone afterwards
     logger = logging.getLogger("whisker.app.web.access_log")
     logger.addHandler(handler)
-    logger.setLevel("INFO")
     for version in ("00", "01"):
         traceparent = f"{version}-{_TRACE}-{_PARENT}-01{'' if version == '00' else '-more'}"
         response = await client.get("/nothing", headers={"traceparent": traceparent, "tracestate": "a=1"})
