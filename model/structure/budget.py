@@ -15,6 +15,7 @@ _VIDEO_NANOSECONDS_A_PIXEL = 64  # the same for formats that are a frame of vide
 _LEAST_NANOSECONDS = 100_000_000  # that decoding may take, however few pixels are accepted
 _OUTPUT_NANOSECONDS = 10  # to convert and shrink a decoded pixel, from above
 _WEBP_NANOSECONDS = 5  # to decode one, from above
+_PROFILE_NANOSECONDS, _PROFILE_BYTE_NANOSECONDS = 3_000_000, 27  # to build a conversion, if it is not remembered
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,8 @@ def check_work(outline: Outline, decoded: tuple[int, int], max_pixels: int, ligh
     nanoseconds = outline.nanoseconds + _OUTPUT_NANOSECONDS * pixels
     if outline.format == "WEBP":
         nanoseconds += _WEBP_NANOSECONDS * pixels
+    if outline.profile:
+        nanoseconds += _PROFILE_NANOSECONDS + _PROFILE_BYTE_NANOSECONDS * len(outline.profile)
     a_pixel = _VIDEO_NANOSECONDS_A_PIXEL if is_video else _NANOSECONDS_A_PIXEL
     if nanoseconds > max(_LEAST_NANOSECONDS, a_pixel * max_pixels):
         raise too_much_work()
