@@ -159,7 +159,7 @@ class InputCard(Answer):
     max_body_bytes: int
     max_pixels: int
     max_jpeg_pixels: int = Field(description="Of a JPEG that is decoded at half its scale or less.")
-    max_webp_pixels: int
+    max_webp_pixels: int = Field(description="Of a WebP or AVIF.")
     preprocessing: Mapping[str, object] = Field(examples=[{"size": 128, "resize": "squash", "resample": "bilinear"}])
 
 

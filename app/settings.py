@@ -174,7 +174,7 @@ class Settings(BaseSettings):
         default=MAX_PIXELS,
         ge=1,
         le=89_478_485,
-        description="Maximum pixels of a picture, half as many for WebP, four times as many for most JPEGs; more are "
+        description="Maximum pixels of a picture, half as many for WebP and AVIF, four times as many for most JPEGs; more are "
         "refused with 413, undecoded.",
     )
     deadline_seconds: float = Field(

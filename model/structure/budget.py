@@ -7,7 +7,7 @@ from whisker.model.structure.outline import Outline, too_much_work
 
 MAX_SIDE = 30_000
 JPEG_PIXELS = 4  # times as many are accepted of a JPEG that is decoded at half its scale or less
-WEBP_PIXELS_COUNT = 2  # each: Pillow keeps four copies of a WebP picture
+WEBP_PIXELS_COUNT = 2  # each, and AVIF's: Pillow keeps several copies of such a picture
 
 _BYTES_A_PIXEL, _VIDEO_BYTES_A_PIXEL, _WEBP_BYTES_A_PIXEL = 8, 12, 16
 _NANOSECONDS_A_PIXEL = 32  # of the most pixels that are accepted: what decoding may take
@@ -37,7 +37,7 @@ def check_size(width: int, height: int, max_pixels: int) -> None:
 
 def most_pixels(outline: Outline, size: tuple[int, int], decoded: tuple[int, int], max_pixels: int) -> int:
     """Tell how many pixels a picture may have that is decoded at the size `decoded`, where `max_pixels` is the rule."""
-    if outline.format == "WEBP":
+    if outline.format in ("WEBP", "AVIF"):
         return max_pixels // WEBP_PIXELS_COUNT
     is_reduced = JPEG_PIXELS * decoded[0] * decoded[1] <= size[0] * size[1]
     return JPEG_PIXELS * max_pixels if is_reduced else max_pixels
