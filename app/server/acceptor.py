@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 
 class Acceptor:
-    """Accept some connections at a time, each only if no other worker that is awake has fewer.
+    """Accept some connections at a time or, of several workers, one, and only if no other that is awake has fewer.
 
     An event loop's own server accepts all waiting connections at once, so that the worker that wakes first gets nearly
     all, or one in each of its turns, so that the last of many waits for as many turns.
@@ -62,7 +62,7 @@ class Acceptor:
 
     def _accept_some(self) -> None:
         self.report()
-        for _ in range(_MAX_AT_ONCE):
+        for _ in range(_MAX_AT_ONCE if self._balance is None else 1):
             if not self._accept():
                 return
 
