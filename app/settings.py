@@ -174,8 +174,8 @@ class Settings(BaseSettings):
         default=MAX_PIXELS,
         ge=1,
         le=89_478_485,
-        description="Maximum pixels of a picture, half as many for WebP and AVIF, four times as many for most JPEGs; more are "
-        "refused with 413, undecoded.",
+        description="Maximum pixels of a picture, half as many for WebP and AVIF, four times as many for most JPEGs; "
+        "more are refused with 413, undecoded.",
     )
     deadline_seconds: float = Field(
         default=10.0, ge=0.001, le=600, description="Longest time from a complete upload to its answer; then 504."
