@@ -23,7 +23,7 @@ _CODES = 15  # one for each number of bits in which a run of blocks is counted
 def costly_pixels() -> dict[str, bytes]:
     """Make pictures, by name, whose pixels take long to decode."""
     return {
-        "HEIC grid of 625 tiles": heic_grid((3_200, 3_200), 25, 25),
+        "HEIC grid of 192 tiles": heic_grid((2_048, 1_536), 16, 12),
         "AVIF of 24 megapixels": avif(Image.new("RGB", (6_000, 4_000), "teal")),
         "TIFF of 24 megapixels in LZW": encode(Image.new("RGB", (6_000, 4_000)), "TIFF", compression="tiff_lzw"),
         "TIFF of 20,000 JPEGs": encode(Image.new("RGB", (8_000, 40_000 // 8)), "TIFF", compression="jpeg"),

@@ -57,6 +57,7 @@ async def kept_filled(holder: WorkerHandle, start: Callable[[], Awaitable[Worker
         yield position
     finally:
         keeping.cancel()
+        await asyncio.wait([keeping])  # a worker that is being started has to be ended, too
         await asyncio.gather(*(worker.end(0) for worker in held))
 
 
