@@ -185,6 +185,22 @@ def test_png_without_its_end_is_complete_if_its_rows_are() -> None:
         np.testing.assert_array_equal(PREPROCESSING.decode(end), pixels)
 
 
+@pytest.mark.parametrize("options", [{}, {"lossless": True}, {"exif": exif(6)}])
+def test_webp_needs_no_right_length_and_nothing_behind_its_picture(options: dict[str, Any]) -> None:
+    whole = encode(draw("rings", 0, (200, 160)), "WEBP", **options)
+    pixels = PREPROCESSING.decode(whole)
+    longer = whole[:4] + (len(whole) + 100).to_bytes(4, "little") + whole[8:]
+    cut_in_metadata = whole + b"XMP \xff\0\0\0<x:xmpmeta"
+    for variant in (longer, cut_in_metadata, whole + b"more"):
+        np.testing.assert_array_equal(PREPROCESSING.decode(variant), pixels)
+
+
+def test_first_frame_of_a_webp_keeps_its_transparency() -> None:
+    frames = [Image.new("RGBA", (20, 20), (255, 0, 0, alpha)) for alpha in (0, 255)]
+    webp = encode(frames[0], "WEBP", lossless=True, save_all=True, append_images=frames[1:])
+    assert (PREPROCESSING.decode(webp) == WHITE).all()
+
+
 def test_empty_file_is_undecodable() -> None:
     with pytest.raises(UndecodablePictureError, match="empty"):
         PREPROCESSING.decode(b"")
