@@ -26,7 +26,8 @@ from whisker.app.routes.openapi import DescribedApp, ask_for_key
 from whisker.app.routes.operations import router
 from whisker.app.routes.predict import router as predict_router
 from whisker.app.routes.state import AppState, set_state, state_of
-from whisker.app.settings import Settings, chosen_hosts, chosen_origins, load_settings, name_warnings, variable
+from whisker.app.setting_warnings import name_warnings
+from whisker.app.settings import Settings, chosen_hosts, chosen_origins, load_settings, variable
 from whisker.app.uploads.body_limits import BodyLimitMiddleware
 from whisker.app.uploads.encodings import EncodedBodyMiddleware
 from whisker.app.uploads.reader import set_turns

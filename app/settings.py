@@ -3,7 +3,6 @@
 Importing this must stay cheap (no PyTorch, no web framework): `whisker --help` reads the flags from here.
 """
 
-import difflib
 import os
 import re
 from collections.abc import Iterable, Mapping
@@ -14,96 +13,31 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, Validati
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from whisker.app.setting_values import (
+    PROTOCOLS,
+    checked_device,
+    checked_folder,
+    checked_hosts,
+    checked_key,
+    checked_origins,
+    checked_protocols,
+    checked_sha256,
+    checked_workers,
+    checked_writable_folder,
+)
 from whisker.model import BUNDLED_CHECKPOINT, MAX_PIXELS
 from whisker.model.errors import ConfigError
 
 Engine = Literal["auto", "cuda-graphs", "openvino-int8", "openvino", "torch-bf16", "torch-folded", "torch"]
 
-PROTOCOLS = ("huggingface", "oip", "kserve", "vertex", "sagemaker")
 PREFIX = "WHISKER_"
 # Vertex AI's, SageMaker's, and that of Cloud Run, Knative, Heroku and App Runner.
-_PLATFORM_PORTS = ("AIP_HTTP_PORT", "SAGEMAKER_BIND_TO_PORT", "PORT")
-# What Kubernetes tells of each Service, in variables that begin with the Service's name.
-_SERVICE_ADDRESS = re.compile(r"(?:tcp|udp|sctp)://\S+", re.IGNORECASE)
-_OF_A_SERVICE = re.compile(
-    r"\w+_(?:SERVICE_HOST|SERVICE_PORT(?:_\w+)?|PORT_\d+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?)", re.ASCII
-)
+PLATFORM_PORTS = ("AIP_HTTP_PORT", "SAGEMAKER_BIND_TO_PORT", "PORT")
+# What Kubernetes puts into a variable `..._PORT` for each Service.
+SERVICE_ADDRESS = re.compile(r"(?:tcp|udp|sctp)://\S+", re.IGNORECASE)
 RENAMED = {"lanes": "inference_workers"}  # old names of settings, which work until the next release
-_SET_UP = "WHISKER_TORCH"  # variables with this prefix belong to the installation, not to the service
 _PRIVATE = PREFIX + "API_KEY"  # the variable that no other process needs
 _VALIDATOR_SAYS = "Value error, "  # that pydantic puts before the message of our validators
-# A name or an address, of any subdomain or not, at any port or one.
-_HOST_PATTERN = re.compile(r"(?:(?:\*\.)?[\w-]+(?:\.[\w-]+)*|\[[0-9a-f:.]+\])(?::\d{1,5})?", re.ASCII | re.IGNORECASE)
-# An origin as a browser sends it, or as people write it down, with a slash at its end.
-_ORIGIN_PATTERN = re.compile(r"(https?)://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:\d{1,5})?/?", re.ASCII | re.IGNORECASE)
-_USUAL_PORTS = {"http": ":80", "https": ":443"}  # which browsers leave out
-
-
-def _device(value: str) -> str:
-    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", value):
-        raise ValueError("auto, cpu, cuda or cuda:N")
-    return value
-
-
-def _sha256(value: str) -> str:
-    if not re.fullmatch(r"[0-9a-fA-F]{64}", value):
-        raise ValueError("the 64 hexadecimal digits of a SHA-256")
-    return value.lower()
-
-
-def _folder(value: Path) -> Path:
-    if not value.is_dir():
-        raise ValueError("a folder that exists")
-    return value
-
-
-def _writable_folder(value: Path) -> Path:
-    if not os.access(_folder(value), os.W_OK | os.X_OK):
-        raise ValueError("a folder that the service may write in")
-    return value
-
-
-def _key(value: SecretStr) -> SecretStr:
-    if not re.fullmatch(r"[\x21-\x7e]{8,}", value.get_secret_value()):
-        raise ValueError("8 or more ASCII letters, digits and punctuation characters, without spaces or line breaks")
-    return value
-
-
-def _hosts(value: str) -> str:
-    if not all(_HOST_PATTERN.fullmatch(host) for host in value.split(",")):
-        raise ValueError("names separated by commas, each with a port or *. before it where wanted: *.example.org:8443")
-    return value.lower()
-
-
-def _origins(value: str) -> str:
-    if value.strip() == "*":
-        return "*"
-    origins = [_ORIGIN_PATTERN.fullmatch(origin.strip()) for origin in value.split(",")]
-    known = [origin for origin in origins if origin is not None]
-    if len(known) < len(origins):
-        raise ValueError(
-            "* for all, or origins separated by commas, each a scheme, a name and, if it is not the usual one, a port: "
-            "https://shop.example.org,http://localhost:3000"
-        )
-    return ",".join(_normal_origin(*origin.groups("")) for origin in known)
-
-
-def _normal_origin(scheme: str, host: str, port: str) -> str:
-    scheme = scheme.lower()
-    return f"{scheme}://{host.lower()}{'' if port == _USUAL_PORTS[scheme] else port}"
-
-
-def _protocols(value: str) -> str:
-    names = value.split(",")
-    if value not in ("all", "none") and not set(names) <= set(PROTOCOLS):
-        raise ValueError(f"all, none, or some of {', '.join(PROTOCOLS)}, separated by commas")
-    return value
-
-
-def _workers(value: object) -> object:
-    if not re.fullmatch(r"auto|[1-9]\d?", str(value)):
-        raise ValueError("auto, or a whole number from 1 to 99")
-    return value
 
 
 class Settings(BaseSettings):
@@ -114,10 +48,10 @@ class Settings(BaseSettings):
     checkpoint: Path = Field(
         default=BUNDLED_CHECKPOINT, description="Checkpoint file to serve, as `whisker train` wrote it."
     )
-    checkpoint_sha256: Annotated[str, AfterValidator(_sha256)] | None = Field(
+    checkpoint_sha256: Annotated[str, AfterValidator(checked_sha256)] | None = Field(
         default=None, description="Refuse to start with a checkpoint file of any other SHA-256."
     )
-    device: Annotated[str, AfterValidator(_device)] = Field(
+    device: Annotated[str, AfterValidator(checked_device)] = Field(
         default="auto", description="Where to compute: cpu, cuda, cuda:N, or auto for CUDA where there is a GPU."
     )
     engine: Engine = Field(
@@ -127,7 +61,7 @@ class Settings(BaseSettings):
         default="0.0.0.0", min_length=1, description="Address to listen on; 127.0.0.1 keeps it to this machine."
     )
     port: int = Field(default=8000, ge=0, le=65_535, description="Port to listen on; 0 takes any free one.")
-    workers: Annotated[int | Literal["auto"], BeforeValidator(_workers)] = Field(
+    workers: Annotated[int | Literal["auto"], BeforeValidator(checked_workers)] = Field(
         default=1, description="HTTP workers, the processes that answer requests; auto starts one for every four cores."
     )
     inference_workers: int = Field(
@@ -199,28 +133,28 @@ class Settings(BaseSettings):
         le=600,
         description="Time after SIGTERM in which `/readyz` and `/health` say 503 while everything is still answered.",
     )
-    api_key: Annotated[SecretStr, AfterValidator(_key)] | None = Field(
+    api_key: Annotated[SecretStr, AfterValidator(checked_key)] | None = Field(
         default=None,
         description="API key that clients must send as `Authorization: Bearer KEY`, except for health, pages and docs.",
     )
-    allowed_hosts: Annotated[str, AfterValidator(_hosts)] | None = Field(
+    allowed_hosts: Annotated[str, AfterValidator(checked_hosts)] | None = Field(
         default=None,
         description="Names under which the service may be asked, separated by commas; by default any, others get 421.",
     )
-    cors_origins: Annotated[str, AfterValidator(_origins)] | None = Field(
+    cors_origins: Annotated[str, AfterValidator(checked_origins)] | None = Field(
         default=None,
         description="Origins of web pages that may use the service from their visitors' browsers, "
         "separated by commas, or * for all.",
     )
-    protocols: Annotated[str, AfterValidator(_protocols)] = Field(
+    protocols: Annotated[str, AfterValidator(checked_protocols)] = Field(
         default="all",
         description="Compatible APIs to enable: all, none, or some of "
         "huggingface, oip, kserve, vertex and sagemaker, separated by commas.",
     )
-    examples: Annotated[Path, AfterValidator(_folder)] | None = Field(
+    examples: Annotated[Path, AfterValidator(checked_folder)] | None = Field(
         default=None, description="Folder of example photos for the page, the first 24 by name."
     )
-    corrections: Annotated[Path, AfterValidator(_writable_folder)] | None = Field(
+    corrections: Annotated[Path, AfterValidator(checked_writable_folder)] | None = Field(
         default=None,
         description="Folder for photos that people submit with their correct label; by default none is kept.",
     )
@@ -274,7 +208,7 @@ def load_settings(*, listens: bool = True, **overrides: str | None) -> Settings:
     given = {name: value for name, value in overrides.items() if value is not None}
     port_variable = variable("port")
     if "port" not in given:
-        port_variable, given["port"] = _find_port(os.environ, _PLATFORM_PORTS if listens else ())
+        port_variable, given["port"] = find_port(os.environ, PLATFORM_PORTS if listens else ())
     for old, new in RENAMED.items():
         value = given.pop(old, None) or (os.environ.get(variable(old)) if not os.environ.get(variable(new)) else None)
         if value:
@@ -314,58 +248,14 @@ def flag(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
-def name_warnings(variables: Mapping[str, str], flags: Iterable[str] = ()) -> list[str]:
-    """Write a sentence for each variable or flag that has not the effect that its name, or another's, lets expect.
-
-    Those are old names, variables that are no setting, empty ones, and ports that come from a platform. Variables are
-    environment variables; `flags` are the names of settings that were given on the command line.
-    """
-    known, flags = [variable(name) for name in Settings.model_fields], [*flags]
-    renamed = {variable(old): variable(new) for old, new in RENAMED.items()}
-    warnings = [
-        f"{flag(name)} is now {flag(RENAMED[name])}; the old name works until the next release."
-        for name in flags
-        if name in RENAMED
-    ]
-    warnings += _port_warnings(variables, is_flag="port" in flags)
-    for name in sorted(variables):
-        if name in known and not variables[name]:
-            warnings.append(f"{name} is empty, which counts as not set.")
-        elif name in renamed:
-            warnings.append(f"{name} is now {renamed[name]}; the old name works until the next release.")
-        elif name.startswith(PREFIX) and not _is_foreign(name, variables[name]) and name not in known:
-            close = difflib.get_close_matches(name, known, n=1, cutoff=0.8)
-            warnings.append(f"{name} is not a setting and has no effect" + (f"; is it {close[0]}?" if close else "."))
-    return warnings
-
-
-def _find_port(variables: Mapping[str, str], platform_ports: Iterable[str]) -> tuple[str, str]:
+def find_port(variables: Mapping[str, str], platform_ports: Iterable[str]) -> tuple[str, str]:
     """Name the variable whose port is followed, and give its value; the default's is that of the setting."""
     own = variable("port")
     for name in (own, *platform_ports):
         value = variables.get(name)
-        if value and not _SERVICE_ADDRESS.fullmatch(value):
+        if value and not SERVICE_ADDRESS.fullmatch(value):
             return name, value
     return own, str(Settings.model_fields["port"].default)
-
-
-def _port_warnings(variables: Mapping[str, str], *, is_flag: bool) -> list[str]:
-    own, warnings = variable("port"), []
-    if _SERVICE_ADDRESS.fullmatch(variables.get(own, "")):
-        warnings.append(
-            f"{own} is {variables[own]}, which Kubernetes sets for a Service of this name, and counts as not set: "
-            "see docs/deploy.md, On Kubernetes."
-        )
-    source, port = _find_port(variables, _PLATFORM_PORTS)
-    if source != own and not is_flag:
-        warnings.append(f"The port is {port}, as {source} says; {own} and {flag('port')} win over it.")
-    return warnings
-
-
-def _is_foreign(name: str, value: str) -> bool:
-    """Tell whether a variable that begins as settings do is the installation's, or tells of a Kubernetes Service."""
-    is_service = _OF_A_SERVICE.fullmatch(name) or (name.endswith("_PORT") and _SERVICE_ADDRESS.fullmatch(value))
-    return name.startswith(_SET_UP) or bool(is_service)
 
 
 def _origin(name: str, port_variable: str) -> str:

@@ -19,7 +19,7 @@ from PIL.WebPImagePlugin import WebPImageFile
 
 from whisker.model.errors import PictureTooLargeError, UndecodablePictureError
 from whisker.model.structure.orientation import read_orientation
-from whisker.model.structure.outline import MAX_PROFILE_BYTES, Format, Outline, damaged_header
+from whisker.model.structure.outline import Format, Outline, damaged_header
 
 _PLUGINS: Final[dict[Format, type[ImageFile]]] = {
     "JPEG": JpegImageFile,
@@ -93,9 +93,3 @@ def orientation_of(image: ImageFile, outline: Outline) -> int:
     if outline.orientation is not None:
         return outline.orientation
     return read_orientation(image.info.get("exif") or b"", image.info.get("xmp") or b"")
-
-
-def profile_of(image: ImageFile, outline: Outline) -> bytes:
-    """Return the profile of a picture's colours, empty if they are sRGB's."""
-    profile = outline.profile or image.info.get("icc_profile") or b""
-    return bytes(profile) if len(profile) <= MAX_PROFILE_BYTES else b""

@@ -8,7 +8,7 @@ from whisker.model.errors import PictureTooLargeError, UnsupportedFormatError
 from whisker.model.regular_file import open_regular
 
 MAX_FILE_BYTES = 500_000_000  # above any photo that the pixel limit admits
-FORMATS = "JPEG, PNG, WebP, GIF, BMP, TIFF, HEIC or AVIF"
+ACCEPTED = "JPEG, PNG, WebP, GIF, BMP, TIFF, HEIC or AVIF"
 _SIGNATURES = (
     *(b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a", b"BM"),
     *(b"II*\0", b"MM\0*", b"II+\0\x08\0\0\0", b"MM\0+\0\x08\0\0"),
@@ -68,7 +68,7 @@ def check_signature(start: bytes) -> None:
         return
     found = "a video" if is_box else next((kind for begin, kind in _OTHERS.items() if start.startswith(begin)), "")
     hint = f": it begins like {found}" if found else ""
-    raise UnsupportedFormatError(f"The file is not a {FORMATS} picture{hint}.")
+    raise UnsupportedFormatError(f"The file is not a {ACCEPTED} picture{hint}.")
 
 
 def walk_files(root: str) -> Iterator[str]:

@@ -13,7 +13,7 @@ from PIL import Image
 
 from whisker.model import MAX_PIXELS
 from whisker.model.colours import Conversion, find_conversion
-from whisker.model.decoder import draft, load, open_picture, orientation_of, profile_of
+from whisker.model.decoder import draft, load, open_picture, orientation_of
 from whisker.model.errors import ConfigError, UndecodablePictureError
 from whisker.model.structure.budget import Light, check_size, check_work, most_pixels
 from whisker.model.structure.outline import Format
@@ -110,7 +110,7 @@ class Preprocessing:
             check_size(width, height, most_pixels(outline, (width, height), image.size, max_pixels))
             check_work(outline, image.size, max_pixels, light)
             try:
-                conversion = find_conversion(image, profile_of(image, outline))
+                conversion = find_conversion(image, outline.profile)
                 orientation = orientation_of(image, outline)
                 whole = load(image, "RGB" if conversion is None else conversion.mode)
                 view = None if view_size is None else _turn(self._shrink(whole, view_size, conversion), orientation)

@@ -1,7 +1,7 @@
 """An event loop's turns, shared among the connections that send much at once."""
 
 import asyncio
-from collections import deque
+from collections import OrderedDict
 from typing import Protocol
 
 _TURN_BYTES = 1_000_000  # received in a turn; who sends more has to wait, and what is too much counts for the next ones
@@ -28,7 +28,7 @@ class ReadingTurns:
 
     def __init__(self) -> None:
         self._left = _TURN_BYTES
-        self._waiting: deque[Reader] = deque()
+        self._waiting: OrderedDict[Reader, None] = OrderedDict()  # thousands may wait: none is looked for one by one
         self._is_ending = False  # the turn: what waits goes on in the next one
 
     def count(self, reader: Reader, size: int) -> None:
@@ -45,7 +45,7 @@ class ReadingTurns:
         """Let `reader` receive nothing until it is its turn."""
         if reader not in self._waiting:
             reader.hold_reading()
-            self._waiting.append(reader)
+            self._waiting[reader] = None
         self._end()
 
     def _end(self) -> None:
@@ -58,6 +58,6 @@ class ReadingTurns:
         self._left = min(_TURN_BYTES, self._left + _TURN_BYTES)
         if self._left > 0:
             for _ in range(min(_TURN_CONNECTIONS, len(self._waiting))):
-                self._waiting.popleft().go_on()
+                self._waiting.popitem(last=False)[0].go_on()
         if self._waiting:
             self._end()

@@ -10,7 +10,8 @@ from collections.abc import Iterable
 from whisker.app.logs import configure_logging, flush_log
 from whisker.app.server.stop_signals import end_at_once, handled, stop_signals
 from whisker.app.server.supervisor import Supervisor, count_workers
-from whisker.app.settings import Settings, name_warnings
+from whisker.app.setting_warnings import name_warnings
+from whisker.app.settings import Settings
 from whisker.model.errors import ConfigError
 
 _SEND_BYTES, _RECEIVE_BYTES = 128_000, 512_000  # that the system buffers of a connection; Linux takes twice as much

@@ -13,6 +13,7 @@ from whisker.model.errors import (
     UnsupportedFormatError,
     WhiskerError,
 )
+from whisker.model.photo_files import ACCEPTED
 
 CLIENT_CLOSED_REQUEST = 499  # nobody reads it, but logs and metrics tell it from a failure; nginx's number
 ERRORS_PATH = "/docs/errors"  # of the page that says what to do about each
@@ -44,7 +45,7 @@ _ROWS: tuple[_Row, ...] = (
     (errors.TargetTooLongError, 414, "The path and query are longer than accepted.", _CLOSE),
     (errors.UnsupportedMediaTypeError, 415, "The body is neither a form nor a picture.", {}),
     (errors.UnsupportedEncodingError, 415, "The body is compressed in a way that is not understood.", _ENCODINGS),
-    (UnsupportedFormatError, 415, "The file is not JPEG, PNG, WebP, GIF, BMP, TIFF, HEIC or AVIF.", {}),
+    (UnsupportedFormatError, 415, f"The file is not {ACCEPTED}.", {}),
     (errors.MisdirectedRequestError, 421, "The service is not to be asked under this name.", {}),
     (UndecodablePictureError, 422, "The picture is damaged, incomplete or empty.", {}),
     (

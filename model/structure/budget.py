@@ -3,15 +3,17 @@
 from dataclasses import dataclass
 
 from whisker.model.errors import HeavyPictureError, PictureTooLargeError, SlowPictureError
-from whisker.model.structure.outline import Outline, too_much_work
+from whisker.model.structure.outline import Format, Outline, too_much_work
 
 MAX_SIDE = 30_000
 JPEG_PIXELS = 4  # times as many are accepted of a JPEG that is decoded at half its scale or less
 WEBP_PIXELS_COUNT = 2  # each, and AVIF's: Pillow keeps several copies of such a picture
 
-_BYTES_A_PIXEL, _VIDEO_BYTES_A_PIXEL, _WEBP_BYTES_A_PIXEL = 8, 12, 16
+_VIDEO: tuple[Format, ...] = ("HEIF", "AVIF")  # whose picture is a frame of it
+_BYTES_A_PIXEL = 8
+_OTHER_BYTES_A_PIXEL: dict[Format, int] = {"WEBP": 16, "HEIF": 12, "AVIF": 12}
 _NANOSECONDS_A_PIXEL = 32  # of the most pixels that are accepted: what decoding may take
-_VIDEO_NANOSECONDS_A_PIXEL = 64  # the same for formats that are a frame of video: those of phones take 40
+_VIDEO_NANOSECONDS_A_PIXEL = 64  # the same for frames of video: those of phones take 40
 _LEAST_NANOSECONDS = 100_000_000  # that decoding may take, however few pixels are accepted
 _OUTPUT_NANOSECONDS = 10  # to convert and shrink a decoded pixel, from above
 _WEBP_NANOSECONDS = 5  # to decode one, from above
@@ -45,13 +47,13 @@ def most_pixels(outline: Outline, size: tuple[int, int], decoded: tuple[int, int
 
 def check_work(outline: Outline, decoded: tuple[int, int], max_pixels: int, light: Light | None) -> None:
     """Raise `PictureTooLargeError` if decoding takes more time than is accepted, or more of anything than `light`."""
-    pixels, is_video = decoded[0] * decoded[1], outline.format in ("HEIF", "AVIF")
+    pixels = decoded[0] * decoded[1]
     nanoseconds = outline.nanoseconds + _OUTPUT_NANOSECONDS * pixels
     if outline.format == "WEBP":
         nanoseconds += _WEBP_NANOSECONDS * pixels
     if outline.profile:
         nanoseconds += _PROFILE_NANOSECONDS + _PROFILE_BYTE_NANOSECONDS * len(outline.profile)
-    a_pixel = _VIDEO_NANOSECONDS_A_PIXEL if is_video else _NANOSECONDS_A_PIXEL
+    a_pixel = _VIDEO_NANOSECONDS_A_PIXEL if outline.format in _VIDEO else _NANOSECONDS_A_PIXEL
     if nanoseconds > max(_LEAST_NANOSECONDS, a_pixel * max_pixels):
         raise too_much_work()
     if light is None:
@@ -64,5 +66,4 @@ def check_work(outline: Outline, decoded: tuple[int, int], max_pixels: int, ligh
 
 def _weigh(outline: Outline, pixels: int) -> int:
     """Estimate the maximum memory for decoding so many pixels, in bytes."""
-    special = {"WEBP": _WEBP_BYTES_A_PIXEL, "HEIF": _VIDEO_BYTES_A_PIXEL, "AVIF": _VIDEO_BYTES_A_PIXEL}
-    return special.get(outline.format, _BYTES_A_PIXEL) * pixels + outline.coefficients
+    return _OTHER_BYTES_A_PIXEL.get(outline.format, _BYTES_A_PIXEL) * pixels + outline.coefficients

@@ -9,6 +9,7 @@ from typing import get_args
 import pytest
 from pydantic import ValidationError
 
+from whisker.app.setting_warnings import name_warnings
 from whisker.app.settings import (
     Engine,
     Settings,
@@ -17,7 +18,6 @@ from whisker.app.settings import (
     environment_for_children,
     forget_secrets,
     load_settings,
-    name_warnings,
 )
 from whisker.model import BUNDLED_CHECKPOINT, MAX_PIXELS
 from whisker.model.engines.choice import AUTO, ENGINES

@@ -15,6 +15,7 @@ class Sender:
     def __init__(self, turns: ReadingTurns, left: int) -> None:
         self.left = left
         self.is_held = False
+        self.went_on = 0
         self._turns = turns
 
     def receive(self) -> int:
@@ -31,6 +32,7 @@ class Sender:
 
     def go_on(self) -> None:
         self.is_held = False
+        self.went_on += 1
 
 
 async def receive_all(senders: list[Sender]) -> list[int]:
@@ -68,8 +70,15 @@ async def test_who_waits_twice_goes_on_once() -> None:
     turns, sender = ReadingTurns(), Sender(ReadingTurns(), 0)
     turns.wait(sender)
     turns.wait(sender)
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert sender.went_on == 1
+
+
+async def test_who_waits_longest_goes_on_first() -> None:
+    turns = ReadingTurns()
+    senders = [Sender(turns, 0) for _ in range(20)]
+    for sender in senders:
+        turns.wait(sender)
     await asyncio.sleep(0)
-    assert not sender.is_held
-    sender.hold_reading()
-    await asyncio.sleep(0)
-    assert sender.is_held
+    assert [sender.went_on for sender in senders] == [1] * 8 + [0] * 12

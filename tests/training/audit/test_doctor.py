@@ -9,7 +9,7 @@ from PIL import Image
 from rich.console import Console
 
 from tests.pictures import encode, png_header
-from whisker.model.photo_files import FORMATS
+from whisker.model.photo_files import ACCEPTED
 from whisker.training.audit.doctor import Diagnosis, diagnose, print_diagnosis
 from whisker.training.config import Grouping
 from whisker.training.data.folders.folder import find_photos
@@ -64,7 +64,7 @@ def test_sound_folder_has_no_findings(sound: Path, quiet: Progress) -> None:
 @pytest.mark.parametrize(
     ("kind", "files", "expected"),
     [
-        ("unreadable", {"cat/a.jpg": b"hello"}, [f"cat/a.jpg (The file is not a {FORMATS} picture)"]),
+        ("unreadable", {"cat/a.jpg": b"hello"}, [f"cat/a.jpg (The file is not a {ACCEPTED} picture)"]),
         ("unreadable", {"cat/a.jpg": b""}, ["cat/a.jpg (The picture is empty: it has no bytes)"]),
         ("unreadable", {"cat/a.jpg": encode(scene(1), "JPEG")[:900]}, ["cat/a.jpg (The picture is damaged"]),
         ("unreadable", {"cat/a.png": png_header(20_000, 20_000)}, ["cat/a.png (The picture has "]),
