@@ -29,10 +29,6 @@ class Layout:
     circles: tuple[str, ...] = ()
     unused: tuple[str, ...] = ()
 
-    def side_of(self, path: str) -> Side | None:
-        """Tell which side a path relative to the root belongs to; without sides, none."""
-        return self.sides.get(path.partition("/")[0])
-
     @property
     def empty(self) -> tuple[str, ...]:
         """List the class folders without a file."""
