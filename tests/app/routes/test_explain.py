@@ -39,7 +39,7 @@ async def test_heat_map_comes_only_when_asked_for(client: httpx.AsyncClient, tin
         name: plain[name] for name in ("label", "predictions", "verdict")
     }
     PredictionAnswer.model_validate(answer)
-    classifier = Classifier.load(tiny)
+    classifier = Classifier.load(tiny, engine="torch")
     (expected,) = classifier.predict_pixels([classifier.preprocessing.decode(picture())], [BEST_CLASS])
     assert expected.heat_map is not None
     assert answer["heat_map"]["label"] == answer["label"]
