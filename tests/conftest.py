@@ -10,6 +10,7 @@ import pytest
 import torch
 from rich.console import Console
 
+from tests.once import make_once
 from tests.pictures import CLASSES, write_folder
 from whisker.model import Checkpoint, Classifier, NetworkConfig, Preprocessing, build_network, with_golden_answers
 from whisker.model.checkpoint.contents import Thresholds
@@ -54,21 +55,19 @@ def deny(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
 
 @pytest.fixture(scope="session")
 def photo_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_folder(tmp_path_factory.mktemp("photos") / "shapes", 60)
+    return make_once(tmp_path_factory, "photos", lambda folder: write_folder(folder / "shapes", 60)) / "shapes"
 
 
 @pytest.fixture(scope="session")
 def trained(photo_folder: Path, tmp_path_factory: pytest.TempPathFactory, quiet: Progress) -> Training:
     """Train a tiny checkpoint with the product's own pipeline; `trained.out` is its file."""
-    training = Training(
-        photos=photo_folder,
-        out=tmp_path_factory.mktemp("trained") / "shapes.safetensors",
-        config=TrainingConfig(recipe_for("quick", TINY, epochs=16), TINY, dtype="float32"),
-        device="cpu",
-        command="whisker train shapes",
-    )
-    run_training(training, quiet)
-    return training
+
+    def training(folder: Path) -> Training:
+        config = TrainingConfig(recipe_for("quick", TINY, epochs=16), TINY, dtype="float32")
+        out = folder / "shapes.safetensors"
+        return Training(photo_folder, out, config, device="cpu", command="whisker train shapes")
+
+    return training(make_once(tmp_path_factory, "trained", lambda folder: run_training(training(folder), quiet)))
 
 
 @pytest.fixture(scope="session")

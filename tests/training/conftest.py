@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import TINY
+from tests.once import make_once
 from tests.pictures import write_folder
 from tests.training.transfer.small import LITE, LITE_SHA256
 from whisker.training.config import PRESETS, TrainingConfig, TransferRecipe, recipe_for
@@ -23,23 +24,28 @@ def training(tmp_path: Path) -> Training:
 @pytest.fixture(scope="session")
 def transferred(tmp_path_factory: pytest.TempPathFactory, quiet: Progress) -> Training:
     """Train a probe of 24 photos, cross-validated; `transferred.out` is its checkpoint. Treat its photos as given."""
-    folder = tmp_path_factory.mktemp("transferred")
-    training = Training(
-        write_folder(folder / "photos", 12),
-        folder / "shapes.safetensors",
-        TrainingConfig(
-            PRESETS["quick"],
-            LITE,
-            "transfer",
-            pretrained=LITE_SHA256,
-            transfer=TransferRecipe(fine_tuning=None),
-        ),
-        device="cpu",
-        pretrained="lite0",
-        command="whisker train photos",
-    )
-    run_training(training, quiet)
-    return training
+
+    def training(folder: Path) -> Training:
+        return Training(
+            folder / "photos",
+            folder / "shapes.safetensors",
+            TrainingConfig(
+                PRESETS["quick"],
+                LITE,
+                "transfer",
+                pretrained=LITE_SHA256,
+                transfer=TransferRecipe(fine_tuning=None),
+            ),
+            device="cpu",
+            pretrained="lite0",
+            command="whisker train photos",
+        )
+
+    def train(folder: Path) -> None:
+        write_folder(folder / "photos", 12)
+        run_training(training(folder), quiet)
+
+    return training(make_once(tmp_path_factory, "transferred", train))
 
 
 @pytest.fixture
