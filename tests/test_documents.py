@@ -40,7 +40,7 @@ def test_every_command_in_a_page_exists_with_its_options(page: str, words: list[
 
 
 def test_options_of_train_are_documented() -> None:
-    page = (ROOT / "docs" / "training.md").read_text()
+    page = (ROOT / "docs" / "reference" / "command-line.md").read_text()
     train = get_command(cli).commands["train"]  # type: ignore[attr-defined]
     options = {option for parameter in train.params for option in parameter.opts if option.startswith("--")}
     assert {option for option in options if f"`{option}" not in page} == set()
