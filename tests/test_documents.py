@@ -62,6 +62,22 @@ def test_links_between_pages_lead_somewhere() -> None:
             assert (page.parent / target).exists(), f"{page.name}: {target}"
 
 
+def test_pages_that_sources_name_exist() -> None:
+    sources = [
+        path
+        for folder in ("app", "benchmarks", "model", "training", "whisker")
+        for path in ROOT.glob(f"{folder}/**/*.py")
+    ]
+    named = {
+        (path.name, page)
+        for path in sources
+        for page in re.findall(r"\bdocs/(?:[\w/-]+\.md|adr/\d+)", path.read_text())
+    }
+    pages = {page.relative_to(ROOT).as_posix() for page in PAGES}
+    assert len(named) > 10
+    assert [(name, page) for name, page in named if not any(known.startswith(page) for known in pages)] == []
+
+
 def test_figures_of_the_bundled_checkpoint_are_its_own() -> None:
     test = load_checkpoint(BUNDLED_CHECKPOINT).metrics["test"]
     low, high = test["accuracy_95_interval"]
