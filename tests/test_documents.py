@@ -62,6 +62,11 @@ def test_links_between_pages_lead_somewhere() -> None:
             assert (page.parent / target).exists(), f"{page.name}: {target}"
 
 
+def test_index_of_decisions_lists_all() -> None:
+    listed = re.findall(r"^\d+\. \[.+\]\((.+)\)$", (ROOT / "docs" / "adr" / "README.md").read_text(), re.MULTILINE)
+    assert listed == sorted(path.name for path in ROOT.glob("docs/adr/[0-9]*.md"))
+
+
 def test_pages_that_sources_name_exist() -> None:
     sources = [
         path
