@@ -12,7 +12,7 @@ JOBS := $(shell n=$$(getconf _NPROCESSORS_ONLN); echo $$((n < 4 ? 4 : n)))
 STAMP := $(VENV)/installed-$(or $(WHISKER_TORCH),default)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check lint types imports audit format pins bench torture clean
+.PHONY: help run test check lint types imports docs audit format pins bench torture clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -26,7 +26,7 @@ test: $(STAMP)-dev  ## install what is missing and run the tests with branch cov
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
-check: lint types imports audit test  ## everything that CI runs
+check: lint types imports docs audit test  ## everything that CI runs
 
 lint: $(STAMP)-dev  ## formatting and style
 	$(BIN)/ruff format --check .
@@ -37,6 +37,10 @@ types: $(STAMP)-dev  ## static types, strict
 
 imports: $(STAMP)-dev  ## who may import whom
 	$(BIN)/lint-imports
+
+docs: $(STAMP)-dev  ## build the documentation in site/, strictly, and check that it asks nothing of other hosts
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	$(BIN)/python .ci/third_parties.py site
 
 audit: $(STAMP)-dev  ## known vulnerabilities of what the Docker image installs; passes, and says so, without a network
 	$(BIN)/python .ci/audit.py --requirement requirements-image.txt --requirement requirements-torch.txt
@@ -67,7 +71,7 @@ torture: $(STAMP)-bench  ## put a server through hostile files, requests and cli
 	$(BIN)/python -m benchmarks.reliability "$(PHOTOS)" $(foreach folder,$(CORPUS),--corpus "$(folder)") $(if $(CHECKPOINT),--checkpoint "$(CHECKPOINT)") $(if $(QUICK),--quick)
 
 clean:  ## remove the environment and all caches
-	rm -rf $(VENV) *.egg-info build .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) *.egg-info build site .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Whisker needs Python 3.11 or newer: make PYTHON=python3.11")'

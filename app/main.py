@@ -122,9 +122,7 @@ async def _guest_lifespan(app: FastAPI) -> AsyncIterator[None]:
         configure_logging(state_of(app).settings)
     for warning in name_warnings(os.environ, _OF_SERVE):
         logger.warning(warning)
-    logger.info(
-        "Another server than `whisker serve` listens: see docs/deploy.md, Under another server, for what it lacks"
-    )
+    logger.info("Another server than `whisker serve` listens: see docs/how-to/another-server.md for what it lacks")
     for name in _OF_SERVE:
         if getattr(state_of(app).settings, name) != Settings.model_fields[name].default:
             logger.warning("%s has no effect: it is for `whisker serve`", variable(name))

@@ -210,7 +210,7 @@ class Problem(Answer):
     title: str = Field(description="What the status means.", examples=["Unprocessable Entity"])
     status: int = Field(examples=[422])
     detail: str = Field(examples=["The picture is damaged or incomplete and cannot be decoded."])
-    code: str = Field(description="Stable; see docs/errors.md.", examples=["undecodable_picture"])
+    code: str = Field(description="Stable; see docs/reference/errors.md.", examples=["undecodable_picture"])
     request_id: str = Field(description="As in `X-Request-ID`.", examples=["0b5e9a3c7d1f4e6f8a2b4c6d8e0f1a2b"])
 
 

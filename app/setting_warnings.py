@@ -52,7 +52,7 @@ def _port_warnings(variables: Mapping[str, str], *, is_flag: bool) -> list[str]:
     if SERVICE_ADDRESS.fullmatch(variables.get(own, "")):
         warnings.append(
             f"{own} is {variables[own]}, which Kubernetes sets for a Service of this name, and counts as not set: "
-            "see docs/deploy.md, On Kubernetes."
+            "see docs/how-to/kubernetes.md."
         )
     source, port = find_port(variables, PLATFORM_PORTS)
     if source != own and not is_flag:

@@ -1,6 +1,7 @@
 """How fast Whisker serves beside its peers: the same checkpoint, photos and machine, one server after the other.
 
-`python -m benchmarks.serve PHOTOS` writes the figures as JSON and as a page with plots; docs/speed.md explains them.
+`python -m benchmarks.serve PHOTOS` writes the figures as JSON and as a page with plots;
+docs/explanation/speed.md explains them.
 """
 
 import os

@@ -40,7 +40,7 @@ def test_every_command_in_a_page_exists_with_its_options(page: str, words: list[
 
 
 def test_options_of_train_are_documented() -> None:
-    page = (ROOT / "docs" / "training.md").read_text()
+    page = (ROOT / "docs" / "reference" / "command-line.md").read_text()
     train = get_command(cli).commands["train"]  # type: ignore[attr-defined]
     options = {option for parameter in train.params for option in parameter.opts if option.startswith("--")}
     assert {option for option in options if f"`{option}" not in page} == set()
@@ -62,12 +62,33 @@ def test_links_between_pages_lead_somewhere() -> None:
             assert (page.parent / target).exists(), f"{page.name}: {target}"
 
 
+def test_index_of_decisions_lists_all() -> None:
+    listed = re.findall(r"^\d+\. \[.+\]\((.+)\)$", (ROOT / "docs" / "adr" / "README.md").read_text(), re.MULTILINE)
+    assert listed == sorted(path.name for path in ROOT.glob("docs/adr/[0-9]*.md"))
+
+
+def test_pages_that_sources_name_exist() -> None:
+    sources = [
+        path
+        for folder in ("app", "benchmarks", "model", "training", "whisker")
+        for path in ROOT.glob(f"{folder}/**/*.py")
+    ]
+    named = {
+        (path.name, page)
+        for path in sources
+        for page in re.findall(r"\bdocs/(?:[\w/-]+\.md|adr/\d+)", path.read_text())
+    }
+    pages = {page.relative_to(ROOT).as_posix() for page in PAGES}
+    assert len(named) > 10
+    assert [(name, page) for name, page in named if not any(known.startswith(page) for known in pages)] == []
+
+
 def test_figures_of_the_bundled_checkpoint_are_its_own() -> None:
     test = load_checkpoint(BUNDLED_CHECKPOINT).metrics["test"]
     low, high = test["accuracy_95_interval"]
-    section = README.partition("## The bundled checkpoint")[2].partition("\n## ")[0]
+    page = (ROOT / "docs" / "explanation" / "bundled-checkpoint.md").read_text()
     for figure in (f"{test['accuracy']:.1%}", f"{low:.1%}", f"{high:.1%}", f"{test['photos']:,}"):
-        assert figure in section
+        assert figure in page
 
 
 def test_ci_calls_the_commands_of_the_readme() -> None:

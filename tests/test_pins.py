@@ -145,8 +145,8 @@ def test_audit_fails_on_a_vulnerability_only(
     assert (ended.returncode, sentence in ended.stdout) == (code, True), ended
 
 
-def test_deployment_page_locks_the_images_user_down() -> None:
-    page = (ROOT / "docs" / "deploy.md").read_text()
+def test_deployment_pages_lock_the_images_user_down() -> None:
+    page = "".join((ROOT / "docs" / "how-to" / f"{name}.md").read_text() for name in ("docker", "kubernetes"))
     user = re.search(r"^USER (\d+):(\d+)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
     assert user is not None
     wanted = (

@@ -1,8 +1,8 @@
 """`POST /predict`, `/predict/batch` and `/explain`: the hot path, so FastAPI describes it but does not walk it.
 
 The body is read and the answer written by hand: resolving dependencies, spooling forms to files and validating our own
-answers took half of a request's time besides the pictures (docs/speed.md). Instead, tests compare the answers with the
-schemas.
+answers took half of a request's time besides the pictures (docs/explanation/speed.md). Instead, tests compare the
+answers with the schemas.
 """
 
 import logging

@@ -1,4 +1,4 @@
-"""What to do about each kind of problem: for the service's own page of errors, and as docs/errors.md says it."""
+"""What to do about each kind of problem, as the service's page of errors and docs/reference/errors.md say it."""
 
 from collections.abc import Mapping
 

@@ -1,6 +1,7 @@
 """Generate clients from the description of the API, and let each ask a real server for everything.
 
-`python -m benchmarks.generated_clients --modules FOLDER/node_modules`; docs/compatibility.md has the versions tried.
+`python -m benchmarks.generated_clients --modules FOLDER/node_modules`; the versions tried are in
+docs/reference/compatibility.md.
 """
 
 import shutil

@@ -1,6 +1,7 @@
 """Put a real server through everything that hostile pictures, requests and clients do, and keep the score.
 
-`python -m benchmarks.reliability PHOTOS` prints the scoreboard and writes it as JSON; docs/reliability.md explains it.
+`python -m benchmarks.reliability PHOTOS` prints the scoreboard and writes it as JSON;
+docs/explanation/reliability.md explains it.
 """
 
 import signal

@@ -1,4 +1,6 @@
-"""Compare `whisker train` with the fine-tuning that other libraries document; docs/fine-tuning-compared.md explains it.
+"""Compare `whisker train` with the fine-tuning that other libraries document.
+
+See docs/explanation/fine-tuning-compared.md.
 
 `python -m benchmarks.transfer FOLDER --photos 50 --seeds 3 --minutes 3`, FOLDER/<class>/*
 """

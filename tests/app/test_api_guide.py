@@ -1,4 +1,4 @@
-"""docs/api.md: every example runs, and every route has one in curl and one in Python."""
+"""docs/reference/http-api.md: every example runs, and every route has one in curl and one in Python."""
 
 import os
 import re
@@ -13,7 +13,7 @@ from tests.app.conftest import ROOT, Server, picture
 from whisker.app.main import create_app
 from whisker.app.settings import Settings
 
-_GUIDE = (ROOT / "docs" / "api.md").read_text()
+_GUIDE = (ROOT / "docs" / "reference" / "http-api.md").read_text()
 _EXAMPLES = re.findall(r"^```(sh|python)\n(.+?)^```$", _GUIDE, re.MULTILINE | re.DOTALL)
 
 

@@ -152,7 +152,7 @@ def test_variables_of_a_kubernetes_service_are_no_settings(monkeypatch: pytest.M
     assert load_settings(port="9000").port == 9000
     (said,) = name_warnings(_SERVICES)
     assert said.startswith("WHISKER_PORT is tcp://10.0.0.1:8000, which Kubernetes sets for a Service of this name")
-    assert said.endswith("and counts as not set: see docs/deploy.md, On Kubernetes.")
+    assert said.endswith("and counts as not set: see docs/how-to/kubernetes.md.")
 
 
 @pytest.mark.parametrize("address", ["tcp://[fd00::1]:8000", "udp://10.0.0.1:53", "sctp://10.0.0.1:7"])

@@ -53,7 +53,8 @@ class Candidate:
     min_epochs: int
 
 
-# The most expensive first. With few epochs, a wide network is worse than a narrow one with more (docs/training.md).
+# The most expensive first. With few epochs, a wide network is worse than a narrow one with more: see
+# docs/explanation/accuracy.md.
 _CANDIDATES = (
     Candidate("best", 48, 1.0, 90),
     Candidate("best", 32, 1.0, 60),

@@ -54,6 +54,6 @@ def test_everything_is_answered(server: OtherServer) -> None:
 
 def test_log_says_what_the_settings_cannot_do_there(server: OtherServer) -> None:
     log = "".join(server.lines)
-    assert "see docs/deploy.md, Under another server" in log
+    assert "see docs/how-to/another-server.md" in log
     assert "WHISKER_DRAIN_SECONDS has no effect" in log
     assert "as PORT says" not in log

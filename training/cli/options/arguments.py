@@ -76,6 +76,6 @@ def label_file(labels: Path | None, path_column: str | None, label_column: str |
     if path_column is not None or label_column is not None:
         raise ConfigError(
             "--path-column and --label-column name columns of a file of labels: give it with --labels; see "
-            "docs/training.md, Labels in a file."
+            "docs/how-to/label-file.md."
         )
     return None

@@ -178,7 +178,7 @@ class TrainingOptions:
                 raise ConfigError(
                     f"{self.photos} has photos of its own for {side}, in {', '.join(folder.sides)}, so no share of the "
                     f"others is set aside for it: leave out --{side}, or train on the folder of the training side "
-                    "alone; see docs/folders.md."
+                    "alone; see docs/reference/folders.md."
                 )
 
     def _say_start(self, start: Pretrained | None, progress: Progress) -> None:

@@ -11,7 +11,7 @@ from whisker.training.data.folders.names import class_name, is_skipped
 from whisker.training.data.folders.walk import Walk, leads_nowhere, leads_to_folder, walk
 from whisker.training.errors import DatasetError
 
-READ_ON = "see docs/folders.md"
+READ_ON = "see docs/reference/folders.md"
 
 
 @dataclass(frozen=True, slots=True)

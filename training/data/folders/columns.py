@@ -22,7 +22,7 @@ _LABELS = (
 )
 _MARKS = {"0": False, "1": True, "0.0": False, "1.0": True, "false": False, "true": True}
 _MAX_NAMED = 20  # columns in a sentence
-READ_ON = "see docs/training.md, Labels in a file"
+READ_ON = "see docs/how-to/label-file.md"
 
 
 @dataclass(frozen=True, slots=True)
