@@ -14,6 +14,7 @@ from tests.pictures import CLASSES, write_folder
 from whisker.model import Checkpoint, Classifier, NetworkConfig, Preprocessing, build_network, with_golden_answers
 from whisker.model.checkpoint.contents import Thresholds
 from whisker.training.config import TrainingConfig, recipe_for
+from whisker.training.events.event import Event
 from whisker.training.job import Training
 from whisker.training.pipeline import run_training
 from whisker.training.progress import Progress
@@ -58,7 +59,13 @@ def photo_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def trained(photo_folder: Path, tmp_path_factory: pytest.TempPathFactory, quiet: Progress) -> Training:
+def told() -> list[Event]:
+    """Give what observers of the training of `trained` have been told; ask for `trained`, too."""
+    return []
+
+
+@pytest.fixture(scope="session")
+def trained(photo_folder: Path, tmp_path_factory: pytest.TempPathFactory, told: list[Event]) -> Training:
     """Train a tiny checkpoint with the product's own pipeline; `trained.out` is its file."""
     training = Training(
         photos=photo_folder,
@@ -67,7 +74,7 @@ def trained(photo_folder: Path, tmp_path_factory: pytest.TempPathFactory, quiet:
         device="cpu",
         command="whisker train shapes",
     )
-    run_training(training, quiet)
+    run_training(training, Progress(Console(file=io.StringIO()), observers=[told.append]))
     return training
 
 

@@ -9,7 +9,7 @@ from whisker.training.watch.curves import HEIGHT, LEFT, RIGHT, WIDTH, draw_curve
 from whisker.training.watch.memory import memory_used
 from whisker.training.watch.state import Snapshot
 
-_SECONDS = 5  # after which a page without scripts loads itself again
+REFRESH_SECONDS = 5  # after which a page without scripts loads itself again
 
 _environment = Environment(
     loader=ChoiceLoader([PackageLoader("whisker.training.watch"), PackageLoader("whisker.training.report")]),
@@ -19,7 +19,13 @@ _environment = Environment(
     lstrip_blocks=True,
 )
 _environment.filters["duration"] = duration
-_environment.globals |= {"refresh": _SECONDS, "left": LEFT, "right": WIDTH - RIGHT, "width": WIDTH, "height": HEIGHT}
+_environment.globals |= {
+    "refresh": REFRESH_SECONDS,
+    "left": LEFT,
+    "right": WIDTH - RIGHT,
+    "width": WIDTH,
+    "height": HEIGHT,
+}
 
 
 def render_page(snapshot: Snapshot) -> bytes:

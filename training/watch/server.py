@@ -12,6 +12,7 @@ from whisker.model.errors import ConfigError, WhiskerError
 from whisker.model.plain_text import printable
 from whisker.training.watch.address import Address
 from whisker.training.watch.handler import WatchHandler
+from whisker.training.watch.page import REFRESH_SECONDS
 from whisker.training.watch.state import Watched
 
 _MAX_CONNECTIONS = 24  # at a time; more are closed at once
@@ -20,6 +21,7 @@ _SEEN_SECONDS = 15.0  # since its last request, a browser is taken to be there s
 _LINGER_SECONDS = 15.0  # at the end, at most, for browsers to get the report
 _FAREWELL_SECONDS = 3.0  # at the end, at most, for browsers to learn that there is no report
 _POLL_SECONDS = 0.1
+_PLAIN_SECONDS = REFRESH_SECONDS + 1.5  # in which a page without scripts asks again
 
 
 class WatchServer(ThreadingHTTPServer):
@@ -38,7 +40,7 @@ class WatchServer(ThreadingHTTPServer):
         self._arriving = dict[socket.socket, float]()  # connections whose request is not there yet, and their deadlines
         self._free = threading.BoundedSemaphore(_MAX_CONNECTIONS)
         self._open = 0
-        self._last_seen = float("-inf")
+        self._last_seen = self._last_plain = float("-inf")
         self._reported = threading.Event()
         try:
             super().__init__((address.host, address.port), WatchHandler)
@@ -55,6 +57,11 @@ class WatchServer(ThreadingHTTPServer):
     def url(self) -> str:
         """Give the address for a browser."""
         return self.address.url(self.server_port)
+
+    @property
+    def readers(self) -> int:
+        """Count the connections that are open."""
+        return self._open
 
     def start(self) -> None:
         """Begin to answer."""
@@ -101,6 +108,10 @@ class WatchServer(ThreadingHTTPServer):
         with self._lock:
             self._arriving.pop(handler.connection, None)
             self._last_seen = time.monotonic()
+            if handler.path == "/":
+                self._last_plain = self._last_seen
+            elif handler.path == "/events":  # the page has scripts
+                self._last_plain = float("-inf")
 
     def report_served(self) -> None:
         """Take note that a browser has the report."""
@@ -125,12 +136,14 @@ class WatchServer(ThreadingHTTPServer):
         self._free.release()
 
     def _linger(self) -> None:
-        is_there = self._open > 0 or time.monotonic() - self._last_seen < _SEEN_SECONDS
+        is_there = self.readers > 0 or time.monotonic() - self._last_seen < _SEEN_SECONDS
         finished = self.watched.snapshot().finished is not None
         if is_there and finished:
             self._reported.wait(_LINGER_SECONDS)
         patience = time.monotonic() + (_LINGER_SECONDS if finished else _FAREWELL_SECONDS)
-        while self._open and time.monotonic() < patience:
+        while time.monotonic() < min(patience, self._last_plain + _PLAIN_SECONDS):
+            time.sleep(_POLL_SECONDS)
+        while self.readers and time.monotonic() < patience:
             time.sleep(_POLL_SECONDS)
 
 
