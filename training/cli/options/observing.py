@@ -29,13 +29,13 @@ Watch = Annotated[
 ]
 TensorBoard = Annotated[
     Path | None,
-    typer.Option(help="Folder to write event files for TensorBoard into; needs whisker-vision[tensorboard]."),
+    typer.Option(help="Folder to write event files for TensorBoard into; needs its library (the extra tensorboard)."),
 ]
 Mlflow = Annotated[
     str | None,
     typer.Option(
         help="MLflow server or store to record the training in, such as http://localhost:5000 or sqlite:///mlflow.db; "
-        "env is that of MLFLOW_TRACKING_URI. Needs whisker-vision[mlflow].",
+        "env is that of MLFLOW_TRACKING_URI. Needs MLflow's library (the extra mlflow).",
         metavar="URI|env",
     ),
 ]
