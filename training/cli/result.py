@@ -64,5 +64,6 @@ def command_line(words: Sequence[str]) -> str:
     for word in words:
         option, equals, value = word.partition("=") if word.startswith("--") else ("", "", word)
         is_path = "/" in value and not value.startswith(PREFIX)
-        names.append(option + equals + (Path(value).name if is_path else value))
+        name = Path(value).name if is_path else value
+        names.append(option + equals + (name.rpartition("@")[2] if "://" in value else name))  # passwords, too
     return "whisker " + shlex.join(names)

@@ -29,9 +29,12 @@ class MLflow(Tracker):
             uri = os.environ.get("MLFLOW_TRACKING_URI", "")
         if not uri:
             raise ConfigError(f"--mlflow {ENVIRONMENT} takes the address from MLFLOW_TRACKING_URI, which is not set.")
-        self._client, self.place = _connect(uri), uri
-        self._with_files = with_files
-        self._experiment = self._find_experiment(os.environ.get("MLFLOW_EXPERIMENT_NAME") or _EXPERIMENT, uri)
+        _require_library(uri)
+        self.place, self._with_files = uri, with_files
+        try:
+            self._client, self._experiment = _connect(uri)
+        except Exception as exc:
+            raise ConfigError(f"--mlflow cannot be used: {self.explain(exc)}") from exc
         self._run = ""
         self._logged = dict[str, set[int]]()  # the epochs of each series that an earlier process has recorded
 
@@ -68,6 +71,11 @@ class MLflow(Tracker):
     def close(self, *, failed: bool) -> None:
         self._client.set_terminated(self._run, "KILLED" if failed else "FINISHED")
 
+    def explain(self, error: Exception) -> str:
+        """Say in a line what MLflow has raised, without the password that the address may hold."""
+        user, at, _ = self.place.partition("://")[2].rpartition("@")
+        return super().explain(error).replace(user + at, "") if at else super().explain(error)
+
     def _resume(self, earlier: str) -> bool:
         """Go on with a run, unless it was deleted."""
         from mlflow.exceptions import MlflowException  # noqa: PLC0415 - slow, and an extra
@@ -86,15 +94,6 @@ class MLflow(Tracker):
         }
         return True
 
-    def _find_experiment(self, name: str, uri: str) -> str:
-        try:
-            found = self._client.get_experiment_by_name(name)
-            experiment: str = found.experiment_id if found else self._client.create_experiment(name)
-        except Exception as exc:
-            sentence = printable(str(exc).strip().split("\n", maxsplit=1)[0] or type(exc).__name__)
-            raise ConfigError(f"--mlflow {uri} cannot be used: {sentence}") from exc
-        return experiment
-
 
 def forbid_telemetry() -> None:
     """Keep MLflow from reporting to its makers, and from printing addresses to stdout; before it is imported.
@@ -108,13 +107,21 @@ def forbid_telemetry() -> None:
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
 
 
-def _connect(uri: str) -> Any:
+def _require_library(uri: str) -> None:
     forbid_telemetry()
     try:
-        from mlflow import MlflowClient  # noqa: PLC0415 - slow, and an extra
+        import mlflow  # noqa: F401, PLC0415 - slow, and an extra
     except ImportError as exc:
         raise ConfigError(_MISSING.format("")) from exc
     is_database = uri.split(":", maxsplit=1)[0].split("+", maxsplit=1)[0] in _DATABASES
     if is_database and None in map(importlib.util.find_spec, ("sqlalchemy", "alembic")):
         raise ConfigError(_MISSING.format(" with SQLAlchemy and Alembic for a database"))
-    return MlflowClient(tracking_uri=uri)
+
+
+def _connect(uri: str) -> tuple[Any, str]:
+    """Open a client, and find or make the experiment; raises whatever MLflow does."""
+    from mlflow import MlflowClient  # noqa: PLC0415 - slow, and an extra
+
+    client, name = MlflowClient(tracking_uri=uri), os.environ.get("MLFLOW_EXPERIMENT_NAME") or _EXPERIMENT
+    found = client.get_experiment_by_name(name)
+    return client, found.experiment_id if found else client.create_experiment(name)

@@ -5,7 +5,6 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from whisker.model.plain_text import printable
 from whisker.training.events.event import Epoch, Event, Finished, Plan
 from whisker.training.tracking.tracker import Bookmark, Tracker
 
@@ -53,7 +52,7 @@ class Recorder:
             if self._bookmark is not None:
                 self._tracker.close(failed=not self._finished)
         except Exception as exc:  # noqa: BLE001 - whatever a library raises, the training goes on
-            self._fail(printable(str(exc) or type(exc).__name__))
+            self._fail(self._tracker.explain(exc))
 
     def _record(self, event: Plan | Epoch | Finished) -> None:
         match event:

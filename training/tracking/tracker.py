@@ -5,6 +5,7 @@ import json
 from abc import ABC, abstractmethod
 
 from whisker.model.atomic_write import atomic_write
+from whisker.model.plain_text import printable
 from whisker.training.events.event import Epoch, Finished, Plan
 
 
@@ -29,6 +30,10 @@ class Tracker(ABC):
     @abstractmethod
     def close(self, *, failed: bool) -> None:
         """End the run."""
+
+    def explain(self, error: Exception) -> str:
+        """Say in a line what the library has raised."""
+        return printable(str(error).strip().split("\n", maxsplit=1)[0] or type(error).__name__)
 
 
 class Bookmark:

@@ -12,6 +12,7 @@ from benchmarks.reliability.operation.telemetry import audited, heard, left
 from tests.app.conftest import ROOT
 from tests.test_whisker import run
 from tests.training.tracking.recorded import record_twice
+from whisker.training.cli.result import command_line
 from whisker.training.events.event import Plan
 from whisker.training.tracking.recorder import recording
 from whisker.training.tracking.tensorboard import TensorBoard
@@ -82,6 +83,11 @@ def test_what_is_missing_is_said_before_anything_begins(
     code, out, _ = run(monkeypatch, capsys, "train", photo_folder, *options)
     assert sentence in str(code)
     assert (out, [*tmp_path.iterdir()]) == ("", [])
+
+
+def test_password_of_a_server_is_in_no_checkpoint() -> None:
+    words = ["train", "photos", "--mlflow", "http://me:secret@host:5000", "--mlflow=http://me:secret@host/"]
+    assert command_line(words) == "whisker train photos --mlflow host:5000 --mlflow=host"
 
 
 def test_tracker_that_fails_says_so_once_and_stops_nothing(tmp_path: Path) -> None:

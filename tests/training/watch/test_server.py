@@ -15,6 +15,7 @@ from whisker.model.errors import ConfigError
 from whisker.training.errors import TrainingError
 from whisker.training.events.event import Epoch, Event, Finished, Line, Stage
 from whisker.training.job import Training
+from whisker.training.watch import handler as handling
 from whisker.training.watch import server as serving
 from whisker.training.watch.address import Address
 from whisker.training.watch.handler import WatchHandler
@@ -42,6 +43,11 @@ def events(answer: Answer) -> Iterator[tuple[str, str]]:
         else:
             yield kind, "\n".join(data)
             data = []
+
+
+@pytest.fixture(autouse=True)
+def _hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(handling, "_PAUSE_SECONDS", 0.02)  # between two events
 
 
 @pytest.fixture
@@ -120,8 +126,8 @@ def test_answers_are_few(server: WatchServer, method: str, path: str, headers: d
 
 def test_reader_that_hangs_is_dropped_and_holds_up_nobody(server: WatchServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(WatchHandler, "timeout", 0.3)
-    for _ in range(300):
-        server.watched.notice(Line("x" * 100_000))  # 30 MB: more than the system holds for a reader
+    for _ in range(120):
+        server.watched.notice(Line("x" * 100_000))  # 12 MB: more than the system holds for a reader
     with socket.socket() as hanging:
         hanging.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         hanging.settimeout(_PATIENCE)
@@ -133,7 +139,7 @@ def test_reader_that_hangs_is_dropped_and_holds_up_nobody(server: WatchServer, m
         assert time.monotonic() - before < 5
         while server.readers:
             time.sleep(0.05)  # until it is dropped
-        assert sum(len(part) for part in iter(lambda: hanging.recv(1_000_000), b"")) < 30_000_000
+        assert sum(len(part) for part in iter(lambda: hanging.recv(1_000_000), b"")) < 12_000_000
 
 
 def test_connections_are_few_and_must_ask_for_something(server: WatchServer, monkeypatch: pytest.MonkeyPatch) -> None:
