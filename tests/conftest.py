@@ -3,6 +3,7 @@
 import errno
 import io
 import os
+import pickle
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,11 +16,13 @@ from tests.pictures import CLASSES, write_folder
 from whisker.model import Checkpoint, Classifier, NetworkConfig, Preprocessing, build_network, with_golden_answers
 from whisker.model.checkpoint.contents import Thresholds
 from whisker.training.config import TrainingConfig, recipe_for
+from whisker.training.events.event import Event
 from whisker.training.job import Training
 from whisker.training.pipeline import run_training
 from whisker.training.progress import Progress
 
 TINY = NetworkConfig(width=4, depth=1, size=32)
+_TOLD = "told.pickle"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -59,7 +62,7 @@ def photo_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def trained(photo_folder: Path, tmp_path_factory: pytest.TempPathFactory, quiet: Progress) -> Training:
+def trained(photo_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Training:
     """Train a tiny checkpoint with the product's own pipeline; `trained.out` is its file."""
 
     def training(folder: Path) -> Training:
@@ -67,7 +70,19 @@ def trained(photo_folder: Path, tmp_path_factory: pytest.TempPathFactory, quiet:
         out = folder / "shapes.safetensors"
         return Training(photo_folder, out, config, device="cpu", command="whisker train shapes")
 
-    return training(make_once(tmp_path_factory, "trained", lambda folder: run_training(training(folder), quiet)))
+    def train(folder: Path) -> None:
+        told: list[Event] = []
+        run_training(training(folder), Progress(Console(file=io.StringIO()), observers=[told.append]))
+        (folder / _TOLD).write_bytes(pickle.dumps(told))
+
+    return training(make_once(tmp_path_factory, "trained", train))
+
+
+@pytest.fixture(scope="session")
+def told(trained: Training) -> list[Event]:
+    """Give what observers of the training of `trained` were told."""
+    events: list[Event] = pickle.loads((trained.out.parent / _TOLD).read_bytes())  # noqa: S301 - written by `trained`
+    return events
 
 
 @pytest.fixture(scope="session")

@@ -17,11 +17,12 @@ from whisker.model.plain_text import printable
 from whisker.training.calibration.calibrate import CalibratedCheckpoint
 from whisker.training.calibration.metrics import Measured
 from whisker.training.errors import TrainingError
+from whisker.training.events.event import Stage
 from whisker.training.extend.last_layer import HeldOutAnswers, LastLayer, Replayed
 from whisker.training.extend.photos import NewPhotos, read_new_photos
 from whisker.training.extend.verdicts import Extended, calibrate_extended
 from whisker.training.fit.distributed import SINGLE_PROCESS
-from whisker.training.job import Training, check_paths, require_free
+from whisker.training.job import Training, check_paths, plan_of, require_free, result_of
 from whisker.training.progress import Progress
 from whisker.training.provenance import today
 from whisker.training.replay.statistics import extend_statistics
@@ -44,8 +45,11 @@ def run_extension(training: Training, source: Checkpoint, progress: Progress) ->
     statistics = require_statistics(source)
     photos = read_new_photos(training.photos, source, training.work, progress, training.labels)
     _require_all(source, statistics, photos)
+    progress.tell(plan_of(training, photos.dataset))
     calibrated = _Extension(training, source, photos, device=device, progress=progress).run()
+    progress.tell(Stage("Writing the checkpoint and the report"))
     publish(calibrated, photos.dataset, training.out, training.report_file)
+    progress.tell(result_of(training, calibrated.evaluation))
     extension = TestMetrics.from_json(calibrated.checkpoint.metrics).extension
     for sentence in describe_extension(extension) if extension else ():
         progress.say(sentence)

@@ -1,16 +1,20 @@
 """A training to run: its photos, its options, and where its files go."""
 
 import json
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from whisker.model.errors import ConfigError
+from whisker.model.plain_text import printable
 from whisker.training.calibration.calibrate import Targets
+from whisker.training.calibration.metrics import Measured
 from whisker.training.config import TrainingConfig
 from whisker.training.data.dataset import Dataset
 from whisker.training.data.folders.label_file import LabelFile
 from whisker.training.errors import TrainingError
+from whisker.training.events.event import Finished, Plan
 from whisker.training.fit.distributed import World
 from whisker.training.fit.state import saved_run
 
@@ -99,3 +103,39 @@ def check_resumable(training: Training, run: dict[str, Any]) -> None:
             f"The unfinished training in {training.work} had other photos or options: "
             "give the same ones to continue, or start again with --overwrite."
         )
+
+
+def plan_of(training: Training, dataset: Dataset) -> Plan:
+    """Tell observers what will be trained."""
+    config, splits = training.config, (dataset.train, dataset.validation, dataset.test)
+    names = () if dataset.test is dataset.served else ("train", "validation", "test")
+    network = config.network
+    return Plan(
+        name=printable(training.out.stem),
+        photos=dict(zip(dataset.classes, dataset.counts, strict=True)),
+        split={name: len(split.rows) for name, split in zip(names, splits, strict=False)},
+        network=f"{network.family}{'' if config.transfer is None else f' {network.variant}'}, {network.size} px",
+        command=training.command,
+        settings={"data": dataset.fingerprint, **dict(_flat("", asdict(config)))},
+        work=training.work,
+        is_new=training.overwrite,
+    )
+
+
+def result_of(training: Training, test: Measured) -> Finished:
+    """Tell observers what came of it: the figures of the test that are single numbers."""
+    figures = {
+        name: float(value)
+        for name, value in test.to_json().items()
+        if isinstance(value, int | float) and not isinstance(value, bool)
+    }
+    return Finished(training.out, training.report_file, figures, str(test))
+
+
+def _flat(prefix: str, values: Mapping[str, object]) -> Iterator[tuple[str, object]]:
+    """Give nested settings dotted names; those that are not set are left out."""
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _flat(f"{prefix}{name}.", value)
+        elif value is not None and value != "":
+            yield prefix + name, value

@@ -19,9 +19,10 @@ from whisker.training.config import PRESETS, Grouping, TrainingConfig, TransferR
 from whisker.training.data.dataset import Dataset, prepare_dataset
 from whisker.training.data.outliers import read_outliers
 from whisker.training.errors import TrainingError, TrainingInterruptedError
+from whisker.training.events.event import Stage
 from whisker.training.fit.distributed import SINGLE_PROCESS, World
 from whisker.training.fit.loop import Trainer
-from whisker.training.job import Training, check_paths, check_resumable, require_free, run_identity
+from whisker.training.job import Training, check_paths, check_resumable, plan_of, require_free, result_of, run_identity
 from whisker.training.pretrained.sources import open_pretrained
 from whisker.training.progress import Progress
 from whisker.training.provenance import provenance_of, today, uncalibrated
@@ -57,6 +58,8 @@ def run_training(training: Training, progress: Progress, world: World = SINGLE_P
             training.state_file.unlink(missing_ok=True)
         check_resumable(training, run)
     _say_plan(training, dataset, device, progress)
+    progress.tell(plan_of(training, dataset))
+    progress.tell(Stage("Preparing the network"))
     if training.config.transfer is not None:
         with _stoppable("learning the classes"):
             calibrated = (
@@ -66,8 +69,10 @@ def run_training(training: Training, progress: Progress, world: World = SINGLE_P
         calibrated = _train(training, dataset, data, run=run, device=device, progress=progress, world=world)
     if calibrated is None:
         return None
+    progress.tell(Stage("Writing the checkpoint and the report"))
     publish(calibrated, dataset, training.out, training.report_file)
     training.state_file.unlink(missing_ok=True)
+    progress.tell(result_of(training, calibrated.evaluation))
     return calibrated.evaluation
 
 

@@ -18,6 +18,7 @@ from whisker.training.calibration.photos import run_engine
 from whisker.training.data.dataset import Dataset
 from whisker.training.data.outliers import Outliers
 from whisker.training.distilling import distil
+from whisker.training.events.event import Stage
 from whisker.training.job import Training
 from whisker.training.pretrained.sources import NONE, open_pretrained
 from whisker.training.pretrained.weights import apply_pretrained
@@ -128,6 +129,7 @@ def _calibrate_cross_validated(
     device: str,
     progress: Progress,
 ) -> CalibratedCheckpoint:
+    progress.tell(Stage("Calibrating"))
     fit = calibrate_labels_cross_validated if checkpoint.task == "multi-label" else calibrate_cross_validated
     return fit(checkpoint, data, curve=curve, targets=targets, device=device, progress=progress)
 

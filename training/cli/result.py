@@ -11,19 +11,20 @@ import typer
 
 if TYPE_CHECKING:
     from whisker.training.calibration.metrics import Measured
+    from whisker.training.events.event import Observer
     from whisker.training.job import Training
     from whisker.training.progress import Progress
 
 _MAX_LABELS = 10  # of a multi-label checkpoint, with a line each
 
 
-def open_progress(*, as_json: bool) -> "Progress":
+def open_progress(*, as_json: bool, observers: "Sequence[Observer]" = ()) -> "Progress":
     """Show progress on stdout or, if a program reads the result there, on stderr."""
     from rich.console import Console  # noqa: PLC0415
 
     from whisker.training.progress import Progress  # noqa: PLC0415
 
-    return Progress(Console(stderr=True, soft_wrap=True)) if as_json else Progress()
+    return Progress(Console(stderr=True, soft_wrap=True) if as_json else None, observers=observers)
 
 
 def print_result(training: "Training", evaluation: "Measured", progress: "Progress", *, as_json: bool) -> None:
@@ -63,5 +64,6 @@ def command_line(words: Sequence[str]) -> str:
     for word in words:
         option, equals, value = word.partition("=") if word.startswith("--") else ("", "", word)
         is_path = "/" in value and not value.startswith(PREFIX)
-        names.append(option + equals + (Path(value).name if is_path else value))
+        name = Path(value).name if is_path else value
+        names.append(option + equals + (name.rpartition("@")[2] if "://" in value else name))  # passwords, too
     return "whisker " + shlex.join(names)

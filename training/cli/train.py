@@ -20,7 +20,8 @@ from whisker.training.cli.options.arguments import (
     Precision,
     label_file,
 )
-from whisker.training.cli.result import command_line, open_progress, print_result
+from whisker.training.cli.options.observing import Mlflow, MlflowFiles, Observing, TensorBoard, Watch
+from whisker.training.cli.result import command_line, print_result
 
 
 def train(
@@ -127,6 +128,10 @@ def train(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace the checkpoint, and drop an unfinished training.")
     ] = False,
+    watch: Watch = None,
+    tensorboard: TensorBoard = None,
+    mlflow: Mlflow = None,
+    mlflow_files: MlflowFiles = False,
     as_json: AsJson = False,
 ) -> None:
     """Train a network on a folder of photos: DIR/<class>/*.jpg.
@@ -138,11 +143,11 @@ def train(
     from whisker.training.fit.distributed import joined_world  # noqa: PLC0415
     from whisker.training.job import Training, unfinished_state  # noqa: PLC0415
     from whisker.training.pipeline import run_training  # noqa: PLC0415
-    from whisker.training.progress import silent  # noqa: PLC0415
 
     target = out or Path(f"{photos.resolve().name}.safetensors")
     file = label_file(labels, path_column, label_column)
     targets, command = choose_targets(precision, false_alarms), command_line(sys.argv[1:])
+    observing = Observing(watch, tensorboard, mlflow, mlflow_files=mlflow_files)
     if extend is not None:
         refuse_options(
             {
@@ -169,7 +174,7 @@ def train(
                 "--resume": resume,
             }
         )
-        Extending(extend, photos, target, targets, device, file, seed, command, overwrite=overwrite).run(
+        Extending(extend, photos, target, targets, device, file, seed, command, observing, overwrite=overwrite).run(
             as_json=as_json
         )
         return
@@ -192,8 +197,10 @@ def train(
         multi_label=multi_label,
         skip_small=skip_small,
     )
-    with joined_world(device) as (world, own_device):
-        progress = open_progress(as_json=as_json) if world.is_main else silent()
+    with (
+        joined_world(device) as (world, own_device),
+        observing.open(target.stem, as_json=as_json, is_main=world.is_main) as progress,
+    ):
         training = Training(
             photos=photos,
             out=target,
@@ -212,5 +219,5 @@ def train(
             command=command,
         )
         evaluation = run_training(training, progress, world)
-    if evaluation is not None:
-        print_result(training, evaluation, progress, as_json=as_json)
+        if evaluation is not None:
+            print_result(training, evaluation, progress, as_json=as_json)

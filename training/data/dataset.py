@@ -23,6 +23,7 @@ from whisker.training.data.sides import report_sides, split_by_sides
 from whisker.training.data.small_classes import find_small, renumbered, without_classes
 from whisker.training.data.split import SKIP_SMALL, SplitIndices, split_groups, split_photos
 from whisker.training.errors import DatasetError
+from whisker.training.events.event import Stage
 from whisker.training.progress import Progress
 
 MANY_LABELS = -1  # a photo's label where it may have any number of them
@@ -155,6 +156,7 @@ def prepare_dataset(
         require_readable(folder, _count(folder, readable), quarantined)
     digests = [decoded[index].sha256 for index in readable]
     progress.say(f"Looking for duplicates among {len(readable):,} photos.")
+    progress.tell(Stage("Looking for duplicates"))
     look_alikes = group_duplicates(pixels, readable, digests)
     if skip_small:
         folder, kept = skip_small_classes(folder, readable, look_alikes, config, progress)

@@ -18,6 +18,7 @@ from whisker.model.networks.build import build_network
 from whisker.training.config import TrainingConfig
 from whisker.training.data.dataset import Split, batched
 from whisker.training.errors import TrainingError, TrainingInterruptedError
+from whisker.training.events.event import Epoch, Stage, Step
 from whisker.training.fit.augmentation import Augmentation, mix_pairs
 from whisker.training.fit.averaging import reestimate_batch_norm, update_average
 from whisker.training.fit.distributed import SINGLE_PROCESS, World
@@ -114,6 +115,8 @@ class Trainer:
         if world.broadcast(state_file.exists):
             state.load(state_file)
             self.progress.say(f"Resuming at step {state.step + 1:,} of {schedule.steps:,}.")
+            for result in state.history:
+                self._tell(result)
         else:
             state.bf16 = world.broadcast(self._wants_bf16)
         # Steps on small pictures are cheap, so the remaining time is estimated from their cost.
@@ -124,8 +127,10 @@ class Trainer:
                 # Train on one batch.
                 started = time.monotonic()
                 epoch, position = divmod(state.step, schedule.epoch_steps)
-                state.loss_sum += self.step(*self.batch(state.step, epoch, position))
-                task.advance(schedule.cost(state.step), schedule.batch_size)
+                loss = self.step(*self.batch(state.step, epoch, position))
+                state.loss_sum += loss
+                taken = Step(epoch + 1, schedule.epochs, loss, schedule.learning_rate(state.step))
+                task.advance(schedule.cost(state.step), schedule.batch_size, step=taken)
                 state.step += 1
                 state.epoch_seconds += time.monotonic() - started
                 # Validate before saving: a training resumed after an epoch's last step would miss its validation.
@@ -151,6 +156,7 @@ class Trainer:
         """Tell whether to compute in bfloat16."""
         if self.config.dtype != "auto":
             return self.config.dtype == "bfloat16"
+        self.progress.tell(Stage("Probing precision"))
         # Of the last epoch: its pictures are the largest, and take most of the time.
         batch = self.batch(0, self.schedule.epochs - 1, 0)
         return probe_bf16(self.state.network, *batch, self.progress)
@@ -232,6 +238,22 @@ class Trainer:
         self.progress.say(
             f"Epoch {result.epoch}/{schedule.epochs} at {result.size} px: loss {loss:.3f}, "
             f"validation accuracy {accuracy:.1%}, {duration(result.seconds)}"
+        )
+        self._tell(result)
+
+    def _tell(self, result: EpochResult) -> None:
+        schedule = self.schedule
+        self.progress.tell(
+            Epoch(
+                series="Training",
+                number=result.epoch,
+                epochs=schedule.epochs,
+                loss=result.loss,
+                learning_rate=schedule.learning_rate(result.epoch * schedule.epoch_steps - 1),
+                accuracy=result.validation_accuracy,
+                size=result.size,
+                seconds=result.seconds,
+            )
         )
 
     def _choose_weights(self) -> tuple[nn.Module, bool]:

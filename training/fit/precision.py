@@ -36,10 +36,9 @@ def probe_bf16(network: nn.Module, x: Tensor, labels: Tensor, progress: Progress
     agreement = float(torch.stack(cosines).min())  # NaN if any of them is; Python's min would ignore it
     speed_up = exact_seconds / bf16_seconds
     chosen = speed_up >= min_speed_up and agreement >= _MIN_AGREEMENT  # false for NaN
-    progress.say(
-        f"Precision: {'bfloat16' if chosen else 'float32'} (bfloat16 is {speed_up:.2f} times as fast here, "
-        f"its gradients agree to {agreement:.3f})."
-    )
+    measured = f"bfloat16 is {speed_up:.2f} times as fast here, and its gradients agree to {agreement:.3f}"
+    needed = f"it would have to be {min_speed_up:g} times as fast, and to agree to {_MIN_AGREEMENT:g}"
+    progress.say(f"Precision: bfloat16 ({measured})." if chosen else f"Precision: float32 ({measured}; {needed}).")
     return chosen
 
 

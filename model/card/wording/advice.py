@@ -9,6 +9,7 @@ from whisker.model.card.wording.formats import percent
 
 _WORTHWHILE = 0.02  # gain in accuracy for which twice as many photos are worth the work
 _GOOD = 0.98  # accuracy above which errors are mostly wrong labels
+_MANY = 1_000  # photos of a class, with which a network can be trained from scratch
 
 
 def advise(summary: CheckpointSummary) -> list[str]:
@@ -30,6 +31,12 @@ def describe_learning_curve(curve: LearningCurve, classes: Sequence[str]) -> str
 def _on_photos(summary: CheckpointSummary) -> Iterator[str]:
     test, curve = summary.metrics.test or SplitMetrics(), summary.metrics.learning_curve
     if test.accuracy is None:
+        return
+    if curve is None and _started_from_scratch(summary) and test.accuracy < _GOOD:
+        yield (
+            "Start from pretrained weights, as `whisker train` does by default: with fewer than "
+            f"{_MANY:,} photos a class, a network from scratch is much less accurate."
+        )
         return
     if curve is None:
         yield (
@@ -53,6 +60,14 @@ def _on_photos(summary: CheckpointSummary) -> Iterator[str]:
     best = _gains_most(curve, summary.classes)
     first = f", of {best[0]} first" if best else ""
     yield f"Add photos{first}: twice as many would bring about {percent(curve.doubled.accuracy)} right answers."
+
+
+def _started_from_scratch(summary: CheckpointSummary) -> bool:
+    """Tell whether random weights had to learn from few photos."""
+    provenance = summary.provenance
+    photos = (provenance.data.photos if provenance.data else None) or {}
+    is_random = provenance.pretrained == "" and not provenance.method
+    return is_random and 0 < min(photos.values(), default=0) < _MANY
 
 
 def _on_classes(summary: CheckpointSummary) -> Iterator[str]:

@@ -67,7 +67,7 @@ def test_evaluate_measures_a_multi_label_checkpoint_by_itself(
     assert lines[0].startswith("Mean average precision: ")
     assert lines[1] == "F1 at the thresholds: micro 61.5%, macro 44.4%"
     assert lines[2] == "Confident: 4 answers, 3 wrong"
-    assert lines[5].startswith("bird: in 2 photos, found in 4, 2 of them rightly; average precision ")
+    assert lines[5].startswith("bird: in 2 photos, found in 4, 2 of them correctly; average precision ")
     code, out, _ = run(monkeypatch, capsys, "evaluate", file, root, "--device", "cpu", "--engine", "torch", "--json")
     answer = json.loads(out)
     assert (answer["photos"], answer["micro_f1"], answer["classes"]) == (4, 0.6154, ["bird", "cat", "dog"])

@@ -14,6 +14,7 @@ from tests.pictures import draw
 from whisker.model import Classifier
 from whisker.training.config import Grouping
 from whisker.training.errors import DatasetError, TrainingError, TrainingInterruptedError
+from whisker.training.events.event import Epoch, Event
 from whisker.training.fit.loop import Trainer
 from whisker.training.job import Training
 from whisker.training.pipeline import run_training
@@ -58,7 +59,9 @@ def test_resumed_training_gives_the_same_weights(
         with pytest.raises(TrainingInterruptedError, match="--resume"):
             run_training(interrupted, quiet)
     assert not interrupted.out.exists()
-    run_training(replace(interrupted, resume=True), quiet)
+    told: list[Event] = []
+    run_training(replace(interrupted, resume=True), Progress(Console(file=io.StringIO()), observers=[told.append]))
+    assert [event.number for event in told if isinstance(event, Epoch)] == [1, 2, 3]  # also those before the resume
     resumed = load_file(interrupted.out)
     assert whole.keys() == resumed.keys()
     for name, tensor in whole.items():

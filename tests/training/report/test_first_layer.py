@@ -82,6 +82,14 @@ def test_weights_of_a_neuron_are_drawn_as_means_of_squares() -> None:
     assert set(picture[4:, :64].flat) == set(picture[:4, 4:64].flat) == {255}
 
 
+def test_edges_are_told_from_noise() -> None:
+    config = NetworkConfig(family="cnn", width=2, depth=1, size=32)
+    assert draw_first_layer(config, initial(config)).is_noise
+    ramp = torch.linspace(0.5, 1.0, 3)
+    edge = torch.stack([ramp.expand(3, 3), ramp.expand(3, 3).T]).repeat(1, 3, 1).view(2, 3, 3, 3)
+    assert not draw_first_layer(config, {"features.0.weight": edge}).is_noise
+
+
 def test_layer_of_zeros_is_grey() -> None:
     config = NetworkConfig(family="cnn", width=2, size=32)
     picture = pixels(draw_first_layer(config, {"features.0.weight": torch.zeros(2, 3, 3, 3)}))

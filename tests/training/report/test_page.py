@@ -209,6 +209,9 @@ def test_page_shows_the_first_layer(file: Path, untrained: Checkpoint) -> None:
     layer = draw_first_layer(untrained.network, untrained.state)
     page = write(file, measured(untrained, ("cat", "dog")))
     assert [(image["src"], image["alt"]) for image in page.all("img")] == [(layer.data_uri(), layer.alt)]
+    assert "hardly differ from the random weights" in page.text
+    places = [page.text.rindex(heading) for heading in ("Confusion matrix", "First layer", "Known limits")]
+    assert places == sorted(places)  # the results come before what made them
 
 
 def test_file_name_that_is_not_unicode_is_written(file: Path, untrained: Checkpoint) -> None:

@@ -64,7 +64,7 @@ class MultiLabelEvaluation:
         for name, label in zip(classes, self.labels, strict=True):
             precision = "" if label.average_precision is None else f"; average precision {label.average_precision:.1%}"
             yield (
-                f"{name}: in {label.photos:,} photos, found in {label.answered:,}, {label.right:,} of them rightly"
+                f"{name}: in {label.photos:,} photos, found in {label.answered:,}, {label.right:,} of them correctly"
                 f"{precision}"
             )
 

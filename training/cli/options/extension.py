@@ -9,7 +9,8 @@ from torch import distributed
 from whisker.model import load_checkpoint
 from whisker.model.errors import ConfigError
 from whisker.training.calibration.calibrate import Targets
-from whisker.training.cli.result import open_progress, print_result
+from whisker.training.cli.options.observing import Observing
+from whisker.training.cli.result import print_result
 from whisker.training.config import PRESETS, TrainingConfig
 from whisker.training.data.folders.label_file import LabelFile
 from whisker.training.extending import run_extension
@@ -35,13 +36,14 @@ class Extending:
     labels: Path | LabelFile | None
     seed: int
     command: str
+    observing: Observing
     overwrite: bool = field(kw_only=True)
 
     def run(self, *, as_json: bool) -> None:
         """Extend the checkpoint, and print the result; raise `ConfigError` in one of several processes."""
         if distributed.is_torchelastic_launched():
             raise ConfigError("--extend runs in a single process: start it without torchrun.")
-        source, progress = load_checkpoint(self.checkpoint), open_progress(as_json=as_json)
+        source = load_checkpoint(self.checkpoint)
         training = Training(
             photos=self.photos,
             out=self.out,
@@ -52,4 +54,5 @@ class Extending:
             overwrite=self.overwrite,
             command=self.command,
         )
-        print_result(training, run_extension(training, source, progress), progress, as_json=as_json)
+        with self.observing.open(self.out.stem, as_json=as_json) as progress:
+            print_result(training, run_extension(training, source, progress), progress, as_json=as_json)

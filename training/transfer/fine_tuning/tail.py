@@ -12,6 +12,7 @@ from torch.nn import functional
 from whisker.model.answers.head import Head
 from whisker.model.networks.base import Network
 from whisker.training.config import FineTuning
+from whisker.training.events.event import Epoch, Step
 from whisker.training.progress import Task
 from whisker.training.transfer.fine_tuning.saved import SavedTuning
 from whisker.training.transfer.fine_tuning.trunk import Activations
@@ -73,27 +74,41 @@ def fine_tune(
     tail = copy.deepcopy(tail).to(device).to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
     optimizer = torch.optim.AdamW(tail.parameters(), lr=0.0, betas=(0.9, 0.99), weight_decay=0.0)
     batches = math.ceil(len(rows) / recipe.batch_size)
-    first = saved.load(tail, optimizer) if saved else 0
+    losses = [*saved.load(tail, optimizer)] if saved else []  # the mean of each epoch
+    first = len(losses)
     if task is not None:
         task.advance(first * len(rows), photos=0)
+        for number, mean in enumerate(losses, 1):
+            task.tell(_ended(number, epochs, mean, recipe))
     for epoch in range(first, epochs):
+        summed = torch.zeros(())
         rng = np.random.default_rng((seed, 9, epoch))
         views = rng.integers(0, activations.views, len(rows))
         for index, batch in enumerate(np.array_split(rng.permutation(len(rows)), batches)):
             step = epoch * batches + index
+            rate = recipe.learning_rate * _schedule(step, epochs * batches, recipe.warmup)
             for group in optimizer.param_groups:
-                group["lr"] = recipe.learning_rate * _schedule(step, epochs * batches, recipe.warmup)
+                group["lr"] = rate
             logits = tail(activations.pick(views[batch], rows[batch], step).to(device))
             targets = torch.from_numpy(labels[batch]).to(device)
             loss = functional.cross_entropy(logits, targets, label_smoothing=recipe.label_smoothing)
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
+            summed += loss.detach().cpu() * len(batch)
             if task is not None:
-                task.advance(len(batch))
+                task.advance(len(batch), step=Step(epoch + 1, epochs, None, rate))
+        losses.append(float(summed) / len(rows))
+        if task is not None:
+            task.tell(_ended(epoch + 1, epochs, losses[-1], recipe))
         if saved is not None:
-            saved.save(tail, optimizer, epoch + 1)
+            saved.save(tail, optimizer, losses)
     return tail.cpu()
+
+
+def _ended(number: int, epochs: int, loss: float, recipe: FineTuning) -> Epoch:
+    rate = recipe.learning_rate * _schedule(number, epochs, recipe.warmup)
+    return Epoch("Fine-tuning", number, epochs, loss, rate)
 
 
 def _schedule(step: int, steps: int, warmup: float) -> float:

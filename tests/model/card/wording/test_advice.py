@@ -31,6 +31,12 @@ def test_other_photos_are_asked_for_where_more_would_not_help() -> None:
     assert advice(test=good, learning_curve=CURVE)[0].startswith("Twice as many photos like these would bring little")
 
 
+@pytest.mark.parametrize(("photos", "words"), [(60, "Start from pretrained weights"), (5_000, "train on half of them")])
+def test_pretrained_weights_are_suggested_where_few_photos_had_to_do_without(photos: int, words: str) -> None:
+    made = {"pretrained": "", "data": {"photos": {"cat": photos, "dog": photos}}}
+    assert words in plain(advise(summary({"test": TEST}, made)))[0]
+
+
 def test_more_photos_are_asked_for_where_no_answer_is_confident() -> None:
     sentences = advice(shown=False, test=TEST | {"accuracy": 0.895}, learning_curve=CURVE)
     assert sentences[0].startswith("Add photos: twice as many would hardly bring more right answers, but may show")

@@ -75,9 +75,9 @@ def test_evaluation_counts_what_happened() -> None:
         "F1 at the thresholds: micro 60.0%, macro 65.0%",
     ]
     assert [*result.describe_classes(("a", "b", "c"))] == [
-        "a: in 2 photos, found in 2, 1 of them rightly; average precision 83.3%",
-        "b: in 3 photos, found in 2, 2 of them rightly; average precision 100.0%",
-        "c: in 0 photos, found in 1, 0 of them rightly",
+        "a: in 2 photos, found in 2, 1 of them correctly; average precision 83.3%",
+        "b: in 3 photos, found in 2, 2 of them correctly; average precision 100.0%",
+        "c: in 0 photos, found in 1, 0 of them correctly",
     ]
 
 

@@ -1,11 +1,13 @@
 """Fine-tuning of a network's last parts, and averages with what they were."""
 
+import io
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from rich.console import Console
 from torch import nn
 
 from tests.training.transfer.small import BRIEF, SIZE, shapes
@@ -13,6 +15,7 @@ from whisker.model.engines.graph import absorb_batch_norms
 from whisker.model.networks.base import Network
 from whisker.training.calibration.novelty import held_out_distances
 from whisker.training.config import TransferRecipe
+from whisker.training.events.event import Epoch, Event
 from whisker.training.fit.augmentation import Augmentation
 from whisker.training.progress import Progress
 from whisker.training.transfer.fine_tuning.plan import TuningPlan
@@ -189,9 +192,17 @@ def test_interrupted_fine_tuning_goes_on_to_the_same_weights(
     def train(epochs: int, key: str, *, interrupted: bool = False) -> torch.Tensor:
         saved = SavedTuning(tmp_path / "tuning.safetensors", {"key": key})
         recipe = replace(BRIEF, learning_rate=0.0) if interrupted else BRIEF
-        tuned = fine_tune(tail, activations, ROWS, LABELS, recipe, epochs=epochs, seed=0, device="cpu", saved=saved)
+        with Progress(Console(file=io.StringIO()), observers=[told.append]).task("Fine-tuning", 1) as task:
+            tuned = fine_tune(
+                tail, activations, ROWS, LABELS, recipe, epochs=epochs, seed=0, device="cpu", saved=saved, task=task
+            )
         return tuned.fc.weight
 
+    told: list[Event] = []
     straight = train(2, "a")
     assert torch.equal(train(2, "a", interrupted=True), straight)  # nothing is left to train
+    first, second, *again = [event for event in told if isinstance(event, Epoch)]
+    assert (first.number, second.number) == (1, 2)
+    assert [(epoch.number, epoch.loss) for epoch in again[:2]] == [(1, first.loss), (2, second.loss)]
+    assert second.loss < first.loss
     assert not torch.equal(train(2, "b", interrupted=True), straight)  # of another training, nothing is used
