@@ -21,7 +21,8 @@ RUN if [ "$WHISKER_TORCH" = cpu ]; then pinned='--require-hashes --requirement r
 COPY requirements-image.txt ./
 RUN /opt/whisker/bin/pip install --quiet --no-deps --require-hashes --requirement requirements-image.txt \
     && if [ "$WHISKER_TORCH" != cpu ]; then /opt/whisker/bin/pip install --quiet --constraint constraints.txt torch; fi
-COPY pyproject.toml README.md NOTICE ./
+COPY pyproject.toml LICENSE NOTICE ./
+COPY wheels/whisker-vision.md wheels/
 COPY whisker whisker
 COPY app app
 COPY model model

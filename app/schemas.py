@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from whisker.model.answers.decision_rule import Task, Verdict
+from whisker.model.answers.kinds import Task, Verdict
 
 DEFAULT_TOP_K = 5  # classes that are listed
 
