@@ -47,13 +47,16 @@ def missing(environment: Mapping[str, Any], names: set[str]) -> list[str]:
 
 
 def _pinned(component: dict[str, Any], version: str) -> dict[str, Any]:
-    """Describe a package in its pinned version: a build's label, as in `2.13.0+cpu`, is not part of it."""
+    """Describe a package in its pinned version: a build's label, as in `2.13.0+cpu`, is not part of it.
+
+    Properties tell what else is installed here.
+    """
     name = normal(component["name"])
     purl = f"pkg:pypi/{name}@{version}"
     licences = component.get("licenses") or [{"license": {"id": CONCLUDED[name], "acknowledgement": "concluded"}}]
     pages = [page for page in component.get("externalReferences", ()) if not page["url"].startswith("file:")]
     added = {"version": version, "purl": purl, "bom-ref": purl, "licenses": licences, "externalReferences": pages}
-    return {**component, **added}
+    return {name: value for name, value in {**component, **added}.items() if name != "properties"}
 
 
 def _product(component: Mapping[str, Any]) -> dict[str, Any]:

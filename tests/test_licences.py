@@ -54,7 +54,7 @@ def test_bill_of_materials_has_what_is_pinned_and_its_licences(monkeypatch: pyte
     local = [{"type": "distribution", "url": "file:///somewhere"}]
     components = [
         {"name": "whisker-vision", "version": "2", "bom-ref": "w", "externalReferences": local},
-        {"name": "torch", "version": "1+cpu", "bom-ref": "t", "licenses": [{"expression": "MIT"}]},
+        {"name": "torch", "version": "1+cpu", "bom-ref": "t", "properties": [{}], "licenses": [{"expression": "MIT"}]},
         {"name": "efficientnet_lite0-pytorch.model", "version": "1", "bom-ref": "e", "externalReferences": local},
         {"name": "pytest", "version": "1", "bom-ref": "p"},
     ]
@@ -66,6 +66,7 @@ def test_bill_of_materials_has_what_is_pinned_and_its_licences(monkeypatch: pyte
     lite, torch = document["components"]
     assert (lite["licenses"][0]["license"]["id"], lite["externalReferences"]) == ("Apache-2.0", [])
     assert (torch["version"], torch["licenses"]) == ("1", [{"expression": "MIT"}])
+    assert "properties" not in torch
     ours = document["metadata"]["component"]["bom-ref"]
     assert {one["ref"]: one["dependsOn"] for one in document["dependencies"]}[ours] == ["pkg:pypi/torch@1"]
     assert sbom.missing(environment, {"torch", "numpy"}) == ["numpy"]

@@ -12,6 +12,7 @@ import pytest
 from typer.main import get_command
 
 from tests.pictures import draw, write_folder
+from whisker import __version__
 from whisker.cli import cli, main
 from whisker.model import BUNDLED_CHECKPOINT, Classifier
 from whisker.model.errors import ConfigError
@@ -37,6 +38,10 @@ def test_all_commands_are_listed(monkeypatch: pytest.MonkeyPatch, capsys: pytest
     code, out, _ = run(monkeypatch, capsys, "--help")
     assert code == 0
     assert all(command in out for command in COMMANDS)
+
+
+def test_version_is_told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(monkeypatch, capsys, "--version") == (0, f"whisker {__version__}\n", "")
 
 
 @pytest.mark.parametrize("command", COMMANDS)
