@@ -78,11 +78,12 @@ torture: $(STAMP)-bench  ## put a server through hostile files, requests and cli
 clean:  ## remove the environment and all caches
 	rm -rf $(VENV) *.egg-info build .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 
+# Environments of before have the project installed as `whisker`.
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Whisker needs Python 3.11 or newer: make PYTHON=python3.11")'
 	@echo "Installing into $(VENV) (a few minutes the first time) ..."
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip --quiet uninstall --yes whisker  # the name of the distribution until 0.1
+	@$(BIN)/python -m pip -qq uninstall --yes whisker
 	@rm -f $(VENV)/installed-*
 	@$(PIP) $(TORCH_BUILD) torch
 	@$(PIP) --editable '.[openvino,imagenet]'

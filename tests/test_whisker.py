@@ -97,6 +97,7 @@ def test_train_then_evaluate_then_predict(
         "whisker train shapes --out=shapes.safetensors --epochs 4"
     )
     assert str(tmp_path) not in json.dumps(dict(classifier.checkpoint.provenance))
+    assert classifier.checkpoint.provenance["libraries"]["whisker"] == __version__
 
     code, out, _ = run(monkeypatch, capsys, "evaluate", "shapes.safetensors", photos)
     assert code == 0
