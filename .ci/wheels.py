@@ -35,8 +35,9 @@ def build_all(folder: Path) -> tuple[Path, Path, Path]:
 
 def split(whole: Path, client: Path, rest: Path) -> Path:
     """Write a wheel of the files that the client's does not have, which requires the client in the same version."""
+    with zipfile.ZipFile(client) as archive:
+        taken = set(archive.namelist())
     with zipfile.ZipFile(whole) as given, zipfile.ZipFile(rest, "w", zipfile.ZIP_DEFLATED) as written:
-        taken = set(zipfile.ZipFile(client).namelist())
         files = [info for info in given.infolist() if info.filename not in taken]
         record = []
         for info in files:
