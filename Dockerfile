@@ -21,7 +21,8 @@ RUN if [ "$WHISKER_TORCH" = cpu ]; then pinned='--require-hashes --requirement r
 COPY requirements-image.txt ./
 RUN /opt/whisker/bin/pip install --quiet --no-deps --require-hashes --requirement requirements-image.txt \
     && if [ "$WHISKER_TORCH" != cpu ]; then /opt/whisker/bin/pip install --quiet --constraint constraints.txt torch; fi
-COPY pyproject.toml README.md NOTICE ./
+COPY pyproject.toml LICENSE NOTICE ./
+COPY wheels/whisker-vision.md wheels/
 COPY whisker whisker
 COPY app app
 COPY model model
@@ -42,6 +43,10 @@ ENV PATH=/opt/whisker/bin:$PATH \
 USER 10001:10001
 EXPOSE 8000
 LABEL com.amazonaws.sagemaker.capabilities.accept-bind-to-port=true
+LABEL org.opencontainers.image.title="Whisker" \
+      org.opencontainers.image.description="Train on folders of photos, serve over HTTP, know which answers to trust." \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="0.1.0"
 # At the port of the variables that `whisker serve` follows; an address is one that Kubernetes gives a Service.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=30s --retries=3 \
     CMD ["python", "-c", "import os, urllib.request as r; given = (os.environ.get(it, '').strip() for it in ('WHISKER_PORT', 'AIP_HTTP_PORT', 'SAGEMAKER_BIND_TO_PORT', 'PORT')); r.urlopen(f\"http://127.0.0.1:{next(filter(str.isdigit, given), 8000)}/readyz\", timeout=2)"]

@@ -12,7 +12,7 @@ JOBS := $(shell n=$$(getconf _NPROCESSORS_ONLN); echo $$((n < 4 ? 4 : n)))
 STAMP := $(VENV)/installed-$(or $(WHISKER_TORCH),default)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check lint types imports docs audit format pins bench torture clean
+.PHONY: help run test check lint types imports docs audit licences format pins sbom wheels bench torture clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -26,7 +26,7 @@ test: $(STAMP)-dev  ## install what is missing and run the tests with branch cov
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
-check: lint types imports docs audit test  ## everything that CI runs
+check: lint types imports docs audit licences test  ## everything that CI runs
 
 lint: $(STAMP)-dev  ## formatting and style
 	$(BIN)/ruff format --check .
@@ -44,6 +44,15 @@ docs: $(STAMP)-dev  ## build the documentation in site/, strictly, and check tha
 
 audit: $(STAMP)-dev  ## known vulnerabilities of what the Docker image installs; passes, and says so, without a network
 	$(BIN)/python .ci/audit.py --requirement requirements-image.txt --requirement requirements-torch.txt
+
+licences: $(STAMP)-dev  ## licences of what the Docker image installs; fails for the GPL, the AGPL and unknown ones
+	$(BIN)/python .ci/licences.py requirements-image.txt requirements-torch.txt
+
+sbom: $(STAMP)-dev  ## write whisker.cdx.json, the software bill of materials of the Docker image (CycloneDX)
+	$(BIN)/python .ci/sbom.py whisker.cdx.json requirements-image.txt requirements-torch.txt
+
+wheels: $(STAMP)-dev  ## build the wheels of both distributions into dist/
+	$(BIN)/python .ci/wheels.py dist
 
 format: $(STAMP)-dev  ## rewrite the sources in the project's format
 	$(BIN)/ruff format .
@@ -73,10 +82,12 @@ torture: $(STAMP)-bench  ## put a server through hostile files, requests and cli
 clean:  ## remove the environment and all caches
 	rm -rf $(VENV) *.egg-info build site .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 
+# Environments of before have the project installed as `whisker`.
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Whisker needs Python 3.11 or newer: make PYTHON=python3.11")'
 	@echo "Installing into $(VENV) (a few minutes the first time) ..."
 	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip -qq uninstall --yes whisker
 	@rm -f $(VENV)/installed-*
 	@$(PIP) $(TORCH_BUILD) torch
 	@$(PIP) --editable '.[openvino,imagenet]'

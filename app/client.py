@@ -17,18 +17,21 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from http import HTTPStatus
 from io import BytesIO
+from os import PathLike
 from pathlib import Path
 from threading import Event
-from typing import Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeAlias, TypeVar
 
 import httpx
-from PIL import Image
 from pydantic import ValidationError
 
 from whisker.app.errors import ServerError
 from whisker.app.schemas import ModelCard, PredictionAnswer, Problem
 
-Picture = str | Path | bytes | Image.Image
+if TYPE_CHECKING:
+    from PIL import Image
+
+Picture: TypeAlias = "str | Path | bytes | Image.Image"
 
 _TYPE = {"Content-Type": "application/octet-stream"}
 _MAX_WAIT_SECONDS = 60.0  # longest wait between two attempts, whatever the server asks for
@@ -215,11 +218,11 @@ class AsyncClient:
 def _read(picture: Picture) -> bytes:
     if isinstance(picture, bytes):
         return picture
-    if isinstance(picture, Image.Image):
-        with closing(BytesIO()) as buffer:
-            picture.save(buffer, "PNG")  # lossless; a JPEG would be another picture
-            return buffer.getvalue()
-    return Path(picture).read_bytes()
+    if isinstance(picture, str | PathLike):
+        return Path(picture).read_bytes()
+    with closing(BytesIO()) as buffer:
+        picture.save(buffer, "PNG")  # lossless; a JPEG would be another picture
+        return buffer.getvalue()
 
 
 def _query(top_k: int, explain: str | None) -> dict[str, str | int]:

@@ -11,6 +11,7 @@ from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
+from whisker import __version__
 from whisker.app.inference.service import running_service
 from whisker.app.logs import configure_logging, flush_log
 from whisker.app.metrics import Metrics
@@ -44,7 +45,11 @@ from whisker.app.web.slashes import redirect_slashes
 _OF_SERVE = ("host", "port", "workers", "keep_alive_seconds", "drain_seconds")  # settings for `whisker serve` alone
 API_VERSION = "1"  # of the HTTP interface: changes when clients have to change
 logger = logging.getLogger(__name__)
-_DESCRIPTION = "Say what pictures show, with calibrated scores. Errors are RFC 9457 problems with stable codes."
+_DESCRIPTION = (
+    "Say what pictures show, with calibrated scores. Errors are RFC 9457 problems with stable codes. "
+    f"Served by Whisker {__version__}."
+)
+_LICENCE = {"name": "Apache License 2.0", "identifier": "Apache-2.0"}
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -63,6 +68,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         title="Whisker",
         version=API_VERSION,
         description=_DESCRIPTION,
+        license_info=_LICENCE,
         servers=[{"url": "."}],  # relative to the document, so that a proxy may add a path before it
         openapi_url=None,  # it has a route of its own, as the documentation has
         docs_url=None,

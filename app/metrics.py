@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Plat
 from prometheus_client import generate_latest as render
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
+from whisker import __version__
 from whisker.model.errors import ConfigError
 
 _DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"
@@ -113,6 +114,13 @@ class Metrics:
             registry=registry,
             multiprocess_mode="livemax",  # two lines while workers serve different files
         )
+        Gauge(
+            "whisker_build_info",
+            "The Whisker that serves it.",
+            ("version",),
+            registry=registry,
+            multiprocess_mode="livemax",
+        ).labels(version=__version__).set(1)
 
     def describe_model(self, *, name: str, version: str, device: str) -> None:
         """Report the checkpoint being served."""

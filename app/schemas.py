@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from whisker.model.answers.decision_rule import Task, Verdict
+from whisker.model.answers.kinds import Task, Verdict
 
 DEFAULT_TOP_K = 5  # classes that are listed
 
@@ -137,6 +137,7 @@ class HealthAnswer(Answer):
     status: Literal["ready", "unavailable"]
     model: CheckpointId | None = Field(description="`null` while there is none.")
     device: str | None = Field(description="Where the network computes; `null` while there is none.", examples=["cpu"])
+    whisker_version: str = Field(description="Of the program.", examples=["0.1.0"])
     uptime_seconds: float = Field(ge=0, description="Since the checkpoint was ready.", examples=[86.4])
 
 

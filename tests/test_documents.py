@@ -13,7 +13,7 @@ from whisker.model import BUNDLED_CHECKPOINT, load_checkpoint
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
-PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("wheels/**/*.md")])
 
 
 def commands(text: str) -> list[list[str]]:

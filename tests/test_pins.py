@@ -15,6 +15,8 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+import whisker
+
 ROOT = Path(__file__).parents[1]
 _IMAGE = {"python_version": "3.11", "python_full_version": "3.11.9", "sys_platform": "linux"} | {
     "platform_system": "Linux",
@@ -80,6 +82,12 @@ def test_image_installs_nothing_without_hashes_and_runs_as_a_number() -> None:
     assert len(runs) == 3
     assert ["--no-deps --no-build-isolation ." in run for run in plain] == [True]
     assert re.search(r"^USER \d+:\d+$", dockerfile, re.MULTILINE)
+
+
+def test_labels_of_the_image_say_version_and_licence() -> None:
+    labels = dict(re.findall(r'org\.opencontainers\.image\.(\w+)="([^"]+)"', (ROOT / "Dockerfile").read_text()))
+    assert (labels["version"], labels["licenses"]) == (whisker.__version__, _PROJECT["license"])
+    assert labels["description"] == _PROJECT["description"]
 
 
 def test_pins_are_written_from_what_uv_resolves() -> None:

@@ -12,6 +12,7 @@ import pytest
 from typer.main import get_command
 
 from tests.pictures import draw, write_folder
+from whisker import __version__
 from whisker.cli import cli, main
 from whisker.model import BUNDLED_CHECKPOINT, Classifier
 from whisker.model.errors import ConfigError
@@ -37,6 +38,10 @@ def test_all_commands_are_listed(monkeypatch: pytest.MonkeyPatch, capsys: pytest
     code, out, _ = run(monkeypatch, capsys, "--help")
     assert code == 0
     assert all(command in out for command in COMMANDS)
+
+
+def test_version_is_told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(monkeypatch, capsys, "--version") == (0, f"whisker {__version__}\n", "")
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -92,6 +97,7 @@ def test_train_then_evaluate_then_predict(
         "whisker train shapes --out=shapes.safetensors --epochs 4"
     )
     assert str(tmp_path) not in json.dumps(dict(classifier.checkpoint.provenance))
+    assert classifier.checkpoint.provenance["libraries"]["whisker"] == __version__
 
     code, out, _ = run(monkeypatch, capsys, "evaluate", "shapes.safetensors", photos)
     assert code == 0

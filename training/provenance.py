@@ -9,6 +9,7 @@ from importlib.metadata import version
 import numpy as np
 from torch import Tensor
 
+from whisker import __version__
 from whisker.model import Checkpoint
 from whisker.model.card.provenance import (
     DataCounts,
@@ -99,7 +100,7 @@ def _common_provenance(training: Training, dataset: Dataset) -> Provenance:
         groups=_split_groups(config.groups, dataset),
         sides=dataset.sides or None,
         command=training.command,
-        libraries={name: version(name) for name in _LIBRARIES},
+        libraries={"whisker": __version__, **{name: version(name) for name in _LIBRARIES}},
         python=platform.python_version(),
         date=today(),
     )

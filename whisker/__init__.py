@@ -3,9 +3,12 @@
 This is the one name that Whisker is imported and installed under. `app`, `model` and `training` are links to the
 folders of those names beside this one, so that `whisker.app` is `app/` (docs/adr/0015). What is exported here is the
 public interface; each name is imported when first used, so that a client does not wait for PyTorch.
+
+The distribution `whisker-vision-client` has no more of this package than its client needs (docs/adr/0023).
 """
 
 import importlib
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -27,6 +30,8 @@ __all__ = [
     "create_app",
 ]
 
+__version__ = "0.1.0"
+
 _MODULES = {
     "app.client": ("AsyncClient", "Client", "ProblemError"),
     "app.main": ("create_app",),
@@ -37,18 +42,18 @@ _MODULES = {
 
 
 def __getattr__(name: str) -> object:
-    if name == "__version__":
-        return _version()
     for module, names in _MODULES.items():
         if name in names:
-            return getattr(importlib.import_module(f"whisker.{module}"), name)
+            return getattr(_import(f"whisker.{module}", name), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-def _version() -> str:
-    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415 - slow to import, and seldom needed
-
+def _import(module: str, name: str) -> ModuleType:
+    """Import a module; raise `ImportError` with one sentence if this distribution does not have it."""
     try:
-        return version("whisker")
-    except PackageNotFoundError:  # a checkout that was never installed
-        return "0+unknown"
+        return importlib.import_module(module)
+    except ModuleNotFoundError as exc:
+        if exc.name is None or not module.startswith(exc.name):  # a library is missing
+            raise
+        sentence = f"{name} is not part of whisker-vision-client: run `pip install whisker-vision`."
+        raise ImportError(sentence, name=name) from exc

@@ -3,9 +3,11 @@
 import signal
 import sys
 from collections.abc import Callable
+from typing import Annotated
 
 import typer
 
+from whisker import __version__
 from whisker.app.commands import predict, serve
 from whisker.model.errors import WhiskerError
 from whisker.model.plain_text import printable
@@ -45,6 +47,24 @@ cli = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
+
+
+def _say_version(asked: bool) -> None:  # noqa: FBT001 - typer's interface
+    if asked:
+        typer.echo(f"whisker {__version__}")
+        raise typer.Exit
+
+
+@cli.callback()
+def _options(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Take the options that are none of a command's."""
+
+
 for command, examples in EXAMPLES.items():
     # A keyword of Python cannot be a function's name.
     name = "import" if command is import_weights else None

@@ -99,7 +99,7 @@ def _check(job: Job) -> None:
     if job.out.exists() and not job.overwrite and not job.journal.exists():
         raise ResultsError(f"{job.out} exists: choose another name with --out, or replace it with --overwrite.")
     if job.on_ray and importlib.util.find_spec("ray") is None:
-        raise ResultsError("--ray needs Ray Data, which is not installed: run `pip install 'ray[data]'`.")
+        raise ResultsError("--ray needs Ray Data, which is not installed: run `pip install 'whisker-vision[ray]'`.")
 
 
 def _here(job: Job) -> tuple["Checkpoint", _Classify]:

@@ -7,6 +7,7 @@ from fastapi import APIRouter, FastAPI, HTTPException, Request
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.responses import HTMLResponse, Response
 
+from whisker import __version__
 from whisker.app.inference.requests import PredictionResult
 from whisker.app.inference.service import Service
 from whisker.app.inference.wire import PredictionDocument
@@ -31,6 +32,7 @@ _POLICY = (
 
 router = APIRouter(include_in_schema=False)
 _templates = Environment(loader=PackageLoader("whisker.app.page"), autoescape=True, undefined=StrictUndefined)
+_templates.globals["whisker_version"] = __version__
 _templates.filters["score"] = format_score
 
 

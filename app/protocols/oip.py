@@ -3,11 +3,10 @@
 Of its extensions there are `binary_tensor_data` and `classification`.
 """
 
-from importlib.metadata import version
-
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
+from whisker import __version__
 from whisker.app.errors import InvalidUploadError
 from whisker.app.protocols.bodies import predict_all, read_pictures, require_name
 from whisker.app.protocols.oip_inputs import HEADER_LENGTH, INPUT, Wanted
@@ -24,7 +23,7 @@ _HEADER_DIGITS = 12
 async def server_metadata() -> dict[str, object]:
     return {
         "name": "whisker",
-        "version": version("whisker"),
+        "version": __version__,
         "extensions": ["binary_tensor_data", "classification"],
     }
 

@@ -3,6 +3,7 @@
 from fastapi import APIRouter, Request, Response, status
 from prometheus_client import CONTENT_TYPE_LATEST
 
+from whisker import __version__
 from whisker.app import errors
 from whisker.app.routes.dependencies import (
     LastingServiceDep,
@@ -30,11 +31,14 @@ router = APIRouter()
 async def health(response: Response, service: MaybeLastingServiceDep) -> HealthAnswer:
     if service is None:
         response.status_code = status.HTTP_503_SERVICE_UNAVAILABLE
-        return HealthAnswer(status="unavailable", model=None, device=None, uptime_seconds=0)
+        return HealthAnswer(
+            status="unavailable", model=None, device=None, whisker_version=__version__, uptime_seconds=0
+        )
     return HealthAnswer(
         status="ready",
         model=service.checkpoint_id,
         device=service.card["device"],
+        whisker_version=__version__,
         uptime_seconds=service.uptime_seconds,
     )
 

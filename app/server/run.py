@@ -7,6 +7,7 @@ import os
 import socket
 from collections.abc import Iterable
 
+from whisker import __version__
 from whisker.app.logs import configure_logging, flush_log
 from whisker.app.server.stop_signals import end_at_once, handled, stop_signals
 from whisker.app.server.supervisor import Supervisor, count_workers
@@ -75,7 +76,8 @@ def bind(host: str, port: int) -> socket.socket:
 def _announce(listener: socket.socket) -> None:
     host, port = listener.getsockname()[:2]
     shown = "localhost" if host in _WILDCARDS else host
-    logger.info("Serving", extra={"address": f"{host}:{port}", "open": f"http://{shown}:{port}/"})
+    said = {"address": f"{host}:{port}", "open": f"http://{shown}:{port}/", "whisker_version": __version__}
+    logger.info("Serving", extra=said)
 
 
 def _refusal(exc: OSError | UnicodeError, host: str, port: int) -> str:

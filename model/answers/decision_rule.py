@@ -6,18 +6,28 @@ Here is what all rules share; `single_label` and `multi_label` have one each.
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from whisker.model.answers.head import Head
+from whisker.model.answers.kinds import TASKS, VERDICTS, Task, Verdict
 from whisker.model.answers.novelty import UNKNOWN_SCORE, Novelty
 
-Task = Literal["single-label", "multi-label"]
-TASKS: tuple[Task, ...] = get_args(Task)  # one class for each picture, or any number of them
-Verdict = Literal["confident", "unsure", "unknown"]
-VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
+__all__ = [
+    "TASKS",
+    "VERDICTS",
+    "ClassScore",
+    "DecisionRule",
+    "HeatMap",
+    "Outputs",
+    "Prediction",
+    "Scores",
+    "Task",
+    "Verdict",
+    "sigmoid",
+    "softmax",
+]
 
 
 @dataclass(frozen=True, slots=True)

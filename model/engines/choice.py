@@ -71,7 +71,7 @@ def _openvino(network: Network, checkpoint: Checkpoint, device: str, *, int8: bo
     try:
         from whisker.model.engines.openvino_engine import OpenVinoEngine  # noqa: PLC0415 - an optional dependency
     except ModuleNotFoundError as exc:
-        raise EngineError("the package openvino is not installed") from exc
+        raise EngineError("the package openvino is not installed: `pip install 'whisker-vision[openvino]'`") from exc
     except (ImportError, OSError) as exc:  # a library that this system cannot load
         raise EngineError(f"OpenVINO cannot be imported: {exc}") from exc
     exported = _export(network, checkpoint, int8=int8)

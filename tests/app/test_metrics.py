@@ -8,6 +8,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.app.conftest import Serving, connected, picture
+from whisker import __version__
 from whisker.app.main import create_app
 from whisker.app.metrics import shared_metrics
 from whisker.app.settings import Settings
@@ -34,6 +35,7 @@ async def test_an_answer_is_counted_in_every_way(serving: Serving) -> None:
     assert samples[_key("whisker_verdicts_total", verdict="confident")] == 1
     version = answer["model"]["version"]
     assert samples[_key("whisker_model_info", name="tiny", version=version, device="cpu")] == 1
+    assert samples[_key("whisker_build_info", version=__version__)] == 1
     assert samples[_key("process_open_fds")] > 0
 
 

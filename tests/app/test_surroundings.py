@@ -26,7 +26,7 @@ def forbid_files() -> None:
 
 
 def test_nobody_is_called_and_no_file_is_needed(tiny: Path, tmp_path: Path) -> None:
-    pytest.importorskip("openvino", reason="openvino is not installed: pip install 'whisker[openvino]'")
+    pytest.importorskip("openvino", reason="openvino is not installed: pip install 'whisker-vision[openvino]'")
     home = tmp_path / "home"
     home.mkdir()
     variables = audited(home) | {"WHISKER_ENGINE": "openvino", "WHISKER_THREADS": "1"}

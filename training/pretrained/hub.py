@@ -75,7 +75,7 @@ def _download(repository: str, file: str, revision: str | None, *, endpoint: str
     except ImportError as exc:
         raise TrainingError(
             f"{PREFIX} needs the package huggingface-hub, which is not installed: "
-            "run `pip install 'huggingface-hub>=1'`."
+            "run `pip install 'whisker-vision[hub]'`."
         ) from exc
     reasons: Mapping[type[Exception], str] = {  # the first that fits; some are kinds of others
         errors.HFValidationError: "cannot be the name of a repository: check it for typing errors",

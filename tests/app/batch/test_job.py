@@ -266,7 +266,10 @@ def test_missing_folder_is_refused(job: Job, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("suffix", "on_ray", "package", "command"),
-    [(".parquet", False, "pyarrow", "pip install pyarrow"), (".csv", True, "ray", r"pip install 'ray\[data\]'")],
+    [
+        (".parquet", False, "pyarrow", r"whisker-vision\[parquet\]"),
+        (".csv", True, "ray", r"pip install 'whisker-vision\[ray\]'"),
+    ],
 )
 def test_missing_extra_is_named_with_the_command_that_installs_it(
     job: Job, monkeypatch: pytest.MonkeyPatch, suffix: str, package: str, command: str, *, on_ray: bool

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
+from whisker import __version__
 from whisker.app.main import create_app
 from whisker.app.settings import Settings
 
@@ -38,6 +39,11 @@ def objects(part: Any) -> Iterator[dict[str, Any]]:
 
 def test_no_object_is_written_out_in_an_operation(document: dict[str, Any]) -> None:
     assert [it for it in objects(document["paths"]) if "properties" in it] == []
+
+
+def test_document_says_version_and_licence(document: dict[str, Any]) -> None:
+    assert f"Whisker {__version__}" in document["info"]["description"]
+    assert document["info"]["license"]["identifier"] == "Apache-2.0"
 
 
 def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:

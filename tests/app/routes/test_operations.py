@@ -13,6 +13,7 @@ import pytest
 
 from tests.app.conftest import Serving, connected, picture
 from tests.app.web.test_problems import assert_problem
+from whisker import __version__
 from whisker.app import time_limits
 from whisker.app.main import create_app
 from whisker.app.schemas import BatchAnswer, PredictionAnswer
@@ -92,7 +93,12 @@ async def test_health_names_the_checkpoint(client: httpx.AsyncClient, tiny: Path
     health = response.json()
     assert health.pop("uptime_seconds") > 0
     version = load_checkpoint(tiny).sha256[:12]
-    assert health == {"status": "ready", "model": {"name": "tiny", "version": version}, "device": "cpu"}
+    assert health == {
+        "status": "ready",
+        "model": {"name": "tiny", "version": version},
+        "device": "cpu",
+        "whisker_version": __version__,
+    }
 
 
 async def test_probes_say_alive_and_ready(client: httpx.AsyncClient) -> None:
@@ -109,7 +115,8 @@ async def test_before_loading_it_is_alive_but_not_ready(settings: Settings) -> N
             assert response.headers["retry-after"] == "1"
         response = await client.get("/health")
         assert response.status_code == 503
-        assert response.json() == {"status": "unavailable", "model": None, "device": None, "uptime_seconds": 0}
+        expected = {"status": "unavailable", "model": None, "device": None, "uptime_seconds": 0}
+        assert response.json() == {**expected, "whisker_version": __version__}
 
 
 async def test_any_number_of_classes_may_be_asked_for(client: httpx.AsyncClient) -> None:

@@ -133,7 +133,7 @@ def test_heat_is_exactly_what_the_class_s_own_logit_is_made_of(several: Checkpoi
 
 
 def test_process_without_pytorch_finds_the_same_labels(several: Checkpoint) -> None:
-    pytest.importorskip("openvino", reason="openvino is not installed: pip install 'whisker[openvino]'")
+    pytest.importorskip("openvino", reason="openvino is not installed: pip install 'whisker-vision[openvino]'")
     classifier = Classifier(several)
     classifier.use_engine("openvino")
     predictor, _ = pickle.loads(pickle.dumps(classifier.exported())).open(threads=1, largest=1)  # noqa: S301 - our own

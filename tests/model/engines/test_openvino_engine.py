@@ -18,7 +18,7 @@ from whisker.model.errors import EngineError
 from whisker.model.networks.base import Network
 from whisker.model.networks.config import NetworkConfig
 
-pytest.importorskip("openvino", reason="openvino is not installed: pip install 'whisker[openvino]'")
+pytest.importorskip("openvino", reason="openvino is not installed: pip install 'whisker-vision[openvino]'")
 from whisker.model.engines.openvino_engine import OpenVinoEngine
 from whisker.model.engines.openvino_export import export_openvino_model
 from whisker.model.engines.openvino_graph import put_together, take_apart

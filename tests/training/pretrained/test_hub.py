@@ -170,7 +170,7 @@ def test_download_that_breaks_off_is_one_sentence(monkeypatch: pytest.MonkeyPatc
 
 def test_library_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
-    with pytest.raises(TrainingError, match=r"not installed: run `pip install 'huggingface-hub>=1'`"):
+    with pytest.raises(TrainingError, match=r"not installed: run `pip install 'whisker-vision\[hub\]'`"):
         read_hub(f"hf-hub:{NAME}")
 
 

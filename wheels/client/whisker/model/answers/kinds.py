@@ -1,0 +1,1 @@
+../../../../../model/answers/kinds.py
