@@ -1,4 +1,4 @@
-"""The command line: `whisker train | calibrate | evaluate | doctor | report | import | predict | serve`."""
+"""The command line: `whisker train | calibrate | evaluate | compare | doctor | report | import | predict | serve`."""
 
 import signal
 import sys
@@ -10,6 +10,7 @@ from whisker.app.commands import predict, serve
 from whisker.model.errors import WhiskerError
 from whisker.model.plain_text import printable
 from whisker.training.cli.calibrate import calibrate
+from whisker.training.cli.compare import compare
 from whisker.training.cli.doctor import doctor
 from whisker.training.cli.evaluate import evaluate
 from whisker.training.cli.import_weights import import_weights
@@ -26,6 +27,10 @@ EXAMPLES: dict[Callable[..., None], tuple[str, ...]] = {  # shown at the end of 
     ),
     calibrate: ("whisker calibrate photos.safetensors photos --precision 0.995 --out stricter.safetensors",),
     evaluate: ("whisker evaluate photos.safetensors other-photos",),
+    compare: (
+        "whisker compare live.safetensors new.safetensors other-photos",
+        "whisker compare live.safetensors new.safetensors other-photos --out changes.csv --fail-if-worse",
+    ),
     doctor: ("whisker doctor photos", "whisker doctor photos --checkpoint photos.safetensors"),
     report: ("whisker report photos.safetensors --photos photos",),
     import_weights: ("whisker import resnet50.pth --out resnet50.safetensors",),

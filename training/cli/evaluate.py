@@ -10,6 +10,7 @@ from whisker.model.plain_text import printable
 from whisker.training.cli.options.arguments import (
     AsJson,
     Device,
+    Engine,
     LabelColumn,
     Labels,
     PathColumn,
@@ -26,7 +27,7 @@ def evaluate(
     path_column: PathColumn = None,
     label_column: LabelColumn = None,
     device: Device = "auto",
-    engine: Annotated[str, typer.Option(help="Inference engine, as in WHISKER_ENGINE; torch is float32.")] = "auto",
+    engine: Engine = "auto",
     as_json: AsJson = False,
 ) -> None:
     """Measure a checkpoint on a folder of labelled photos, by default with the engine that serves it."""

@@ -63,6 +63,7 @@ FalseAlarms = Annotated[
     ),
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
+Engine = Annotated[str, typer.Option(help="Inference engine, as in WHISKER_ENGINE; torch is float32.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object, for programs.")]
 
 
