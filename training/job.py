@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from whisker.model.errors import ConfigError
+from whisker.model.plain_text import printable
 from whisker.training.calibration.calibrate import Targets
 from whisker.training.config import TrainingConfig
 from whisker.training.data.dataset import Dataset
@@ -31,7 +32,13 @@ class Training:
     resume: bool = False
     overwrite: bool = False
     skip_small: bool = False  # classes with too few photos
+    name: str = ""  # of the checkpoint; without, that of its file
     command: str = ""
+
+    @property
+    def title(self) -> str:
+        """Name the checkpoint, on its page and in its report."""
+        return self.name or printable(self.out.stem)
 
     @property
     def work(self) -> Path:

@@ -3,8 +3,10 @@
 import signal
 import sys
 from collections.abc import Callable
+from typing import Any
 
 import typer
+from typer.core import TyperCommand
 
 from whisker.app.commands import predict, serve
 from whisker.model.errors import WhiskerError
@@ -37,23 +39,42 @@ EXAMPLES: dict[Callable[..., None], tuple[str, ...]] = {  # shown at the end of 
     predict: (
         "whisker predict cat.jpg",
         "whisker predict cat.jpg --explain where.png",
-        "whisker predict photos --out results.csv",
+        "whisker predict photos.safetensors new-photos --out results.csv",
         "whisker predict photos --out results.csv --server http://localhost:8000",
     ),
-    serve: ("whisker serve", "whisker serve --checkpoint photos.safetensors --port 9000 --workers auto"),
+    serve: ("whisker serve", "whisker serve photos.safetensors --port 9000 --workers auto"),
 }
+
+
+class Command(TyperCommand):
+    """A command whose help names no Python type: flags take no value, and options say what theirs is."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """List the parameters, without `<bool>` behind flags and `<path>` behind arguments."""
+        parameters: list[Any] = super().get_params(ctx)
+        for parameter in parameters:
+            if getattr(parameter, "is_flag", False):
+                parameter.metavar = ""
+            elif parameter.param_type_name == "argument":
+                parameter.display_type_rich = _nothing
+        return parameters
+
+
+def _nothing(ctx: Any) -> None:
+    """Say nothing of an argument's type: its name does."""
+
 
 cli = typer.Typer(
     name="whisker",
     help="Train on folders of photos, serve over HTTP, know which answers to trust.",
-    epilog="Start with: whisker train FOLDER, then: whisker serve --checkpoint FOLDER.safetensors",
+    epilog="Start with: whisker train FOLDER, then: whisker serve FOLDER.safetensors",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
 for command, examples in EXAMPLES.items():
     # A keyword of Python cannot be a function's name.
     name = "import" if command is import_weights else None
-    cli.command(name, epilog="Examples:\n\n" + "\n\n".join(examples))(command)
+    cli.command(name, cls=Command, epilog="Examples:\n\n" + "\n\n".join(examples))(command)
 
 
 def main() -> None:

@@ -188,8 +188,8 @@ def check_format(out: Path) -> None:
         raise ResultsError(f"--out {out} does not say what to write: end its name with .csv, .jsonl or .parquet.")
     if out.suffix == ".parquet" and importlib.util.find_spec("pyarrow") is None:
         raise ResultsError(
-            "Parquet files are written with PyArrow, which is not installed: run `pip install pyarrow`, or choose .csv "
-            "or .jsonl."
+            "Parquet files are written with PyArrow, which the extra `parquet` installs: run `pip install pyarrow`, or "
+            "choose .csv or .jsonl."
         )
 
 

@@ -1,8 +1,6 @@
 """The command `whisker evaluate`. Modules that are slow to import are imported when it runs."""
 
 import json
-from pathlib import Path
-from typing import Annotated
 
 import typer
 
@@ -14,15 +12,16 @@ from whisker.training.cli.options.arguments import (
     LabelColumn,
     Labels,
     PathColumn,
-    Photos,
     label_file,
 )
+from whisker.training.cli.options.checkpoints import CheckpointOption, First, Second, checkpoint_and_folder
 
 
 def evaluate(
-    checkpoint: Annotated[Path, typer.Argument(help="File from `whisker train`.", metavar="CHECKPOINT")],
-    photos: Photos,
+    first: First = None,
+    second: Second = None,
     *,
+    checkpoint: CheckpointOption = None,
     labels: Labels = None,
     path_column: PathColumn = None,
     label_column: LabelColumn = None,
@@ -40,9 +39,10 @@ def evaluate(
     from whisker.training.evaluation.evaluate_labels import evaluate_folder_labels  # noqa: PLC0415
     from whisker.training.progress import Progress  # noqa: PLC0415
 
+    source, photos = checkpoint_and_folder(first, second, checkpoint)
     file = label_file(labels, path_column, label_column)
     use_available_cores()
-    classifier = Classifier.load(checkpoint, device, engine=engine)
+    classifier = Classifier.load(source, device, engine=engine)
     measure = evaluate_folder if classifier.checkpoint.task == "single-label" else evaluate_folder_labels
     result = measure(classifier, photos, Progress(Console(stderr=True, soft_wrap=True)), file)
     if as_json:

@@ -34,6 +34,7 @@ class Extending:
     device: str
     labels: Path | LabelFile | None
     seed: int
+    name: str
     command: str
     overwrite: bool = field(kw_only=True)
 
@@ -50,6 +51,7 @@ class Extending:
             device=self.device,
             labels=self.labels,
             overwrite=self.overwrite,
+            name=self.name,
             command=self.command,
         )
         print_result(training, run_extension(training, source, progress), progress, as_json=as_json)
