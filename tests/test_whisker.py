@@ -55,12 +55,12 @@ def test_no_help_is_taken_for_markup() -> None:
             assert not re.search(r"\[[a-z/#@]", getattr(parameter, "help", None) or "")
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", [(), *((command,) for command in COMMANDS)])
 def test_no_help_names_a_type_of_python(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: str
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: tuple[str, ...]
 ) -> None:
     monkeypatch.setenv("COLUMNS", "200")
-    _, out, _ = run(monkeypatch, capsys, command, "--help")
+    _, out, _ = run(monkeypatch, capsys, *command, "--help")
     assert re.findall(r"<(?:bool|int|float|str|path|list)\b[^>]*>", out) == []
 
 

@@ -2,11 +2,11 @@
 
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import typer
-from typer.core import TyperCommand
+from typer.core import TyperCommand, TyperGroup
 
 from whisker.app.commands import predict, serve
 from whisker.model.errors import WhiskerError
@@ -47,17 +47,28 @@ EXAMPLES: dict[Callable[..., None], tuple[str, ...]] = {  # shown at the end of 
 
 
 class Command(TyperCommand):
-    """A command whose help names no Python type: flags take no value, and options say what theirs is."""
+    """A command whose help names no Python type: options say what their value is, and flags take none."""
 
     def get_params(self, ctx: Any) -> list[Any]:
         """List the parameters, without `<bool>` behind flags and `<path>` behind arguments."""
-        parameters: list[Any] = super().get_params(ctx)
-        for parameter in parameters:
-            if getattr(parameter, "is_flag", False):
-                parameter.metavar = ""
-            elif parameter.param_type_name == "argument":
-                parameter.display_type_rich = _nothing
-        return parameters
+        return _without_types(super().get_params(ctx))
+
+
+class Commands(TyperGroup):
+    """The command line as a whole, whose help names no type either."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """List the parameters, without `<bool>` behind flags."""
+        return _without_types(super().get_params(ctx))
+
+
+def _without_types(parameters: Sequence[Any]) -> list[Any]:
+    for parameter in parameters:
+        if getattr(parameter, "is_flag", False):
+            parameter.metavar = ""
+        elif parameter.param_type_name == "argument":
+            parameter.display_type_rich = _nothing
+    return [*parameters]
 
 
 def _nothing(ctx: Any) -> None:
@@ -66,6 +77,7 @@ def _nothing(ctx: Any) -> None:
 
 cli = typer.Typer(
     name="whisker",
+    cls=Commands,
     help="Train on folders of photos, serve over HTTP, know which answers to trust.",
     epilog="Start with: whisker train FOLDER, then: whisker serve FOLDER.safetensors",
     no_args_is_help=True,
