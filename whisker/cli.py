@@ -33,7 +33,7 @@ EXAMPLES: dict[Callable[..., None], tuple[str, ...]] = {  # shown at the end of 
         "whisker compare live.safetensors new.safetensors other-photos",
         "whisker compare live.safetensors new.safetensors other-photos --out changes.csv --fail-if-worse",
     ),
-    doctor: ("whisker doctor photos", "whisker doctor photos --checkpoint photos.safetensors"),
+    doctor: ("whisker doctor photos", "whisker doctor photos.safetensors photos"),
     report: ("whisker report photos.safetensors --photos photos",),
     import_weights: ("whisker import resnet50.pth --out resnet50.safetensors",),
     predict: (

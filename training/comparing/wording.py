@@ -35,8 +35,8 @@ def describe_pairs(comparison: Comparison) -> Iterator[str]:
     )
     kinds = [change.change for change in comparison.changes]
     yield (
-        f"Photos with another answer or verdict: {len(kinds):,}, of which {kinds.count('now wrong'):,} are wrong now "
-        f"and {kinds.count('now right'):,} right now."
+        f"Photos with another answer or verdict: {len(kinds):,}; {kinds.count('now wrong'):,} of them became wrong, and "
+        f"{kinds.count('now right'):,} right."
     )
 
 
@@ -50,7 +50,7 @@ def describe_classes(comparison: Comparison) -> Iterator[str]:
         if shown:
             yield f"{title} in {_list(shown)}."
         if rest:
-            yield f"{title} in, though it may be chance: {_list(rest)}."
+            yield f"{title} in {_list(rest)}, though that may be chance."
     names = {"A": "B does not know it", "B": "A does not know it"}
     for foreign in comparison.foreign:
         yield printable(
