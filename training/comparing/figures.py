@@ -1,13 +1,13 @@
-"""The figures of a comparison: of each checkpoint, of each class, and of both together."""
+"""The figures of a comparison: of each class, and of both checkpoints together."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
-from whisker.model.answers.decision_rule import VERDICTS, Task, Verdict
+from whisker.model.answers.decision_rule import Task, Verdict
 from whisker.model.card.document import JsonValue
 from whisker.model.card.metrics import Interval
-from whisker.training.calibration.metrics import wilson_interval
+from whisker.training.comparing.marks import DIGITS, CheckpointFigures, round_interval
 from whisker.training.comparing.paired import (
     SIGNIFICANCE,
     adjust_p_values,
@@ -19,66 +19,6 @@ from whisker.training.comparing.paired import (
 
 Outcome = Literal["better", "worse", "no difference shown"]  # what the photos show of B
 Kind = Literal["now wrong", "now right", "other answer", "other verdict"]  # of a change
-_DIGITS = 4
-
-
-@dataclass(frozen=True, slots=True)
-class CheckpointFigures:
-    """How one checkpoint did, over all photos that are compared.
-
-    Of a single-label checkpoint there is a calibration error, of a multi-label one mAP and F1. `wrong` counts answers
-    of each verdict: with the wrong class, or with a label that the photo does not have.
-    """
-
-    file: str
-    sha256: str
-    classes: int
-    bytes: int
-    multiply_adds: int
-    milliseconds: float
-    engine: str
-    right: int
-    photos: int
-    verdicts: Mapping[Verdict, int]
-    wrong: Mapping[Verdict, int]
-    calibration_error: float | None = None
-    mean_average_precision: float | None = None
-    micro_f1: float | None = None
-
-    @property
-    def accuracy(self) -> float:
-        """Return the share of right answers; of a multi-label checkpoint, of those with exactly the right labels."""
-        return self.right / self.photos
-
-    @property
-    def interval(self) -> Interval:
-        """Bound the accuracy at 95 %."""
-        return wilson_interval(self.right, self.photos)
-
-    def to_json(self) -> dict[str, JsonValue]:
-        """Give the figures as a JSON object."""
-        document: dict[str, JsonValue] = {
-            "file": self.file,
-            "sha256": self.sha256,
-            "classes": self.classes,
-            "bytes": self.bytes,
-            "multiply_adds": self.multiply_adds,
-            "milliseconds_per_photo": round(self.milliseconds, 3),
-            "engine": self.engine,
-            "right": self.right,
-            "accuracy": round(self.accuracy, _DIGITS),
-            "accuracy_95_interval": _rounded(self.interval),
-            "verdicts": {
-                verdict: {"answers": self.verdicts.get(verdict, 0), "wrong": self.wrong.get(verdict, 0)}
-                for verdict in VERDICTS
-            },
-        }
-        optional = {
-            "expected_calibration_error": self.calibration_error,
-            "mean_average_precision": self.mean_average_precision,
-            "micro_f1": self.micro_f1,
-        }
-        return document | {name: round(value, _DIGITS) for name, value in optional.items() if value is not None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,11 +131,11 @@ class Comparison:
             "b": self.b.to_json(),
             "only_a_right": self.only_a,
             "only_b_right": self.only_b,
-            "difference": round(self.difference, _DIGITS),
-            "difference_95_interval": _rounded(self.interval),
+            "difference": round(self.difference, DIGITS),
+            "difference_95_interval": round_interval(self.interval),
             "mcnemar_mid_p": round(self.p_value, 6),
             "mcnemar_exact_p": round(mcnemar_exact(self.only_a, self.only_b), 6),
-            "least_difference_shown": round(self.least_difference, _DIGITS),
+            "least_difference_shown": round(self.least_difference, DIGITS),
             "outcome": self.outcome,
             "is_worse": self.is_worse,
             "classes": [_class_json(change) for change in self.classes],
@@ -229,7 +169,3 @@ def _class_json(change: ClassChange) -> dict[str, JsonValue]:
         "adjusted_p": round(change.p_value, 6),
         "outcome": change.outcome,
     }
-
-
-def _rounded(interval: Interval) -> list[JsonValue]:
-    return [round(bound, _DIGITS) for bound in interval]

@@ -1,18 +1,82 @@
-"""A checkpoint's answers as marks in a table of photos and of the classes that both checkpoints know."""
+"""A checkpoint's answers as marks in a table of photos and of the classes that both know, and its figures."""
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from whisker.model.answers.decision_rule import VERDICTS, Verdict
+from whisker.model.card.document import JsonValue
+from whisker.model.card.metrics import Interval
 from whisker.model.checkpoint.contents import Thresholds
 from whisker.model.networks.build import count_multiply_adds
 from whisker.model.plain_text import printable
-from whisker.training.calibration.metrics import evaluate_probabilities
+from whisker.training.calibration.metrics import evaluate_probabilities, wilson_interval
 from whisker.training.calibration.multi_label.metrics import evaluate_labels
 from whisker.training.comparing.answers import Answers
-from whisker.training.comparing.figures import CheckpointFigures
+
+DIGITS = 4  # of a figure in JSON
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointFigures:
+    """How one checkpoint did, over all photos that are compared.
+
+    Of a single-label checkpoint there is a calibration error, of a multi-label one mAP and F1. `wrong` counts answers
+    of each verdict: with the wrong class, or with a label that the photo does not have.
+    """
+
+    file: str
+    sha256: str
+    classes: int
+    bytes: int
+    multiply_adds: int
+    milliseconds: float
+    engine: str
+    right: int
+    photos: int
+    verdicts: Mapping[Verdict, int]
+    wrong: Mapping[Verdict, int]
+    calibration_error: float | None = None
+    mean_average_precision: float | None = None
+    micro_f1: float | None = None
+
+    @property
+    def accuracy(self) -> float:
+        """Return the share of right answers; of a multi-label checkpoint, of those with exactly the right labels."""
+        return self.right / self.photos
+
+    @property
+    def interval(self) -> Interval:
+        """Bound the accuracy at 95 %."""
+        return wilson_interval(self.right, self.photos)
+
+    def to_json(self) -> dict[str, JsonValue]:
+        """Give the figures as a JSON object."""
+        document: dict[str, JsonValue] = {
+            "file": self.file,
+            "sha256": self.sha256,
+            "classes": self.classes,
+            "bytes": self.bytes,
+            "multiply_adds": self.multiply_adds,
+            "milliseconds_per_photo": round(self.milliseconds, 3),
+            "engine": self.engine,
+            "right": self.right,
+            "accuracy": round(self.accuracy, DIGITS),
+            "accuracy_95_interval": round_interval(self.interval),
+            "verdicts": {
+                verdict: {"answers": self.verdicts.get(verdict, 0), "wrong": self.wrong.get(verdict, 0)}
+                for verdict in VERDICTS
+            },
+        }
+        optional = {
+            "expected_calibration_error": self.calibration_error,
+            "mean_average_precision": self.mean_average_precision,
+            "micro_f1": self.micro_f1,
+        }
+        return document | {name: round(value, DIGITS) for name, value in optional.items() if value is not None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,3 +143,8 @@ class MarkedAnswers:
         )
         evaluation = evaluate_labels(probabilities[:, self.columns], self.present, thresholds)
         return None, evaluation.mean_average_precision, evaluation.micro_f1
+
+
+def round_interval(interval: Interval) -> list[JsonValue]:
+    """Round the bounds for a JSON document."""
+    return [round(bound, DIGITS) for bound in interval]

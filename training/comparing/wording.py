@@ -4,7 +4,8 @@ from collections.abc import Iterator, Sequence
 
 from whisker.model.answers.decision_rule import Verdict
 from whisker.model.plain_text import printable
-from whisker.training.comparing.figures import CheckpointFigures, ClassChange, Comparison
+from whisker.training.comparing.figures import ClassChange, Comparison
+from whisker.training.comparing.marks import CheckpointFigures
 from whisker.training.comparing.paired import mcnemar_exact
 
 _MAX_NAMED = 10  # classes in a sentence
@@ -35,8 +36,8 @@ def describe_pairs(comparison: Comparison) -> Iterator[str]:
     )
     kinds = [change.change for change in comparison.changes]
     yield (
-        f"Photos with another answer or verdict: {len(kinds):,}; {kinds.count('now wrong'):,} of them became wrong, and "
-        f"{kinds.count('now right'):,} right."
+        f"Photos with another answer or verdict: {len(kinds):,}; {kinds.count('now wrong'):,} of them became wrong, "
+        f"and {kinds.count('now right'):,} right."
     )
 
 
