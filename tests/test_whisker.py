@@ -104,9 +104,10 @@ def test_train_then_evaluate_then_predict(
     )
     assert str(tmp_path) not in json.dumps(dict(classifier.checkpoint.provenance))
 
-    code, out, _ = run(monkeypatch, capsys, "evaluate", photos, "--checkpoint", "shapes.safetensors")
+    code, out, err = run(monkeypatch, capsys, "evaluate", photos, "--checkpoint", "shapes.safetensors")
     assert code == 0
     assert out.startswith("Accuracy: ")
+    assert "Warning: My shapes was trained with exactly these photos, and learned from 32 of them" in err
     assert "rings: answered" in out
     (photos / "rings" / "note.txt").write_text("hello")
     code, out, err = run(monkeypatch, capsys, "evaluate", "shapes.safetensors", photos, "--json")

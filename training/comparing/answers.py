@@ -17,6 +17,7 @@ from whisker.training.data.dataset import Quarantined
 from whisker.training.data.folders.folder import PhotoFile, PhotoFolder
 from whisker.training.data.folders.names import class_name
 from whisker.training.errors import DatasetError
+from whisker.training.evaluation.trained import LabelledDigest
 from whisker.training.progress import Progress
 
 
@@ -85,7 +86,7 @@ class PairedAnswers:
     a: Answers
     b: Answers
     quarantined: tuple[Quarantined, ...]
-    digests: tuple[tuple[str, tuple[str, ...]], ...]
+    digests: tuple[LabelledDigest, ...]
     notes: tuple[str, ...]
 
 

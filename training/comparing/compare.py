@@ -12,10 +12,10 @@ from whisker.training.comparing.answers import Answers, Contender, PairedAnswers
 from whisker.training.comparing.changes import list_changes
 from whisker.training.comparing.figures import ClassChange, Comparison, ForeignClass, with_p_values
 from whisker.training.comparing.marks import MarkedAnswers
-from whisker.training.comparing.trained import find_trained_on
 from whisker.training.data.folders.folder import PhotoFolder, find_photos, label_matrix
 from whisker.training.data.folders.label_file import LabelFile
 from whisker.training.errors import DatasetError, TrainingError
+from whisker.training.evaluation.trained import warn_of_trained_photos
 from whisker.training.progress import Progress
 
 
@@ -72,9 +72,16 @@ class _Comparing:
             foreign=tuple(self._find_foreign(whole)),
             changes=list_changes([file.path for file in files], labels, a, b),
             notes=answers.notes,
-            trained_on=tuple(find_trained_on(answers)),
+            trained_on=tuple(self._find_trained_on()),
             quarantined=tuple((item.path, item.reason) for item in answers.quarantined),
         )
+
+    def _find_trained_on(self) -> Iterator[str]:
+        """Say which checkpoint was trained with exactly these photos."""
+        for name, side in (("A", self.answers.a), ("B", self.answers.b)):
+            warning = warn_of_trained_photos(side.contender.checkpoint, name, self.answers.digests)
+            if warning:
+                yield warning
 
     def _photos_of(self, name: str, whole: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Mark the photos `[N]` of a class, which the folder may lack."""
