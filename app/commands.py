@@ -12,6 +12,7 @@ import typer
 from whisker.app.batch.job import Job, predict_to_file
 from whisker.app.batch.photos import find_photos
 from whisker.app.batch.results import Failure, Result, join_labels, to_json
+from whisker.app.checkpoint_argument import take_checkpoint
 from whisker.app.errors import ResultsError
 from whisker.app.settings import RENAMED, Settings, flag, forget_secrets, load_settings, variable
 from whisker.model.errors import ConfigError
@@ -23,11 +24,17 @@ if TYPE_CHECKING:
 _DRAWING_SIDE = 1_200  # pixels of the longer side of a drawing of --explain, at most
 
 
-def serve(**flags: str | None) -> None:
+def serve(*, file: Path | None, **flags: str | None) -> None:
     """Serve a checkpoint over HTTP, with Swagger UI at /docs.
 
     Every option can also be given as an environment variable; the option wins.
     """
+    if file is not None:
+        if flags["checkpoint"] is not None:
+            raise ConfigError(
+                f"The checkpoint is given twice, as {file} and as --checkpoint {flags['checkpoint']}: give it once."
+            )
+        flags["checkpoint"] = str(file)
     settings = load_settings(listens=True, **flags)
     forget_secrets()
     from whisker.app.server.run import run  # noqa: PLC0415 - other commands need no metrics and no sockets
@@ -37,7 +44,14 @@ def serve(**flags: str | None) -> None:
 
 def _serve_signature() -> inspect.Signature:
     """Mirror each setting by an option. All are strings: `load_settings` parses options and variables alike."""
-    parameters = []
+    argument = typer.Argument(
+        metavar="CHECKPOINT", help="Checkpoint file to serve; the same as --checkpoint.", show_default=False
+    )
+    parameters = [
+        inspect.Parameter(
+            "file", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[Path | None, argument]
+        )
+    ]
     for name, field in Settings.model_fields.items():
         option = typer.Option(
             flag(name), metavar="VALUE", help=f"{field.description} [{variable(name)}; default: {_default(name)}]"
@@ -67,10 +81,20 @@ serve.__signature__ = _serve_signature()  # type: ignore[attr-defined]
 
 
 def predict(
-    photos: Annotated[list[Path], typer.Argument(help="Photo files, and folders of them.", show_default=False)],
+    photos: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="PHOTO|DIR",
+            help="Photo files, and folders of them. A file that ends in .safetensors is the checkpoint.",
+            show_default=False,
+        ),
+    ],
     *,
     out: Annotated[
-        Path | None, typer.Option(help="Write the results to this file: .csv, .jsonl or .parquet.", show_default=False)
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Write the results to this file: .csv, .jsonl or .parquet.", show_default=False
+        ),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Start again, and replace the file of --out.")] = False,
     on_ray: Annotated[
@@ -88,13 +112,20 @@ def predict(
             help="Let the service at this address predict; its API key, if any, is read from WHISKER_API_KEY.",
         ),
     ] = None,
-    checkpoint: Annotated[str | None, typer.Option(help="Checkpoint file [WHISKER_CHECKPOINT].")] = None,
-    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N [WHISKER_DEVICE].")] = None,
-    top_k: Annotated[int, typer.Option(min=1, help="How many classes --json and .jsonl list for a photo.")] = 5,
+    checkpoint: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Checkpoint file [WHISKER_CHECKPOINT].")
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option(metavar="DEVICE", help="auto, cpu, cuda or cuda:N [WHISKER_DEVICE].")
+    ] = None,
+    top_k: Annotated[
+        int, typer.Option(min=1, metavar="N", help="How many classes --json and .jsonl list for a photo.")
+    ] = 5,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON array.")] = False,
     explain: Annotated[
         Path | None,
         typer.Option(
+            metavar="FILE",
             help="Draw the heat map of the one photo, as a PNG: which parts are evidence for its label.",
             show_default=False,
         ),
@@ -104,14 +135,18 @@ def predict(
 
     With --out the results of any number of photos go into a file; the same command resumes a run that was stopped.
 
-    Exit codes: 0 for success, 1 for failure, 130 after Ctrl-C. Without --out, 1 also if a photo that was named cannot
-    be used; photos found in folders, and photos listed in the file of --out, do not count.
+    Exit codes: 0 for success, 1 for failure, 130 after Ctrl-C.
+
+    Without --out, a photo that is named and cannot be used is a failure; photos found in folders are not.
     """
+    checkpoint, photos = take_checkpoint(photos, checkpoint)
+    if not photos:
+        raise ConfigError(f"Name photos, or a folder of them, to classify with {checkpoint}.")
     settings = load_settings(listens=False, checkpoint=checkpoint, device=device)
     if explain is not None and (out is not None or server is not None or len(photos) > 1 or photos[0].is_dir()):
         raise ConfigError("--explain draws the heat map of one photo: give one file, and neither --out nor --server.")
     if server is not None and (on_ray or checkpoint is not None or device is not None):
-        raise ConfigError("--server uses the checkpoint of that service: leave out --checkpoint, --device and --ray.")
+        raise ConfigError("--server uses the checkpoint of that service: leave out the checkpoint, --device and --ray.")
     if out is not None:
         if as_json:
             raise ConfigError("--json prints and --out writes: give one of them; a .jsonl file has the same objects.")

@@ -20,7 +20,7 @@ from whisker.training.errors import TrainingInterruptedError
 from whisker.training.job import Training
 
 ROOT = Path(__file__).parents[1]
-COMMANDS = ("train", "calibrate", "evaluate", "doctor", "report", "import", "predict", "serve")
+COMMANDS = ("train", "calibrate", "evaluate", "compare", "doctor", "report", "import", "predict", "serve")
 
 
 def run(
@@ -60,6 +60,15 @@ def test_no_help_is_taken_for_markup() -> None:
             assert not re.search(r"\[[a-z/#@]", getattr(parameter, "help", None) or "")
 
 
+@pytest.mark.parametrize("command", [(), *((command,) for command in COMMANDS)])
+def test_no_help_names_a_type_of_python(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    _, out, _ = run(monkeypatch, capsys, *command, "--help")
+    assert re.findall(r"<(?:bool|int|float|str|path|list)\b[^>]*>", out) == []
+
+
 def test_help_waits_for_nothing_slow() -> None:
     script = "import whisker.cli, sys; print(*sys.modules)"
     ended = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)  # noqa: S603
@@ -73,6 +82,7 @@ def test_train_then_evaluate_then_predict(
     monkeypatch.chdir(tmp_path)
     small = (
         "--out=./shapes.safetensors",
+        "--name=My shapes",
         "--epochs",
         4,
         "--width",
@@ -90,18 +100,20 @@ def test_train_then_evaluate_then_predict(
     assert code == 0
     assert "Test accuracy: " in out
     assert "95 % interval" in out
-    assert out.splitlines()[-1] == "Serve it: whisker serve --checkpoint shapes.safetensors"
+    assert out.splitlines()[-1] == "Serve it: whisker serve shapes.safetensors"
     classifier = Classifier.load("shapes.safetensors")
     assert classifier.classes == ("rings", "stripes")
+    assert classifier.checkpoint.name == "My shapes"
     assert classifier.checkpoint.provenance["command"].startswith(
-        "whisker train shapes --out=shapes.safetensors --epochs 4"
+        "whisker train shapes --out=shapes.safetensors '--name=My shapes' --epochs 4"
     )
     assert str(tmp_path) not in json.dumps(dict(classifier.checkpoint.provenance))
     assert classifier.checkpoint.provenance["libraries"]["whisker"] == __version__
 
-    code, out, _ = run(monkeypatch, capsys, "evaluate", "shapes.safetensors", photos)
+    code, out, err = run(monkeypatch, capsys, "evaluate", photos, "--checkpoint", "shapes.safetensors")
     assert code == 0
     assert out.startswith("Accuracy: ")
+    assert "Warning: My shapes was trained with exactly these photos, and learned from 32 of them" in err
     assert "rings: answered" in out
     (photos / "rings" / "note.txt").write_text("hello")
     code, out, err = run(monkeypatch, capsys, "evaluate", "shapes.safetensors", photos, "--json")
@@ -111,7 +123,7 @@ def test_train_then_evaluate_then_predict(
     code, _, err = run(monkeypatch, capsys, "evaluate", "shapes.safetensors", photos)
     assert "Left out rings/note.txt" in err
 
-    words = ("predict", photos / "rings" / "000.png", "--checkpoint", "shapes.safetensors", "--json")
+    words = ("predict", "shapes.safetensors", photos / "rings" / "000.png", "--json")
     code, out, _ = run(monkeypatch, capsys, *words)
     assert code == 0
     assert json.loads(out)[0]["label"] in ("rings", "stripes")
@@ -199,6 +211,7 @@ def test_train_with_photos_of_other_things_then_calibrate_without(
     assert json.loads(out)["test"]["accuracy"] == taught.metrics["test"]["accuracy"]
     assert "Testing" in err
     again = Classifier.load("again.safetensors").checkpoint
+    assert "Known photos called unknown: " in err
     assert again.metrics["unknown"]["outliers"] is None
     assert again.metrics["unknown"]["promised_rate"] == 0.5
     assert again.metrics["test"] == taught.metrics["test"]
@@ -243,6 +256,19 @@ def bad(tmp_path: Path, trained: Training) -> dict[str, Path]:
         (("calibrate", "missing.safetensors", "one", "--out", "new.safetensors"), "There is no checkpoint file"),
         (("calibrate", "trained.safetensors", "one", "--out", "new.safetensors"), "only one class"),
         (("evaluate", "missing.safetensors", "one"), "There is no checkpoint file"),
+        (("evaluate", "one", "--checkpoint", "missing.safetensors"), "There is no checkpoint file"),
+        (("evaluate", "a.safetensors", "one", "--checkpoint", "b.safetensors"), "The checkpoint is given twice"),
+        (("evaluate", "a.safetensors"), "a.safetensors is only one of them"),
+        (("doctor", "missing.safetensors", "one"), "There is no checkpoint file"),
+        (("report", "a.safetensors", "--checkpoint", "b.safetensors"), "The checkpoint is given twice"),
+        (("report",), "Name a checkpoint"),
+        (("compare", "missing.safetensors", "trained.safetensors", "one"), "There is no checkpoint file"),
+        (("train", "one", "--name", "two\nlines"), "--name is 1 to 100 characters in one line"),
+        (("predict", "altered.safetensors", "one/cat/1.png"), "changed or damaged"),
+        (("predict", "a.safetensors", "b.safetensors", "one/cat/1.png"), "The checkpoint is given twice"),
+        (("predict", "trained.safetensors"), "Name photos, or a folder of them, to classify with"),
+        (("serve", "altered.safetensors", "--port", "0"), "changed or damaged"),
+        (("serve", "a.safetensors", "--checkpoint", "b.safetensors"), "The checkpoint is given twice"),
         (("predict", "--checkpoint", "altered.safetensors", "one/cat/1.png"), "changed or damaged"),
         (("serve", "--checkpoint", "missing.safetensors", "--port", "0"), "There is no checkpoint file"),
         (("serve", "--checkpoint", "altered.safetensors", "--port", "0"), "changed or damaged"),

@@ -13,7 +13,6 @@ from whisker.model.card.provenance import DataCounts, Extension, Provenance
 from whisker.model.card.wording.extension import describe_extension
 from whisker.model.checkpoint.statistics import MIN_PHOTOS, ClassStatistics
 from whisker.model.engines.device import resolve_device, use_available_cores
-from whisker.model.plain_text import printable
 from whisker.training.calibration.calibrate import CalibratedCheckpoint
 from whisker.training.calibration.metrics import Measured
 from whisker.training.errors import TrainingError
@@ -131,7 +130,7 @@ class _Extension:
         layer = {"fc.weight": torch.from_numpy(head.weight), "fc.bias": torch.from_numpy(head.bias)}
         return replace(
             self.source,
-            name=printable(self.training.out.stem),
+            name=self.training.title,
             classes=self.photos.dataset.classes,
             state={**self.source.state, **layer},
             provenance=self._provenance().to_json(),

@@ -35,7 +35,13 @@ class Training:
     resume: bool = False
     overwrite: bool = False
     skip_small: bool = False  # classes with too few photos
+    name: str = ""  # of the checkpoint; without, that of its file
     command: str = ""
+
+    @property
+    def title(self) -> str:
+        """Name the checkpoint, on its page and in its report."""
+        return self.name or printable(self.out.stem)
 
     @property
     def work(self) -> Path:

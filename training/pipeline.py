@@ -11,7 +11,6 @@ from whisker.model import Checkpoint
 from whisker.model.card.provenance import CalibrationRun, Provenance, Shares
 from whisker.model.engines.device import resolve_device, use_available_cores
 from whisker.model.errors import ConfigError
-from whisker.model.plain_text import printable
 from whisker.training.calibration.calibrate import CalibratedCheckpoint, CalibrationData, calibrate
 from whisker.training.calibration.metrics import Measured
 from whisker.training.calibration.photos import read_training_sample, sample_training_photos
@@ -19,6 +18,7 @@ from whisker.training.config import PRESETS, Grouping, TrainingConfig, TransferR
 from whisker.training.data.dataset import Dataset, prepare_dataset
 from whisker.training.data.outliers import read_outliers
 from whisker.training.errors import TrainingError, TrainingInterruptedError
+from whisker.training.evaluation.verdict_changes import describe_verdict_changes
 from whisker.training.events.event import Stage
 from whisker.training.fit.distributed import SINGLE_PROCESS, World
 from whisker.training.fit.loop import Trainer
@@ -140,12 +140,14 @@ def run_calibration(training: Training, checkpoint: Checkpoint, progress: Progre
             )
         data = _calibration_data(training, dataset, progress)
     provenance = replace(provenance, calibration=CalibrationRun(training.command, today()))
-    fresh = replace(checkpoint, name=printable(training.out.stem), provenance=provenance.to_json())
+    fresh = replace(checkpoint, name=training.title, provenance=provenance.to_json())
     if checkpoint.held_out is None:
         calibrated = calibrate_on_split(fresh, data, targets=training.targets, device=device, progress=progress)
     else:
         calibrated = recalibrate(training, fresh, dataset, data, device=device, progress=progress)
     publish(calibrated, dataset, training.out, training.report_file)
+    for line in describe_verdict_changes(checkpoint, calibrated.checkpoint, data.outliers, device):
+        progress.say(line)
     return calibrated.evaluation
 
 

@@ -20,7 +20,6 @@ from whisker.model.card.provenance import (
     SplitGroups,
     TriedCandidate,
 )
-from whisker.model.plain_text import printable
 from whisker.training.config import Grouping
 from whisker.training.data.dataset import Dataset
 from whisker.training.fit.loop import TrainingResult
@@ -42,7 +41,7 @@ def uncalibrated(
     if training.config.transfer is not None:
         state = {name: value.half().float() if value.dim() > 1 else value for name, value in state.items()}
     return Checkpoint(
-        name=printable(training.out.stem),
+        name=training.title,
         network=training.config.network,
         preprocessing=training.config.preprocessing,
         classes=dataset.classes,

@@ -1,17 +1,19 @@
-"""The command line: `whisker train | calibrate | evaluate | doctor | report | import | predict | serve`."""
+"""The command line: `whisker train | calibrate | evaluate | compare | doctor | report | import | predict | serve`."""
 
 import signal
 import sys
-from collections.abc import Callable
-from typing import Annotated
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand, TyperGroup
 
 from whisker import __version__
 from whisker.app.commands import predict, serve
 from whisker.model.errors import WhiskerError
 from whisker.model.plain_text import printable
 from whisker.training.cli.calibrate import calibrate
+from whisker.training.cli.compare import compare
 from whisker.training.cli.doctor import doctor
 from whisker.training.cli.evaluate import evaluate
 from whisker.training.cli.import_weights import import_weights
@@ -28,22 +30,57 @@ EXAMPLES: dict[Callable[..., None], tuple[str, ...]] = {  # shown at the end of 
     ),
     calibrate: ("whisker calibrate photos.safetensors photos --precision 0.995 --out stricter.safetensors",),
     evaluate: ("whisker evaluate photos.safetensors other-photos",),
-    doctor: ("whisker doctor photos", "whisker doctor photos --checkpoint photos.safetensors"),
+    compare: (
+        "whisker compare live.safetensors new.safetensors other-photos",
+        "whisker compare live.safetensors new.safetensors other-photos --out changes.csv --fail-if-worse",
+    ),
+    doctor: ("whisker doctor photos", "whisker doctor photos.safetensors photos"),
     report: ("whisker report photos.safetensors --photos photos",),
     import_weights: ("whisker import resnet50.pth --out resnet50.safetensors",),
     predict: (
         "whisker predict cat.jpg",
         "whisker predict cat.jpg --explain where.png",
-        "whisker predict photos --out results.csv",
+        "whisker predict photos.safetensors new-photos --out results.csv",
         "whisker predict photos --out results.csv --server http://localhost:8000",
     ),
-    serve: ("whisker serve", "whisker serve --checkpoint photos.safetensors --port 9000 --workers auto"),
+    serve: ("whisker serve", "whisker serve photos.safetensors --port 9000 --workers auto"),
 }
+
+
+class Command(TyperCommand):
+    """A command whose help names no Python type: options say what their value is, and flags take none."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """List the parameters, without `<bool>` behind flags and `<path>` behind arguments."""
+        return _without_types(super().get_params(ctx))
+
+
+class Commands(TyperGroup):
+    """The command line as a whole, whose help names no type either."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """List the parameters, without `<bool>` behind flags."""
+        return _without_types(super().get_params(ctx))
+
+
+def _without_types(parameters: Sequence[Any]) -> list[Any]:
+    for parameter in parameters:
+        if getattr(parameter, "is_flag", False):
+            parameter.metavar = ""
+        elif parameter.param_type_name == "argument":
+            parameter.display_type_rich = _nothing
+    return [*parameters]
+
+
+def _nothing(ctx: Any) -> None:
+    """Say nothing of an argument's type: its name does."""
+
 
 cli = typer.Typer(
     name="whisker",
+    cls=Commands,
     help="Train on folders of photos, serve over HTTP, know which answers to trust.",
-    epilog="Start with: whisker train FOLDER, then: whisker serve --checkpoint FOLDER.safetensors",
+    epilog="Start with: whisker train FOLDER, then: whisker serve FOLDER.safetensors",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
@@ -68,7 +105,7 @@ def _options(
 for command, examples in EXAMPLES.items():
     # A keyword of Python cannot be a function's name.
     name = "import" if command is import_weights else None
-    cli.command(name, epilog="Examples:\n\n" + "\n\n".join(examples))(command)
+    cli.command(name, cls=Command, epilog="Examples:\n\n" + "\n\n".join(examples))(command)
 
 
 def main() -> None:

@@ -17,7 +17,7 @@ from whisker.training.data.folders.names import similar_names
 from whisker.training.progress import Progress
 
 _MIN_PHOTOS = 3  # different photos that a training needs in each class: one for each split
-_ENOUGH_PHOTOS = 100  # different photos; a class with fewer is learned badly
+_ENOUGH_PHOTOS = 50  # different photos; more of a class with fewer are often worth it
 _MAX_IMBALANCE = 10  # ratio of the largest class to the smallest
 _MIN_SIDE = 64  # pixels
 _MAX_CLASSES = 10  # counted on the screen; JSON contains all
@@ -73,7 +73,10 @@ class Diagnosis:
         """Sum up the findings in one line."""
         if not self.findings:
             return f"Nothing wrong was found in {self.files:,} files."
-        kinds = "1 kind of fault" if len(self.findings) == 1 else f"{len(self.findings)} kinds of faults"
+        faults = [finding for finding in self.findings if finding.kind != "few"]
+        if not faults:
+            return f"No fault was found in {self.files:,} files, but photos are few."
+        kinds = "1 kind of fault" if len(faults) == 1 else f"{len(faults)} kinds of faults"
         return f"Found {kinds} in {self.files:,} files, the most serious first; no file was changed."
 
 
@@ -228,8 +231,8 @@ _CHECKS: tuple[_Check, ...] = (  # the most serious first
     ("unreadable", "No readable picture", "Save it again or remove it; training skips it.", _unreadable),
     (
         "few",
-        f"Class of fewer than {_ENOUGH_PHOTOS} different photos",
-        f"Add photos; the minimum is {_MIN_PHOTOS}.",
+        f"Class with fewer than {_ENOUGH_PHOTOS} different photos",
+        f"No fault: {_MIN_PHOTOS} are enough to train. More often help.",
         _few,
     ),
     ("imbalance", f"Classes differ more than {_MAX_IMBALANCE}-fold", "Add photos of the rare class.", _imbalance),

@@ -145,7 +145,10 @@ def _cell(value: object) -> object:
 
 
 def print_doubtful(doubtful: DoubtfulFolder, console: Console) -> None:
-    """Print the top of the list, and a warning about its limits."""
+    """Print the top of the list, unless no label seems wrong, and a warning about its limits."""
+    if not doubtful.estimated_wrong:
+        console.print(Text(f"No label seems wrong. {TRUST_WARNING}"))
+        return
     table = Table("Photo", "Label", "Suggested", "Reason", title="Most doubtful labels", title_justify="left")
     table.columns[0].overflow = "fold"
     for photo in doubtful.photos[:_MAX_ROWS]:

@@ -12,20 +12,24 @@ from whisker.training.cli.options.arguments import (
     FalseAlarms,
     LabelColumn,
     Labels,
+    Name,
     Outliers,
     PathColumn,
-    Photos,
     Precision,
+    checked_name,
     label_file,
 )
+from whisker.training.cli.options.checkpoints import CheckpointOption, First, Second, checkpoint_and_folder
 from whisker.training.cli.result import command_line, open_progress, print_result
 
 
 def calibrate(
-    checkpoint: Annotated[Path, typer.Argument(help="File from `whisker train`.", metavar="CHECKPOINT")],
-    photos: Photos,
+    first: First = None,
+    second: Second = None,
     *,
-    out: Annotated[Path, typer.Option(help="Checkpoint to write.")],
+    out: Annotated[Path, typer.Option(help="Checkpoint to write.", metavar="FILE")],
+    checkpoint: CheckpointOption = None,
+    name: Name = None,
     labels: Labels = None,
     path_column: PathColumn = None,
     label_column: LabelColumn = None,
@@ -42,7 +46,8 @@ def calibrate(
     from whisker.training.job import Training  # noqa: PLC0415
     from whisker.training.pipeline import run_calibration, split_config  # noqa: PLC0415
 
-    source, progress = load_checkpoint(checkpoint), open_progress(as_json=as_json)
+    file, photos = checkpoint_and_folder(first, second, checkpoint)
+    source, progress = load_checkpoint(file), open_progress(as_json=as_json)
     training = Training(
         photos=photos,
         out=out,
@@ -52,6 +57,7 @@ def calibrate(
         labels=label_file(labels, path_column, label_column),
         outliers=outliers,
         overwrite=overwrite,
+        name=checked_name(name),
         command=command_line(sys.argv[1:]),
     )
     print_result(training, run_calibration(training, source, progress), progress, as_json=as_json)

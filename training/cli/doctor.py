@@ -15,13 +15,19 @@ from whisker.training.cli.options.arguments import (
     LabelColumn,
     Labels,
     PathColumn,
-    Photos,
     label_file,
 )
+from whisker.training.cli.options.checkpoints import Second, checkpoint_if_any
 
 
 def doctor(
-    photos: Photos,
+    first: Annotated[
+        Path | None,
+        typer.Argument(
+            help="Checkpoint, if doubtful labels are to be listed, too.", metavar="CHECKPOINT", show_default=False
+        ),
+    ] = None,
+    second: Second = None,
     *,
     labels: Labels = None,
     path_column: PathColumn = None,
@@ -29,20 +35,26 @@ def doctor(
     groups: Groups = None,
     against: Annotated[
         list[Path] | None,
-        typer.Option(help="Folder that must not share photos with DIR, such as another test set; may be repeated."),
+        typer.Option(
+            help="Folder that must not share photos with DIR, such as another test set; may be repeated.", metavar="DIR"
+        ),
     ] = None,
     checkpoint: Annotated[
         Path | None,
         typer.Option(
-            help="File from `whisker train`, to also list doubtful labels. It may miss wrong labels that it was "
-            "trained on; a checkpoint trained on other photos of these classes finds more."
+            help="The same as CHECKPOINT. It may miss wrong labels that it was trained on; one that "
+            "was trained on other photos of these classes finds more.",
+            metavar="FILE",
         ),
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(help="CSV file to write doubtful labels to: correct its column label, then pass it as --labels."),
+        typer.Option(
+            help="CSV file to write doubtful labels to: correct its column label, then pass it as --labels.",
+            metavar="FILE",
+        ),
     ] = None,
-    limit: Annotated[int, typer.Option(min=1, help="Maximum number of doubtful labels to list.")] = 200,
+    limit: Annotated[int, typer.Option(min=1, metavar="N", help="Maximum number of doubtful labels to list.")] = 200,
     device: Device = "auto",
     as_json: AsJson = False,
 ) -> None:
@@ -65,8 +77,9 @@ def doctor(
     from whisker.training.data.folders.labels import read_labels  # noqa: PLC0415
     from whisker.training.progress import Progress  # noqa: PLC0415
 
+    source, photos = checkpoint_if_any(first, second, checkpoint)
     if out is not None:
-        if checkpoint is None:
+        if source is None:
             raise typer.BadParameter("it needs --checkpoint, which finds doubtful labels.", param_hint="--out")
         require_new_file(out)
     use_available_cores()
@@ -75,7 +88,7 @@ def doctor(
     file = label_file(labels, path_column, label_column)
     folder = find_photos(photos, min_classes=1, labels_file=file, grouping=grouping, skip_small=True)
     folder.say(progress)
-    classifier = Classifier.load(checkpoint, device) if checkpoint else None
+    classifier = Classifier.load(source, device) if source else None
     diagnosis = diagnose(folder, against or [], progress)
     doubtful = find_doubtful_photos(classifier, folder, limit, progress) if classifier else None
     if out is not None and doubtful is not None:

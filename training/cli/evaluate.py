@@ -1,8 +1,6 @@
 """The command `whisker evaluate`. Modules that are slow to import are imported when it runs."""
 
 import json
-from pathlib import Path
-from typing import Annotated
 
 import typer
 
@@ -10,23 +8,25 @@ from whisker.model.plain_text import printable
 from whisker.training.cli.options.arguments import (
     AsJson,
     Device,
+    Engine,
     LabelColumn,
     Labels,
     PathColumn,
-    Photos,
     label_file,
 )
+from whisker.training.cli.options.checkpoints import CheckpointOption, First, Second, checkpoint_and_folder
 
 
 def evaluate(
-    checkpoint: Annotated[Path, typer.Argument(help="File from `whisker train`.", metavar="CHECKPOINT")],
-    photos: Photos,
+    first: First = None,
+    second: Second = None,
     *,
+    checkpoint: CheckpointOption = None,
     labels: Labels = None,
     path_column: PathColumn = None,
     label_column: LabelColumn = None,
     device: Device = "auto",
-    engine: Annotated[str, typer.Option(help="Inference engine, as in WHISKER_ENGINE; torch is float32.")] = "auto",
+    engine: Engine = "auto",
     as_json: AsJson = False,
 ) -> None:
     """Measure a checkpoint on a folder of labelled photos, by default with the engine that serves it."""
@@ -39,9 +39,10 @@ def evaluate(
     from whisker.training.evaluation.evaluate_labels import evaluate_folder_labels  # noqa: PLC0415
     from whisker.training.progress import Progress  # noqa: PLC0415
 
+    source, photos = checkpoint_and_folder(first, second, checkpoint)
     file = label_file(labels, path_column, label_column)
     use_available_cores()
-    classifier = Classifier.load(checkpoint, device, engine=engine)
+    classifier = Classifier.load(source, device, engine=engine)
     measure = evaluate_folder if classifier.checkpoint.task == "single-label" else evaluate_folder_labels
     result = measure(classifier, photos, Progress(Console(stderr=True, soft_wrap=True)), file)
     if as_json:

@@ -14,7 +14,7 @@ def import_weights(
         Path, typer.Argument(help="State dict saved by PyTorch, of a network that Whisker builds.", metavar="FILE")
     ],
     *,
-    out: Annotated[Path, typer.Option(help="File to write; its name ends in .safetensors.")],
+    out: Annotated[Path, typer.Option(help="File to write; its name ends in .safetensors.", metavar="FILE")],
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file of that name.")] = False,
 ) -> None:
     """Convert a PyTorch file of weights for --pretrained, without executing anything in it."""

@@ -13,19 +13,23 @@ from whisker.training.cli.options.arguments import (
     PathColumn,
     label_file,
 )
+from whisker.training.cli.options.checkpoints import CheckpointOption, First, checkpoint_alone
 
 
 def report(
-    checkpoint: Annotated[Path, typer.Argument(help="File from `whisker train`.", metavar="CHECKPOINT")],
+    first: First = None,
     *,
+    checkpoint: CheckpointOption = None,
     photos: Annotated[
-        Path | None, typer.Option(help="Folder with one sub-folder of photos per class, to show in the report.")
+        Path | None,
+        typer.Option(help="Folder with one sub-folder of photos per class, to show in the report.", metavar="DIR"),
     ] = None,
     labels: Labels = None,
     path_column: PathColumn = None,
     label_column: LabelColumn = None,
     out: Annotated[
-        Path | None, typer.Option(help="Page to write (default: CHECKPOINT's name + .html, in the current folder).")
+        Path | None,
+        typer.Option(help="Page to write (default: CHECKPOINT's name + .html, in the current folder).", metavar="FILE"),
     ] = None,
     device: Device = "auto",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the page of that name.")] = False,
@@ -39,14 +43,15 @@ def report(
     from whisker.training.report.gallery import open_galleries  # noqa: PLC0415
     from whisker.training.report.page import require_free, write_report  # noqa: PLC0415
 
-    target = out or Path(f"{checkpoint.stem}.html")
+    source = checkpoint_alone(first, checkpoint)
+    target = out or Path(f"{source.stem}.html")
     require_free(target, overwrite=overwrite)
     file = label_file(labels, path_column, label_column)
     if photos is None:
-        write_report(target, load_checkpoint(checkpoint), None)
+        write_report(target, load_checkpoint(source), None)
     else:
         use_available_cores()
-        classifier = Classifier.load(checkpoint, device)
+        classifier = Classifier.load(source, device)
         galleries = open_galleries(classifier, photos, Progress(Console(stderr=True, soft_wrap=True)), file)
         write_report(target, classifier.checkpoint, galleries)
     typer.echo(printable(f"Report: {target}"))

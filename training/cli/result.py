@@ -53,7 +53,7 @@ def print_result(training: "Training", evaluation: "Measured", progress: "Progre
     progress.say(
         f"Checkpoint: {training.out}; report: {training.report_file}; caches, which may be deleted: {training.work}"
     )
-    progress.say(f"Serve it: whisker serve --checkpoint {shlex.quote(str(training.out))}")
+    progress.say(f"Serve it: whisker serve {shlex.quote(str(training.out))}")
 
 
 def command_line(words: Sequence[str]) -> str:

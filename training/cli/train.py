@@ -14,10 +14,12 @@ from whisker.training.cli.options.arguments import (
     LabelColumn,
     Labels,
     MultiLabel,
+    Name,
     Outliers,
     PathColumn,
     Photos,
     Precision,
+    checked_name,
     label_file,
 )
 from whisker.training.cli.options.observing import Mlflow, MlflowFiles, Observing, TensorBoard, Watch
@@ -29,18 +31,27 @@ def train(
     *,
     out: Annotated[
         Path | None,
-        typer.Option(help="Checkpoint to write (default: DIR's name + .safetensors, in the current folder)."),
+        typer.Option(
+            help="Checkpoint to write (default: DIR's name + .safetensors, in the current folder).", metavar="FILE"
+        ),
     ] = None,
+    name: Name = None,
     preset: Annotated[
         Literal["quick", "standard", "best"] | None,
         typer.Option(help="quick (default): minutes; standard: an hour; best: hours, for the last points of accuracy."),
     ] = None,
     minutes: Annotated[
         float | None,
-        typer.Option(min=0.1, help="Time limit: probes this machine, then chooses width, sizes and epochs."),
+        typer.Option(
+            min=0.1, metavar="N", help="Time limit: probes this machine, then chooses width, sizes and epochs."
+        ),
     ] = None,
-    epochs: Annotated[int | None, typer.Option(help="Passes over the photos, instead of the preset's.")] = None,
-    learning_rate: Annotated[float | None, typer.Option(help="Peak, at 128 photos per step (default: 0.12).")] = None,
+    epochs: Annotated[
+        int | None, typer.Option(metavar="N", help="Passes over the photos, instead of the preset's.")
+    ] = None,
+    learning_rate: Annotated[
+        float | None, typer.Option(metavar="RATE", help="Peak, at 128 photos per step (default: 0.12).")
+    ] = None,
     pretrained: Annotated[
         str | None,
         typer.Option(
@@ -55,7 +66,7 @@ def train(
         typer.Option(
             help="Checkpoint to add the classes in DIR to, in minutes and without the photos of its own classes. Its "
             "network stays as it is, and no answer will be called confident.",
-            metavar="CHECKPOINT",
+            metavar="FILE",
         ),
     ] = None,
     student: Annotated[
@@ -75,15 +86,18 @@ def train(
         Literal["relu", "sigmoid"] | None, typer.Option(help="Non-linearity of the neurons (default: relu).")
     ] = None,
     width: Annotated[
-        int | None, typer.Option(help="Neurons per hidden layer, or channels of the first stage (default: 32).")
+        int | None,
+        typer.Option(metavar="N", help="Neurons per hidden layer, or channels of the first stage (default: 32)."),
     ] = None,
     depth: Annotated[
-        int | None, typer.Option(help="Hidden layers, or layers or blocks per stage (default: 2).")
+        int | None, typer.Option(metavar="N", help="Hidden layers, or layers or blocks per stage (default: 2).")
     ] = None,
     grey: Annotated[bool, typer.Option("--grey", help="Use grayscale input.")] = False,
     size: Annotated[
         int | None,
-        typer.Option(help="Input size of the served network in pixels (default: 128, less for small photos)."),
+        typer.Option(
+            metavar="N", help="Input size of the served network in pixels (default: 128, less for small photos)."
+        ),
     ] = None,
     dtype: Annotated[
         Literal["auto", "float32", "bfloat16"],
@@ -108,6 +122,7 @@ def train(
         typer.Option(
             min=0.01,
             max=0.4,
+            metavar="SHARE",
             help="Share of each class's photos to validate and calibrate with (default: 0.1, or cross-validation of "
             "all photos where they are few).",
         ),
@@ -117,11 +132,15 @@ def train(
         typer.Option(
             min=0.01,
             max=0.4,
+            metavar="SHARE",
             help="Share of each class's photos to test the result with, once (default: as for --validation).",
         ),
     ] = None,
     seed: Annotated[
-        int, typer.Option(min=0, max=2**63 - 1, help="Seed of the split, the initial weights and the augmentation.")
+        int,
+        typer.Option(
+            min=0, max=2**63 - 1, metavar="N", help="Seed of the split, the initial weights and the augmentation."
+        ),
     ] = 0,
     device: Device = "auto",
     resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted training.")] = False,
@@ -136,7 +155,7 @@ def train(
 ) -> None:
     """Train a network on a folder of photos: DIR/<class>/*.jpg.
 
-    Exit codes: 0 for success, 1 for an error, 130 after Ctrl-C, with the state saved for --resume.
+    Exit codes: 0 for success, 1 for an error, 2 for a wrong option, 130 after Ctrl-C; --resume continues then.
     """
     from whisker.training.cli.options.extension import Extending, refuse_options  # noqa: PLC0415
     from whisker.training.cli.options.training import RANDOM, NetworkOptions, TrainingOptions, choose_targets  # noqa: PLC0415
@@ -144,6 +163,7 @@ def train(
     from whisker.training.job import Training, unfinished_state  # noqa: PLC0415
     from whisker.training.pipeline import run_training  # noqa: PLC0415
 
+    own_name = checked_name(name)
     target = out or Path(f"{photos.resolve().name}.safetensors")
     file = label_file(labels, path_column, label_column)
     targets, command = choose_targets(precision, false_alarms), command_line(sys.argv[1:])
@@ -174,9 +194,9 @@ def train(
                 "--resume": resume,
             }
         )
-        Extending(extend, photos, target, targets, device, file, seed, command, observing, overwrite=overwrite).run(
-            as_json=as_json
-        )
+        Extending(
+            extend, photos, target, targets, device, file, seed, own_name, command, observing, overwrite=overwrite
+        ).run(as_json=as_json)
         return
     options = TrainingOptions(
         photos=photos,
@@ -216,6 +236,7 @@ def train(
             resume=resume,
             overwrite=overwrite,
             skip_small=skip_small,
+            name=own_name,
             command=command,
         )
         evaluation = run_training(training, progress, world)

@@ -38,7 +38,13 @@ class Decoded:
 
 
 def decode_photos(
-    root: Path, paths: Sequence[str], preprocessing: Preprocessing, cache: Path, progress: Progress
+    root: Path,
+    paths: Sequence[str],
+    preprocessing: Preprocessing,
+    cache: Path,
+    progress: Progress,
+    *,
+    what: str = "photos as they are served",
 ) -> tuple[NDArray[np.uint8], list[Decoded]]:
     """Decode files once into `cache`; return a memory map uint8 `[files, size, size, 3]` and each file's result.
 
@@ -55,7 +61,7 @@ def decode_photos(
         with (
             ThreadPoolExecutor(available_cores()) as pool,
             journal_file.open("a") as journal,
-            progress.task(f"Decoding to {preprocessing.size} px", len(paths) - len(results)) as task,
+            progress.task(f"Decoding {what} ({preprocessing.size} px)", len(paths) - len(results)) as task,
         ):
             for start in range(len(results), len(paths), _FLUSH_PHOTOS):
                 files = [root / path for path in paths[start : start + _FLUSH_PHOTOS]]

@@ -149,7 +149,7 @@ def prepare_dataset(
     _require_splits(folder, config)
     paths = [file.path for file in folder.files]
     source = replace(config.preprocessing, size=cache_size(config.network.size))
-    pixels, decoded = decode_photos(root, paths, source, work / "cache-train", progress)
+    pixels, decoded = decode_photos(root, paths, source, work / "cache-train", progress, what="photos")
     quarantined = quarantine(paths, decoded, progress)
     readable = np.flatnonzero([not item.error for item in decoded])
     if not skip_small:

@@ -38,7 +38,7 @@ def read_outliers(
     if not root.is_dir():
         raise DatasetError(f"There is no folder {root}: --outliers needs a folder of photos of anything else.")
     paths = list_files(root)
-    pixels, decoded = decode_photos(root, paths, preprocessing, cache, progress)
+    pixels, decoded = decode_photos(root, paths, preprocessing, cache, progress, what="photos of other things")
     rows = np.flatnonzero([not item.error and item.sha256 not in known for item in decoded])
     if not len(rows):
         raise DatasetError(f"The folder {root} holds no readable picture of anything else: --outliers needs some.")

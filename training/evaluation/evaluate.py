@@ -1,5 +1,6 @@
 """Measure a checkpoint on a folder of labelled photos, through the code that serves."""
 
+import hashlib
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from whisker.training.data.folders.label_file import LabelFile
 from whisker.training.data.folders.names import class_name
 from whisker.training.data.unreadable import why_unreadable
 from whisker.training.errors import DatasetError, TrainingError
+from whisker.training.evaluation.trained import LabelledDigest, warn_of_trained_photos
 from whisker.training.progress import Progress
 
 _BATCH = 32
@@ -44,12 +46,16 @@ class FolderEvaluation:
 
 @dataclass(frozen=True, slots=True)
 class FolderRun(Generic[Answer]):
-    """A network's answers for N readable photos: in batches, with paths, and labels as marks `[N, classes]`."""
+    """A network's answers for N readable photos: in batches, with paths, and labels as marks `[N, classes]`.
+
+    `digests` are those of the files, with the names of their labels.
+    """
 
     paths: tuple[str, ...]
     present: NDArray[np.bool_]
     answers: tuple[Answer, ...]
     quarantined: tuple[Quarantined, ...]
+    digests: tuple[LabelledDigest, ...]
 
     @property
     def labels(self) -> NDArray[np.int64]:
@@ -91,8 +97,11 @@ def evaluate_folder(
 
 
 def score_folder(classifier: Classifier, folder: PhotoFolder, progress: Progress) -> FolderScores:
-    """Classify every photo of `folder`; raise `DatasetError` as `run_folder` does."""
+    """Classify every photo of `folder`, and warn if it is that of the training; raise as `run_folder` does."""
     result = run_folder(classifier, folder, classifier.scores, progress)
+    warning = warn_of_trained_photos(classifier.checkpoint, classifier.checkpoint.name, result.digests)
+    if warning:
+        progress.say(warning)
     probabilities = np.concatenate([scores.probabilities for scores in result.answers])
     unknown = [scores.unknown for scores in result.answers if scores.unknown is not None]
     scores = Scores(probabilities, np.concatenate(unknown) if unknown else None)
@@ -115,6 +124,7 @@ def run_folder(
     number_of = _labels_in(classifier, folder)
     answers: list[Answer] = []
     files: list[PhotoFile] = []
+    digests: list[LabelledDigest] = []
     quarantined: list[Quarantined] = []
     with progress.task("Evaluating", len(folder.files)) as task:
         for batch in batched(np.arange(len(folder.files)), _BATCH):
@@ -124,15 +134,17 @@ def run_folder(
                 if isinstance(picture, Quarantined):
                     quarantined.append(picture)
                 else:
-                    pixels.append(picture)
+                    pixels.append(picture[0])
                     files.append(file)
+                    digests.append((picture[1], tuple(folder.classes[label] for label in file.labels)))
             if pixels:
                 answers.append(run(pixels))
             task.advance(len(batch))
     if not files:
         raise DatasetError(f"No file in {folder.root} is a readable picture: {quarantined[0].reason}")
     present = label_matrix([[number_of[label] for label in file.labels] for file in files], len(classifier.classes))
-    return FolderRun(tuple(file.path for file in files), present, tuple(answers), tuple(quarantined))
+    paths = tuple(file.path for file in files)
+    return FolderRun(paths, present, tuple(answers), tuple(quarantined), tuple(digests))
 
 
 def _labels_in(classifier: Classifier, folder: PhotoFolder) -> list[int]:
@@ -149,8 +161,10 @@ def _labels_in(classifier: Classifier, folder: PhotoFolder) -> list[int]:
     return [number_of[name] for name in folder.classes]
 
 
-def _decode(classifier: Classifier, root: Path, file: PhotoFile) -> NDArray[np.uint8] | Quarantined:
+def _decode(classifier: Classifier, root: Path, file: PhotoFile) -> tuple[NDArray[np.uint8], str] | Quarantined:
+    """Give the pixels of a photo, and the SHA-256 of its file."""
     try:
-        return classifier.preprocessing.decode(read_photo(root / file.path))
+        data = read_photo(root / file.path)
+        return classifier.preprocessing.decode(data), hashlib.sha256(data).hexdigest()
     except (OSError, PictureError) as exc:
         return Quarantined(printable(file.path), why_unreadable(root / file.path, exc))

@@ -124,9 +124,14 @@ def apply_pretrained(network: Network, pretrained: Pretrained, classes: Sequence
     origin = "of ImageNet" if pretrained.normalization == IMAGENET else "of the original training"
     new = [name for name in state if name not in fitting and not name.startswith("normalization.")]
     unused = sorted(pretrained.weights.keys() - fitting.keys())
+    last = pretrained.classes != tuple(classes)
+    fresh, left = ([name for name in names if not last or not name.startswith("fc.")] for names in (new, unused))
     progress.say(
-        f"Pretrained: {len(fitting)} of {len(state)} tensors used; newly initialised: {_list(new)}; "
-        f"not used: {_list(unused)}; normalisation: {'as in that checkpoint' if pretrained.own else origin}."
+        f"Pretrained: {len(fitting)} of {len(state)} tensors are taken over. "
+        + ("The last layer starts anew, as it is for other classes. " if last else "")
+        + (f"Not in that file, and so initialised at random: {_list(fresh)}. " if fresh else "")
+        + (f"Not used, as this network has no such part: {_list(left)}. " if left else "")
+        + f"Normalization: {'as in that checkpoint' if pretrained.own else origin}."
     )
 
 

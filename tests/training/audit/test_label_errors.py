@@ -166,10 +166,12 @@ def test_doubtful_photos_of_a_folder_carry_the_classifiers_scores(
         assert photo.score == pytest.approx(scores[photo.label], abs=1e-3)
         assert (photo.suggested == "") == (photo.reason == "like no class")
         assert (photo.suggested == photo.label) == (photo.reason == "unclear")
-    output = io.StringIO()
-    print_doubtful(doubtful, Console(file=output, width=200))
-    assert doubtful.photos[0].path in output.getvalue()
-    assert output.getvalue().rstrip().endswith(TRUST_WARNING)
+    for wrong in (1, 0):
+        output = io.StringIO()
+        print_doubtful(replace(doubtful, estimated_wrong=wrong), Console(file=output, width=200))
+        assert (doubtful.photos[0].path in output.getvalue()) == bool(wrong)
+        assert ("No label seems wrong." in output.getvalue()) == (not wrong)
+        assert output.getvalue().rstrip().endswith(TRUST_WARNING)
 
 
 @pytest.mark.parametrize("family", ["resnet", "mlp"])

@@ -72,9 +72,9 @@ def test_all_but_the_last_layer_is_taken_over(file: Path) -> None:
         if not name.startswith("fc."):
             assert torch.equal(network.state_dict()[name], tensor), name
     assert torch.equal(network.fc.weight, last)
-    assert "newly initialised: fc.weight, fc.bias; not used: fc.bias, fc.weight; normalisation: of ImageNet." in said
+    assert "taken over. The last layer starts anew, as it is for other classes. Normalization: of ImageNet." in said
     tensors = len(network.state_dict())
-    assert f"Pretrained: {tensors - 4} of {tensors} tensors used" in said
+    assert f"Pretrained: {tensors - 4} of {tensors} tensors are taken over" in said
 
 
 def test_weights_from_elsewhere_bring_the_normalisation_of_imagenet(file: Path) -> None:
@@ -88,7 +88,7 @@ def test_weights_from_tensorflow_bring_the_normalisation_of_their_training(file:
     network = build_network(RESNET_18, 2)
     said = apply(network, replace(read_pretrained(file), normalization=((0.5,) * 3, (0.5,) * 3)))
     assert network.normalization.mean.tolist() == network.normalization.std.tolist() == [0.5, 0.5, 0.5]
-    assert "normalisation: of the original training" in said
+    assert "Normalization: of the original training" in said
 
 
 def test_grey_weights_keep_the_normalisation_of_the_photos(tmp_path: Path) -> None:
@@ -125,9 +125,9 @@ def test_last_layer_of_a_checkpoint_is_taken_over_for_the_same_classes(
     network = build_network(pretrained.network, len(classes))
     said = apply(network, pretrained, classes)
     assert (network.fc.weight.shape[0] == 2 and torch.equal(network.fc.weight, state["fc.weight"])) is taken
-    assert ("newly initialised: none; not used: none" in said) is taken
+    assert ("The last layer starts anew" not in said) is taken
     assert torch.equal(network.normalization.mean, state["normalization.mean"])
-    assert "normalisation: as in that checkpoint" in said
+    assert "Normalization: as in that checkpoint" in said
 
 
 def test_half_precision_weights_are_accepted(tmp_path: Path) -> None:

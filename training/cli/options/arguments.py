@@ -15,7 +15,8 @@ Labels = Annotated[
         help="CSV file with the columns path (relative to DIR) and label, or other usual names, or a column of 0 and 1 "
         "for each class. If one of its labels is the name of a folder "
         "in DIR, it corrects the class folders, and photos that it does not name keep their class; otherwise only "
-        "photos that it names are used. An empty label leaves a photo out."
+        "photos that it names are used. An empty label leaves a photo out.",
+        metavar="FILE",
     ),
 ]
 PathColumn = Annotated[
@@ -43,13 +44,17 @@ MultiLabel = Annotated[
 ]
 Outliers = Annotated[
     Path | None,
-    typer.Option(help="Folder of photos of anything else, at any depth; they improve the verdict unknown."),
+    typer.Option(
+        help="Folder of photos of anything else, at any depth, to measure the verdict unknown and to improve it.",
+        metavar="DIR",
+    ),
 ]
 Precision = Annotated[
     float | None,
     typer.Option(
         min=0.5,
         max=0.9999,
+        metavar="SHARE",
         help="Target precision: share of confident answers that are right (default: 0.99, or the highest of 0.98, 0.97 "
         "and 0.95 that the photos can show).",
     ),
@@ -59,10 +64,21 @@ FalseAlarms = Annotated[
     typer.Option(
         min=0.0001,
         max=0.5,
+        metavar="SHARE",
         help="Target false-alarm rate: share of photos of known classes that may be called unknown.",
     ),
 ]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.", metavar="DEVICE")]
+Engine = Annotated[
+    str, typer.Option(help="Inference engine, as in WHISKER_ENGINE; torch is float32.", metavar="ENGINE")
+]
+Name = Annotated[
+    str | None,
+    typer.Option(
+        help="Name of the checkpoint, on its page and in its report (default: that of the file).", metavar="NAME"
+    ),
+]
+_LONGEST_NAME = 100  # characters
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object, for programs.")]
 
 
@@ -79,3 +95,15 @@ def label_file(labels: Path | None, path_column: str | None, label_column: str |
             "docs/how-to/label-file.md."
         )
     return None
+
+
+def checked_name(name: str | None) -> str:
+    """Check a checkpoint's name, and give it; "" is that of the file. Raises `ConfigError`."""
+    from whisker.model.errors import ConfigError  # noqa: PLC0415
+    from whisker.model.plain_text import is_safe  # noqa: PLC0415
+
+    if name is None:
+        return ""
+    if not name.strip() or len(name) > _LONGEST_NAME or not is_safe(name):
+        raise ConfigError(f"--name is 1 to {_LONGEST_NAME} characters in one line, not {name!r}.")
+    return name.strip()

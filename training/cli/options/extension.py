@@ -35,6 +35,7 @@ class Extending:
     device: str
     labels: Path | LabelFile | None
     seed: int
+    name: str
     command: str
     observing: Observing
     overwrite: bool = field(kw_only=True)
@@ -52,6 +53,7 @@ class Extending:
             device=self.device,
             labels=self.labels,
             overwrite=self.overwrite,
+            name=self.name,
             command=self.command,
         )
         with self.observing.open(self.out.stem, as_json=as_json) as progress:
