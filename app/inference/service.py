@@ -108,7 +108,7 @@ class Service:
     def look_again(self, data: bytes) -> asyncio.Future[PredictionResult]:
         """Queue an upload that has been answered, for all scores, its drawing and its descriptor; raise as `submit`.
 
-        It is tried once, and not if it is heavy.
+        It is not tried again if its worker ends, and not beside heavy pictures if it is one.
         """
         if not self.is_ready:
             raise NotReadyError("The service is starting or stopping; try again soon.")

@@ -214,11 +214,11 @@ class WorkerPool:
         self, pending: PendingPrediction, result: PredictionResult | Exception
     ) -> PredictionResult | Exception | None:
         """Queue a picture again that turned out to be heavy; return the result of any other."""
-        if not isinstance(result, HeavyPictureError) or pending.is_spare:
+        if not isinstance(result, HeavyPictureError):
             return result
         pending.is_large = not isinstance(result, SlowPictureError)
         try:
-            self._waiting.put_heavy(pending, sum(worker.has_heavy for worker in self._workers))
+            self._waiting.put_heavy(pending, sum(worker.has_heavy_upload for worker in self._workers))
         except OverloadedError as exc:
             return exc
         return None

@@ -66,6 +66,7 @@ def _render_page(service: Service, state: AppState) -> str:
         grey=service.card["network"]["channels"] == 1,
         examples=state.examples,
         corrections=state.settings.corrections is not None,
+        review=state.keeper is not None,
     )
 
 

@@ -14,7 +14,8 @@ from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from whisker.app.errors import InferenceFailedError
+from whisker.app import time_limits
+from whisker.app.errors import InferenceFailedError, OverloadedError
 from whisker.app.inference.requests import PredictionResult
 from whisker.app.inference.service import Service
 from whisker.app.inference.wire import PredictionDocument
@@ -23,13 +24,12 @@ from whisker.app.review.entry import Entry
 from whisker.app.review.interest import rate
 from whisker.app.review.store import ReviewStore
 from whisker.app.settings import Settings
-from whisker.model.errors import ConfigError, PictureError, PictureTooLargeError, WhiskerError
+from whisker.model.errors import ConfigError, PictureError, WhiskerError
 
 _MAX_WAITING, _MAX_WAITING_BYTES = 8, 32_000_000  # uploads; the least interesting give way
 _MAX_DECODE_SECONDS = 0.5  # what took longer the first time is not decoded again
 _IDLE_CHECK_SECONDS = 0.02
 _REFRESH_SECONDS = 30.0  # between two looks at the folder, which other processes and people change, too
-_PAUSE_SECONDS = 30.0  # after a failure
 _LISTED = 10  # classes of an answer that are stored
 
 logger = logging.getLogger(__name__)
@@ -109,7 +109,7 @@ class Keeper:
             log = logger.error if isinstance(exc, WhiskerError) else logger.exception
             log("Uploads cannot be kept for review", extra={"reason": str(exc)})
             self._skip("failed")
-            self._paused_until = time.monotonic() + _PAUSE_SECONDS
+            self._paused_until = time.monotonic() + time_limits.REVIEW_PAUSE_SECONDS
 
     async def _refresh(self) -> None:
         self._floor = await asyncio.to_thread(self.store.floor)
@@ -122,8 +122,11 @@ class Keeper:
             return
         try:
             result = await service.look_again(data)
-        except (PictureError, InferenceFailedError) as exc:
-            self._skip("heavy" if isinstance(exc, PictureTooLargeError) else "failed")
+        except OverloadedError:
+            self._skip("busy")
+            return
+        except (PictureError, InferenceFailedError):
+            self._skip("failed")
             return
         entry = Entry(
             upload=upload,
