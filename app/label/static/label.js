@@ -8,11 +8,11 @@ const LIKELY = 9;
 
 const $ = (id) => document.getElementById(id);
 let key = "";
-let waiting = null; // called once there is a key
 let photos = []; // the one that is shown first, and those that come after it
 let classes = [], several = false, progress = null;
 let chosen = new Set(); // labels of the photo that is shown, if it may have several
 let history = []; // what can be undone
+let changes = 0; // of photos, so far
 let loading = null;
 let turn = Promise.resolve(); // one change after the other, however fast the keys come
 const done = new Set(), skipped = new Set(); // ids, since the page was opened
@@ -61,8 +61,11 @@ function forget(id) {
 
 // Ask for more photos; those that were skipped come back when there are no others.
 async function load() {
+  const before = changes;
   const queue = await json(`review?count=${COUNT}`);
-  ({ classes, several, progress } = queue);
+  ({ several } = queue);
+  classes = [...new Set([...queue.classes, ...classes])];
+  if (before === changes) ({ progress } = queue); // or else it is older than what is known
   const known = new Set(photos.map((photo) => photo.id));
   const fresh = queue.photos.filter(({ id }) => !done.has(id) && !known.has(id));
   let wanted = fresh.filter(({ id }) => !skipped.has(id));
@@ -93,10 +96,13 @@ function act(work) {
 
 // Change the photo that is shown, if there is one, and go on to the next.
 function change(work, note) {
+  $("search").value = ""; // now, since people may type on before the next photo is there
+  $("suggestion").focus({ preventScroll: true });
   return act(async () => {
     const photo = photos[0];
     if (!photo || $("work").hidden) return;
     complain("");
+    changes++;
     try {
       await work(photo);
     } catch (problem) {
@@ -136,6 +142,7 @@ const undo = () =>
   act(async () => {
     const last = history.at(-1);
     if (!last) return;
+    changes++;
     if (last.undo) ({ progress } = await last.undo());
     history.pop();
     done.delete(last.photo.id);
@@ -159,9 +166,8 @@ function choose(name) {
 async function next(note = "") {
   await fill();
   const photo = photos[0];
-  const search = $("search");
-  search.value = "";
   $("work").hidden = !photo;
+  $("lead").hidden = Boolean(photo); // which would push the photo down
   $("done").hidden = Boolean(photo);
   $("how-far").hidden = false;
   drawProgress();
@@ -184,7 +190,7 @@ async function next(note = "") {
   $("undo").disabled = !history.length;
   drawClasses();
   drawAccept();
-  $("suggestion").focus({ preventScroll: true });
+  if (document.activeElement !== $("search")) $("suggestion").focus({ preventScroll: true });
   say(note ? `${note}. Next: ${names}, ${suggestion.verdict}` : "");
 }
 
@@ -200,8 +206,7 @@ function finish(note) {
 }
 
 function drawAccept() {
-  const names = several ? [...chosen].join(", ") || "no label" : photos[0].suggestion.label;
-  $("accept-text").textContent = several ? `Save: ${names}` : names;
+  $("accept-text").textContent = several ? `Save ${chosen.size} label${chosen.size === 1 ? "" : "s"}` : "Accept";
   $("accept").disabled = several && !chosen.size;
 }
 
@@ -212,7 +217,8 @@ function drawClasses() {
   const likely = isFew || wanted ? [] : [...scores.keys()].slice(0, LIKELY);
   $("likely").hidden = !likely.length;
   $("likely").replaceChildren(...likely.map((name, at) => choice(name, KEYS[at], scores.get(name))));
-  const shown = classes.map((name, at) => [name, isFew ? KEYS[at] : ""]).filter(([name]) => plain(name).includes(plain(wanted)));
+  const keyed = classes.map((name, at) => [name, isFew ? KEYS[at] : ""]);
+  const shown = keyed.filter(([name]) => plain(name).includes(plain(wanted)) && !likely.includes(name));
   shown.sort(([one], [other]) => starts(other, wanted) - starts(one, wanted));
   const buttons = shown.map(([name, letter]) => choice(name, letter, scores.get(name)));
   if (wanted && !classes.some((name) => plain(name) === plain(wanted))) {
@@ -254,7 +260,7 @@ function drawProgress() {
   const total = left + labelled + outliers;
   $("bar").max = total || 1;
   $("bar").value = labelled + outliers;
-  $("counts").textContent = `${labelled + outliers} of ${total} labelled, ${outliers} of them as none of these`;
+  $("counts").textContent = `${labelled + outliers} of ${total} labelled${outliers ? `, ${outliers} of them as none of these` : ""}`;
   const rows = Object.entries(progress.classes).map(([name, count]) => element("li", `${name}: ${count}`));
   $("tally").replaceChildren(...(rows.length ? rows : [element("li", "none yet")]));
 }
@@ -274,14 +280,14 @@ function complain(sentence) {
 
 function fail(problem) {
   say("");
-  if (problem.code === "unauthorized") {
-    waiting = start;
-    $("key-form").hidden = false;
-    $("key").focus();
-    if (!key) return;
-  }
+  if (problem.code === "unauthorized") askForKey();
   if (!(problem instanceof Problem)) console.error(problem);
   complain(problem instanceof Problem ? problem.message : "Something went wrong in this page. Reload it and try again.");
+}
+
+function askForKey() {
+  $("key-form").hidden = false;
+  $("key").focus();
 }
 
 const start = () => act(() => next());
@@ -308,7 +314,7 @@ $("key-form").addEventListener("submit", (event) => {
   key = $("key").value.trim();
   $("key-form").hidden = true;
   complain("");
-  waiting?.();
+  start();
 });
 
 $("accept").onclick = ready;
@@ -369,4 +375,4 @@ function run(event, work) {
   work();
 }
 
-start();
+askForKey(); // a service that keeps uploads always has one
