@@ -77,8 +77,21 @@ class Transaction:
         """Tell whether a photo, or the upload that it came as, is there."""
         return next(self._select("WHERE id = ? OR upload = ?", photo, upload), None) is not None
 
-    def waiting(self) -> list[Entry]:
-        return [*self._select("WHERE labels IS NULL ORDER BY kept_at DESC, id")]
+    def waiting(self) -> dict[str, Rated]:
+        """Map the photos that wait to what their order depends on, the latest first."""
+        rows = self._connection.execute(
+            "SELECT id, interest, descriptor, model, skips FROM photos WHERE labels IS NULL ORDER BY kept_at DESC, id"
+        )
+        return {photo: Rated(*rest) for photo, *rest in rows}
+
+    def done(self, count: int) -> list[Rated]:
+        """List the photos that were labelled last, as `waiting` does."""
+        rows = self._connection.execute(
+            "SELECT interest, descriptor, model, skips FROM photos WHERE labels IS NOT NULL "
+            "ORDER BY labelled_at DESC, id LIMIT ?",
+            (count,),
+        )
+        return [Rated(*row) for row in rows]
 
     def labelled(self) -> Iterator[Entry]:
         """Yield the photos that have labels, or none of the classes, the one labelled last first."""
@@ -99,6 +112,11 @@ class Transaction:
     def used_bytes(self) -> int:
         total: int = self._connection.execute("SELECT COALESCE(SUM(bytes), 0) FROM photos").fetchone()[0]
         return total
+
+    def usual_bytes(self) -> float:
+        """Average the bytes of a photo."""
+        mean: float = self._connection.execute("SELECT COALESCE(AVG(bytes), 0) FROM photos").fetchone()[0]
+        return mean
 
     def counts(self) -> list[tuple[Labels, int]]:
         """Count the photos by their labels."""

@@ -29,7 +29,8 @@ def next_photos(waiting: list[Rated], done: list[Rated], count: int) -> list[int
     """Choose up to `count` of the photos that wait, by index, best first; skipped ones come after all others."""
     if not waiting:
         return []
-    unit, models = _rows(waiting)
+    unit = _unit(waiting)
+    models = np.unique([it.model for it in waiting], return_inverse=True)[1]
     interest = np.array([it.interest for it in waiting]) + _LEAST
     skips = np.array([it.skips for it in waiting])
     far = nearest_distances(waiting, done)
@@ -39,24 +40,22 @@ def next_photos(waiting: list[Rated], done: list[Rated], count: int) -> list[int
         value[chosen] = -np.inf
         best = int(value.argmax())
         chosen.append(best)
-        same = models == models[best]
-        far[same] = np.minimum(far[same], _distance(unit[same] @ unit[best]))
+        far = np.where(models == models[best], np.minimum(far, _distance(unit @ unit[best])), far)
     return chosen
 
 
 def nearest_distances(photos: list[Rated], others: list[Rated]) -> NDArray[np.float32]:
     """Measure how far each photo is from the nearest of the others, 0 to 1, and 1 if none is comparable."""
-    unit, models = _rows(photos)
-    other_unit, other_models = _rows(others)
     far = np.ones(len(photos), np.float32)
-    for model in {*models.tolist()} & {*other_models.tolist()}:
-        here, there = models == model, other_models == model
-        far[here] = _distance((unit[here] @ other_unit[there].T).max(1))
+    for model in {it.model for it in photos} & {it.model for it in others}:
+        here = [at for at, it in enumerate(photos) if it.model == model]
+        there = [it for it in others if it.model == model]
+        far[here] = _distance((_unit([photos[at] for at in here]) @ _unit(there).T).max(1))
     return far
 
 
-def _rows(photos: list[Rated]) -> tuple[NDArray[np.float32], NDArray[np.str_]]:
-    return read_descriptors(b"".join(it.descriptor for it in photos)), np.array([it.model for it in photos], np.str_)
+def _unit(photos: list[Rated]) -> NDArray[np.float32]:
+    return read_descriptors(b"".join(it.descriptor for it in photos))
 
 
 def _distance(cosines: NDArray[np.float32]) -> NDArray[np.float32]:

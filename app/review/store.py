@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
-from itertools import islice
 from pathlib import Path
 from typing import Literal
 
@@ -45,8 +44,8 @@ class ReviewStore:
     def floor(self) -> float:
         """Tell what the interest of a photo has to exceed for it to be kept."""
         with _translated(), self._catalogue.reading() as catalogue:
-            if catalogue.used_bytes() + 2 * _BLOCK_BYTES <= self._max_bytes:
-                return -1.0
+            if catalogue.used_bytes() + catalogue.usual_bytes() <= self._max_bytes:
+                return -1.0  # there is room for another one
             return next((it.worth for it in catalogue.cheapest()), 1.0)
 
     def keep(self, content: bytes, entry: Entry) -> Outcome:
@@ -73,9 +72,10 @@ class ReviewStore:
     def next(self, count: int) -> list[Entry]:
         """List the photos to be labelled next."""
         with _translated(), self._catalogue.reading() as catalogue:
-            waiting = catalogue.waiting()
-            done = [it.rated for it in islice(catalogue.labelled(), _CENTRES)]
-        return [waiting[at] for at in next_photos([it.rated for it in waiting], done, count)]
+            waiting, done = catalogue.waiting(), catalogue.done(_CENTRES)
+            ids = [*waiting]
+            found = (catalogue.find(ids[at]) for at in next_photos([*waiting.values()], done, count))
+            return [entry for entry in found if entry is not None]  # it may have gone in between
 
     def find(self, photo: str) -> Entry:
         """Return what is known of a photo; raise `PhotoGoneError`."""

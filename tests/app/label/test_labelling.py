@@ -5,20 +5,21 @@ import re
 import zipfile
 from collections import Counter
 from pathlib import Path
+from typing import get_args
 
 import httpx
 import pytest
 from PIL import Image
 from pydantic import SecretStr
 
-from tests.app.conftest import picture
+from tests.app.conftest import ROOT, picture
 from tests.app.label.conftest import KEY, Review
 from tests.pictures import encode, exif
 from whisker.app import time_limits
 from whisker.app.label.export import labels_csv
 from whisker.app.main import create_app
 from whisker.app.review.entry import Entry
-from whisker.app.review.store import ReviewStore
+from whisker.app.review.store import Outcome, ReviewStore
 from whisker.app.settings import Settings
 from whisker.model.answers.descriptor import DESCRIPTOR_BYTES
 from whisker.model.errors import ConfigError
@@ -78,6 +79,16 @@ def test_folder_without_a_key_or_shared_with_corrections_is_refused(settings: Se
     both = {"review": tmp_path, "corrections": tmp_path, "api_key": SecretStr(KEY)}
     with pytest.raises(ConfigError, match="give each its own"):
         create_app(settings.model_copy(update=both))
+
+
+def test_guide_names_every_route_and_reason(settings: Settings, tmp_path: Path) -> None:
+    guide = (ROOT / "docs" / "how-to" / "label.md").read_text()
+    paths = create_app(settings.model_copy(update={"review": tmp_path, "api_key": SecretStr(KEY)})).openapi()["paths"]
+    routes = {f"{method.upper()} {path}" for path, methods in paths.items() for method in methods if "/review" in path}
+    assert routes == set(re.findall(r"^\| `(\w+ /review\S*)` \|", guide, re.MULTILINE))
+    sources = "".join(path.read_text() for path in (ROOT / "app" / "review").glob("*.py"))
+    reasons = {*get_args(Outcome)} - {"kept"} | {*re.findall(r'_skip\("(\w+)"\)', sources)}
+    assert reasons == set(re.findall(r"^\| `([a-z_]+)` \|", guide, re.MULTILINE))
 
 
 async def test_labelled_photos_are_what_training_reads(review: Review, tmp_path: Path) -> None:
