@@ -26,7 +26,7 @@ from whisker.app.review.store import ReviewStore
 from whisker.app.settings import Settings
 from whisker.model.errors import ConfigError, PictureError, WhiskerError
 
-_MAX_WAITING, _MAX_WAITING_BYTES = 8, 32_000_000  # uploads; the least interesting give way
+_MAX_WAITING, _MAX_WAITING_BYTES = 8, 32_000_000  # uploads; of too many, the least interesting gives way
 _MAX_DECODE_SECONDS = 0.5  # what took longer the first time is not decoded again
 _IDLE_CHECK_SECONDS = 0.02
 _REFRESH_SECONDS = 30.0  # between two looks at the folder, which other processes and people change, too
@@ -67,6 +67,12 @@ class Keeper:
         else:
             self._queue(_Upload(data, interest))
 
+    def take(self) -> bytes:
+        """Remove the most interesting upload that waits, which must be there."""
+        best = max(self._waiting, key=_interest)
+        self._waiting.remove(best)
+        return best.data
+
     @asynccontextmanager
     async def running(self, service: Service) -> AsyncIterator[None]:
         """Keep uploads within the context."""
@@ -79,8 +85,11 @@ class Keeper:
                 await task
 
     def _queue(self, upload: _Upload) -> None:
+        if sum(len(it.data) for it in self._waiting) + len(upload.data) > _MAX_WAITING_BYTES:
+            self._skip("busy")
+            return
         self._waiting.append(upload)
-        while len(self._waiting) > _MAX_WAITING or sum(len(it.data) for it in self._waiting) > _MAX_WAITING_BYTES:
+        if len(self._waiting) > _MAX_WAITING:
             self._waiting.remove(min(self._waiting, key=_interest))
             self._skip("busy")
         self._has_come.set()
@@ -96,9 +105,7 @@ class Keeper:
             while self._waiting:
                 while not service.has_time:  # noqa: ASYNC110 - the pool tells nobody
                     await asyncio.sleep(_IDLE_CHECK_SECONDS)
-                best = max(self._waiting, key=_interest)
-                self._waiting.remove(best)
-                await self._safely(self._keep(service, best.data))
+                await self._safely(self._keep(service, self.take()))
             self._has_come.clear()
 
     async def _safely(self, work: Coroutine[None, None, None]) -> None:

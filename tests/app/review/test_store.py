@@ -23,7 +23,7 @@ def entry(number: int, interest: float = 0.5, *, like: int | None = None) -> Ent
 
 def fill(store: ReviewStore, *interests: float) -> list[str]:
     """Keep photos; return their ids in that order."""
-    ids = []
+    ids = list[str]()
     for number, interest in enumerate(interests):
         assert store.keep(b"photo %d" % number, entry(number, interest)) == "kept"
         (new,) = {it.id for it in store.next(100)} - {*ids}
