@@ -18,7 +18,6 @@ from whisker.app import time_limits
 from whisker.app.errors import InferenceFailedError, OverloadedError
 from whisker.app.inference.requests import PredictionResult
 from whisker.app.inference.service import Service
-from whisker.app.inference.wire import PredictionDocument
 from whisker.app.metrics import Metrics
 from whisker.app.review.entry import Entry
 from whisker.app.review.interest import rate
@@ -135,18 +134,16 @@ class Keeper:
         except (PictureError, InferenceFailedError):
             self._skip("failed")
             return
-        entry = Entry(
-            upload=upload,
-            model=service.version,
-            answer=_answer(result.prediction),
-            interest=rate(result.prediction, self._thresholds),
-            descriptor=result.descriptor,
-        )
-        outcome = await asyncio.to_thread(self.store.keep, result.drawing, entry)
+        outcome = await asyncio.to_thread(self.store.keep, result.drawing, self._entry(service, upload, result))
         if outcome == "kept":
             self._metrics.review_kept.inc()
         else:
             self._skip(outcome)
+
+    def _entry(self, service: Service, upload: str, result: PredictionResult) -> Entry:
+        prediction = result.prediction
+        shown = {**prediction, "predictions": prediction["predictions"][:_LISTED]}
+        return Entry(upload, service.version, shown, rate(prediction, self._thresholds), result.descriptor)
 
     def _skip(self, reason: str) -> None:
         self._metrics.review_skipped.labels(reason).inc()
@@ -178,8 +175,3 @@ def _thresholds(service: Service) -> Mapping[str, float] | None:
     """Give the thresholds of a multi-label checkpoint."""
     given = service.card["label_thresholds"]
     return None if given is None else {it["label"]: it["threshold"] for it in given}
-
-
-def _answer(prediction: PredictionDocument) -> dict[str, object]:
-    """Take what a labeller wants to see of an answer."""
-    return {**prediction, "predictions": prediction["predictions"][:_LISTED]}

@@ -184,7 +184,8 @@ async function next(note = "") {
   history = history.slice(-20);
   const { suggestion } = photo;
   const names = suggestion.labels ? suggestion.labels.join(", ") || "none of the labels" : suggestion.label;
-  $("suggestion").textContent = `The model says: ${names}`;
+  const opening = suggestion.verdict === "unknown" ? "The model does not know this. Its best guess" : "The model says";
+  $("suggestion").textContent = `${opening}: ${names}`;
   $("verdict").textContent = [`${percent(suggestion.score)}, ${suggestion.verdict}.`, suggestion.reason].join(" ");
   $("about").textContent = `Uploaded ${new Date(photo.kept_at).toLocaleString()}`;
   $("undo").disabled = !history.length;
