@@ -14,6 +14,9 @@
         ├── UnknownClassError            a class that the checkpoint does not have
         ├── CorrectionsOffError          there is no folder for corrections
         ├── CorrectionsFullError         there is no room for a correction
+        ├── InvalidLabelError            a label that a photo cannot have
+        ├── PhotoGoneError               a photo that is not in the review folder
+        ├── ReviewUnavailableError       the review folder cannot be read or written
         ├── MalformedRequestError        the bytes received are not HTTP, or ambiguous
         ├── TargetTooLongError           the address of the request is too long
         ├── HeadTooLargeError            the headers of the request are too many or too long
@@ -111,6 +114,24 @@ class CorrectionsFullError(ServiceError):
     """A correction cannot be kept: its folder is full, or cannot be written."""
 
     code: ClassVar[str] = "corrections_full"
+
+
+class InvalidLabelError(ServiceError):
+    """A photo cannot have this label, or not several."""
+
+    code: ClassVar[str] = "invalid_label"
+
+
+class PhotoGoneError(ServiceError):
+    """The photo is not in the review folder, or no longer."""
+
+    code: ClassVar[str] = "photo_gone"
+
+
+class ReviewUnavailableError(ServiceError):
+    """The review folder cannot be read or written."""
+
+    code: ClassVar[str] = "review_unavailable"
 
 
 class MalformedRequestError(ServiceError):

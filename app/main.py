@@ -3,7 +3,7 @@
 import logging
 import os
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
@@ -13,6 +13,7 @@ from starlette.middleware import Middleware
 
 from whisker import __version__
 from whisker.app.inference.service import running_service
+from whisker.app.label.page import add_labelling
 from whisker.app.logs import configure_logging, flush_log
 from whisker.app.metrics import Metrics
 from whisker.app.page.examples import find_examples
@@ -20,6 +21,7 @@ from whisker.app.page.routes import add_page
 from whisker.app.protocols.bodies import reading_process_of
 from whisker.app.protocols.kserve import vertex_health
 from whisker.app.protocols.routers import add_protocols
+from whisker.app.review.keeper import open_keeper
 from whisker.app.routes.corrections import router as corrections_router
 from whisker.app.routes.corrections_store import CorrectionsStore
 from whisker.app.routes.docs import add_docs
@@ -99,7 +101,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     corrections = None
     if settings.corrections is not None:
         corrections = CorrectionsStore(settings.corrections, settings.max_corrections_bytes)
-    set_state(app, AppState(settings, metrics, slots, key, origins, corrections, find_examples(settings.examples)))
+    keeper = open_keeper(settings, metrics)
+    examples = find_examples(settings.examples)
+    set_state(app, AppState(settings, metrics, slots, key, origins, corrections, keeper, examples))
     set_turns(app)
     add_protocols(app, settings)  # first: a platform may choose a path that is one of ours
     app.include_router(predict_router)
@@ -107,6 +111,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.include_router(router)
     add_docs(app)
     add_page(app)
+    if keeper is not None:
+        add_labelling(app)
     redirect_slashes(app.router)
     if settings.api_key is not None:
         ask_for_key(app)
@@ -143,7 +149,10 @@ async def _guest_lifespan(app: FastAPI) -> AsyncIterator[None]:
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     state = state_of(app)
     try:
-        async with running_service(state.settings, state.metrics) as state.service:
+        async with (
+            running_service(state.settings, state.metrics) as state.service,
+            nullcontext() if state.keeper is None else state.keeper.running(state.service),
+        ):
             yield
     finally:
         await reading_process_of(app).close()

@@ -107,6 +107,13 @@ class Metrics:
             registry=registry,
             multiprocess_mode="livemax",
         )
+        self.review_kept = Counter("whisker_review_kept_total", "Uploads that were kept for review.", registry=registry)
+        self.review_skipped = Counter(
+            "whisker_review_skipped_total",
+            "Uploads that were answered, but not kept for review, by reason.",
+            ("reason",),
+            registry=registry,
+        )
         self._model = Gauge(
             "whisker_model_info",
             "The checkpoint being served.",

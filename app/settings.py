@@ -164,6 +164,22 @@ class Settings(BaseSettings):
         le=1_000_000_000_000,
         description="Maximum bytes of photos in that folder; more are refused with 507.",
     )
+    review: Annotated[Path, AfterValidator(checked_writable_folder)] | None = Field(
+        default=None,
+        description="Folder for uploads to label at `/label`; needs WHISKER_API_KEY. By default none is kept.",
+    )
+    review_share: float = Field(
+        default=1.0,
+        ge=0,
+        le=1,
+        description="Share of the answered pictures that are considered for that folder, 0 to 1.",
+    )
+    max_review_bytes: int = Field(
+        default=1_000_000_000,
+        ge=1,
+        le=1_000_000_000_000,
+        description="Maximum bytes of that folder; when it is full, photos least worth a label give way.",
+    )
     stall_seconds: float = Field(
         default=2.0, ge=0.001, le=3600, description="Longest time for a batch before its inference worker is replaced."
     )

@@ -45,3 +45,6 @@ KILL_SECONDS = GRACEFUL_SECONDS + 3  # for a worker's end; Kubernetes kills afte
 def body_seconds(received: int, max_seconds: float) -> float:
     """Give the time by which the next part of a body must be there, after `received` bytes of it."""
     return min(max_seconds, BODY_GRACE_SECONDS + received / BODY_MIN_RATE)
+
+
+REVIEW_PAUSE_SECONDS = 30.0  # without keeping uploads for review, once that has failed

@@ -31,7 +31,11 @@ class Predictor:
         return self.predict_pixels([self.preprocessing.decode(picture) for picture in pictures])
 
     def predict_pixels(
-        self, pixels: Sequence[NDArray[np.uint8]], explain: Sequence[int] | None = None
+        self,
+        pixels: Sequence[NDArray[np.uint8]],
+        explain: Sequence[int] | None = None,
+        *,
+        with_features: bool = False,
     ) -> list[Prediction]:
         """Classify pictures that `preprocessing` has decoded, each uint8 `[size, size, 3]` RGB.
 
@@ -43,6 +47,8 @@ class Predictor:
         wants_maps = explain is not None and max(explain) > NO_CLASS
         outputs = self._engine.run(pixels, with_maps=wants_maps)
         predictions = self._decision_rule.predictions(self._decision_rule.scores(outputs))
+        if with_features:
+            predictions = [replace(it, features=row) for it, row in zip(predictions, outputs.features, strict=True)]
         if explain is None or not wants_maps:
             return predictions
         if outputs.maps is None:
@@ -58,17 +64,24 @@ class Predictor:
         return self._decision_rule.verdicts(scores)
 
     def predict_each(
-        self, pixels: Sequence[NDArray[np.uint8]], explain: Sequence[int] | None = None
+        self,
+        pixels: Sequence[NDArray[np.uint8]],
+        explain: Sequence[int] | None = None,
+        *,
+        with_features: bool = False,
     ) -> list[Prediction | Exception]:
         """Classify as `predict_pixels` does; if that fails, classify each alone, so that none fails for a neighbour."""
         try:
-            return [*self.predict_pixels(pixels, explain)]
+            return [*self.predict_pixels(pixels, explain, with_features=with_features)]
         except Exception as exc:  # noqa: BLE001 - whatever it is, the caller gets it for the picture that it belongs to
             if len(pixels) == 1:
                 return [exc]
             each = [NO_CLASS] * len(pixels) if explain is None else explain
-            alone = zip(pixels, each, strict=True)
-            return [outcome for picture, one in alone for outcome in self.predict_each([picture], [one])]
+            return [
+                outcome
+                for picture, one in zip(pixels, each, strict=True)
+                for outcome in self.predict_each([picture], [one], with_features=with_features)
+            ]
 
     def _explain(self, prediction: Prediction, maps: NDArray[np.float32], explain: int) -> Prediction:
         if explain == NO_CLASS:

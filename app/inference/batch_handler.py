@@ -16,6 +16,7 @@ from whisker.app.inference.wire import (
     WorkItem,
 )
 from whisker.model.answers.decision_rule import ClassScore, HeatMap, Prediction
+from whisker.model.answers.descriptor import describe_features
 from whisker.model.answers.heat_map import overlay
 from whisker.model.errors import PictureError
 from whisker.model.predictor import Predictor
@@ -41,7 +42,11 @@ def answer_batch(predictor: Predictor, batch: Sequence[WorkItem], max_pixels: in
     usable = [(found, item) for (found, _), item in zip(decoded, batch, strict=True) if isinstance(found, Picture)]
     started = time.perf_counter()
     results: Iterator[Prediction | Exception] = iter(
-        predictor.predict_each([found.pixels for found, _ in usable], [item.options.explain for _, item in usable])
+        predictor.predict_each(
+            [found.pixels for found, _ in usable],
+            [item.options.explain for _, item in usable],
+            with_features=any(item.options.wants_descriptor for _, item in usable),
+        )
     )
     seconds = time.perf_counter() - started
     answers, drawings = list[AnswerDocument](), list[bytes]()
@@ -80,7 +85,10 @@ def _finish(
         if isinstance(result, Exception):
             return _describe(result), b""
         drawing = b"" if picture.view is None else _draw(picture.view, result.heat_map, options.opacity)
-        return {"prediction": _document(result, picture, options.top_k)}, drawing
+        answer: AnswerDocument = {"prediction": _document(result, picture, options.top_k)}
+        if options.wants_descriptor and result.features is not None:
+            answer["descriptor"] = describe_features(result.features).hex()
+        return answer, drawing  # noqa: TRY300 - all of it is this picture's
     except Exception as exc:  # noqa: BLE001 - as above
         return _describe(exc), b""
 

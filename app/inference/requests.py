@@ -14,7 +14,8 @@ T = TypeVar("T")
 class PredictionResult:
     """An upload's prediction, as it goes to the client, and the seconds that each stage took.
 
-    `queue_seconds` is all that is not decoding or inference. `drawing` is a picture file, empty unless asked for.
+    `queue_seconds` is all that is not decoding or inference. `drawing` is a picture file, `descriptor` tells how alike
+    pictures are; both are empty unless asked for.
     """
 
     prediction: PredictionDocument
@@ -22,6 +23,7 @@ class PredictionResult:
     queue_seconds: float
     inference_seconds: float
     drawing: bytes = b""
+    descriptor: bytes = b""
 
 
 @dataclass(slots=True, eq=False)
@@ -32,6 +34,7 @@ class PendingPrediction:
     options: PredictionOptions
     result: asyncio.Future[PredictionResult]
     has_company: bool = False  # other pictures of the same request
+    is_spare: bool = False  # no client waits for it, so that it gives way
     since: float = field(default_factory=time.perf_counter)
     is_suspect: bool = False  # a worker ended while it had this
     suspect_since: float = 0.0

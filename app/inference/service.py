@@ -100,6 +100,23 @@ class Service:
         self._pool.put(pending)
         return pending.result
 
+    @property
+    def has_time(self) -> bool:
+        """Tell whether a picture more keeps nobody waiting now."""
+        return self.is_ready and self._pool.has_time
+
+    def look_again(self, data: bytes) -> asyncio.Future[PredictionResult]:
+        """Queue an upload that has been answered, for all scores, its drawing and its descriptor; raise as `submit`.
+
+        It is not tried again if its worker ends, and not beside heavy pictures if it is one.
+        """
+        if not self.is_ready:
+            raise NotReadyError("The service is starting or stopping; try again soon.")
+        options = PredictionOptions(len(self.card["classes"]), opacity=0, wants_descriptor=True)
+        pending = PendingPrediction(data, options, asyncio.get_running_loop().create_future(), is_spare=True)
+        self._pool.put(pending)
+        return pending.result
+
     def record(self, result: PredictionResult) -> None:
         """Count a result that a client gets, in metrics and drift."""
         self._decode_seconds.observe(result.decode_seconds)

@@ -53,10 +53,11 @@ class WaitingPictures:
     def put_heavy(self, pending: PendingPrediction, decoding: int) -> None:
         """Queue a picture that turned out to be heavy; raise `OverloadedError` if there are too many.
 
-        `decoding` is how many inference workers hold.
+        `decoding` is how many inference workers hold. One that no client waits for has to be the only one, and is not
+        counted.
         """
-        waiting = decoding + sum(not other.is_dropped for other in self._heavy)
-        if waiting >= self._max_heavy * (2 if pending.has_company else 1):
+        waiting = decoding + sum(not (other.is_dropped or other.is_spare) for other in self._heavy)
+        if waiting >= (1 if pending.is_spare else self._max_heavy * (2 if pending.has_company else 1)):
             seconds = min(_MAX_RETRY_SECONDS, 1 + int(waiting * self._heavy_seconds))
             raise OverloadedError("Too many pictures that take long to decode are waiting.", retry_seconds=seconds)
         pending.is_heavy = True

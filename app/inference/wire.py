@@ -17,13 +17,13 @@ from whisker.model.answers.heat_map import NO_CLASS
 from whisker.model.card.document import CheckpointCard
 
 LENGTH = struct.Struct("<I")  # of a frame in bytes, or of a batch in pictures
-PICTURE = struct.Struct("<I?Iif")  # the file's length in bytes, whether it may be heavy, and its `PredictionOptions`
+PICTURE = struct.Struct("<I?Iif?")  # the file's length in bytes, whether it may be heavy, and its `PredictionOptions`
 NO_DRAWING = -1.0
 
 
 @dataclass(frozen=True, slots=True)
 class PredictionOptions:
-    """What is wanted for a picture: how many classes, a heat map for a class, and a drawing.
+    """What is wanted for a picture: how many classes, a heat map for a class, a drawing, and a descriptor.
 
     `explain` is the index of a class, `BEST_CLASS` or `NO_CLASS`. A drawing is the upright picture: as JPEG, or, with a
     heat map over it at an `opacity` of 0 to 1, as PNG.
@@ -32,6 +32,7 @@ class PredictionOptions:
     top_k: int
     explain: int = NO_CLASS
     opacity: float = NO_DRAWING
+    wants_descriptor: bool = False
 
     @property
     def wants_drawing(self) -> bool:
@@ -103,10 +104,14 @@ class PredictionDocument(TypedDict):
 
 
 class AnswerDocument(TypedDict, total=False):
-    """What became of one picture: a prediction, an error's name and sentence, or the traceback of a defect."""
+    """What became of one picture: a prediction, an error's name and sentence, or the traceback of a defect.
+
+    A descriptor is in hexadecimal digits.
+    """
 
     decode_seconds: float
     prediction: PredictionDocument
+    descriptor: str
     refused: tuple[str, str]
     failure: str
 

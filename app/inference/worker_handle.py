@@ -154,6 +154,11 @@ class WorkerHandle(asyncio.Protocol):
         return any(batch[0].is_heavy for batch in self.batches)
 
     @property
+    def has_heavy_upload(self) -> bool:
+        """Tell whether it is so, and a client waits for the picture."""
+        return any(batch[0].is_heavy and not batch[0].is_spare for batch in self.batches)
+
+    @property
     def has_proved(self) -> bool:
         """Tell whether the worker has been of use: it has answered, or lasted for a while."""
         lasted = self._ready_at is not None and time.perf_counter() - self._ready_at > time_limits.STEADY_SECONDS

@@ -140,6 +140,12 @@ class WorkerPool:
     def _is_busy(self) -> bool:
         return bool(len(self._waiting) or any(worker.batches for worker in self._workers))
 
+    @property
+    def has_time(self) -> bool:
+        """Tell whether a picture more keeps nobody waiting now: one worker is idle or, if there are several, two."""
+        idle = sum(not worker.batches for worker in self._workers)
+        return not len(self._waiting) and idle >= min(2, len(self._positions))
+
     def is_empty(self, seconds: float) -> bool:
         """Tell whether, for more than `seconds`, there has been no worker and none could be started."""
         return self._empty_since is not None and time.perf_counter() - self._empty_since > seconds
@@ -212,7 +218,7 @@ class WorkerPool:
             return result
         pending.is_large = not isinstance(result, SlowPictureError)
         try:
-            self._waiting.put_heavy(pending, sum(worker.has_heavy for worker in self._workers))
+            self._waiting.put_heavy(pending, sum(worker.has_heavy_upload for worker in self._workers))
         except OverloadedError as exc:
             return exc
         return None
@@ -231,6 +237,10 @@ class WorkerPool:
             if worker.was_stalled and current == [pending]:
                 reason = f"The picture cannot be decoded within {self._stall_seconds:g} seconds."
                 set_result_if_waiting(pending.result, UndecodablePictureError(reason))
+            elif pending.is_spare and pending in current:
+                set_result_if_waiting(
+                    pending.result, InferenceFailedError("The process that drew the picture has ended.")
+                )
             elif pending.is_suspect and pending in current and not _is_same_moment(pending):
                 reason = "The picture cannot be decoded: the processes that tried have ended."
                 set_result_if_waiting(pending.result, UndecodablePictureError(reason))
@@ -317,7 +327,10 @@ def _result(
     if "prediction" in answer:
         decode_seconds = answer["decode_seconds"]
         queue_seconds = max(0.0, now - pending.since - decode_seconds - inference_seconds)
-        return PredictionResult(answer["prediction"], decode_seconds, queue_seconds, inference_seconds, drawing)
+        descriptor = bytes.fromhex(answer.get("descriptor", ""))
+        return PredictionResult(
+            answer["prediction"], decode_seconds, queue_seconds, inference_seconds, drawing, descriptor
+        )
     if "refused" in answer:
         name, sentence = answer["refused"]
         refusal = error_from_name(name, sentence, base=PictureError)

@@ -68,6 +68,7 @@ def _render_page(service: Service, state: AppState) -> str:
         grey=service.card["network"]["channels"] == 1,
         examples=state.examples,
         corrections=state.settings.corrections is not None,
+        review=state.keeper is not None,
     )
 
 
@@ -92,7 +93,8 @@ async def answer(request: Request) -> Response:
     files = await read_uploads(request, max_files=state_of(request.app).settings.max_files)
     results = await predict_many(request, service, files, service.options(_SHOWN))
     shown = [_shown(result, request) for result in results]
-    return _html(_render("answer.html", here="answer", name=service.card["name"], results=shown))
+    review = state_of(request.app).keeper is not None
+    return _html(_render("answer.html", here="answer", name=service.card["name"], results=shown, review=review))
 
 
 def _shown(result: PredictionResult | Exception, request: Request) -> dict[str, object]:

@@ -18,6 +18,7 @@ async def predict_one(request: Request, service: Service, data: bytes, options: 
     """Predict for one picture; raise what `Service.submit`, its result and `in_time` raise."""
     result = await in_time(service.submit(data, options), request.receive, _deadline(request))
     service.record(result)
+    _consider(request, data, result)
     return result
 
 
@@ -33,10 +34,18 @@ async def predict_many(
     submitted = [service.submit(data, options, has_company=len(files) > 1) for data in files]
     answers = asyncio.gather(*submitted, return_exceptions=True)
     results = await in_time(answers, request.receive, _deadline(request))
-    for result in results:
+    for data, result in zip(files, results, strict=True):
         if isinstance(result, PredictionResult):
             service.record(result)
+            _consider(request, data, result)
     return cast("list[PredictionResult | Exception]", results)  # a worker's failure is never a bare BaseException
+
+
+def _consider(request: Request, data: bytes, result: PredictionResult) -> None:
+    """Offer an upload for review, if the operator keeps any."""
+    keeper = state_of(request.app).keeper
+    if keeper is not None:
+        keeper.consider(data, result)
 
 
 def _deadline(request: Request) -> float:

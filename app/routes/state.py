@@ -7,6 +7,7 @@ from fastapi import FastAPI
 
 from whisker.app.inference.service import Service
 from whisker.app.metrics import Metrics
+from whisker.app.review.keeper import Keeper
 from whisker.app.routes.corrections_store import CorrectionsStore
 from whisker.app.settings import Settings
 from whisker.app.uploads.slots import UploadSlots
@@ -24,6 +25,7 @@ class AppState:
     key: KeyCheck
     origins: CorsOrigins
     corrections: CorrectionsStore | None  # if the operator has set a folder for them
+    keeper: Keeper | None = None  # if the operator has set a folder for review
     examples: list[Path] = field(default_factory=list)
     service: Service | None = None
     draining: bool = False

@@ -15,7 +15,7 @@ from whisker.app.uploads.signature import START_BYTES, is_picture
 FORM = "multipart/form-data"
 RAW = "application/octet-stream"
 _MAX_TYPE_LETTERS = 512  # of a content type: its parameters take longer to read than there are letters
-_MAX_TEXTS = 100  # fields of a correction: its labels, and what a browser's form may have of its own
+_MAX_TEXTS = 100  # fields of a form: its labels, and what a browser's form may have of its own
 _WANTED = f"send the picture as {FORM} in the field `{FIELD}`, or its bytes as the body with the content type image/*"
 
 
@@ -58,6 +58,12 @@ async def read_correction(request: Request) -> tuple[bytes, dict[str, list[str]]
     _require_form(request, f"send the picture as {FORM} in the field `{FIELD}`")
     parts = await _read_form(request, max_parts=1 + _MAX_TEXTS)
     return only_picture(parts), texts_of(parts)
+
+
+async def read_texts(request: Request) -> dict[str, list[str]]:
+    """Read a form of text fields alone, with the values of each; raise as `read_upload` does."""
+    _require_form(request, f"send the fields as {FORM}")
+    return texts_of(await _read_form(request, max_parts=_MAX_TEXTS))
 
 
 def media_type(request: Request) -> str:

@@ -16,6 +16,7 @@ ADVICE: Mapping[str, str] = {
         "serve page and service under one address. A proxy must pass on `Host`."
     ),
     "corrections_off": "Operators: set `WHISKER_CORRECTIONS`.",
+    "photo_gone": "Take the next one: somebody has deleted it, or better ones took its place in a full folder.",
     "not_found": "See the routes.",
     "method_not_allowed": "Use a method of the header `Allow`.",
     "request_timeout": (
@@ -46,6 +47,7 @@ ADVICE: Mapping[str, str] = {
         "came. See what is taken and the protocols."
     ),
     "unknown_class": "Use one of `/model`'s `classes`, or nothing for the best one.",
+    "invalid_label": "Give one of the classes, or a new name that can be a folder's; `detail` says what is wrong.",
     "no_heat_map": "Leave out `explain`, or train a convolutional or residual network.",
     "invalid_request": "`detail` names the parameter and what is allowed.",
     "head_too_large": (
@@ -59,6 +61,7 @@ ADVICE: Mapping[str, str] = {
     "deadline_exceeded": (
         "Try again later. Operators: raise `WHISKER_DEADLINE_SECONDS`, or check whether the machine has become slower."
     ),
+    "review_unavailable": "Operators: look at the folder of `WHISKER_REVIEW` and its disk. `detail` has the reason.",
     "corrections_full": (
         "Operators: empty the folder, or raise `WHISKER_MAX_CORRECTIONS_BYTES`. The log has the reason."
     ),

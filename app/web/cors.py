@@ -9,8 +9,10 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 ANY = "*"
-_NEVER = frozenset({"/", "/answer", "/card", "/corrections", "/metrics", "/docs"})  # for people, and for operators
-_NEVER_BELOW = ("/docs/", "/page/", "/examples/")
+_NEVER = frozenset(
+    {"/", "/answer", "/card", "/corrections", "/label", "/metrics", "/review", "/docs"}
+)  # for people, and for operators
+_NEVER_BELOW = ("/docs/", "/page/", "/examples/", "/label/", "/review/")
 _TAKEN = "Authorization, Content-Type, Content-Encoding, X-Request-ID, X-Correlation-ID, X-Requested-With"
 _TRACED = "traceparent, tracestate, baggage, Inference-Header-Content-Length"
 _TOLD = "X-Request-ID, Retry-After, Server-Timing, traceresponse, Inference-Header-Content-Length"

@@ -7,7 +7,7 @@ from starlette.types import Scope
 
 from whisker.app.errors import quoted
 
-_METHODS = ("GET", "POST")  # that routes have; HEAD goes with the former
+_METHODS = ("GET", "POST", "PUT", "DELETE")  # that routes have; HEAD goes with the former
 
 
 class ExplainedHTTPException(HTTPException):

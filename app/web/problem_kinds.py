@@ -39,6 +39,7 @@ _ROWS: tuple[_Row, ...] = (
     (errors.UnauthorizedError, 401, "The API key is missing or wrong.", {"WWW-Authenticate": "Bearer"}),
     (errors.CrossSiteError, 403, "A page of another site may not send pictures here.", {}),
     (errors.CorrectionsOffError, 404, "The service keeps no photos, so it takes no corrections.", {}),
+    (errors.PhotoGoneError, 404, "The photo is not in the review folder, or no longer.", {}),
     (errors.RequestTimeoutError, 408, "The request came in too slowly.", _CLOSE),
     (errors.BodyTooLargeError, 413, "The body has more bytes than accepted.", _CLOSE),
     (PictureTooLargeError, 413, "The picture has more pixels, a longer side, or more work in it, than accepted.", {}),
@@ -55,6 +56,7 @@ _ROWS: tuple[_Row, ...] = (
         {},
     ),
     (errors.UnknownClassError, 422, "The checkpoint does not have the class that the request names.", {}),
+    (errors.InvalidLabelError, 422, "The photo cannot have this label, or not several.", {}),
     (NoHeatMapError, 422, "The network has no feature map, so there are no heat maps.", {}),
     (errors.HeadTooLargeError, 431, "The headers are more, or longer, than accepted.", _CLOSE),
     (errors.ClientGoneError, CLIENT_CLOSED_REQUEST, "The client left; seen in logs and metrics only.", {}),
@@ -63,6 +65,7 @@ _ROWS: tuple[_Row, ...] = (
     (errors.NotReadyError, 503, "The service is starting or stopping; try again.", _RETRY_AFTER),
     (errors.DeadlineExceededError, 504, "There was no answer in the time allowed.", {}),
     (errors.CorrectionsFullError, 507, "There is no room for a correction at the moment.", {}),
+    (errors.ReviewUnavailableError, 507, "The review folder cannot be read or written at the moment.", {}),
 )
 KINDS: Mapping[type[Exception], Kind] = {
     **{error: Kind(error.code, status, meaning, headers) for error, status, meaning, headers in _ROWS},

@@ -10,8 +10,9 @@ from whisker.app.errors import CrossSiteError, UnauthorizedError, quoted
 from whisker.app.web.cors import CorsOrigins
 
 HEALTH = ("/health", "/livez", "/readyz", "/ping", "/v2/health/live", "/v2/health/ready")
-_PAGES = ("/", "/card", "/docs", "/openapi.json")
-_FOLDERS = ("/docs/", "/page/", "/examples/")
+_PAGES = ("/", "/card", "/docs", "/label", "/openapi.json")
+_FORMS = ("/label",)  # whose routes read the key from a field of the form
+_FOLDERS = ("/docs/", "/page/", "/examples/", "/label/")
 _SAME_SITE = ("same-origin", "none")  # the latter: typed in, or from a bookmark
 _HARMLESS = ("GET", "HEAD", "OPTIONS")  # methods that change nothing
 _SCHEME = b"bearer"  # in any case: RFC 9110, section 11.1
@@ -61,6 +62,8 @@ class CrossSiteMiddleware:
 class KeyCheck:
     """Who may ask: those who have the API key and, for health, pages and documentation, everybody.
 
+    A form of a browser without scripts has the key in a field, so that its route has to check it.
+
     `health` is one more path that needs no key: the health route that a platform has chosen.
     """
 
@@ -72,8 +75,14 @@ class KeyCheck:
         """Tell whether a request's method and path are open to everybody, or it has the key."""
         return self._expected is None or self._is_open(scope) or _has_key(scope, self._expected)
 
+    def is_key(self, given: str) -> bool:
+        """Tell whether a text is the API key."""
+        return self._expected is not None and hmac.compare_digest(given.encode(), self._expected)
+
     def _is_open(self, scope: Scope) -> bool:
         path: str = scope["path"]
+        if scope["method"] == "POST" and path in _FORMS:
+            return True
         return scope["method"] in ("GET", "HEAD") and (path in self._open or path.startswith(_FOLDERS))
 
 

@@ -55,7 +55,7 @@ class Prediction:
 
     Of a multi-label checkpoint, `labels` are the classes whose score reaches their threshold, best first; of a
     single-label one they are `None`. `reason` says why the answer is not confident; of a confident one, and of an
-    unknown one of a multi-label checkpoint, it is empty.
+    unknown one of a multi-label checkpoint, it is empty. `features` are float32 `[F]`, if requested.
     """
 
     predictions: tuple[ClassScore, ...]
@@ -64,6 +64,7 @@ class Prediction:
     heat_map: HeatMap | None = None  # if requested
     labels: tuple[ClassScore, ...] | None = None
     reason: str = ""
+    features: NDArray[np.float32] | None = None
 
     @property
     def label(self) -> str:

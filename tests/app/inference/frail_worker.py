@@ -38,14 +38,14 @@ def _read_frailly(preprocessing: Preprocessing, data: bytes, **limits: Any) -> P
 
 
 def _predict_frailly(
-    predictor: Predictor, pixels: Sequence[NDArray[np.uint8]], explain: Sequence[int]
+    predictor: Predictor, pixels: Sequence[NDArray[np.uint8]], explain: Sequence[int], **wanted: Any
 ) -> list[Prediction]:
     colours = {tuple(picture[0, 0].tolist()) for picture in pixels}
     if RAISER in colours:
         raise RuntimeError("out of memory")
     while HANGER in colours:
         time.sleep(1)
-    return _predict_pixels(predictor, pixels, explain)
+    return _predict_pixels(predictor, pixels, explain, **wanted)
 
 
 if __name__ == "__main__":

@@ -12,10 +12,12 @@ from whisker.app.inference.wire import PredictionOptions
 pytestmark = pytest.mark.anyio
 
 
-def pending(name: bytes, *, has_company: bool = False, waited: float = 0.0) -> PendingPrediction:
+def pending(
+    name: bytes, *, has_company: bool = False, is_spare: bool = False, waited: float = 0.0
+) -> PendingPrediction:
     """Make a picture that has waited for so many seconds."""
     result = asyncio.get_running_loop().create_future()
-    upload = PendingPrediction(name, PredictionOptions(1), result, has_company=has_company)
+    upload = PendingPrediction(name, PredictionOptions(1), result, has_company=has_company, is_spare=is_spare)
     upload.since -= waited
     return upload
 
@@ -55,6 +57,8 @@ async def test_heavy_pictures_beyond_their_share_are_told_when_to_come_again() -
     with pytest.raises(OverloadedError, match="take long") as refusal:
         waiting.put_heavy(pending(b"too many"), 1)
     assert refusal.value.retry_seconds == 7
+    with pytest.raises(OverloadedError):
+        waiting.put_heavy(pending(b"for nobody", is_spare=True), 0)  # which has to be the only one
     waiting.put_heavy(pending(b"of a form", has_company=True), 1)
     left.result.cancel()
     following = waiting.heavy

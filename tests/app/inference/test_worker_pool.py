@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import io
 import os
 import shutil
 import signal
@@ -30,6 +31,7 @@ from whisker.app.inference.worker_pool import WorkerPool
 from whisker.app.metrics import Metrics
 from whisker.app.settings import Settings
 from whisker.model import Classifier
+from whisker.model.answers.descriptor import DESCRIPTOR_BYTES
 from whisker.model.card.document import CheckpointCard
 from whisker.model.errors import CheckpointError, DeviceError, UndecodablePictureError, UnsupportedFormatError
 
@@ -53,8 +55,9 @@ class Bench:
         assert self.card is not None
         return self.card["engine"]
 
-    def submit(self, data: bytes, top_k: int = 5) -> asyncio.Future[PredictionResult]:
-        pending = PendingPrediction(data, PredictionOptions(top_k), asyncio.get_running_loop().create_future())
+    def submit(self, data: bytes, top_k: int = 5, *, is_spare: bool = False) -> asyncio.Future[PredictionResult]:
+        options = PredictionOptions(top_k, opacity=0, wants_descriptor=True) if is_spare else PredictionOptions(top_k)
+        pending = PendingPrediction(data, options, asyncio.get_running_loop().create_future(), is_spare=is_spare)
         self.pool.put(pending)
         return pending.result
 
@@ -245,6 +248,22 @@ async def test_picture_that_ends_stalls_or_takes_over_workers_is_refused_alone(
             await bad
         assert (await before).prediction["label"]
         assert (await after).prediction["label"]
+
+
+async def test_picture_that_no_client_waits_for_is_tried_once(settings: Settings) -> None:
+    async with at_work(settings, program=FRAIL) as bench:
+        before = bench.pool.has_time
+        answered, again = bench.submit(picture()), bench.submit(picture(), is_spare=True)
+        assert (before, bench.pool.has_time) == (True, False)
+        assert (await again).prediction == (await answered).prediction
+        with Image.open(io.BytesIO(again.result().drawing)) as drawing:
+            assert (drawing.format, drawing.size) == ("JPEG", (40, 30))
+        assert len(again.result().descriptor) == DESCRIPTOR_BYTES
+        assert answered.result().descriptor == b""
+        with pytest.raises(InferenceFailedError):
+            await bench.submit(KILLER, is_spare=True)
+        assert (await bench.submit(picture())).prediction["label"]
+    assert "whisker_inference_workers_ended_total 1.0" in bench.metrics.render().decode()
 
 
 async def test_picture_that_the_network_raises_or_hangs_for_fails_alone(

@@ -29,7 +29,11 @@ def photo(orientation: int = 6) -> dict[str, tuple[str, bytes]]:
 async def test_without_a_folder_nothing_is_kept(client: httpx.AsyncClient) -> None:
     answer = await client.post("/corrections", files=photo(), data=_AGREED)
     assert (answer.status_code, answer.json()["code"]) == (404, "corrections_off")
-    assert "Report a mistake" not in (await client.get("/")).text
+    page = (await client.get("/")).text
+    assert "Report a mistake" not in page
+    assert "for review" not in page
+    for path in ("/label", "/label/label.js", "/review", "/review/labels.csv"):
+        assert (await client.get(path)).status_code == 404
 
 
 async def test_correction_is_kept_under_its_label_without_what_a_camera_adds(serving: Serving, tmp_path: Path) -> None:

@@ -1,0 +1,139 @@
+"""The review folder: what gives way, what survives a crash, and many hands at once."""
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.app.conftest import full_disk
+from whisker.app.errors import PhotoGoneError, ReviewUnavailableError
+from whisker.app.review.entry import Entry
+from whisker.app.review.store import ReviewStore
+from whisker.model.answers.descriptor import describe_features
+
+_PHOTO_BYTES = 8192  # that each of the photos below takes: a block, and one for its line
+
+
+def entry(number: int, interest: float = 0.5, *, like: int | None = None) -> Entry:
+    features = np.eye(64, dtype=np.float32)[number if like is None else like]
+    said = {"label": "cat", "score": 0.5, "verdict": "unsure", "unknown_score": None, "predictions": []}
+    return Entry(str(number), "m", said, interest, describe_features(features))
+
+
+def fill(store: ReviewStore, *interests: float) -> list[str]:
+    """Keep photos; return their ids in that order."""
+    ids = list[str]()
+    for number, interest in enumerate(interests):
+        assert store.keep(b"photo %d" % number, entry(number, interest)) == "kept"
+        (new,) = {it.id for it in store.next(100)} - {*ids}
+        ids.append(new)
+    return ids
+
+
+def files(root: Path) -> set[str]:
+    return {
+        path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file() and path.suffix != ".sqlite3"
+    }
+
+
+def test_full_folder_keeps_what_is_most_worth_a_label(tmp_path: Path) -> None:
+    store = ReviewStore(tmp_path, 3 * _PHOTO_BYTES)
+    assert store.floor() < 0
+    low, middle, high = fill(store, 0.2, 0.5, 0.9)
+    assert store.floor() == pytest.approx(0.2, abs=0.02)
+    assert store.keep(b"duller", entry(10, 0.1)) == "uninteresting"
+    assert store.keep(b"a copy of the best", entry(11, 0.95, like=2)) == "uninteresting"
+    assert store.keep(b"better", entry(12, 0.6)) == "kept"
+    assert {it.id for it in store.next(9)} >= {middle, high}
+    assert files(tmp_path) == {f"waiting/{it.id}.jpg" for it in store.next(9)}
+    assert low not in {it.id for it in store.next(9)}
+    for it in store.next(9):
+        store.label(it.id, ["cat"])
+    assert store.keep(b"best", entry(13, 1.0)) == "full"  # what people have done is never thrown away
+    assert store.progress().classes == {"cat": 3}
+
+
+def test_same_photo_and_same_upload_are_kept_once(tmp_path: Path) -> None:
+    store = ReviewStore(tmp_path, 1_000_000)
+    assert store.keep(b"photo", entry(1)) == "kept"
+    assert store.keep(b"photo", entry(2)) == "known"
+    assert store.keep(b"other", entry(1)) == "known"
+    assert store.has("1")
+    assert len(files(tmp_path)) == 1
+
+
+def test_labels_move_photos_and_leave_no_empty_class(tmp_path: Path) -> None:
+    store = ReviewStore(tmp_path, 1_000_000)
+    (photo,) = fill(store, 0.5)
+    store.label(photo, ["cat", "dog"])
+    assert files(tmp_path) == {f"labelled/cat/{photo}.jpg", f"labelled/dog/{photo}.jpg"}
+    store.label(photo, ["dog"])
+    assert [path.name for path in (tmp_path / "labelled").iterdir()] == ["dog"]
+    store.label(photo, [])
+    assert files(tmp_path) == {f"outliers/{photo}.jpg"}
+    store.label(photo, None)
+    assert files(tmp_path) == {f"waiting/{photo}.jpg"}
+    store.delete(photo)
+    assert files(tmp_path) == set()
+    assert photo.encode() not in (tmp_path / "review.sqlite3").read_bytes()
+    with pytest.raises(PhotoGoneError):
+        store.label(photo, ["cat"])
+
+
+def test_two_labellers_lose_no_photo(tmp_path: Path) -> None:
+    """Two stores, as two HTTP workers have them, label the same photos at once in every way."""
+    stores = [ReviewStore(tmp_path, 1_000_000) for _ in range(2)]
+    photos = fill(stores[0], *[0.5] * 3)
+    with ThreadPoolExecutor(4) as pool:
+        jobs = [
+            pool.submit(stores[number % 2].label, photo, labels)
+            for number, labels in enumerate((["cat"], None, ["dog"], [], ["cat", "dog"]))
+            for photo in photos
+        ]
+        for job in jobs:
+            job.result()
+    kept = {it.id: it.labels for it in [*stores[0].next(99), *stores[0].labelled()]}
+    assert kept.keys() == {*photos}
+    expected = {path for photo, labels in kept.items() for path in stores[0].folder.paths(photo, labels)}
+    assert {tmp_path / name for name in files(tmp_path)} == expected
+
+
+def test_sweep_mends_what_a_crash_or_a_hand_has_left(tmp_path: Path) -> None:
+    store = ReviewStore(tmp_path, 1_000_000)
+    moved, gone, doubled, whole = fill(store, *[0.5] * 4)
+    (tmp_path / "labelled" / "cat").mkdir(parents=True)
+    (tmp_path / f"waiting/{moved}.jpg").rename(tmp_path / f"labelled/cat/{moved}.jpg")
+    (tmp_path / f"waiting/{gone}.jpg").unlink()
+    (tmp_path / f"labelled/cat/{doubled}.jpg").write_bytes(b"labelled, but not yet in the catalogue")
+    (tmp_path / f"waiting/{'0' * 64}.jpg").write_bytes(b"kept, but not yet in the catalogue")
+    (tmp_path / f"waiting/.{whole}.jpg.12ab34cd.unfinished").write_bytes(b"half")
+    (tmp_path / "waiting/notes.txt").write_text("somebody else's")
+    store.sweep()
+    assert files(tmp_path) == {
+        f"labelled/cat/{moved}.jpg",
+        f"waiting/{doubled}.jpg",
+        f"waiting/{whole}.jpg",
+        "waiting/notes.txt",
+    }
+    assert {it.id for it in store.next(9)} == {doubled, whole}
+    assert [(it.id, it.labels) for it in store.labelled()] == [(moved, ["cat"])]
+
+
+def test_full_disk_loses_nothing(tmp_path: Path) -> None:
+    store = ReviewStore(tmp_path, 2 * _PHOTO_BYTES)
+    photo, other = fill(store, 0.5, 0.4)
+    before = files(tmp_path)
+    with full_disk():
+        with pytest.raises(ReviewUnavailableError, match="No space left on device"):
+            store.keep(b"better", entry(9, 0.9))
+        with pytest.raises(ReviewUnavailableError):
+            store.label(photo, ["cat"])
+    assert files(tmp_path) == before
+    assert {it.id for it in store.next(9)} == {photo, other}
+
+
+def test_catalogue_that_is_none_is_said(tmp_path: Path) -> None:
+    (tmp_path / "review.sqlite3").write_bytes(b"this is no catalogue" * 100)
+    with pytest.raises(ReviewUnavailableError, match="not a database"):
+        ReviewStore(tmp_path, 1_000_000).progress()
