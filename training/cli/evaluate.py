@@ -14,8 +14,8 @@ from whisker.training.cli.options.arguments import (
     Labels,
     PathColumn,
     Photos,
-    label_file,
 )
+from whisker.training.cli.options.photos import open_photos
 
 
 def evaluate(
@@ -39,11 +39,12 @@ def evaluate(
     from whisker.training.evaluation.evaluate_labels import evaluate_folder_labels  # noqa: PLC0415
     from whisker.training.progress import Progress  # noqa: PLC0415
 
-    file = label_file(labels, path_column, label_column)
+    progress = Progress(Console(stderr=True, soft_wrap=True))
+    root, file = open_photos(photos, labels, path_column, label_column, progress)
     use_available_cores()
     classifier = Classifier.load(checkpoint, device, engine=engine)
     measure = evaluate_folder if classifier.checkpoint.task == "single-label" else evaluate_folder_labels
-    result = measure(classifier, photos, Progress(Console(stderr=True, soft_wrap=True)), file)
+    result = measure(classifier, root, progress, file)
     if as_json:
         answer = result.evaluation.to_json() | {
             "classes": list(classifier.classes),

@@ -1,6 +1,7 @@
 """The command `whisker train`. Modules that are slow to import are imported when it runs."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -18,8 +19,8 @@ from whisker.training.cli.options.arguments import (
     PathColumn,
     Photos,
     Precision,
-    label_file,
 )
+from whisker.training.cli.options.photos import open_photos, open_unlabelled
 from whisker.training.cli.result import command_line, open_progress, print_result
 
 
@@ -135,13 +136,14 @@ def train(
     """
     from whisker.training.cli.options.extension import Extending, refuse_options  # noqa: PLC0415
     from whisker.training.cli.options.training import RANDOM, NetworkOptions, TrainingOptions, choose_targets  # noqa: PLC0415
+    from whisker.training.data.sources.kinds import source_name  # noqa: PLC0415
     from whisker.training.fit.distributed import joined_world  # noqa: PLC0415
-    from whisker.training.job import Training, unfinished_state  # noqa: PLC0415
+    from whisker.training.job import Training, state_file_of, unfinished_state  # noqa: PLC0415
     from whisker.training.pipeline import run_training  # noqa: PLC0415
     from whisker.training.progress import silent  # noqa: PLC0415
 
-    target = out or Path(f"{photos.resolve().name}.safetensors")
-    file = label_file(labels, path_column, label_column)
+    target = out or Path(f"{source_name(photos)}.safetensors")
+    work = state_file_of(target).parent
     targets, command = choose_targets(precision, false_alarms), command_line(sys.argv[1:])
     if extend is not None:
         refuse_options(
@@ -169,14 +171,12 @@ def train(
                 "--resume": resume,
             }
         )
-        Extending(extend, photos, target, targets, device, file, seed, command, overwrite=overwrite).run(
-            as_json=as_json
-        )
+        root, file = open_photos(photos, labels, path_column, label_column, open_progress(as_json=as_json), work=work)
+        Extending(extend, root, target, targets, device, file, seed, command, overwrite=overwrite).run(as_json=as_json)
         return
     options = TrainingOptions(
         photos=photos,
         network=NetworkOptions(family, activation, width, depth, grey, size),
-        labels=file,
         groups=groups,
         pretrained=pretrained,
         student=student,
@@ -194,8 +194,12 @@ def train(
     )
     with joined_world(device) as (world, own_device):
         progress = open_progress(as_json=as_json) if world.is_main else silent()
+        with world.main_first():
+            root, file = open_photos(photos, labels, path_column, label_column, progress, work=work)
+            others = None if outliers is None else open_unlabelled(outliers, progress, work=work)
+        options = replace(options, photos=root, labels=file)
         training = Training(
-            photos=photos,
+            photos=root,
             out=target,
             config=world.broadcast(
                 lambda: options.choose_config(unfinished_state(target) if resume else None, progress)
@@ -203,7 +207,7 @@ def train(
             targets=targets,
             device=own_device,
             labels=file,
-            outliers=outliers,
+            outliers=others,
             pretrained=options.source,
             student=None if student in (None, RANDOM) else student,
             resume=resume,
