@@ -14,7 +14,7 @@ _FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _MAX_NAME = 240  # bytes of a name: file systems take 255, and a number may have to be added
 _MAX_DEPTH = 64  # folders in each other
 _MIN_BYTES = 4_096  # that a file takes on a disk, however small it is
-_FREE_BYTES = 1_000_000_000  # that anything may be unpacked to
+FREE_BYTES = 1_000_000_000  # that anything may be unpacked to
 _MAX_RATIO = 100  # of unpacked to packed bytes, beyond that: photos hardly shrink
 _DRIVE = re.compile(r"[A-Za-z]:")
 
@@ -25,7 +25,7 @@ class Destination:
     def __init__(self, root: Path, source: Path, *, packed: int, stamp: int) -> None:
         self.root, self.renamed = root, list[str]()
         self._source, self._stamp = source, stamp
-        self._max_bytes = max(_FREE_BYTES, _MAX_RATIO * packed)
+        self._max_bytes = max(FREE_BYTES, _MAX_RATIO * packed)
         self._bytes = 0
         self._folders = {""}
         root.mkdir(parents=True)
@@ -49,7 +49,7 @@ class Destination:
                 try:
                     file.write(chunk)
                 except OSError as exc:
-                    raise self._unwritable(exc) from exc
+                    raise self.unwritable(exc) from exc
             os.utime(file.fileno(), ns=(self._stamp, self._stamp))
         if written != path.removeprefix("./"):
             self.renamed.append(written)
@@ -100,7 +100,7 @@ class Destination:
                 "was unpacked."
             ) from exc
         except OSError as exc:
-            raise self._unwritable(exc) from exc
+            raise self.unwritable(exc) from exc
         self._folders.add(folder)
 
     def _create(self, folder: str, name: str) -> tuple[int, str]:
@@ -113,7 +113,7 @@ class Destination:
                 number += 1
                 path = PurePosixPath(folder, _numbered(name, number))
             except OSError as exc:
-                raise self._unwritable(exc) from exc
+                raise self.unwritable(exc) from exc
 
     def _count(self, count: int) -> None:
         self._bytes += count
@@ -126,7 +126,8 @@ class Destination:
                 "unpacked: if you trust it, unpack it yourself and give the folder."
             )
 
-    def _unwritable(self, exc: OSError) -> TrainingError:
+    def unwritable(self, exc: OSError) -> TrainingError:
+        """Make the error of a disk that takes no more."""
         return TrainingError(f"{self._source} cannot be unpacked to {self.root.parent}: {exc.strerror}.")
 
 

@@ -69,7 +69,7 @@ def source_name(path: Path) -> str:
     if is_pattern(path):
         stem = re.sub(r"[\W_]*(\{.*\}|[*?]|\[.*\]).*", "", stem)
         return stem if stem and side_named(stem) is None else path.resolve().parent.name
-    return re.sub(r"[-_.]\d+(-of-\d+)?$", "", stem) or path.resolve().parent.name
+    return re.sub(r"[-_.]\d+-of-\d+$", "", stem) or path.resolve().parent.name
 
 
 def is_pattern(path: Path) -> bool:

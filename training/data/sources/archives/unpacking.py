@@ -55,7 +55,7 @@ def unpack_archive(source: Path, opener: Opener, destination: Destination, progr
                 task.advance(max(0, min(archive.position(), size - 1) - task.done), 1)
         task.advance(size - task.done, 0)
         for link in links:
-            if not any(map(is_skipped, link.path.split("/"))) and not destination.link(link.path, link.target):
+            if not _is_skipped(link.path) and not destination.link(link.path, link.target):
                 left_out.links.append(link.path)
     if not photos:
         raise DatasetError(" ".join([f"{source} holds no photos.", *left_out.describe()]))
@@ -82,7 +82,7 @@ def is_csv(name: str) -> bool:
 
 def _is_wanted(member: Member, left_out: LeftOut) -> bool:
     """Tell whether a file is to be unpacked; those that nobody looks at in a folder are not."""
-    if any(map(is_skipped, member.path.removeprefix("./").split("/"))):
+    if _is_skipped(member.path):
         return False
     if member.kind == "other":
         left_out.special.append(member.path)
@@ -91,6 +91,11 @@ def _is_wanted(member: Member, left_out: LeftOut) -> bool:
         left_out.archives.append(member.path)
         return False
     return True
+
+
+def _is_skipped(path: str) -> bool:
+    """Tell whether a file is hidden or left behind by a program; a path that leads out is not passed over."""
+    return any(is_skipped(part) for part in path.split("/") if part not in {".", ".."})
 
 
 def _describe_renamed(renamed: list[str]) -> list[str]:

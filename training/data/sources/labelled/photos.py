@@ -78,7 +78,10 @@ class LabelledFolder:
         self.classes.update(photo.labels)
         self.several |= len(photo.labels) != 1
         label = SEPARATOR.join(photo.labels) or NO_LABEL
-        self._writer.writerow([to_cell(path), to_cell(label), *map(to_cell, photo.others)])
+        try:
+            self._writer.writerow([to_cell(path), to_cell(label), *map(to_cell, photo.others)])
+        except OSError as exc:
+            raise self._destination.unwritable(exc) from exc
 
     @property
     def has_numbers(self) -> bool:

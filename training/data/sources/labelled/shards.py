@@ -34,27 +34,22 @@ class Shards:
 
 
 def find_shards(source: Path, files: Sequence[Path]) -> Shards:
-    """Give files their sides, if they are of several; others than these are not used then."""
+    """Give files their sides, if they are of several; beside files of a side, those of none are not used."""
     kept = [file for file in files if _is_saved(file)]
+    if not kept:
+        raise DatasetError(f"{source} names no files of a data set: save the data set again.")
     sides = {file: _side_of(file, source) for file in kept}
-    if len({*sides.values()} - {None}) < 2:
-        if len({*sides.values()}) < 2:
-            return Shards(tuple(map(Shard, kept)))
-        return _with_train_only(source, sides)
-    used = tuple(Shard(file, side) for file, side in sides.items() if side is not None)
-    others = [str(file.relative_to(source)) for file, side in sides.items() if side is None]
+    named = {*sides.values()} - {None}
+    if not named:
+        return Shards(tuple(map(Shard, kept)))
+    used = tuple(Shard(file, side if len(named) > 1 else "") for file, side in sides.items() if side is not None)
+    others = [file.name for file, side in sides.items() if side is None]
     return Shards(used, _unused(others))
 
 
 def is_hugging_face(source: Path) -> bool:
     """Tell whether a folder is what `save_to_disk` of the library `datasets` writes."""
     return any((source / name).is_file() for name in ("dataset_dict.json", "state.json"))
-
-
-def _with_train_only(source: Path, sides: dict[Path, Side | None]) -> Shards:
-    """Take one side, if there are files of no side beside it, for all that is to be used."""
-    others = [str(file.relative_to(source)) for file, side in sides.items() if side is None]
-    return Shards(tuple(Shard(file) for file, side in sides.items() if side is not None), _unused(others))
 
 
 def _unused(others: Sequence[str]) -> tuple[str, ...]:

@@ -104,7 +104,7 @@ def _translated(file: Path) -> Iterator[None]:
 
     try:
         yield
-    except (pa.ArrowException, OSError) as exc:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as exc:
         reason = str(exc).partition("\n")[0].rstrip(".") or type(exc).__name__
         raise DatasetError(f"{file} is damaged, or no table that PyArrow reads ({reason}): get it again.") from exc
 
