@@ -3,10 +3,11 @@
 import fcntl
 import hashlib
 import json
+import os
 import re
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -66,7 +67,6 @@ def unpack_once(
     """
     try:
         folder = places[0] / request.folder
-        places[0].mkdir(parents=True, exist_ok=True)
         with _locked(places[0], progress):
             for place in places:
                 if (contents := _read(place / request.folder)) is not None:
@@ -101,14 +101,33 @@ def _unpack(request: Request, folder: Path, unpack: Callable[[Path], Contents]) 
 
 @contextmanager
 def _locked(place: Path, progress: Progress) -> Iterator[None]:
-    """Let one command at a time unpack into a place."""
-    with (place / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            progress.say(f"Waiting for another command that unpacks into {place}.")
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+    """Make a place, and let one command at a time unpack into it; one that nothing was unpacked to is removed."""
+    file = place / "lock"
+    while True:
+        place.mkdir(parents=True, exist_ok=True)
+        with file.open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                progress.say(f"Waiting for another command that unpacks into {place}.")
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            if not _is_same(file, lock.fileno()):
+                continue  # the other command has removed it
+            try:
+                yield
+            finally:
+                file.unlink()
+                for folder in (place, place.parent):
+                    with suppress(OSError):  # others are in it
+                        folder.rmdir()
+            return
+
+
+def _is_same(file: Path, descriptor: int) -> bool:
+    try:
+        return os.path.samestat(file.stat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
 
 
 def _document(folder: Path) -> dict[str, Any] | None:

@@ -3,7 +3,7 @@
 import io
 from pathlib import Path
 
-import datasets
+import datasets  # type: ignore[import-untyped]
 import pytest
 from rich.console import Console
 
