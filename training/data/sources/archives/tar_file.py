@@ -21,7 +21,6 @@ _ABOUT_OTHERS = (
     *(tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK),
 )
 _MAX_ABOUT = 1 << 20  # bytes
-_BUFFER = 1 << 20  # bytes
 _MAX_REST = 1 << 26  # bytes behind the end, which are read to see whether a checksum is right
 
 
@@ -32,7 +31,7 @@ def open_tar(path: Path) -> Iterator[Archive]:
         translated(path),
         path.open("rb") as raw,
         _decompressed(raw, path) as stream,
-        tarfile.open(fileobj=stream, mode="r|", bufsize=_BUFFER, tarinfo=_StrictHeader) as file,
+        tarfile.open(fileobj=stream, mode="r|", tarinfo=_StrictHeader) as file,
     ):
         size = path.stat().st_size
         yield Archive(_members(file, stream), size if stream is raw else 0, raw.tell)
