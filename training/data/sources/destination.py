@@ -41,6 +41,7 @@ class Destination:
         Raises `DatasetError` for a path that leads out, or for too many bytes, and `TrainingError` if the disk is full.
         """
         folder, name = self._place(path)
+        wanted = "/".join(_parts(path) or ())
         descriptor, written = self._create(folder, name)
         with os.fdopen(descriptor, "wb", buffering=0) as file:
             self._count(_MIN_BYTES)
@@ -51,7 +52,7 @@ class Destination:
                 except OSError as exc:
                     raise self.unwritable(exc) from exc
             os.utime(file.fileno(), ns=(self._stamp, self._stamp))
-        if written != path.removeprefix("./"):
+        if written != wanted:
             self.renamed.append(written)
         return written
 

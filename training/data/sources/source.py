@@ -106,13 +106,13 @@ class _Unpacking:
         shards = find_shards(path, self.source.files)
         columns = find_table_columns(path, shards.used, choices.photo, choices.label, labelled=choices.labelled)
         with LabelledFolder(folder, destination, path, columns.others) as writer:
-            sentences = unpack_tables(shards.used, columns, writer, self.progress)
-        numbers = columns.label is not None and not columns.label.names and writer.has_numbers
-        if numbers:
+            unpack_tables(shards.used, columns, writer, self.progress)
+        sentences = list(shards.unused)
+        if columns.label is not None and not columns.label.names and writer.has_numbers:
             sentences.append("The classes are called by their numbers, as the table gives them no names.")
         what = "Arrow file" if shards.used[0].file.suffix.lower() == ".arrow" else "Parquet file"
         kind = "a Hugging Face data set" if is_hugging_face(path) else _count(len(shards.used), what)
-        return self._labelled(writer, kind, [*shards.unused, *sentences])
+        return self._labelled(writer, kind, sentences)
 
     def _webdataset(self, folder: Path, destination: Destination) -> Contents:
         path, choices = self.source.path, self.choices
@@ -128,13 +128,9 @@ class _Unpacking:
         return self._labelled(writer, _count(len(shards.used), "WebDataset shard"), [*shards.unused, *sentences])
 
     def _labelled(self, writer: LabelledFolder, kind: str, sentences: Sequence[str]) -> Contents:
-        writer.require_photos()
-        unknown = (
-            [f"Left out: {writer.without_label:,} photos whose labels are unknown."] if writer.without_label else []
-        )
-        return Contents(
-            PHOTOS, f"{kind} of {writer.describe()}", (*sentences, *unknown), LABELS, labelled=self.choices.labelled
-        )
+        sentences = (*sentences, *writer.left_out())
+        found = f"{kind} of {writer.describe()}"
+        return Contents(PHOTOS, found, sentences, LABELS, labelled=self.choices.labelled)
 
 
 def _count(number: int, what: str) -> str:

@@ -12,7 +12,7 @@ import pytest
 from pyarrow import parquet
 from rich.console import Console
 
-from tests.training.data.sources.making import FEATURES, saved, table_of, tar_of
+from tests.training.data.sources.making import FEATURES, IMAGE, saved, table_of, tar_of
 from whisker.training.config import Grouping
 from whisker.training.data.folders.folder import PhotoFolder, find_photos
 from whisker.training.data.sources.kinds import source_name
@@ -69,7 +69,12 @@ REFUSED: dict[str, tuple[Callable[[Path], Path], Choices, str]] = {
     "labels unknown": (
         lambda t: saved(table_of([("a.jpg", PHOTO, -1)]), t / "hf"),
         Choices(),
-        "holds no labelled photos: the labels of all 1 are unknown",
+        "holds no labelled photos, but 1 photo whose labels are unknown",
+    ),
+    "paths alone": (
+        lambda t: write(t, image=pa.array([{"bytes": None, "path": "/a.jpg"}] * 2, IMAGE), label=["a", "b"]),
+        Choices(),
+        "holds no labelled photos, but 2 photos that are not in it themselves",
     ),
     "label without a name": (
         lambda t: saved(table_of([("a.jpg", PHOTO, 7)]), t / "hf"),
@@ -151,7 +156,7 @@ def test_names_labels_and_groups_are_kept(tmp_path: Path) -> None:
     folder, said = read(source, tmp_path / "run", grouping=Grouping.parse("patient"))
     assert labelled(folder) == [("a.jpg", ("T-shirt/top",)), ("b-2.jpg", ("=train",)), ("b.jpg", ("=train",))]
     assert {it.group for it in folder.files} == {"1", "2"}
-    assert "Left out: 1 photos whose labels are unknown." in said
+    assert "Left out: 1 photo whose labels are unknown." in said
 
 
 def test_several_labels_a_photo_are_those_of_a_file_of_labels(tmp_path: Path) -> None:
@@ -175,7 +180,7 @@ def test_several_labels_a_photo_are_those_of_a_file_of_labels(tmp_path: Path) ->
         ({"1.txt": b"cat\n", "2.txt": b" dog"}, Choices(), ["cat", "dog"]),
         ({"1.cls": b"0", "2.cls": b"1", "classes.txt": b"cat\n\xc3\xa4ffe\n"}, Choices(), ["cat", "äffe"]),
         ({"1.cls": b"0", "1.id": b"a", "2.cls": b"1", "2.id": b"b"}, Choices(label="id"), ["a", "b"]),
-        ({"1.cls": b"10", "2.cls": b"9"}, Choices(), ["10", "9"]),
+        ({"1.cls": b"10", "2.cls": b"9", "3.jpg": b"?", "3.cls": b"-1"}, Choices(), ["10", "9"]),
     ],
 )
 def test_labels_of_samples(files: dict[str, bytes], choices: Choices, expected: list[str], tmp_path: Path) -> None:

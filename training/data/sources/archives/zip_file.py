@@ -12,6 +12,7 @@ from whisker.training.data.sources.archives.members import Archive, Kind, Member
 from whisker.training.errors import DatasetError
 
 _ENCRYPTED, _UTF8 = 0x1, 0x800  # flags of a member
+_UNIX = (3, 19)  # systems whose programs write a file's mode
 _MAX_TARGET = 4_096  # bytes of a link's target
 
 
@@ -19,7 +20,7 @@ _MAX_TARGET = 4_096  # bytes of a link's target
 def open_zip(path: Path) -> Iterator[Archive]:
     """Open a zip archive; raise `DatasetError` if it is encrypted or damaged, also while it is read."""
     with translated(path), path.open("rb") as raw, zipfile.ZipFile(raw) as file:
-        infos = [info for info in file.infolist() if not info.is_dir()]
+        infos = [info for info in file.infolist() if not _path(info).endswith("/")]
         if any(info.flag_bits & _ENCRYPTED for info in infos):
             raise DatasetError(f"{path} is encrypted: unpack it yourself, with its password, and give the folder.")
         done = [0]
@@ -33,7 +34,7 @@ def open_zip(path: Path) -> Iterator[Archive]:
 
 
 def _member(file: zipfile.ZipFile, info: zipfile.ZipInfo) -> Member:
-    path, mode = _path(info), info.external_attr >> 16
+    path, mode = _path(info), info.external_attr >> 16 if info.create_system in _UNIX else 0
     if not stat.S_ISLNK(mode):
         kind: Kind = "file" if stat.S_IFMT(mode) in {0, stat.S_IFREG} else "other"
         return Member(path, kind, partial(_chunks, file, info))

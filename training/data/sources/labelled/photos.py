@@ -2,7 +2,8 @@
 
 import csv
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from types import TracebackType
@@ -12,7 +13,9 @@ from whisker.model.plain_text import printable, to_cell
 from whisker.training.data.folders.labels import NO_LABEL, SEPARATOR
 from whisker.training.data.folders.names import SIDES
 from whisker.training.data.sources.destination import Destination
+from whisker.training.data.sources.labelled.shards import Shard
 from whisker.training.errors import DatasetError
+from whisker.training.progress import Task
 
 LABELS, PHOTOS = "labels.csv", "photos"  # in the folder that a source is unpacked to
 _MAX_FOLDER = 10_000  # photos in one folder
@@ -43,7 +46,7 @@ class LabelledFolder:
     def __init__(self, folder: Path, destination: Destination, source: Path, columns: Sequence[str] = ()) -> None:
         self.counts: dict[str, int] = {}  # photos that were written, by side
         self.classes: set[str] = set()
-        self.without_label = 0
+        self.without_label = self.without_bytes = 0
         self.several = False  # labels a photo
         self.path = folder / LABELS
         self._source, self._destination = source, destination
@@ -60,7 +63,10 @@ class LabelledFolder:
         self._file.close()
 
     def add(self, photo: LabelledPhoto, side: str) -> None:
-        """Write a photo, unless its labels are unknown."""
+        """Write a photo, unless there is nothing of it, or its labels are unknown."""
+        if not photo.data:
+            self.without_bytes += 1
+            return
         if photo.labels is None:
             self.without_label += 1
             return
@@ -116,11 +122,43 @@ class LabelledFolder:
         count = "1 class" if len(self.classes) == 1 else f"{len(self.classes):,} classes"
         return f"{count}{several}, {photos:,} photo{'' if photos == 1 else 's'}{sides}"
 
-    def require_photos(self) -> None:
-        """Refuse a source of which nothing is left."""
+    def left_out(self) -> list[str]:
+        """Say what was left out; raise `DatasetError` if nothing else is there."""
+        reasons = (
+            (self.without_label, "whose labels are unknown"),
+            (self.without_bytes, "that are not in it themselves"),
+        )
+        said = [f"{count:,} photo{'' if count == 1 else 's'} {reason}" for count, reason in reasons if count]
         if not self.counts:
-            unknown = f": the labels of all {self.without_label:,} are unknown" if self.without_label else ""
-            raise DatasetError(f"{self._source} holds no labelled photos{unknown}.")
+            raise DatasetError(
+                f"{self._source} holds no labelled photos{', but ' if said else ''}{' and '.join(said)}."
+            )
+        return [f"Left out: {sentence}." for sentence in said]
+
+
+class Meter:
+    """Tells a task how far the photos of a shard are, by their bytes."""
+
+    def __init__(self, task: Task, size: int) -> None:
+        self._task, self._left = task, size
+
+    def add(self, photo: LabelledPhoto) -> None:
+        """Count a photo that was written."""
+        step = max(0, min(len(photo.data), self._left - 1))
+        self._left -= step
+        self._task.advance(step, 1)
+
+    def finish(self) -> None:
+        """Count the rest of the shard."""
+        self._task.advance(self._left, 0)
+
+
+@contextmanager
+def metered(task: Task, shard: Shard) -> Iterator[Meter]:
+    """Measure the work on a shard."""
+    meter = Meter(task, shard.size)
+    yield meter
+    meter.finish()
 
 
 def _file_name(photo: LabelledPhoto, number: int) -> str:

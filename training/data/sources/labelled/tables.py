@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from whisker.training.data.sources.labelled.columns import Column, Columns, describe_columns, find_columns
-from whisker.training.data.sources.labelled.photos import LabelledFolder, LabelledPhoto
+from whisker.training.data.sources.labelled.photos import LabelledFolder, LabelledPhoto, metered
 from whisker.training.data.sources.labelled.shards import Shard
 from whisker.training.errors import DatasetError
 from whisker.training.progress import Progress
@@ -44,22 +44,15 @@ def find_table_columns(
     return find_columns(str(source), found or [], photo, label, labelled=labelled)
 
 
-def unpack_tables(shards: Sequence[Shard], columns: Columns, folder: LabelledFolder, progress: Progress) -> list[str]:
-    """Write the photos of tables into a folder; return sentences about what was left out."""
-    absent = 0
+def unpack_tables(shards: Sequence[Shard], columns: Columns, folder: LabelledFolder, progress: Progress) -> None:
+    """Write the photos of tables into a folder."""
     with progress.task("Unpacking the photos", sum(shard.size for shard in shards)) as task:
         for shard in shards:
-            with _translated(shard.file), _opened(shard.file) as table:
-                rows = 0
+            with _translated(shard.file), _opened(shard.file) as table, metered(task, shard) as meter:
                 for row in table.rows(columns.read):
                     photo = _photo(row, columns)
-                    rows += 1
-                    if photo is None:
-                        absent += 1
-                    else:
-                        folder.add(photo, shard.side)
-            task.advance(shard.size, rows)
-    return [f"Left out: {absent:,} rows without a photo's bytes."] if absent else []
+                    folder.add(photo, shard.side)
+                    meter.add(photo)
 
 
 class _Table:
@@ -109,17 +102,15 @@ def _translated(file: Path) -> Iterator[None]:
         raise DatasetError(f"{file} is damaged, or no table that PyArrow reads ({reason}): get it again.") from exc
 
 
-def _photo(row: dict[str, Any], columns: Columns) -> LabelledPhoto | None:
-    """Make a photo of a row; `None` if its bytes are not in the table."""
+def _photo(row: dict[str, Any], columns: Columns) -> LabelledPhoto:
+    """Make a photo of a row; it has no bytes if these are not in the table."""
     cell = row[columns.photo.name]
     data, name = (cell.get("bytes"), cell.get("path") or "") if isinstance(cell, dict) else (cell, "")
-    if not data:
-        return None
     labels: tuple[str, ...] | None = ()
     if columns.label is not None:
         labels = _labels(row[columns.label.name], columns.label)
     others = tuple("" if row[other] is None else str(row[other]) for other in columns.others)
-    return LabelledPhoto(name, data, labels, others)
+    return LabelledPhoto(name, data or b"", labels, others)
 
 
 def _labels(value: Any, column: Column) -> tuple[str, ...] | None:

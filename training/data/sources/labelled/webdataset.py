@@ -11,13 +11,15 @@ from whisker.training.data.folders.names import has_picture_ending, is_skipped
 from whisker.training.data.sources.archives.members import Member
 from whisker.training.data.sources.archives.tar_file import open_tar
 from whisker.training.data.sources.labelled.columns import class_names
-from whisker.training.data.sources.labelled.photos import LabelledFolder, LabelledPhoto
+from whisker.training.data.sources.labelled.photos import LabelledFolder, LabelledPhoto, metered
 from whisker.training.data.sources.labelled.shards import Shard
 from whisker.training.errors import DatasetError
 from whisker.training.progress import Progress
 
 _MAX_LABEL = 1 << 20  # bytes of a file that is no photo
+_MAX_SAMPLE = 100_000_000  # bytes: more than that is no sample, but a folder of photos with dots in their names
 _SAMPLES = 50  # looked at to tell shards from archives of folders
+UNKNOWN = "-1"  # the number of no class
 _NAMES = ("classes.txt", "dataset_info.json")
 
 
@@ -27,6 +29,11 @@ class Sample:
 
     key: str
     files: dict[str, bytes] = field(default_factory=dict)
+
+    @property
+    def size(self) -> int:
+        """Count the bytes of its files."""
+        return sum(map(len, self.files.values()))
 
     @property
     def pictures(self) -> list[str]:
@@ -66,14 +73,12 @@ class WebDataset:
                 beside[name] = file.read_bytes()
         with progress.task("Unpacking the photos", sum(shard.size for shard in self.shards)) as task:
             for shard in self.shards:
-                count = 0
-                with open_tar(shard.file) as archive:
+                with open_tar(shard.file) as archive, metered(task, shard) as meter:
                     for sample in _samples(archive.members, beside):
                         photo = self._photo(sample)
                         if photo is not None:
                             folder.add(photo, shard.side)
-                            count += 1
-                task.advance(shard.size, count)
+                            meter.add(photo)
         return self._name_classes(folder, beside)
 
     def _photo(self, sample: Sample) -> LabelledPhoto | None:
@@ -132,7 +137,7 @@ def _samples(members: Iterator[Member], beside: dict[str, bytes]) -> Iterator[Sa
             continue
         stem, _, ending = name.partition(".")
         key = f"{folder}/{stem}" if folder else stem
-        if key != sample.key:
+        if key != sample.key or sample.size > _MAX_SAMPLE:
             if sample.files:
                 yield sample
             sample = Sample(key)
@@ -189,7 +194,7 @@ def _split(value: object) -> tuple[str, ...] | None:
     if isinstance(value, list):
         return tuple(sorted({str(item).strip() for item in value}))
     label = "" if value is None else str(value).strip()
-    return (label,) if label else None
+    return None if label in {"", UNKNOWN} else (label,)
 
 
 def _class_names(beside: dict[str, bytes]) -> Sequence[str]:
