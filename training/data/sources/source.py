@@ -13,9 +13,10 @@ from whisker.training.data.sources.archives.zip_file import open_zip
 from whisker.training.data.sources.destination import Destination, require_space
 from whisker.training.data.sources.kinds import Source, recognise, source_name
 from whisker.training.data.sources.labelled.photos import LABELS, PHOTOS, LabelledFolder
+from whisker.training.data.sources.labelled.samples import NAMES, are_shards
 from whisker.training.data.sources.labelled.shards import find_shards, is_hugging_face
 from whisker.training.data.sources.labelled.tables import find_table_columns, require_library, unpack_tables
-from whisker.training.data.sources.labelled.webdataset import WebDataset, are_shards
+from whisker.training.data.sources.labelled.webdataset import WebDataset
 from whisker.training.data.sources.unpacked import Contents, Request, unpack_once
 from whisker.training.errors import DatasetError
 from whisker.training.progress import Progress
@@ -57,9 +58,7 @@ def open_source(path: Path, places: Sequence[Path], progress: Progress, choices:
         return Opened(path)
     if source.kind == "tables":
         require_library(path)
-    beside = [
-        file for name in ("classes.txt", "dataset_info.json") if (file := source.files[0].parent / name).is_file()
-    ]
+    beside = [file for name in NAMES if (file := source.files[0].parent / name).is_file()]
     files = source.files if source.kind == "zip" else (*source.files, *beside)
     request = Request(path, source_name(path), files, () if source.kind == "zip" else choices.words)
     unpack = partial(_Unpacking(source, choices, progress).run, files)

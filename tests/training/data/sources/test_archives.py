@@ -103,6 +103,10 @@ REFUSED: dict[str, tuple[Callable[[Path], Path], str]] = {
     "no tar": (lambda t: (t / "a.tar", (t / "a.tar").write_bytes(b"x" * 2_000))[0], "damaged or incomplete"),
     "empty file": (lambda t: (t / "a.tar", (t / "a.tar").write_bytes(b""))[0], "damaged or incomplete"),
     "empty zip": (lambda t: zip_of({}, t / "a.zip"), "a.zip holds no photos."),
+    "tables only": (
+        lambda t: zip_of({"a.parquet": b"PAR1"}, t / "a.zip"),
+        "no photos but tables or shards: unpack",
+    ),
     "archives only": (lambda t: zip_of({"cat.zip": b"PK"}, t / "a.zip"), "no photos. Not unpacked: an archive inside"),
 }
 

@@ -18,19 +18,6 @@ from whisker.training.progress import Progress
 CONFIG = TrainingConfig(recipe_for("quick", TINY, 1), TINY)
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_folder(tmp_path_factory.mktemp("whole") / "photos", 4)
-
-
-@pytest.fixture(scope="module")
-def sided(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("sides")
-    write_folder(root / "train", 5)
-    write_folder(root / "test", 2)
-    return root
-
-
 def prepare(source: Path, work: Path) -> tuple[Dataset, str]:
     said = io.StringIO()
     progress = Progress(Console(file=said, width=500))
@@ -38,11 +25,27 @@ def prepare(source: Path, work: Path) -> tuple[Dataset, str]:
     return prepare_dataset(opened.root, CONFIG, work, progress, opened.labels), said.getvalue()
 
 
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Dataset]:
+    root = tmp_path_factory.mktemp("whole")
+    return write_folder(root / "photos", 4), prepare(root / "photos", root / "photos.run")[0]
+
+
+@pytest.fixture(scope="module")
+def sided(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Dataset]:
+    root = tmp_path_factory.mktemp("sides") / "ds"
+    write_folder(root / "train", 5)
+    write_folder(root / "test", 2)
+    return root, prepare(root, root.with_name("ds.run"))[0]
+
+
 @pytest.mark.parametrize("kind", SOURCES)
-def test_source_is_learned_like_the_folder_it_was_made_of(kind: str, folder: Path, tmp_path: Path) -> None:
-    expected, _ = prepare(folder, tmp_path / "folder.run")
+def test_source_is_learned_like_the_folder_it_was_made_of(
+    kind: str, folder: tuple[Path, Dataset], tmp_path: Path
+) -> None:
+    root, expected = folder
     (tmp_path / "made").mkdir()
-    dataset, said = prepare(SOURCES[kind](folder, tmp_path / "made"), tmp_path / "source.run")
+    dataset, said = prepare(SOURCES[kind](root, tmp_path / "made"), tmp_path / "source.run")
     assert dataset.classes == CLASSES
     assert (dataset.fingerprint, dataset.digests) == (expected.fingerprint, expected.digests)
     assert dataset.quarantined == ()
@@ -51,21 +54,21 @@ def test_source_is_learned_like_the_folder_it_was_made_of(kind: str, folder: Pat
 
 
 @pytest.mark.parametrize("kind", SIDED)
-def test_sides_of_a_source_are_those_of_the_folder(kind: str, sided: Path, tmp_path: Path) -> None:
-    expected, _ = prepare(sided, tmp_path / "folder.run")
+def test_sides_of_a_source_are_those_of_the_folder(kind: str, sided: tuple[Path, Dataset], tmp_path: Path) -> None:
+    root, expected = sided
     (tmp_path / "made").mkdir()
-    dataset, _ = prepare(SIDED[kind](sided, tmp_path / "made"), tmp_path / "source.run")
+    dataset, _ = prepare(SIDED[kind](root, tmp_path / "made"), tmp_path / "source.run")
     assert dataset.sides == expected.sides == ("train", "test")
     assert dataset.fingerprint == expected.fingerprint
     assert len(dataset.test.rows) == len(expected.test.rows) == 4
 
 
-def test_what_the_library_datasets_saves_is_read(folder: Path, tmp_path: Path) -> None:
-    photos = photos_of(folder)
+def test_what_the_library_datasets_saves_is_read(folder: tuple[Path, Dataset], tmp_path: Path) -> None:
+    photos = photos_of(folder[0])
     rows = {"picture": [{"bytes": data, "path": name} for name, data, _ in photos], "kind": [it[2] for it in photos]}
     features = datasets.Features({"picture": datasets.Image(), "kind": datasets.ClassLabel(names=[*CLASSES])})
     made = datasets.Dataset.from_dict(rows, features=features)
     datasets.DatasetDict({"all": made}).save_to_disk(tmp_path / "hf")
     dataset, said = prepare(tmp_path / "hf", tmp_path / "source.run")
-    assert dataset.fingerprint == prepare(folder, tmp_path / "folder.run")[0].fingerprint
+    assert dataset.fingerprint == folder[1].fingerprint
     assert "hf: a Hugging Face data set of 2 classes, 8 photos; unpacked once to" in said

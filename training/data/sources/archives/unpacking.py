@@ -11,6 +11,7 @@ from whisker.training.data.folders.names import has_picture_ending, is_named_as_
 from whisker.training.data.folders.walk import walk
 from whisker.training.data.sources.archives.members import Archive, Member
 from whisker.training.data.sources.destination import Destination
+from whisker.training.data.sources.kinds import recognise
 from whisker.training.errors import DatasetError
 from whisker.training.progress import Progress
 
@@ -58,7 +59,8 @@ def unpack_archive(source: Path, opener: Opener, destination: Destination, progr
             if not _is_skipped(link.path) and not destination.link(link.path, link.target):
                 left_out.links.append(link.path)
     if not photos:
-        raise DatasetError(" ".join([f"{source} holds no photos.", *left_out.describe()]))
+        tables = " but tables or shards: unpack it yourself and give the folder" if _has_tables(destination) else ""
+        raise DatasetError(" ".join([f"{source} holds no photos{tables}.", *left_out.describe()]))
     return [*left_out.describe(), *_describe_renamed(destination.renamed)]
 
 
@@ -91,6 +93,10 @@ def _is_wanted(member: Member, left_out: LeftOut) -> bool:
         left_out.archives.append(member.path)
         return False
     return True
+
+
+def _has_tables(destination: Destination) -> bool:
+    return recognise(destination.root).kind != "folder"
 
 
 def _is_skipped(path: str) -> bool:

@@ -77,7 +77,9 @@ def _opened(file: Path) -> Iterator[_Table]:
     import pyarrow as pa  # noqa: PLC0415 - an optional extra
     from pyarrow import ipc, parquet  # noqa: PLC0415
 
-    if file.suffix.lower() != ".arrow":
+    with file.open("rb") as start:
+        is_parquet = start.read(4) == b"PAR1"
+    if is_parquet:
         with parquet.ParquetFile(file, buffer_size=1 << 20, pre_buffer=False) as opened:
             yield _Table(opened.schema_arrow, opened)
         return

@@ -1,57 +1,20 @@
 """WebDataset shards: tar archives in which the files of a sample follow each other, as `0017.jpg` and `0017.cls`."""
 
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from whisker.model.photo_files import MAX_FILE_BYTES
 from whisker.training.data.folders.columns import label_columns
-from whisker.training.data.folders.names import has_picture_ending, is_skipped
-from whisker.training.data.sources.archives.members import Member
 from whisker.training.data.sources.archives.tar_file import open_tar
 from whisker.training.data.sources.labelled.columns import class_names
 from whisker.training.data.sources.labelled.photos import LabelledFolder, LabelledPhoto, metered
+from whisker.training.data.sources.labelled.samples import MAX_LABEL, NAMES, Sample, read_samples
 from whisker.training.data.sources.labelled.shards import Shard
 from whisker.training.errors import DatasetError
 from whisker.training.progress import Progress
 
-_MAX_LABEL = 1 << 20  # bytes of a file that is no photo
-_MAX_SAMPLE = 100_000_000  # bytes: more than that is no sample, but a folder of photos with dots in their names
-_SAMPLES = 50  # looked at to tell shards from archives of folders
-UNKNOWN = "-1"  # the number of no class
-_NAMES = ("classes.txt", "dataset_info.json")
-
-
-@dataclass(slots=True)
-class Sample:
-    """The files of a sample by their endings."""
-
-    key: str
-    files: dict[str, bytes] = field(default_factory=dict)
-
-    @property
-    def size(self) -> int:
-        """Count the bytes of its files."""
-        return sum(map(len, self.files.values()))
-
-    @property
-    def pictures(self) -> list[str]:
-        """List the endings of its photos."""
-        return [ending for ending in self.files if has_picture_ending(f".{ending}")]
-
-
-def are_shards(file: Path) -> bool:
-    """Tell shards from archives of class folders: by labels beside the photos, which are in one folder."""
-    with open_tar(file) as archive:
-        samples = [sample for sample, _ in zip(_samples(archive.members, {}), range(_SAMPLES), strict=False)]
-    photos = [sample for sample in samples if sample.pictures]
-    if any("cls" in sample.files for sample in photos):
-        return True
-    labelled = [sample for sample in photos if {"json", "txt"} & {*sample.files}]
-    return (
-        bool(photos) and len(labelled) == len(photos) and len({sample.key.rpartition("/")[0] for sample in photos}) == 1
-    )
+_UNKNOWN = "-1"  # the number of no class
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,14 +30,14 @@ class WebDataset:
     def unpack(self, folder: LabelledFolder, progress: Progress) -> list[str]:
         """Write the photos of all shards into a folder; return sentences about the names of their classes."""
         beside: dict[str, bytes] = {}
-        for name in _NAMES:
+        for name in NAMES:
             file = self.shards[0].file.parent / name
-            if file.is_file() and file.stat().st_size <= _MAX_LABEL:
+            if file.is_file() and file.stat().st_size <= MAX_LABEL:
                 beside[name] = file.read_bytes()
         with progress.task("Unpacking the photos", sum(shard.size for shard in self.shards)) as task:
             for shard in self.shards:
                 with open_tar(shard.file) as archive, metered(task, shard) as meter:
-                    for sample in _samples(archive.members, beside):
+                    for sample in read_samples(archive.members, beside):
                         photo = self._photo(sample)
                         if photo is not None:
                             folder.add(photo, shard.side)
@@ -127,40 +90,6 @@ class WebDataset:
         return []
 
 
-def _samples(members: Iterator[Member], beside: dict[str, bytes]) -> Iterator[Sample]:
-    """Put the files of an archive together that have the same path up to the first dot; names of classes go beside."""
-    sample = Sample("")
-    for member in members:
-        path = member.path.removeprefix("./")
-        folder, _, name = path.rpartition("/")
-        if member.kind != "file" or any(map(is_skipped, path.split("/"))):
-            continue
-        stem, _, ending = name.partition(".")
-        key = f"{folder}/{stem}" if folder else stem
-        if key != sample.key or sample.size > _MAX_SAMPLE:
-            if sample.files:
-                yield sample
-            sample = Sample(key)
-        limit = MAX_FILE_BYTES if has_picture_ending(name) else _MAX_LABEL
-        data = _read(member, limit)
-        if name in _NAMES and data is not None:
-            beside.setdefault(name, data)
-        elif data is not None:
-            sample.files[ending.lower()] = data
-    if sample.files:
-        yield sample
-
-
-def _read(member: Member, limit: int) -> bytes | None:
-    """Read a file; `None` if it is longer than any photo or label."""
-    data = bytearray()
-    for chunk in member.chunks():
-        data += chunk
-        if len(data) > limit:
-            return None
-    return bytes(data)
-
-
 def _text(data: bytes, place: str) -> str:
     try:
         return data.decode("utf-8-sig").strip()
@@ -194,7 +123,7 @@ def _split(value: object) -> tuple[str, ...] | None:
     if isinstance(value, list):
         return tuple(sorted({str(item).strip() for item in value}))
     label = "" if value is None else str(value).strip()
-    return None if label in {"", UNKNOWN} else (label,)
+    return None if label in {"", _UNKNOWN} else (label,)
 
 
 def _class_names(beside: dict[str, bytes]) -> Sequence[str]:
