@@ -149,13 +149,14 @@ def test_columns_are_chosen_by_options(tmp_path: Path) -> None:
 
 
 def test_names_labels_and_groups_are_kept(tmp_path: Path) -> None:
-    labels = ["T-shirt/top", "=train", "=train", None]
+    labels = ["T-shirt/top", "photos-0000", "photos-0000", None]
     names = ["../../etc/a.jpg", "b.jpg", "b.jpg", "d.jpg"]
     cells = [{"bytes": data, "path": name} for data, name in zip(PHOTOS, names, strict=True)]
     source = write(tmp_path, image=cells, label=labels, patient=[1, 2, 2, 3])
     folder, said = read(source, tmp_path / "run", grouping=Grouping.parse("patient"))
-    assert labelled(folder) == [("a.jpg", ("T-shirt/top",)), ("b-2.jpg", ("=train",)), ("b.jpg", ("=train",))]
+    assert labelled(folder) == [("a.jpg", ("T-shirt/top",)), ("b-2.jpg", ("photos-0000",)), ("b.jpg", ("photos-0000",))]
     assert {it.group for it in folder.files} == {"1", "2"}
+    assert folder.note == ""
     assert "Left out: 1 photo whose labels are unknown." in said
 
 
@@ -214,7 +215,8 @@ def test_sources_give_their_results_a_name(tmp_path: Path) -> None:
 
 
 def test_labels_are_written_as_spreadsheets_read_them(tmp_path: Path) -> None:
-    opened, _ = unpack(write(tmp_path, photo=PHOTOS[:2], label=["=1", "b"]), tmp_path / "run")
+    opened, _ = unpack(write(tmp_path, photo=PHOTOS[:2], label=["=1", "b"], who=["=2", "c"]), tmp_path / "run")
     assert opened.labels is not None
     rows = list(csv.reader(opened.labels.path.read_text().splitlines()))
-    assert rows == [["path", "label"], ["photos-0000/00000000.jpg", "'=1"], ["photos-0000/00000001.jpg", "b"]]
+    first, second = "photos-0000/00000000.jpg", "photos-0000/00000001.jpg"
+    assert rows == [["path", "label", "who"], [first, "'=1", "'=2"], [second, "b", "c"]]

@@ -68,6 +68,7 @@ def test_what_the_library_datasets_saves_is_read(folder: tuple[Path, Dataset], t
     rows = {"picture": [{"bytes": data, "path": name} for name, data, _ in photos], "kind": [it[2] for it in photos]}
     features = datasets.Features({"picture": datasets.Image(), "kind": datasets.ClassLabel(names=[*CLASSES])})
     made = datasets.Dataset.from_dict(rows, features=features)
+    datasets.disable_progress_bars()
     datasets.DatasetDict({"all": made}).save_to_disk(tmp_path / "hf")
     dataset, said = prepare(tmp_path / "hf", tmp_path / "source.run")
     assert dataset.fingerprint == folder[1].fingerprint

@@ -55,7 +55,7 @@ def test_what_a_killed_command_left_is_removed(tmp_path: Path) -> None:
     root, _ = unpack(source, work)
     folder = root.parent
     folder.rename(folder.with_name(f"{folder.name}.unfinished"))
-    (folder.with_name(f"{folder.name}.unfinished") / "photos" / "cat" / "half.jpg").touch()
+    (folder.with_name(f"{folder.name}.unfinished") / "source.json").unlink()
     (folder / "photos").mkdir(parents=True)
     assert files_of(unpack(source, work)[0]) == FILES
     assert [path.name for path in work.iterdir() if path.is_dir()] == [folder.name]
