@@ -39,10 +39,10 @@ def evaluate(
     from whisker.training.evaluation.evaluate_labels import evaluate_folder_labels  # noqa: PLC0415
     from whisker.training.progress import Progress  # noqa: PLC0415
 
-    progress = Progress(Console(stderr=True, soft_wrap=True))
-    root, file = open_photos(photos, labels, path_column, label_column, progress)
     use_available_cores()
     classifier = Classifier.load(checkpoint, device, engine=engine)
+    progress = Progress(Console(stderr=True, soft_wrap=True))
+    root, file = open_photos(photos, labels, path_column, label_column, progress)
     measure = evaluate_folder if classifier.checkpoint.task == "single-label" else evaluate_folder_labels
     result = measure(classifier, root, progress, file)
     if as_json:

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -135,6 +136,16 @@ def test_unusable_tables_and_shards_are_refused(kind: str, tmp_path: Path) -> No
         unpack(make(tmp_path), tmp_path / "run", choices)
     assert "\n" not in str(refused.value)
     assert not list((tmp_path / "run").glob("*/photos"))
+
+
+@pytest.mark.parametrize("name", ["x.parquet", "x.tar.zst"])
+def test_missing_library_is_named(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path, photo=PHOTOS)
+    (tmp_path / "x.tar.zst").write_bytes(b"\x28\xb5\x2f\xfd")
+    for module in ("pyarrow", "compression"):
+        monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(DatasetError, match=r"PyArrow.*: run `pip install 'whisker-vision\[parquet\]'`"):
+        unpack(tmp_path / name, tmp_path / "run")
 
 
 def test_columns_are_chosen_by_options(tmp_path: Path) -> None:
