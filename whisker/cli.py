@@ -25,6 +25,7 @@ EXAMPLES: dict[Callable[..., None], tuple[str, ...]] = {  # shown at the end of 
         "whisker train photos",
         "whisker train photos --minutes 20 --outliers other-things",
         "whisker train photos --labels photos.csv --groups patient",
+        "whisker train photos.zip",
         "whisker train photos --resume",
         "whisker train new-classes --extend photos.safetensors --out more.safetensors",
     ),

@@ -17,9 +17,9 @@ from whisker.training.cli.options.arguments import (
     PathColumn,
     Precision,
     checked_name,
-    label_file,
 )
 from whisker.training.cli.options.checkpoints import CheckpointOption, First, Second, checkpoint_and_folder
+from whisker.training.cli.options.photos import open_photos, open_unlabelled
 from whisker.training.cli.result import command_line, open_progress, print_result
 
 
@@ -43,19 +43,21 @@ def calibrate(
     """Recalibrate a checkpoint's verdicts on the photos of its training; its weights do not change."""
     from whisker.model import load_checkpoint  # noqa: PLC0415
     from whisker.training.cli.options.training import choose_targets  # noqa: PLC0415
-    from whisker.training.job import Training  # noqa: PLC0415
+    from whisker.training.job import Training, state_file_of  # noqa: PLC0415
     from whisker.training.pipeline import run_calibration, split_config  # noqa: PLC0415
 
-    file, photos = checkpoint_and_folder(first, second, checkpoint)
-    source, progress = load_checkpoint(file), open_progress(as_json=as_json)
+    given, photos = checkpoint_and_folder(first, second, checkpoint)
+    source, progress = load_checkpoint(given), open_progress(as_json=as_json)
+    work = state_file_of(out).parent
+    root, file = open_photos(photos, labels, path_column, label_column, progress, work=work)
     training = Training(
-        photos=photos,
+        photos=root,
         out=out,
         config=split_config(source),
         targets=choose_targets(precision, false_alarms),
         device=device,
-        labels=label_file(labels, path_column, label_column),
-        outliers=outliers,
+        labels=file,
+        outliers=None if outliers is None else open_unlabelled(outliers, progress, work=work),
         overwrite=overwrite,
         name=checked_name(name),
         command=command_line(sys.argv[1:]),

@@ -15,8 +15,8 @@ from whisker.training.cli.options.arguments import (
     Labels,
     PathColumn,
     Photos,
-    label_file,
 )
+from whisker.training.cli.options.photos import open_photos
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -67,10 +67,11 @@ def compare(
 
     if out is not None:
         require_free(out, overwrite=overwrite)
-    file = label_file(labels, path_column, label_column)
+    progress = Progress(Console(stderr=True, soft_wrap=True))
     use_available_cores()
     served, new = (Contender(path, Classifier.load(path, device, engine=engine)) for path in (a, b))
-    comparison = compare_folder(served, new, photos, Progress(Console(stderr=True, soft_wrap=True)), file)
+    root, file = open_photos(photos, labels, path_column, label_column, progress)
+    comparison = compare_folder(served, new, root, progress, file)
     if out is not None:
         write_changes(out, comparison.changes)
     if as_json:

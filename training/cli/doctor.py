@@ -15,9 +15,9 @@ from whisker.training.cli.options.arguments import (
     LabelColumn,
     Labels,
     PathColumn,
-    label_file,
 )
 from whisker.training.cli.options.checkpoints import Second, checkpoint_if_any
+from whisker.training.cli.options.photos import open_photos, open_unlabelled
 
 
 def doctor(
@@ -85,15 +85,16 @@ def doctor(
     use_available_cores()
     progress, console = Progress(Console(stderr=True, soft_wrap=True)), Console()
     grouping = None if groups is None else Grouping.parse(groups)
-    file = label_file(labels, path_column, label_column)
-    folder = find_photos(photos, min_classes=1, labels_file=file, grouping=grouping, skip_small=True)
+    root, file = open_photos(photos, labels, path_column, label_column, progress)
+    others = [open_unlabelled(other, progress) for other in against or []]
+    folder = find_photos(root, min_classes=1, labels_file=file, grouping=grouping, skip_small=True)
     folder.say(progress)
     classifier = Classifier.load(source, device) if source else None
-    diagnosis = diagnose(folder, against or [], progress)
+    diagnosis = diagnose(folder, others, progress)
     doubtful = find_doubtful_photos(classifier, folder, limit, progress) if classifier else None
     if out is not None and doubtful is not None:
         column = grouping.column if grouping else None
-        earlier = read_labels(file, photos, column) if file else {}
+        earlier = read_labels(file, root, column) if file else {}
         write_doubtful(out, doubtful.photos, earlier, column)
     if as_json:
         typer.echo(json.dumps(diagnosis.to_json() | {"doubtful": asdict(doubtful) if doubtful else None}))

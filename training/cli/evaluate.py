@@ -12,9 +12,9 @@ from whisker.training.cli.options.arguments import (
     LabelColumn,
     Labels,
     PathColumn,
-    label_file,
 )
 from whisker.training.cli.options.checkpoints import CheckpointOption, First, Second, checkpoint_and_folder
+from whisker.training.cli.options.photos import open_photos
 
 
 def evaluate(
@@ -40,11 +40,12 @@ def evaluate(
     from whisker.training.progress import Progress  # noqa: PLC0415
 
     source, photos = checkpoint_and_folder(first, second, checkpoint)
-    file = label_file(labels, path_column, label_column)
     use_available_cores()
     classifier = Classifier.load(source, device, engine=engine)
+    progress = Progress(Console(stderr=True, soft_wrap=True))
+    root, file = open_photos(photos, labels, path_column, label_column, progress)
     measure = evaluate_folder if classifier.checkpoint.task == "single-label" else evaluate_folder_labels
-    result = measure(classifier, photos, Progress(Console(stderr=True, soft_wrap=True)), file)
+    result = measure(classifier, root, progress, file)
     if as_json:
         answer = result.evaluation.to_json() | {
             "classes": list(classifier.classes),

@@ -14,6 +14,7 @@ from whisker.training.cli.options.arguments import (
     label_file,
 )
 from whisker.training.cli.options.checkpoints import CheckpointOption, First, checkpoint_alone
+from whisker.training.cli.options.photos import open_photos
 
 
 def report(
@@ -46,12 +47,14 @@ def report(
     source = checkpoint_alone(first, checkpoint)
     target = out or Path(f"{source.stem}.html")
     require_free(target, overwrite=overwrite)
-    file = label_file(labels, path_column, label_column)
     if photos is None:
+        label_file(labels, path_column, label_column)
         write_report(target, load_checkpoint(source), None)
     else:
         use_available_cores()
         classifier = Classifier.load(source, device)
-        galleries = open_galleries(classifier, photos, Progress(Console(stderr=True, soft_wrap=True)), file)
+        progress = Progress(Console(stderr=True, soft_wrap=True))
+        root, file = open_photos(photos, labels, path_column, label_column, progress)
+        galleries = open_galleries(classifier, root, progress, file)
         write_report(target, classifier.checkpoint, galleries)
     typer.echo(printable(f"Report: {target}"))

@@ -1,6 +1,7 @@
 """The command `whisker train`. Modules that are slow to import are imported when it runs."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -20,10 +21,10 @@ from whisker.training.cli.options.arguments import (
     Photos,
     Precision,
     checked_name,
-    label_file,
 )
 from whisker.training.cli.options.observing import Mlflow, MlflowFiles, Observing, TensorBoard, Watch
-from whisker.training.cli.result import command_line, print_result
+from whisker.training.cli.options.photos import open_photos, open_unlabelled
+from whisker.training.cli.result import command_line, open_progress, print_result
 
 
 def train(
@@ -159,13 +160,14 @@ def train(
     """
     from whisker.training.cli.options.extension import Extending, refuse_options  # noqa: PLC0415
     from whisker.training.cli.options.training import RANDOM, NetworkOptions, TrainingOptions, choose_targets  # noqa: PLC0415
+    from whisker.training.data.sources.kinds import source_name  # noqa: PLC0415
     from whisker.training.fit.distributed import joined_world  # noqa: PLC0415
-    from whisker.training.job import Training, unfinished_state  # noqa: PLC0415
+    from whisker.training.job import Training, state_file_of, unfinished_state  # noqa: PLC0415
     from whisker.training.pipeline import run_training  # noqa: PLC0415
 
     own_name = checked_name(name)
-    target = out or Path(f"{photos.resolve().name}.safetensors")
-    file = label_file(labels, path_column, label_column)
+    target = out or Path(f"{source_name(photos)}.safetensors")
+    work = state_file_of(target).parent
     targets, command = choose_targets(precision, false_alarms), command_line(sys.argv[1:])
     observing = Observing(watch, tensorboard, mlflow, mlflow_files=mlflow_files)
     if extend is not None:
@@ -194,14 +196,14 @@ def train(
                 "--resume": resume,
             }
         )
+        root, file = open_photos(photos, labels, path_column, label_column, open_progress(as_json=as_json), work=work)
         Extending(
-            extend, photos, target, targets, device, file, seed, own_name, command, observing, overwrite=overwrite
+            extend, root, target, targets, device, file, seed, own_name, command, observing, overwrite=overwrite
         ).run(as_json=as_json)
         return
     options = TrainingOptions(
         photos=photos,
         network=NetworkOptions(family, activation, width, depth, grey, size),
-        labels=file,
         groups=groups,
         pretrained=pretrained,
         student=student,
@@ -221,8 +223,12 @@ def train(
         joined_world(device) as (world, own_device),
         observing.open(target.stem, as_json=as_json, is_main=world.is_main) as progress,
     ):
+        with world.main_first():
+            root, file = open_photos(photos, labels, path_column, label_column, progress, work=work)
+            others = None if outliers is None else open_unlabelled(outliers, progress, work=work)
+        options = replace(options, photos=root, labels=file)
         training = Training(
-            photos=photos,
+            photos=root,
             out=target,
             config=world.broadcast(
                 lambda: options.choose_config(unfinished_state(target) if resume else None, progress)
@@ -230,7 +236,7 @@ def train(
             targets=targets,
             device=own_device,
             labels=file,
-            outliers=outliers,
+            outliers=others,
             pretrained=options.source,
             student=None if student in (None, RANDOM) else student,
             resume=resume,

@@ -8,7 +8,14 @@ import typer
 if TYPE_CHECKING:
     from whisker.training.data.folders.label_file import LabelFile
 
-Photos = Annotated[Path, typer.Argument(help="Folder with one sub-folder of photos per class.", metavar="DIR")]
+Photos = Annotated[
+    Path,
+    typer.Argument(
+        help="Folder with one sub-folder of photos per class, a zip or tar archive of one, Parquet files, a Hugging "
+        "Face data set on disk, or WebDataset shards.",
+        metavar="DIR",
+    ),
+]
 Labels = Annotated[
     Path | None,
     typer.Option(
@@ -20,10 +27,12 @@ Labels = Annotated[
     ),
 ]
 PathColumn = Annotated[
-    str | None, typer.Option(help="Column of --labels that holds the photos (default: by its name).", metavar="COLUMN")
+    str | None,
+    typer.Option(help="Column of --labels, or of DIR, that holds the photos (default: by its name).", metavar="COLUMN"),
 ]
 LabelColumn = Annotated[
-    str | None, typer.Option(help="Column of --labels that holds the labels (default: by its name).", metavar="COLUMN")
+    str | None,
+    typer.Option(help="Column of --labels, or of DIR, that holds the labels (default: by its name).", metavar="COLUMN"),
 ]
 Groups = Annotated[
     str | None,
@@ -45,7 +54,8 @@ MultiLabel = Annotated[
 Outliers = Annotated[
     Path | None,
     typer.Option(
-        help="Folder of photos of anything else, at any depth, to measure the verdict unknown and to improve it.",
+        help="Folder or archive of photos of anything else, at any depth, to measure the verdict unknown and to "
+        "improve it.",
         metavar="DIR",
     ),
 ]

@@ -132,13 +132,7 @@ class _Finder:
         )
 
     def _candidates(self, names: Sequence[Sequence[str]], taken: Collection[int | None]) -> list[int]:
-        """List the columns with the most usual name for a purpose."""
-        plain = [re.sub(r"[\W_]+", "", column.lower()) for column in self.header]
-        for equals in names:
-            found = [index for index, name in enumerate(plain) if name in equals and index not in taken]
-            if found:
-                return found
-        return []
+        return _usual(self.header, names, taken)
 
     def _holds_photos(self, index: int) -> bool:
         cells = [row[index] for row in self.rows if len(row) > index and row[index].strip()]
@@ -157,6 +151,21 @@ class _Finder:
 def is_marked(cell: str) -> bool:
     """Tell whether a cell of 0 or 1 is 1."""
     return _MARKS[cell.strip().lower()]
+
+
+def label_columns(header: Sequence[str]) -> list[int]:
+    """List the columns with the most usual name for labels."""
+    return _usual(header, _LABELS, ())
+
+
+def _usual(header: Sequence[str], names: Sequence[Sequence[str]], taken: Collection[int | None]) -> list[int]:
+    """List the columns with the most usual name for a purpose."""
+    plain = [re.sub(r"[\W_]+", "", column.lower()) for column in header]
+    for equals in names:
+        found = [index for index, name in enumerate(plain) if name in equals and index not in taken]
+        if found:
+            return found
+    return []
 
 
 def _is_mark(row: Sequence[str], index: int) -> bool:

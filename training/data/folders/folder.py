@@ -93,7 +93,7 @@ class _Reading:
         return replace(found, loose=layout.loose, notices=notices, empty=layout.empty)
 
     def by_file(self, file: LabelFile) -> PhotoFolder:
-        names = class_folder_names(self.root)
+        names = set() if file.replaces else class_folder_names(self.root)
         rows = read_labels(file, self.root, self.grouping.column if self.grouping else None)
         named = split_labels(file.path, rows, names, multi_label=self.multi_label)
         labels = {label for several in named.values() for label in several or ()}
@@ -110,7 +110,7 @@ class _Reading:
         group_of = {path: row.group for path, row in rows.items()}
         below = (2 if sides else 1) if corrects else 0
         group_of |= _folder_groups({**folders, **named}, self.grouping, below)
-        found = replace(_grouped(found, group_of, paths), note=f"{note}. {found.note}".rstrip())
+        found = replace(_grouped(found, group_of, paths), note=f"{note}. {found.note}".removeprefix(". ").rstrip())
         loose = tuple(path for path in layout.loose if path not in named)
         return replace(found, loose=loose, notices=(*self._noticed(layout), *_describe(found, layout, loose)))
 
@@ -148,6 +148,8 @@ def _describe(folder: PhotoFolder, layout: Layout, loose: Sequence[str]) -> Iter
 
 def _describe_file(file: LabelFile, named: _Labels, folders: _Labels, *, corrects: bool) -> str:
     left_out = sum(several is None for several in named.values())
+    if file.replaces and not left_out:
+        return ""
     changed = sum(several not in (None, folders.get(path)) for path, several in named.items())
     return f"{file.path.name} labels {len(named) - left_out:,} photos and leaves {left_out:,} out" + (
         f"; {changed:,} labels differ from the folder's" if corrects else "; class folders are ignored"

@@ -6,11 +6,15 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class LabelFile:
-    """A file of labels; columns that are not named are found by the usual names (`columns`)."""
+    """A file of labels; columns that are not named are found by the usual names (`columns`).
+
+    With `replaces`, folders name no classes, whatever they are called.
+    """
 
     path: Path
     path_column: str | None = None
     label_column: str | None = None
+    replaces: bool = False
 
     @classmethod
     def of(cls, file: "Path | LabelFile") -> "LabelFile":
