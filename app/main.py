@@ -11,6 +11,7 @@ from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
+from whisker.app.errors import MisdirectedRequestError
 from whisker.app.inference.service import running_service
 from whisker.app.logs import configure_logging, flush_log
 from whisker.app.metrics import Metrics
@@ -22,7 +23,7 @@ from whisker.app.protocols.routers import add_protocols
 from whisker.app.routes.corrections import router as corrections_router
 from whisker.app.routes.corrections_store import CorrectionsStore
 from whisker.app.routes.docs import add_docs
-from whisker.app.routes.openapi import DescribedApp, ask_for_key
+from whisker.app.routes.openapi import DescribedApp, ask_for_key, may_answer
 from whisker.app.routes.operations import router
 from whisker.app.routes.predict import router as predict_router
 from whisker.app.routes.state import AppState, set_state, state_of
@@ -104,6 +105,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     redirect_slashes(app.router)
     if settings.api_key is not None:
         ask_for_key(app)
+    if settings.allowed_hosts is not None:
+        may_answer(app, MisdirectedRequestError)
     return app
 
 

@@ -42,7 +42,7 @@ _SCRIPTS = (
     "snippets.js",
     "words.js",
 )
-_FILES = ("icon.svg", "style.css", "card.css", _ENTRY, *_SCRIPTS)
+_FILES = ("icon.svg", "style.css", "card.css", "docs.css", "docs.js", _ENTRY, *_SCRIPTS)
 # Nothing comes from, or goes to, any other host.
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "

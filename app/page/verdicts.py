@@ -42,7 +42,7 @@ class Told:
 def promise_of(card: CheckpointCard) -> Promise:
     """Say how often confident answers were right for photos that the checkpoint was not trained on."""
     summary = CheckpointSummary.from_card(card)
-    confident, shown = summary.metrics.confident, "Photos that the model was not trained on have shown"
+    confident = summary.metrics.confident
     if summary.task == "multi-label":
         targets = [label.target_precision for label in label_metrics(summary) if label.guaranteed]
         precision = min((target for target in targets if target), default=None)
@@ -50,7 +50,11 @@ def promise_of(card: CheckpointCard) -> Promise:
         precision = confident.target_precision if confident and confident.guaranteed and summary.shown else None
     if precision is None:
         return Promise("No test has shown how often confident answers of this model are right.", is_proven=False)
-    return Promise(f"{shown} that at least {percent(precision, 0)} of such answers are right.", is_proven=True)
+    return Promise(
+        f"At least {percent(precision, 0)} of such answers are right, as photos that the model was not trained on have "
+        "shown.",
+        is_proven=True,
+    )
 
 
 def tell(prediction: PredictionDocument, promise: Promise) -> Told:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Error, Page
 
 Scheme: TypeAlias = Literal["light", "dark"]
 HEIGHTS = {360: 740, 390: 844, 768: 1024, 1280: 800}
@@ -46,7 +46,11 @@ class Camera:
         )
         page = context.new_page()
         for state in states:
-            state.reach(page)
+            try:
+                state.reach(page)
+            except Error as exc:
+                self.faults.append(f"{prefix}-{state.name}-{width}-{scheme}: not reached: {exc.message.splitlines()[0]}")
+                continue
             page.evaluate(_STILL)
             self._take(page, f"{prefix}-{state.name}-{width}-{scheme}", width)
         context.close()

@@ -28,8 +28,8 @@ ODD_NAMES = (
 
 
 def class_names(count: int) -> tuple[str, ...]:
-    """Name so many classes, the first ones oddly."""
-    return (*ODD_NAMES, *(f"species {number:03}" for number in range(count)))[:count]
+    """Name so many classes, in order, five of them oddly."""
+    return tuple(sorted((*ODD_NAMES, *(f"species {number:03}" for number in range(count)))[:count]))
 
 
 def write(path: Path, classes: Sequence[str], *, task: str = "single-label", shown: bool = True) -> Path:

@@ -6,7 +6,7 @@ import { download, toCsv, toPlain } from "./export.js";
 import { shot } from "./shot.js";
 import { names, verdict } from "./words.js";
 
-const AT_ONCE = 24; // cards, and as many more by a button
+const AT_ONCE = matchMedia("(max-width: 46rem)").matches ? 12 : 24; // cards, and as many more by a button
 const KINDS = ["confident", "unsure", "unknown", "failed"];
 const compare = new Intl.Collator(undefined, { numeric: true }).compare;
 const ORDERS = {

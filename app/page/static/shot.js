@@ -2,7 +2,7 @@
 
 import { element, name } from "./element.js";
 import { copy } from "./photo.js";
-import { lead, names, percent, verdict } from "./words.js";
+import { names, percent, shortLead, verdict } from "./words.js";
 
 export function badge(kind) {
   const { words, mark, className } = verdict(kind);
@@ -15,7 +15,7 @@ export function shot({ name: file, visit, problem, thumb }, open) {
   if (problem) return element("div", { className: "shot" }, small(thumb), title, badge("failed"), element("p", {}, problem.message, " ", help(problem)));
   if (!visit) return element("div", { className: "shot" }, small(), title, element("span", { className: "said", textContent: "…" }));
   const { answer } = visit;
-  const said = element("span", { className: "said", title: names(answer) }, lead(answer), name(names(answer)), answer.labels ? "" : ` ${percent(answer.score)}`);
+  const said = element("span", { className: "said", title: names(answer) }, shortLead(answer), name(names(answer)), answer.labels ? "" : ` ${percent(answer.score)}`);
   return element("button", { type: "button", className: "shot", onclick: open }, small(thumb), title, said, badge(answer.verdict));
 }
 

@@ -29,6 +29,7 @@ export function names({ label, labels, verdict: kind }) {
 // What stands before the names.
 export const lead = ({ verdict: kind, labels }) =>
   kind === "unsure" ? "Perhaps " : kind === "unknown" ? `Closest ${labels ? "label" : "class"}: ` : "";
+export const shortLead = (answer) => lead(answer).replace(/ (label|class):/, ":");
 
 export function explain({ verdict: kind, reason }) {
   if (kind === "confident") return $("answer").dataset.confident;
