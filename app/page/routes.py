@@ -20,6 +20,7 @@ from whisker.app.routes.state import AppState, state_of
 from whisker.app.uploads.reader import read_uploads
 from whisker.app.web.files import ContentResponse, PackageFiles
 from whisker.app.web.problems import describe
+from whisker.model.answers.heat_map import OPACITY
 from whisker.model.card.overview import describe as describe_card
 from whisker.model.card.wording.formats import format_score
 
@@ -42,7 +43,7 @@ _SCRIPTS = (
     "snippets.js",
     "words.js",
 )
-_FILES = ("icon.svg", "style.css", "card.css", "docs.css", "docs.js", _ENTRY, *_SCRIPTS)
+FILES = ("icon.svg", "style.css", "card.css", "docs.css", "docs.js", _ENTRY, *_SCRIPTS)
 # Nothing comes from, or goes to, any other host.
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
@@ -58,7 +59,7 @@ _templates.globals["release"] = __version__
 def add_page(app: FastAPI) -> None:
     """Serve the pages at `/` and `/card`, and their files below `/page`."""
     app.include_router(router)
-    app.mount("/page", PackageFiles(__package__, "static", _FILES), name="page")
+    app.mount("/page", PackageFiles(__package__, "static", FILES), name="page")
 
 
 @router.get("/")
@@ -87,6 +88,7 @@ def _render_page(service: Service, state: AppState) -> str:
         never_confident=service.card["shown"] is False,
         confident_means=promise.sentence,
         proven=promise.is_proven,
+        opacity=round(100 * OPACITY),
         heat_maps=service.card["has_heat_maps"],
         keyed=state.settings.api_key is not None,
         bars=min(len(classes), _MAX_BARS) if service.is_multi_label else _BARS,

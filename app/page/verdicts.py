@@ -63,7 +63,8 @@ def tell(prediction: PredictionDocument, promise: Promise) -> Told:
     mark, badge = _BADGES[verdict]
     unproven = verdict == "confident" and not promise.is_proven
     of_labels = labels is not None and verdict != "unknown"
-    named = ", ".join(it["label"] for it in labels or ()) or "None of the labels"
+    nothing = "none of the labels" if verdict == "unsure" else "None of the labels"
+    named = ", ".join(it["label"] for it in labels or ()) or nothing
     return Told(
         style="unproven" if unproven else verdict,
         mark=mark,

@@ -49,7 +49,9 @@ class Camera:
             try:
                 state.reach(page)
             except Error as exc:
-                self.faults.append(f"{prefix}-{state.name}-{width}-{scheme}: not reached: {exc.message.splitlines()[0]}")
+                self.faults.append(
+                    f"{prefix}-{state.name}-{width}-{scheme}: not reached: {exc.message.splitlines()[0]}"
+                )
                 continue
             page.evaluate(_STILL)
             self._take(page, f"{prefix}-{state.name}-{width}-{scheme}", width)

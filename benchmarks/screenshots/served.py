@@ -16,7 +16,16 @@ from benchmarks.servers import ROOT
 def served(checkpoint: Path, **variables: str) -> Iterator[str]:
     """Serve a checkpoint for the block, with settings as environment variables; give its address."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("WHISKER_")}
-    command = [sys.executable, "-m", "whisker", "serve", "--host=127.0.0.1", "--port=0", "--inference-workers=1", "--threads=1"]
+    command = [
+        sys.executable,
+        "-m",
+        "whisker",
+        "serve",
+        "--host=127.0.0.1",
+        "--port=0",
+        "--inference-workers=1",
+        "--threads=1",
+    ]
     process = subprocess.Popen(  # noqa: S603 - the command is ours
         [*command, "--engine=torch", f"--checkpoint={checkpoint}"],
         env={**inherited, "PYTHONPATH": str(ROOT), **variables},

@@ -82,7 +82,9 @@ def test_key_is_asked_for_and_used(browser: Browser, tiny: Path, photos: list[Pa
         assert checked(page) == []
         page.get_by_role("button", name="Use key").click()
         expect(page.locator("#answer")).to_be_visible()
-        expect(page.locator("#snippet")).to_contain_text("Bearer KEY")
+        for language, header in (("curl", "Authorization: Bearer KEY"), ("Python", 'api_key="KEY"')):
+            page.get_by_role("button", name=language, exact=True).click()
+            expect(page.locator("#snippet")).to_contain_text(header)
         page.close()
     finally:
         server.clean_up()

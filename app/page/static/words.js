@@ -23,7 +23,7 @@ export function verdict(kind) {
 // The label of an answer or, of a multi-label checkpoint, all of them.
 export function names({ label, labels, verdict: kind }) {
   if (!labels || kind === "unknown") return label;
-  return labels.map((it) => it.label).join(", ") || "None of the labels";
+  return labels.map((it) => it.label).join(", ") || (kind === "unsure" ? "none of the labels" : "None of the labels");
 }
 
 // What stands before the names.

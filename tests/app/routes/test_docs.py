@@ -12,7 +12,7 @@ async def test_page_loads_only_assets_of_ours(client: httpx.AsyncClient) -> None
     page = await client.get("/docs")
     assert page.status_code == 200
     addresses = re.findall(r'(?:src|href)="([^"]+)"', page.text)
-    assert len(addresses) == 5
+    assert len(addresses) == 8
     for address in addresses:
         assert not re.match(r"\w+:|//", address)
         asset = await client.get(httpx.URL("http://whisker/docs").join(address).path)
