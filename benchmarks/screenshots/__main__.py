@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 from playwright.sync_api import Browser, sync_playwright
 
-from benchmarks.screenshots.camera import HEIGHTS, Camera, Scheme, State
+from benchmarks.screenshots.camera import HEIGHTS, SCHEMES, Camera, Scheme, State
 from benchmarks.screenshots.checkpoints import class_names, write
 from benchmarks.screenshots.photos import choose_photos, draw_photos, write_no_photo
 from benchmarks.screenshots.served import served
@@ -46,7 +46,7 @@ def main(
     if chromium is None:
         raise ConfigError("There is no Chromium here: install Debian's package chromium.")
     out.mkdir(parents=True, exist_ok=True)
-    camera, schemes = Camera(out), [it for it in ("light", "dark") if it in (scheme or ("light", "dark"))]
+    camera, schemes = Camera(out), [it for it in SCHEMES if it in (scheme or SCHEMES)]
     with (
         tempfile.TemporaryDirectory() as folder,
         sync_playwright() as playwright,

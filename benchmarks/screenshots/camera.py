@@ -9,6 +9,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Error, Page
 
 Scheme: TypeAlias = Literal["light", "dark"]
+SCHEMES: tuple[Scheme, ...] = ("light", "dark")
 HEIGHTS = {360: 740, 390: 844, 768: 1024, 1280: 800}
 _STILL = "document.fonts.ready.then(() => new Promise(requestAnimationFrame))"
 _WIDEST = """() => [...document.querySelectorAll("body *")].filter((it) => {

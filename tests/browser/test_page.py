@@ -100,9 +100,10 @@ def test_many_photos_are_sorted_filtered_and_shown_in_parts(page: Page, photos: 
     asked = [0]
 
     def answer(route: Any) -> None:
-        label, verdict = kinds[asked[0] % 3]
-        route.fulfill(json=ANSWER | {"label": label, "verdict": verdict, "score": 0.5 + asked[0] / 100})
+        number = asked[0]
         asked[0] += 1
+        label, verdict = kinds[number % 3]
+        route.fulfill(json=ANSWER | {"label": label, "verdict": verdict, "score": 0.5 + number / 100})
 
     page.route("**/predict?*", answer)
     page.set_viewport_size({"width": 360, "height": 800})
@@ -195,7 +196,7 @@ def test_verdicts_are_said_in_plain_words(page: Page, photos: list[Path]) -> Non
         ("unknown", "Unlike the training photos", "Closest class: cat98.3 %", "so this is probably wrong."),
     ):
         answer = ANSWER | {"verdict": verdict} | ({"reason": why} if verdict == "unsure" else {})
-        page.route("**/predict?*", lambda route, answer=answer: route.fulfill(json=answer))  # type: ignore[misc]
+        page.route("**/predict?*", lambda route, answer=answer: route.fulfill(json=answer))
         ask(page, photos[0])
         expect(page.locator("#badge")).to_contain_text(badge)
         expect(page.locator("#verdict")).to_have_text(words)

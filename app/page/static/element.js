@@ -14,7 +14,7 @@ export function element(tag, properties = {}, ...children) {
 }
 
 // A name is of any script: it must not turn the sentence around it.
-export const name = (text) => element("bdi", { textContent: text });
+export const name = (text) => element("bdi", { textContent: text, title: text });
 
 export const say = (text) => ($("status").textContent = text);
 
