@@ -189,20 +189,19 @@ ANSWER: dict[str, Any] = {
 
 
 def test_verdicts_are_said_in_plain_words(page: Page, photos: list[Path]) -> None:
-    visit = page.locator("#visits li").first
+    visit, given = page.locator("#visits li").first, [ANSWER]
+    page.route("**/predict?*", lambda route: route.fulfill(json=given[0]))
     for verdict, badge, words, why in (
         ("confident", "Confident, but untested", "cat98.3 %", "No test has shown how often confident answers"),
         ("unsure", "Not sure", "Perhaps cat98.3 %", "The score is low."),
         ("unknown", "Unlike the training photos", "Closest class: cat98.3 %", "so this is probably wrong."),
     ):
-        answer = ANSWER | {"verdict": verdict} | ({"reason": why} if verdict == "unsure" else {})
-        page.route("**/predict?*", lambda route, answer=answer: route.fulfill(json=answer))
+        given[0] = ANSWER | {"verdict": verdict} | ({"reason": why} if verdict == "unsure" else {})
         ask(page, photos[0])
         expect(page.locator("#badge")).to_contain_text(badge)
         expect(page.locator("#verdict")).to_have_text(words)
         expect(page.locator("#explanation")).to_contain_text(why)
         expect(visit).to_contain_text(badge)
-        page.unroute("**/predict?*")
     assert checked(page) == []
 
 
