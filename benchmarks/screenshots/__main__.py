@@ -15,7 +15,14 @@ from benchmarks.screenshots.camera import HEIGHTS, SCHEMES, Camera, Scheme, Stat
 from benchmarks.screenshots.checkpoints import class_names, write
 from benchmarks.screenshots.photos import choose_photos, draw_photos, write_no_photo
 from benchmarks.screenshots.served import served
-from benchmarks.screenshots.states import correction_states, key_states, many_states, open_page, page_states
+from benchmarks.screenshots.states import (
+    correction_states,
+    form_states,
+    key_states,
+    many_states,
+    open_page,
+    page_states,
+)
 from whisker.model import BUNDLED_CHECKPOINT
 from whisker.model.errors import ConfigError, WhiskerError
 
@@ -95,10 +102,12 @@ def _scenes(folder: Path, given: Path | None) -> Iterator[_Scene]:
     odd = class_names(5)
     card = State("card", open_page("/card"))
     five = write(folder / "five-odd-names.safetensors", odd)
-    states = [*key_states(photos, _KEY), *many_states(photos, no_photo, odd, (12,)), card]
+    docs = State("docs", open_page("/docs", ".opblock"))
+    states = [*key_states(photos, _KEY), *many_states(photos, no_photo, odd, (12,)), card, docs]
     yield _Scene("five", five, states, {"WHISKER_API_KEY": _KEY})
     thirty = write(folder / "thirty.safetensors", class_names(30), shown=False)
-    yield _Scene("thirty", thirty, [*page_states(photos, no_photo, heat=True), card])
+    form = form_states([*photos[:2], no_photo])
+    yield _Scene("thirty", thirty, [*page_states(photos, no_photo, heat=True), card, *form])
     hundreds = write(folder / "two-hundred.safetensors", class_names(200))
     yield _Scene("hundreds", hundreds, [*page_states(photos, no_photo, heat=False), card], settings)
     labels = write(folder / "labels.safetensors", class_names(12), task="multi-label")

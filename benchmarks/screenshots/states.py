@@ -45,6 +45,11 @@ def correction_states(photos: Sequence[Path]) -> list[State]:
     ]
 
 
+def form_states(photos: Sequence[Path]) -> list[State]:
+    """List the states of a browser that does not run the page's script."""
+    return [State("form", _open_without_script), State("formed", partial(_send_form, photos=photos))]
+
+
 def many_states(photos: Sequence[Path], no_photo: Path, classes: Sequence[str], counts: Sequence[int]) -> list[State]:
     """List the states of the page with several photos, whose answers are made up."""
     return [
@@ -66,6 +71,18 @@ def _ask(page: Page, *, photos: Sequence[Path], wanted: str) -> None:
     page.locator(wanted).wait_for(timeout=_PATIENCE)
     expect(page.locator("#status")).to_be_empty(timeout=_PATIENCE)
     page.evaluate("scrollTo(0, 0)")
+
+
+def _open_without_script(page: Page) -> None:
+    page.route("**/page/page.js", lambda route: route.abort())
+    page.goto("/")
+
+
+def _send_form(page: Page, *, photos: Sequence[Path]) -> None:
+    page.set_input_files("#photos", photos)
+    page.get_by_role("button", name="Classify").click()
+    page.locator("meter").first.wait_for(timeout=_PATIENCE)
+    page.unroute_all()
 
 
 def _ask_in_new_page(page: Page, *, photos: Sequence[Path], wanted: str) -> None:
