@@ -11,6 +11,7 @@ const NAMES = [
   [".response-controls .content-type, .body-param-content-type select", () => "Media type"],
   [".parameters-col_description :is(input, select, textarea)", (it) => it.closest("tr").querySelector(".parameter__name")?.firstChild.textContent],
   [".copy-to-clipboard button", () => "Copy"],
+  ["table[role=region]", (it) => it.id.replaceAll("_", " ")],
 ];
 
 const LEVELS = [["h3.opblock-tag, .models > h4", 2], [":is(h4, h5).opblock-title, .opblock-section-header h4, .responses-inner h4", 3], [".responses-inner h5", 4]];
