@@ -59,6 +59,8 @@ def test_no_state_has_a_barrier_or_needs_sideways_scrolling(
     page.goto("/")
     ask(page, photos[0])
     expect(page.locator("#answer")).to_be_visible()
+    assert page.evaluate("scrollY") == 0
+    expect(page.locator("#explanation")).to_be_in_viewport()  # without scrolling, the examples included
     page.get_by_text("Report a mistake").click()
     assert checked(page) == []
     assert page.evaluate("document.documentElement.scrollWidth") <= width
