@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
 from whisker import __version__
+from whisker.app.errors import MisdirectedRequestError
 from whisker.app.inference.service import running_service
 from whisker.app.label.page import add_labelling
 from whisker.app.logs import configure_logging, flush_log
@@ -25,7 +26,7 @@ from whisker.app.review.keeper import open_keeper
 from whisker.app.routes.corrections import router as corrections_router
 from whisker.app.routes.corrections_store import CorrectionsStore
 from whisker.app.routes.docs import add_docs
-from whisker.app.routes.openapi import DescribedApp, ask_for_key
+from whisker.app.routes.openapi import DescribedApp, ask_for_key, may_answer
 from whisker.app.routes.operations import router
 from whisker.app.routes.predict import router as predict_router
 from whisker.app.routes.state import AppState, set_state, state_of
@@ -116,6 +117,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     redirect_slashes(app.router)
     if settings.api_key is not None:
         ask_for_key(app)
+    if settings.allowed_hosts is not None:
+        may_answer(app, MisdirectedRequestError)
     return app
 
 

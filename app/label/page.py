@@ -8,6 +8,7 @@ from fastapi import APIRouter, FastAPI, Request
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from starlette.responses import HTMLResponse, Response
 
+from whisker import __version__
 from whisker.app.errors import InvalidLabelError, PhotoGoneError
 from whisker.app.inference.service import Service
 from whisker.app.label.class_names import checked_labels
@@ -34,6 +35,7 @@ _WRONG_KEY = "This key is another one than the service has."
 router = APIRouter(include_in_schema=False)
 _loaders = [PackageLoader("whisker.app.label"), PackageLoader("whisker.app.page")]
 _templates = Environment(loader=ChoiceLoader(_loaders), autoescape=True, undefined=StrictUndefined)
+_templates.globals["release"] = __version__
 _templates.filters["score"] = format_score
 
 _Form = Mapping[str, list[str]]

@@ -2,6 +2,8 @@
 
 import asyncio
 import functools
+from collections.abc import Sequence
+from itertools import accumulate
 
 from fastapi import APIRouter, FastAPI, HTTPException, Request
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -10,20 +12,38 @@ from starlette.responses import HTMLResponse, Response
 from whisker import __version__
 from whisker.app.inference.requests import PredictionResult
 from whisker.app.inference.service import Service
-from whisker.app.inference.wire import PredictionDocument
 from whisker.app.page.examples import EXAMPLE_TYPES, read_example
+from whisker.app.page.verdicts import Promise, promise_of, tell
 from whisker.app.routes.answering import predict_many
 from whisker.app.routes.dependencies import ServiceDep, require_service
 from whisker.app.routes.state import AppState, state_of
 from whisker.app.uploads.reader import read_uploads
 from whisker.app.web.files import ContentResponse, PackageFiles
 from whisker.app.web.problems import describe
+from whisker.model.answers.heat_map import OPACITY
 from whisker.model.card.overview import describe as describe_card
 from whisker.model.card.wording.formats import format_score
 
 _SHOWN = 5  # classes of an answer in the plain form's page
 _BARS, _MAX_BARS = 10, 100  # classes of an answer on the page, where there is one label and where there are several
-_FILES = ("icon.svg", "page.js", "style.css")
+_NAMED_LETTERS, _MAX_NAME = 160, 40  # of the classes that the page begins with, in all and each
+_ENTRY = "page.js"
+_SCRIPTS = (
+    "answer.js",
+    "correction.js",
+    "element.js",
+    "export.js",
+    "gallery.js",
+    "heat_map.js",
+    "history.js",
+    "photo.js",
+    "problem.js",
+    "service.js",
+    "shot.js",
+    "snippets.js",
+    "words.js",
+)
+FILES = ("icon.svg", "style.css", "card.css", "docs.css", "docs.js", _ENTRY, *_SCRIPTS)
 # Nothing comes from, or goes to, any other host.
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
@@ -32,14 +52,14 @@ _POLICY = (
 
 router = APIRouter(include_in_schema=False)
 _templates = Environment(loader=PackageLoader("whisker.app.page"), autoescape=True, undefined=StrictUndefined)
-_templates.globals["whisker_version"] = __version__
 _templates.filters["score"] = format_score
+_templates.globals["release"] = __version__
 
 
 def add_page(app: FastAPI) -> None:
     """Serve the pages at `/` and `/card`, and their files below `/page`."""
     app.include_router(router)
-    app.mount("/page", PackageFiles(__package__, "static", _FILES), name="page")
+    app.mount("/page", PackageFiles(__package__, "static", FILES), name="page")
 
 
 @router.get("/")
@@ -54,14 +74,23 @@ async def card(service: ServiceDep) -> Response:
 
 @functools.lru_cache(maxsize=2)  # nothing in it changes while a checkpoint is served
 def _render_page(service: Service, state: AppState) -> str:
-    classes = service.card["classes"]
+    classes, promise = service.card["classes"], promise_of(service.card)
+    named = _first(classes)
     return _render(
         "page.html",
         here="page",
         name=service.card["name"],
+        scripts=_SCRIPTS,
         classes=classes,
+        named=named,
+        unnamed=len(classes) - len(named),
         several=service.is_multi_label,
         never_confident=service.card["shown"] is False,
+        confident_means=promise.sentence,
+        proven=promise.is_proven,
+        opacity=round(100 * OPACITY),
+        heat_maps=service.card["has_heat_maps"],
+        keyed=state.settings.api_key is not None,
         bars=min(len(classes), _MAX_BARS) if service.is_multi_label else _BARS,
         background=service.card["preprocessing"]["background"],
         size=service.card["network"]["size"],
@@ -92,34 +121,28 @@ async def answer(request: Request) -> Response:
     service = require_service(request.app)
     files = await read_uploads(request, max_files=state_of(request.app).settings.max_files)
     results = await predict_many(request, service, files, service.options(_SHOWN))
-    shown = [_shown(result, request) for result in results]
-    review = state_of(request.app).keeper is not None
+    promise, review = promise_of(service.card), state_of(request.app).keeper is not None
+    shown = [_shown(result, request, promise) for result in results]
     return _html(_render("answer.html", here="answer", name=service.card["name"], results=shown, review=review))
 
 
-def _shown(result: PredictionResult | Exception, request: Request) -> dict[str, object]:
+def _shown(result: PredictionResult | Exception, request: Request, promise: Promise) -> dict[str, object]:
     if isinstance(result, Exception):
-        return {"problem": describe(result, state_of(request.app).metrics).detail}
-    prediction = result.prediction
+        return {"problem": describe(result, state_of(request.app).metrics)}
     return {
         "problem": None,
-        "verdict": describe_verdict(prediction),
-        "reason": "" if prediction["verdict"] == "unknown" else prediction.get("reason", ""),  # the verdict says it
-        "predictions": prediction["predictions"],
+        "told": tell(result.prediction, promise),
+        "predictions": result.prediction["predictions"],
     }
 
 
-def describe_verdict(prediction: PredictionDocument) -> str:
-    """Describe an answer in words, as the page's script does."""
-    if prediction["verdict"] == "unknown":
-        return "Unlike anything the model was trained on"
-    if "labels" in prediction:
-        names = ", ".join(it["label"] for it in prediction["labels"]) or "none of the labels"
-        return names if prediction["verdict"] == "confident" else f"Not sure: {names}"
-    if prediction["verdict"] == "confident":
-        return f"{prediction['label']}: {format_score(prediction['score'])}"
-    best = ", ".join(f"{it['label']} {format_score(it['score'])}" for it in prediction["predictions"][:2])
-    return f"Not sure: {best}"
+def _first(classes: Sequence[str]) -> list[str]:
+    """Take as many classes as fit a few lines, at least one; long names are cut."""
+    cut = [name if len(name) <= _MAX_NAME else f"{name[:_MAX_NAME]}\N{HORIZONTAL ELLIPSIS}" for name in classes]
+    ends = accumulate(len(name) for name in cut)
+    return [
+        name for number, (name, end) in enumerate(zip(cut, ends, strict=True)) if not number or end <= _NAMED_LETTERS
+    ]
 
 
 def _render(template: str, **values: object) -> str:

@@ -22,6 +22,13 @@ from whisker.app.uploads.reader import read_correction
 from whisker.app.web.problems import problem_responses
 
 router = APIRouter(tags=["predict"])
+_SAID = {
+    "unsupported_media_type": (
+        "The request's content type is `image/png`: send the picture as multipart/form-data in the field `file`."
+    ),
+    "invalid_upload": "A photo is kept only with the field `consent=yes`.",
+    "unknown_class": "There is no class `wolf`: give one that the checkpoint's card lists.",
+}
 
 
 @router.post(
@@ -36,6 +43,7 @@ router = APIRouter(tags=["predict"])
         errors.UnknownClassError,
         *REQUEST_ERRORS,
         *PICTURE_ERRORS,
+        said=_SAID,
     ),
 )
 async def correct(request: Request) -> CorrectionAnswer:

@@ -10,8 +10,8 @@ from whisker.app.web.error_page import POLICY, render_errors
 from whisker.app.web.files import ContentResponse, PackageFiles
 from whisker.app.web.problem_kinds import ERRORS_PATH
 
-# Swagger UI's files come with the package fastapi-offline. Its own scripts are the only ones that may run; its style
-# sheet draws icons from data: addresses, and it sets styles on elements.
+# Swagger UI's files come with the package fastapi-offline, the script that starts it with the page. No others may run;
+# its style sheet draws icons from data: addresses, and it sets styles on elements.
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -22,28 +22,23 @@ _PAGE = """<!doctype html>
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Whisker</title>
-<link rel="icon" href="docs/assets/favicon.png">
+<meta name="color-scheme" content="light dark">
+<title>Whisker: API</title>
+<link rel="icon" href="page/icon.svg" type="image/svg+xml">
 <link rel="stylesheet" href="docs/assets/swagger-ui.css">
+<link rel="stylesheet" href="page/docs.css">
 </head>
 <body>
-<div id="swagger-ui"></div>
+<header>
+<a href="./">Back to the page</a> <a href="card">Model</a> <a href="docs/errors">Errors</a>
+</header>
+<main id="swagger-ui"></main>
 <script src="docs/assets/swagger-ui-bundle.js"></script>
-<script src="docs/start.js"></script>
+<script src="page/docs.js"></script>
 </body>
 </html>
 """
-# The default `validatorUrl` is a third party's.
-_START = """SwaggerUIBundle({
-  url: "openapi.json",
-  dom_id: "#swagger-ui",
-  deepLinking: true,
-  tryItOutEnabled: true,
-  validatorUrl: null,
-});
-"""
-
-_FILES = ("favicon.png", "swagger-ui-bundle.js", "swagger-ui.css")
+_FILES = ("swagger-ui-bundle.js", "swagger-ui.css")
 
 _router = APIRouter(include_in_schema=False)
 _errors_page = functools.cache(render_errors)
@@ -67,11 +62,6 @@ def add_docs(app: FastAPI) -> None:
 @_router.get("/docs")
 async def docs() -> HTMLResponse:
     return HTMLResponse(_PAGE, headers={"Content-Security-Policy": _POLICY})
-
-
-@_router.get("/docs/start.js")
-async def start_script() -> Response:
-    return Response(_START, media_type="text/javascript")
 
 
 @_router.get(ERRORS_PATH)

@@ -3,7 +3,7 @@
 They parse no problem that is written out in place, and of several media types they choose one that nobody meant.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from fastapi import FastAPI
@@ -43,12 +43,23 @@ def ask_for_key(app: FastAPI) -> None:
     document = app.openapi()  # which FastAPI keeps
     document["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
     document["security"] = [{"key": []}]
+    for path, operation in _operations(document):
+        if path in HEALTH:
+            operation["security"] = []
+    may_answer(app, UnauthorizedError)
+
+
+def may_answer(app: FastAPI, problem: type[Exception]) -> None:
+    """Say in the OpenAPI document that every operation but those of health may answer with a problem."""
+    for path, operation in _operations(app.openapi()):
+        if path not in HEALTH:
+            operation["responses"] |= {str(it): said for it, said in problem_responses(problem).items()}
+
+
+def _operations(document: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     for path, operations in document["paths"].items():
         for operation in operations.values():
-            if path in HEALTH:
-                operation["security"] = []
-            else:
-                operation["responses"] |= {str(it): said for it, said in problem_responses(UnauthorizedError).items()}
+            yield path, operation
 
 
 def _components() -> dict[str, object]:

@@ -13,27 +13,34 @@ from whisker.app.routes.dependencies import (
     SettingsDep,
 )
 from whisker.app.routes.state import state_of
-from whisker.app.schemas import AliveAnswer, HealthAnswer, InputCard, LabelThresholdCard, ModelCard, ReadyAnswer
+from whisker.app.schemas import AliveAnswer, Answer, HealthAnswer, InputCard, LabelThresholdCard, ModelCard, ReadyAnswer
 from whisker.app.web.problems import problem_responses
 from whisker.model.answers.novelty import UNKNOWN_SCORE
 from whisker.model.structure.budget import JPEG_PIXELS, WEBP_PIXELS_COUNT
 from whisker.model.structure.outline import FORMATS
 
 router = APIRouter()
+_NO_HEALTH = HealthAnswer(status="unavailable", model=None, device=None, whisker_version=__version__, uptime_seconds=0)
+_STALLED = AliveAnswer(status="stalled")
+
+
+def _unavailable(kind: type[Answer], description: str, example: Answer) -> dict[int | str, dict[str, object]]:
+    content = {"application/json": {"example": example.model_dump()}}
+    return {
+        status.HTTP_503_SERVICE_UNAVAILABLE: {"model": kind, "description": description, "content": content},
+    }
 
 
 @router.get(
     "/health",
     summary="Whether the service can predict, and with what",
     tags=["operate"],
-    responses={status.HTTP_503_SERVICE_UNAVAILABLE: {"model": HealthAnswer, "description": "It cannot predict."}},
+    responses=_unavailable(HealthAnswer, "It cannot predict.", _NO_HEALTH),
 )
 async def health(response: Response, service: MaybeLastingServiceDep) -> HealthAnswer:
     if service is None:
         response.status_code = status.HTTP_503_SERVICE_UNAVAILABLE
-        return HealthAnswer(
-            status="unavailable", model=None, device=None, whisker_version=__version__, uptime_seconds=0
-        )
+        return _NO_HEALTH
     return HealthAnswer(
         status="ready",
         model=service.checkpoint_id,
@@ -47,7 +54,7 @@ async def health(response: Response, service: MaybeLastingServiceDep) -> HealthA
     "/livez",
     summary="Whether to leave the process running",
     tags=["operate"],
-    responses={status.HTTP_503_SERVICE_UNAVAILABLE: {"model": AliveAnswer, "description": "Restart the process."}},
+    responses=_unavailable(AliveAnswer, "Restart the process.", _STALLED),
 )
 async def livez(request: Request, response: Response, settings: SettingsDep) -> AliveAnswer:
     """Not alive: no inference worker for `WHISKER_STALL_SECONDS`, or one that could not be replaced for 10 seconds."""
@@ -55,14 +62,14 @@ async def livez(request: Request, response: Response, settings: SettingsDep) -> 
     if service is None or service.is_alive(settings.stall_seconds):
         return AliveAnswer(status="alive")
     response.status_code = status.HTTP_503_SERVICE_UNAVAILABLE
-    return AliveAnswer(status="stalled")
+    return _STALLED
 
 
 @router.get(
     "/readyz",
     summary="Whether to send uploads here",
     tags=["operate"],
-    responses=problem_responses(errors.NotReadyError),
+    responses=problem_responses(errors.NotReadyError, said={"not_ready": "The service is stopping."}),
 )
 async def readyz(_service: LastingServiceDep) -> ReadyAnswer:
     """Ready: the checkpoint is loaded, its golden answers are verified, the network is warmed up, no end is near."""

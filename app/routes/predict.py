@@ -66,7 +66,14 @@ _OVERLAY_PARAMETERS = [
     },
 ]
 PICTURE_ERRORS = (PictureTooLargeError, UnsupportedFormatError, UndecodablePictureError, errors.InferenceFailedError)
-_EXPLAIN_ERRORS = (errors.UnknownClassError, NoHeatMapError)
+_QUERY_ERRORS = (RequestValidationError, errors.UnknownClassError, NoHeatMapError)
+_SAID_OF_OPACITY = {"invalid_request": "The query parameter `opacity` is `2`: input should be less than or equal to 1."}
+_SAID_OF_SEVERAL = {
+    "unsupported_media_type": (
+        "The request's content type is `image/png`: send the pictures as multipart/form-data, each in a field `file`."
+    ),
+    "invalid_upload": "The form must hold 1 to 32 files, each in a field `file`, but there is text in `note`.",
+}
 REQUEST_ERRORS = (
     errors.MalformedFormError,
     errors.CrossSiteError,
@@ -75,10 +82,10 @@ REQUEST_ERRORS = (
     errors.UnsupportedMediaTypeError,
     errors.UnsupportedEncodingError,
     errors.InvalidUploadError,
-    RequestValidationError,
     errors.OverloadedError,
     errors.NotReadyError,
     errors.DeadlineExceededError,
+    Exception,
 )
 
 
@@ -95,7 +102,7 @@ _PICTURES = form_body("PicturesForm", f"A form with the pictures, each in a fiel
     summary="Say what a picture shows",
     response_model=PredictionAnswer,
     openapi_extra={"parameters": _PARAMETERS, "requestBody": _ONE_PICTURE},
-    responses=problem_responses(*REQUEST_ERRORS, *_EXPLAIN_ERRORS, *PICTURE_ERRORS),
+    responses=problem_responses(*REQUEST_ERRORS, *_QUERY_ERRORS, *PICTURE_ERRORS),
 )
 async def predict(request: Request) -> Response:
     """Send the picture in the form field `file`, or its bytes as the body.
@@ -117,7 +124,7 @@ async def predict(request: Request) -> Response:
     summary="Say what several pictures show",
     response_model=BatchAnswer,
     openapi_extra={"parameters": _PARAMETERS, "requestBody": _PICTURES},
-    responses=problem_responses(*REQUEST_ERRORS, *_EXPLAIN_ERRORS),
+    responses=problem_responses(*REQUEST_ERRORS, *_QUERY_ERRORS, said=_SAID_OF_SEVERAL),
 )
 async def predict_batch(request: Request) -> Response:
     """Send each picture in a form field `file` of its own. A picture that cannot be used fails alone."""
@@ -137,7 +144,7 @@ async def predict_batch(request: Request) -> Response:
     summary="Show which parts of a picture are evidence for a class",
     response_class=Response,
     openapi_extra={"parameters": _OVERLAY_PARAMETERS, "requestBody": _ONE_PICTURE},
-    responses=_PNG | problem_responses(*REQUEST_ERRORS, *_EXPLAIN_ERRORS, *PICTURE_ERRORS),
+    responses=_PNG | problem_responses(*REQUEST_ERRORS, *_QUERY_ERRORS, *PICTURE_ERRORS, said=_SAID_OF_OPACITY),
 )
 async def explain(request: Request) -> Response:
     """Send a picture as to `/predict`; it comes back upright, with sides of at most 800 pixels, under a heat map.

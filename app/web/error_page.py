@@ -7,29 +7,39 @@ from html import escape
 from whisker.app.web.advice import ADVICE
 from whisker.app.web.problem_kinds import ERRORS_PATH, HTTP_KINDS, KINDS, Kind
 
-POLICY = "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+POLICY = (
+    "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
 _DEPTH = ERRORS_PATH.count("/") - 1  # from which the addresses of other pages have to climb
 _PAGE = """<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
 <title>Whisker: errors</title>
+<link rel="icon" href="{root}page/icon.svg" type="image/svg+xml">
 <link rel="stylesheet" href="{root}page/style.css">
 </head>
 <body>
+<header>
+<p class="brand"><img src="{root}page/icon.svg" alt="" width="28" height="28"> Whisker</p>
+<nav aria-label="Pages">
+<a href="{root}">Classify</a> <a href="{root}card">Model</a> <a href="{root}docs">API</a>
+</nav>
+</header>
 <main>
 <h1>Errors</h1>
-<p>Every error is an RFC 9457 problem. Its <code>code</code> is stable; its <code>detail</code> says what came and what
-is wanted; its <code>type</code> leads here.</p>
+<p class="lead">Every error is a JSON document, as RFC 9457 has it. Its <code>code</code> is stable, its
+<code>detail</code> says what came and what is wanted, and its <code>type</code> leads here.</p>
 {kinds}
 </main>
 </body>
 </html>
 """
-_KIND = """<h2 id="{code}"><code>{code}</code></h2>
-<p>{status}. {meaning}</p>
-<p>{advice}</p>"""
+_KIND = """<section class="kind"><h2 id="{code}"><code>{code}</code></h2>
+<p><span class="badge">{status}</span> {meaning}</p>
+<p class="advice">{advice}</p></section>"""
 
 
 def render_errors() -> str:

@@ -1,8 +1,9 @@
 """Errors as clients see them: RFC 9457 problems, each with a stable code."""
 
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from http import HTTPStatus
+from types import MappingProxyType
 
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
@@ -15,10 +16,13 @@ from whisker.app.logs import current_request_id
 from whisker.app.metrics import Metrics
 from whisker.app.schemas import Problem
 from whisker.app.web.http_errors import ExplainedHTTPException, explained
+from whisker.app.web.problem_examples import EXAMPLES
 from whisker.app.web.problem_kinds import CLIENT_CLOSED_REQUEST, ERRORS_PATH, HTTP_KINDS, KINDS, Kind
 
 MEDIA_TYPE = "application/problem+json"
 CODE = "whisker.code"  # where a request's scope has the code of the problem it was answered with
+
+_REQUEST_ID = "0b5e9a3c7d1f4e6f8a2b4c6d8e0f1a2b"  # of examples
 
 logger = logging.getLogger(__name__)
 
@@ -30,13 +34,22 @@ def kind_of(exc: Exception) -> Kind:
     return next(KINDS[ancestor] for ancestor in type(exc).__mro__ if ancestor in KINDS)
 
 
-def problem_responses(*kinds: type[Exception]) -> dict[int | str, dict[str, object]]:
-    """Describe, for an operation of the OpenAPI document, the problems it may answer with."""
-    schema = {"$ref": f"#/components/schemas/{Problem.__name__}"}
+def problem_responses(
+    *kinds: type[Exception], said: Mapping[str, str] = MappingProxyType({})
+) -> dict[int | str, dict[str, object]]:
+    """Describe, for an operation of the OpenAPI document, the problems it may answer with, each by an example.
+
+    `said` has the sentences that read differently there, by code.
+    """
     responses: dict[int | str, dict[str, object]] = {}
-    for kind in (KINDS[error] for error in kinds):
-        response = responses.setdefault(kind.status, {"description": "", "content": {MEDIA_TYPE: {"schema": schema}}})
+    for kind in sorted((KINDS[error] for error in kinds), key=lambda kind: kind.status):
+        schema = {"$ref": f"#/components/schemas/{Problem.__name__}"}
+        content = {MEDIA_TYPE: {"schema": schema, "examples": dict[str, object]()}}
+        response = responses.setdefault(kind.status, {"description": "", "content": content})
         response["description"] = f"{response['description']}\n\n`{kind.code}`: {kind.meaning}".strip()
+        sentence = said.get(kind.code, EXAMPLES[kind.code])
+        examples: dict[str, object] = response["content"][MEDIA_TYPE]["examples"]  # type: ignore[index]  # as it was made
+        examples[kind.code] = {"summary": kind.code, "value": _problem(kind, sentence, _REQUEST_ID).model_dump()}
     return responses
 
 
@@ -89,11 +102,15 @@ def describe(exc: Exception, metrics: Metrics, *, request_id: str | None = None)
 def problem_of(exc: Exception, request_id: str) -> Problem:
     """Describe an error to the client, and do no more."""
     kind = kind_of(exc)
+    return _problem(kind, _detail(exc, kind), request_id)
+
+
+def _problem(kind: Kind, detail: str, request_id: str) -> Problem:
     return Problem(
         type=f"{ERRORS_PATH}#{kind.code}",
         title="Client Closed Request" if kind.status == CLIENT_CLOSED_REQUEST else HTTPStatus(kind.status).phrase,
         status=kind.status,
-        detail=_detail(exc, kind),
+        detail=detail,
         code=kind.code,
         request_id=request_id,
     )

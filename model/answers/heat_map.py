@@ -11,7 +11,7 @@ from PIL import Image
 
 # Blue and orange of Okabe and Ito's palette (2008), which colour-blind people can tell apart.
 AGAINST, FOR = (0, 114, 178), (230, 159, 0)
-OPACITY = 0.6
+OPACITY = 0.7
 NO_CLASS, BEST_CLASS = -2, -1  # instead of a class index: no heat map, and one for the best class
 
 
@@ -28,11 +28,20 @@ def class_activation_map(maps: NDArray[np.float32], weights: NDArray[np.float32]
 def overlay(photo: Image.Image, heat: NDArray[np.float32], *, opacity: float = OPACITY) -> Image.Image:
     """Draw a heat map `[h, w]` over an RGB picture: orange is evidence for the class, blue against it.
 
-    The strongest place has `opacity`, 0 to 1, others in proportion.
+    The strongest place has `opacity`, 0 to 1, others in proportion. The picture loses its own colours, from an opacity
+    of a half on all of them: on an orange flower, orange would not be seen.
     """
     largest = max(float(np.abs(heat).max()), float(np.finfo(np.float32).tiny))
     smooth = Image.fromarray((heat / largest).astype(np.float32)).resize(photo.size, Image.Resampling.BICUBIC)
     strength = np.asarray(smooth).clip(-1, 1)[..., None]  # [height, width, 1]
     colour = np.where(strength > 0, np.array(FOR), np.array(AGAINST))
     share = np.abs(strength) * opacity
-    return Image.fromarray((np.asarray(photo) * (1 - share) + colour * share).round().astype(np.uint8))
+    drawn = _drained(photo, min(1.0, 2 * opacity)) * (1 - share) + colour * share
+    return Image.fromarray(drawn.round().astype(np.uint8))
+
+
+def _drained(photo: Image.Image, part: float) -> NDArray[np.float64]:
+    """Take a part of a picture's colours out, and keep its brightness."""
+    grey = np.asarray(photo.convert("L"))[..., None]  # [height, width, 1]
+    drained: NDArray[np.float64] = np.asarray(photo) * (1 - part) + grey * part
+    return drained

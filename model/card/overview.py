@@ -4,13 +4,23 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TypedDict
 
 from whisker.model.answers.decision_rule import Task
-from whisker.model.card.confusion import Confusion
+from whisker.model.card.confusion import photos_of_classes, wrong_cells
+from whisker.model.card.confusion_table import ConfusionTable, tabulate
 from whisker.model.card.document import CheckpointCard
 from whisker.model.card.metrics import ClassMetrics, LabelMetrics
 from whisker.model.card.summary import CheckpointSummary
 from whisker.model.card.wording.advice import describe_learning_curve
 from whisker.model.card.wording.extension import describe_extension
-from whisker.model.card.wording.facts import Fact, date_fact, hash_fact, input_fact, known, network_fact, training_fact
+from whisker.model.card.wording.facts import (
+    Fact,
+    date_fact,
+    hash_fact,
+    input_fact,
+    known,
+    network_fact,
+    training_fact,
+    weights_fact,
+)
 from whisker.model.card.wording.formats import format_score, percent
 from whisker.model.card.wording.labels import describe_guarantee, describe_labels, label_metrics
 from whisker.model.card.wording.sentences import (
@@ -24,8 +34,9 @@ from whisker.model.card.wording.sentences import (
     warn_of_few_test_photos,
 )
 
-_MAX_CLASSES_PICTURED = 30  # of a confusion matrix
-_MAX_CLASSES_LISTED = 200
+_MAX_CLASSES_LISTED = 1_000
+_FOLDED_FROM = 12  # classes, above which the table is folded away, and the matrix does not show everything at a glance
+_FEW = 10  # pairs and classes that are named in its place
 
 
 class ClassRow(TypedDict):
@@ -39,20 +50,12 @@ class ClassRow(TypedDict):
     guarantee: str
 
 
-class Cell(TypedDict):
-    """A cell of a confusion matrix; its `share` of the row, 0..1, is how dark it is."""
+class ConfusedPair(TypedDict):
+    """Photos of a class that got the answer of another one, and their share in words."""
 
-    row: int
-    column: int
-    count: int
-    share: float
-
-
-class ConfusionPicture(TypedDict):
-    """A confusion matrix to draw."""
-
-    classes: Sequence[str]
-    cells: list[Cell]
+    label: str
+    answer: str
+    share: str
 
 
 class Overview(TypedDict):
@@ -63,9 +66,13 @@ class Overview(TypedDict):
     photos: Mapping[str, int]
     tested_on: str
     per_class: bool
+    classes: int
     rows: list[ClassRow]
+    folded_from: int
+    hardest: list[ClassRow]
     accuracy: list[str]
-    confusion: ConfusionPicture | None
+    confusion: ConfusionTable | None
+    pairs: list[ConfusedPair]
     limits: list[str]
     facts: list[Fact]
 
@@ -83,15 +90,20 @@ def describe(card: CheckpointCard) -> Overview:
         "photos": photos,
         "tested_on": test_photos(metrics),
         "per_class": bool(measured),
+        "classes": len(summary.classes),
+        "folded_from": _FOLDED_FROM,
+        "hardest": _hardest(rows, measured),
         "rows": rows if summary.task == "single-label" else _with_thresholds(rows, card, label_metrics(summary)),
         "accuracy": [*(_accuracy(summary) if summary.task == "single-label" else describe_labels(summary))],
-        "confusion": _picture(summary.classes, metrics.test.confusion if metrics.test else None),
+        "confusion": tabulate(summary.classes, metrics.test.confusion if metrics.test else None),
+        "pairs": _pairs(summary) if len(summary.classes) > _FOLDED_FROM else [],
         "limits": [describe_input_limit(summary), describe_unknown_limit(summary)],
         "facts": known(
             network_fact(summary),
             input_fact(summary),
             ("Engine", f"{card['engine']} on {card['device']}"),
             training_fact(summary),
+            weights_fact(summary),
             date_fact(summary),
             hash_fact(summary),
         ),
@@ -149,12 +161,23 @@ def _share(value: float | None) -> str:
     return "\N{EN DASH}" if value is None else percent(value)
 
 
-def _picture(classes: Sequence[str], confusion: Confusion | None) -> ConfusionPicture | None:
-    if confusion is None or len(classes) > _MAX_CLASSES_PICTURED:
-        return None
-    cells: list[Cell] = [
-        {"row": row, "column": column, "count": count, "share": round(count / max(1, sum(counts)), 4)}
-        for row, counts in enumerate(confusion)
-        for column, count in enumerate(counts)
+def _hardest(rows: Sequence[ClassRow], measured: Sequence[ClassMetrics]) -> list[ClassRow]:
+    """Choose the classes with the lowest recall."""
+    recalls = [(it.recall, row) for row, it in zip(rows, measured, strict=False) if it.recall is not None]
+    return [row for _, row in sorted(recalls, key=lambda it: it[0])[:_FEW]]
+
+
+def _pairs(summary: CheckpointSummary) -> list[ConfusedPair]:
+    """List the most common confusions."""
+    cells = summary.metrics.test.cells if summary.metrics.test else None
+    if not cells:
+        return []
+    photos = photos_of_classes(cells, len(summary.classes))
+    return [
+        {
+            "label": summary.classes[label],
+            "answer": summary.classes[answer],
+            "share": f"{count:,} of {photos[label]:,} ({percent(count / photos[label])})",
+        }
+        for label, answer, count in wrong_cells(cells)[:_FEW]
     ]
-    return {"classes": classes, "cells": cells}

@@ -29,13 +29,14 @@ def server(several_file: Path, corrected: Path) -> Iterator[Server]:
 
 def test_labels_are_shown_above_the_bars_of_all_classes(page: Page, photos: list[Path]) -> None:
     ask(page, photos[0])
-    expect(page.locator("#verdict")).to_have_text("2 labels found")
+    expect(page.locator("#verdict")).to_have_text("2 labels")
+    expect(page.locator("#badge")).to_contain_text("Confident, but untested")
     expect(page.locator("#labels li")).to_have_count(2)
     expect(page.locator("#labels li").first).to_contain_text("bird 9")
     expect(page.locator("#bars li")).to_have_count(3)
     expect(page.locator("#bars .found")).to_have_count(2)
-    expect(page.locator("#explanation")).to_be_empty()
-    expect(page.locator("#visits button")).to_have_text("red.png: bird, cat")
+    expect(page.locator("#visits button")).to_contain_text("red.pngbird, cat")
+    page.locator("#heat-on").check()
     page.locator("#heat-class").select_option("dog")
     expect(page.locator("#photo")).to_have_attribute("aria-label", re.compile("for dog "))
     assert checked(page) == []
@@ -44,11 +45,11 @@ def test_labels_are_shown_above_the_bars_of_all_classes(page: Page, photos: list
 @pytest.mark.parametrize(
     ("labels", "verdict", "heading", "explanation"),
     [
-        (["cat"], "confident", "1 label found", ""),
-        ([], "confident", "None of the labels", ""),
-        (["cat"], "unsure", "1 label found, not sure", "Likely, but below the threshold: dog."),
-        ([], "unsure", "None of the labels, not sure", "Likely, but below the threshold: dog."),
-        (["cat"], "unknown", "Unlike anything the model was trained on", "Closest class: cat. Probably wrong."),
+        (["cat"], "confident", "cat", "No test has shown how often confident answers of this model are right."),
+        ([], "confident", "None of the labels", "No test has shown"),
+        (["cat"], "unsure", "Perhaps cat", "Likely, but below the threshold: dog."),
+        ([], "unsure", "Perhaps none of the labels", "Likely, but below the threshold: dog."),
+        (["cat"], "unknown", "Closest label: cat", "so this is probably wrong."),
     ],
 )
 def test_every_kind_of_answer_is_said_in_plain_words(  # noqa: PLR0917 - a row of the table
@@ -70,15 +71,15 @@ def test_every_kind_of_answer_is_said_in_plain_words(  # noqa: PLR0917 - a row o
     page.route("**/predict?*", lambda route: route.fulfill(json=answer))
     ask(page, photos[0])
     expect(page.locator("#verdict")).to_have_text(heading)
-    expect(page.locator("#explanation")).to_have_text(explanation)
+    expect(page.locator("#explanation")).to_contain_text(explanation)
     expect(page.locator("#labels")).to_be_visible(visible=bool(labels) and verdict != "unknown")
     assert checked(page) == []
 
 
-def test_several_photos_have_their_labels_in_the_table_and_its_files(page: Page, photos: list[Path]) -> None:
+def test_several_photos_have_their_labels_on_cards_and_in_files(page: Page, photos: list[Path]) -> None:
     ask(page, *photos)
     expect(page.locator("#csv")).to_be_enabled()
-    expect(page.locator("#rows tr").first).to_contain_text("bird, cat")
+    expect(page.locator("#shots li").first).to_contain_text("bird, cat")
     with page.expect_download() as table:
         page.click("#csv")
     heading, first, *_ = Path(table.value.path()).read_text().splitlines()
@@ -98,18 +99,18 @@ def test_correction_may_have_several_labels(page: Page, photos: list[Path], corr
     for label in ("bird", "cat"):
         page.get_by_label(label, exact=True).uncheck()
     page.get_by_role("button", name="Send").click()
-    expect(page.locator("#corrected")).to_have_text("Choose at least one label.")
+    expect(page.locator("#sent")).to_have_text("Choose at least one label.")
     for label in ("cat", "dog"):
         page.get_by_label(label, exact=True).check()
     page.get_by_role("button", name="Send").click()
-    expect(page.locator("#corrected")).to_have_text("Thank you. The photo is stored.")
+    expect(page.locator("#thanks")).to_have_text("Thank you. The photo is stored as cat, dog.")
     assert [len([*(corrected / label).iterdir()]) for label in ("cat", "dog")] == [1, 1]
     assert not (corrected / "bird").exists()
 
 
 def test_code_to_copy_prints_the_labels(page: Page) -> None:
     page.get_by_role("button", name="Python", exact=True).click()
-    expect(page.locator("#snippet")).to_contain_text('["labels"]')
+    expect(page.locator("#snippet")).to_contain_text("labels])")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -44,9 +44,9 @@ def input_fact(summary: CheckpointSummary) -> Fact:
 
 
 def training_fact(summary: CheckpointSummary) -> Fact:
-    """Say how the network was trained."""
+    """Say how the network was trained; of what it started from, a checkpoint knows no more than a hash."""
     provenance = summary.provenance
-    return "Training", join(
+    return "Last training run" if _continues_another(provenance) else "Training", join(
         [
             "" if provenance.epochs is None else f"{provenance.epochs} epochs",
             "" if provenance.training_minutes is None else format_duration(provenance.training_minutes),
@@ -55,6 +55,11 @@ def training_fact(summary: CheckpointSummary) -> Fact:
             f"{provenance.weights} weights" if provenance.weights else "",
         ]
     )
+
+
+def weights_fact(summary: CheckpointSummary) -> tuple[str, str | None]:
+    """Say what the training started from."""
+    return "Initial weights", _initial_weights(summary.provenance)
 
 
 def date_fact(summary: CheckpointSummary) -> Fact:
@@ -75,7 +80,7 @@ def list_network_facts(summary: CheckpointSummary) -> list[Fact]:
         input_fact(summary),
         training_fact(summary),
         ("Training precision", provenance.precision),
-        ("Initial weights", _initial_weights(provenance)),
+        weights_fact(summary),
         ("Temperature", f"{summary.temperature:.3f}"),
         ("Command", provenance.command),
     )
@@ -199,6 +204,12 @@ def _target(bound: str, target: float | None, *, guaranteed: bool | None) -> str
     return f"{bound} {percent(target)}; " + (
         "shown by photos that were not trained on" if guaranteed else "not shown by the photos"
     )
+
+
+def _continues_another(provenance: Provenance) -> bool:
+    """Tell whether the weights it started from are those of an earlier training, not published ones."""
+    source = provenance.pretrained_source
+    return bool(provenance.pretrained) and (source is None or source.startswith("Whisker checkpoint"))
 
 
 def _initial_weights(provenance: Provenance) -> str | None:

@@ -12,7 +12,7 @@ async def test_page_loads_only_assets_of_ours(client: httpx.AsyncClient) -> None
     page = await client.get("/docs")
     assert page.status_code == 200
     addresses = re.findall(r'(?:src|href)="([^"]+)"', page.text)
-    assert len(addresses) == 4
+    assert len(addresses) == 8
     for address in addresses:
         assert not re.match(r"\w+:|//", address)
         asset = await client.get(httpx.URL("http://whisker/docs").join(address).path)
@@ -21,7 +21,7 @@ async def test_page_loads_only_assets_of_ours(client: httpx.AsyncClient) -> None
 
 
 async def test_start_script_names_the_document_and_no_third_party(client: httpx.AsyncClient) -> None:
-    script = await client.get("/docs/start.js")
+    script = await client.get("/page/docs.js")
     assert script.headers["content-type"].startswith("text/javascript")
     assert "validatorUrl: null" in script.text  # its default is a third party
     assert "://" not in script.text

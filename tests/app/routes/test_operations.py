@@ -266,7 +266,7 @@ async def test_each_picture_of_a_batch_has_its_own_answer_or_problem(client: htt
             "/",
             "/card",
             "/docs",
-            "/docs/start.js",
+            "/page/docs.js",
             "/openapi.json",
             "/metrics",
         ),

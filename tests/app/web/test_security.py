@@ -153,7 +153,7 @@ async def test_no_site_is_named_at_first(client: httpx.AsyncClient) -> None:
 async def test_key_is_asked_for_everything_but_health_and_documentation(keyed: httpx.AsyncClient) -> None:
     for path in ("/health", "/livez", "/readyz", "/ping", "/v2/health/live", "/v2/health/ready"):
         assert (await keyed.get(path)).status_code == 200
-    for path in ("/", "/card", "/page/page.js", "/docs", "/docs/start.js", "/openapi.json"):
+    for path in ("/", "/card", "/page/page.js", "/docs", "/page/docs.js", "/openapi.json"):
         assert (await keyed.get(path)).status_code == 200
     posts = ("/", "/predict", "/explain", "/answer", "/corrections", "/models/tiny", "/invocations")
     for path in (*posts, "/v1/models/tiny:predict", "/v2/models/tiny/infer", "/docs", "/health"):

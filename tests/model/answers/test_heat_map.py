@@ -100,6 +100,17 @@ def test_overlay_is_orange_for_and_blue_against_the_class() -> None:
     assert overlay(grey, np.zeros((2, 2), np.float32)).tobytes() == grey.tobytes()
 
 
+def test_overlay_stands_out_from_a_photo_of_its_own_colour() -> None:
+    flower = Image.new("RGB", (40, 20), FOR)
+    drawn = overlay(flower, np.array([[4.0, 0.0]], np.float32))
+    warm, cool = (drawn.getpixel((x, 10)) for x in (2, 37))
+    assert isinstance(warm, tuple)
+    assert isinstance(cool, tuple)
+    assert warm[0] - warm[2] > 100  # the map is orange
+    assert max(cool) - min(cool) < 10  # and what lies beside it is grey
+    assert overlay(flower, np.array([[4.0, 0.0]], np.float32), opacity=0.0).tobytes() == flower.tobytes()
+
+
 @pytest.mark.parametrize("side", [100, 800])
 @pytest.mark.parametrize("orientation", [1, 6])
 def test_picture_with_a_view_is_decoded_once_to_nearly_the_same_pixels(

@@ -82,18 +82,32 @@ def test_classes_have_rows_with_what_is_known_of_them() -> None:
     assert overview["per_class"]
     assert [(row["label"], row["photos"]) for row in overview["rows"]] == [("cat", "1,100"), ("dog", "0")]
     assert [row["recall"] for row in overview["rows"]] == ["90.0\N{NO-BREAK SPACE}%", "\N{EN DASH}"]
-    assert len(describe(card([str(i) for i in range(1000)]))["rows"]) == 200
+    assert len(describe(card([str(i) for i in range(2000)]))["rows"]) == 1000
 
 
-def test_cells_of_the_confusion_matrix_are_shares_of_their_row() -> None:
-    picture = describe(card(["cat", "dog"], metrics={"test": {"confusion": [[3, 1], [0, 0]]}}))["confusion"]
-    assert picture is not None
-    assert [(cell["row"], cell["column"], cell["count"], cell["share"]) for cell in picture["cells"]] == [
-        (0, 0, 3, 0.75),
-        (0, 1, 1, 0.25),
-        (1, 0, 0, 0.0),
-        (1, 1, 0, 0.0),
+def test_cells_of_the_confusion_matrix_are_shaded_by_their_share_of_the_row() -> None:
+    table = describe(card(["cat", "dog"], metrics={"test": {"confusion": [[3, 1], [0, 0]]}}))["confusion"]
+    assert table is not None
+    assert [(cell["count"], cell["shade"], cell["is_right"]) for row in table["rows"] for cell in row["cells"]] == [
+        (3, 9, True),
+        (1, 5, False),
+        (0, 0, False),
+        (0, 0, True),
     ]
+    assert table["rows"][0]["cells"][0]["share"] == "75.0\N{NO-BREAK SPACE}%"
+
+
+def test_confusions_of_many_classes_are_told_by_the_most_common_pairs() -> None:
+    classes = [f"{number:03}" for number in range(50)]
+    cells = [[0, 0, 30], [0, 7, 10], [3, 4, 20], [3, 3, 20]]
+    rows = [{"photos": 40, "answered": 40, "right": 40 - at, "recall": 1 - at / 50, "precision": 1} for at in range(50)]
+    metrics = {"test": {"confusion_cells": cells}, "figures": {"per_class": rows}}
+    overview = describe(card(classes, metrics=metrics))
+    assert [*map(dict, overview["pairs"])] == [
+        {"label": "003", "answer": "004", "share": "20 of 40 (50.0\N{NO-BREAK SPACE}%)"},
+        {"label": "000", "answer": "007", "share": "10 of 40 (25.0\N{NO-BREAK SPACE}%)"},
+    ]
+    assert [row["label"] for row in overview["hardest"]] == classes[:-11:-1]
 
 
 def test_facts_name_the_engine_here() -> None:

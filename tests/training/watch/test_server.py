@@ -74,7 +74,7 @@ def test_browser_sees_a_training_from_its_start_to_its_report(trained: Training,
     assert "120 photos of 2 classes; train 96, validation 12, test 12" in last
     assert "Validation accuracy by epoch" in last
     assert "after epoch 16 of 16" in last
-    stages = ("Decoding to 40 px", "Looking for duplicates", "Training", "Calibrating", "Writing the checkpoint")
+    stages = ("Decoding photos (40 px)", "Looking for duplicates", "Training", "Calibrating", "Writing the checkpoint")
     places = [last.index(f"<span>{stage}") for stage in stages]
     assert places == sorted(places)
 

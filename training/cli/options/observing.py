@@ -29,7 +29,10 @@ Watch = Annotated[
 ]
 TensorBoard = Annotated[
     Path | None,
-    typer.Option(help="Folder to write event files for TensorBoard into; needs its library (the extra tensorboard)."),
+    typer.Option(
+        help="Folder to write event files for TensorBoard into; needs its library (the extra tensorboard).",
+        metavar="DIR",
+    ),
 ]
 Mlflow = Annotated[
     str | None,

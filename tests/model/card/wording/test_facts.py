@@ -57,7 +57,7 @@ def test_facts_say_how_a_network_was_trained() -> None:
     ]
     assert dict(list_file_facts(trained))["Libraries"] == "torch 2.13, numpy 2.4"
     later = summary(provenance={"training_minutes": 307.2, "pretrained": "a1" * 32})
-    assert dict(list_network_facts(later))["Training"] == "5.1 h"
+    assert dict(list_network_facts(later))["Last training run"] == "5.1 h"
     assert dict(list_network_facts(later))["Initial weights"] == "pretrained, SHA-256 a1a1a1a1a1a1"
     named = summary(provenance={"pretrained": "a1" * 32, "pretrained_source": "ResNet-50, resnet50.safetensors"})
     weights = "pretrained, ResNet-50, resnet50.safetensors, SHA-256 a1a1a1a1a1a1"
