@@ -12,6 +12,7 @@ EXAMPLES: Mapping[str, str] = {
         "The request comes from a page of `https://elsewhere.example`, which the operator has not named for this path."
     ),
     "corrections_off": "This service keeps no photos: its operator has not set a folder for them.",
+    "photo_gone": "There is no such photo in the review folder, or no longer.",
     "request_timeout": "The body was not complete after 30 seconds.",
     "body_too_large": "The request's body has 60,000,000 bytes, but 50,000,000 bytes are accepted.",
     "picture_too_large": (
@@ -33,6 +34,7 @@ EXAMPLES: Mapping[str, str] = {
         "`file`."
     ),
     "unknown_class": "There is no class `wolf`: give one that the checkpoint's card lists, or none for the best.",
+    "invalid_label": "The checkpoint knows one class a photo: give one label, or none of them.",
     "no_heat_map": "This network has no feature map, so there are no heat maps.",
     "invalid_request": "The query parameter `top_k` is `0`: input should be greater than or equal to 1.",
     "inference_failed": "The network could not answer for this picture.",
@@ -40,5 +42,6 @@ EXAMPLES: Mapping[str, str] = {
     "overloaded": "The service is answering as many uploads as it can; try again soon.",
     "not_ready": "The service is starting or stopping; try again soon.",
     "deadline_exceeded": "There was no answer within 10 seconds.",
+    "review_unavailable": "The review folder cannot be used at the moment: No space left on device.",
     "corrections_full": "The folder for corrections is full.",
 }
