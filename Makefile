@@ -82,7 +82,7 @@ torture: $(STAMP)-bench  ## put a server through hostile files, requests and cli
 clean:  ## remove the environment and all caches
 	rm -rf $(VENV) *.egg-info build site .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 
-# Environments of before have the project installed as `whisker`.
+# Older environments have the project installed as `whisker`.
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Whisker needs Python 3.11 or newer: make PYTHON=python3.11")'
 	@echo "Installing into $(VENV) (a few minutes the first time) ..."

@@ -117,7 +117,7 @@ def plan_of(training: Training, dataset: Dataset) -> Plan:
     names = () if dataset.test is dataset.served else ("train", "validation", "test")
     network = config.network
     return Plan(
-        name=printable(training.out.stem),
+        name=printable(training.title),
         photos=dict(zip(dataset.classes, dataset.counts, strict=True)),
         split={name: len(split.rows) for name, split in zip(names, splits, strict=False)},
         network=f"{network.family}{'' if config.transfer is None else f' {network.variant}'}, {network.size} px",

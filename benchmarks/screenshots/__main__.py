@@ -52,6 +52,9 @@ def main(
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
     if chromium is None:
         raise ConfigError("There is no Chromium here: install Debian's package chromium.")
+    unknown = {*(scheme or SCHEMES)} - {*SCHEMES}
+    if unknown:
+        raise ConfigError(f"--scheme is light or dark, not {min(unknown)}.")
     out.mkdir(parents=True, exist_ok=True)
     camera, schemes = Camera(out), [it for it in SCHEMES if it in (scheme or SCHEMES)]
     with (
@@ -64,8 +67,8 @@ def main(
                 _show(scene, camera, browser, width or [*HEIGHTS], schemes)
     for fault in camera.faults:
         typer.echo(fault)
-    typer.echo(f"{len([*out.glob('*.png')])} pictures in {out}, {len(camera.faults)} faults")
-    sys.exit(1 if camera.faults else 0)
+    typer.echo(f"{camera.taken} pictures in {out}, {len(camera.faults)} faults")
+    sys.exit(1 if camera.faults or not camera.taken else 0)
 
 
 def _show(scene: _Scene, camera: Camera, browser: Browser, widths: Sequence[int], schemes: Sequence[Scheme]) -> None:

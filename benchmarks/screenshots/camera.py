@@ -32,6 +32,7 @@ class Camera:
 
     folder: Path
     faults: list[str] = field(default_factory=list)
+    taken: int = 0
 
     def go_through(
         self, browser: Browser, address: str, states: Sequence[State], *, width: int, scheme: Scheme, prefix: str
@@ -59,6 +60,7 @@ class Camera:
         context.close()
 
     def _take(self, page: Page, name: str, width: int) -> None:
+        self.taken += 1
         page.screenshot(path=self.folder / f"{name}.png", full_page=True, animations="disabled")
         wide = page.evaluate("document.documentElement.scrollWidth")
         if wide > width:

@@ -36,7 +36,8 @@ def doctor(
     against: Annotated[
         list[Path] | None,
         typer.Option(
-            help="Folder that must not share photos with DIR, such as another test set; may be repeated.", metavar="DIR"
+            help="Folder or archive that must not share photos with DIR, such as another test set; may be repeated.",
+            metavar="DIR",
         ),
     ] = None,
     checkpoint: Annotated[

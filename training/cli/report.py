@@ -7,6 +7,7 @@ import typer
 
 from whisker.model.plain_text import printable
 from whisker.training.cli.options.arguments import (
+    PHOTOS,
     Device,
     LabelColumn,
     Labels,
@@ -23,7 +24,7 @@ def report(
     checkpoint: CheckpointOption = None,
     photos: Annotated[
         Path | None,
-        typer.Option(help="Folder with one sub-folder of photos per class, to show in the report.", metavar="DIR"),
+        typer.Option(help=f"{PHOTOS}: to show in the report.", metavar="DIR"),
     ] = None,
     labels: Labels = None,
     path_column: PathColumn = None,

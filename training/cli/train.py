@@ -221,7 +221,7 @@ def train(
     )
     with (
         joined_world(device) as (world, own_device),
-        observing.open(target.stem, as_json=as_json, is_main=world.is_main) as progress,
+        observing.open(own_name or target.stem, as_json=as_json, is_main=world.is_main) as progress,
     ):
         with world.main_first():
             root, file = open_photos(photos, labels, path_column, label_column, progress, work=work)

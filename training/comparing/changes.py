@@ -1,4 +1,4 @@
-"""The photos that are answered otherwise, and the CSV file that lists them."""
+"""The photos that are answered differently, and the CSV file that lists them."""
 
 import csv
 from collections.abc import Iterator, Sequence

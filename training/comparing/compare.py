@@ -25,8 +25,9 @@ def compare_folder(
     """Let both classify every photo of `root/<class>/`, and compare; `labels_file` is as in `find_photos`.
 
     Of a folder with sides, the one to test with is taken. What is compared are the classes that both know: an answer
-    with another class is wrong. Raises `TrainingError` for checkpoints that cannot be compared, and `DatasetError` for
-    a class that neither knows, and if no readable photo is of a class that both know.
+    with another class is wrong, and of several labels, others are left out. Raises `TrainingError` for checkpoints
+    that cannot be compared, and `DatasetError` for a class that neither knows, and if no readable photo is of a class
+    that both know.
     """
     task = a.checkpoint.task
     if b.checkpoint.task != task:

@@ -43,7 +43,7 @@ class ClassChange:
 
 @dataclass(frozen=True, slots=True)
 class ForeignClass:
-    """A class that only one checkpoint knows, which `right` of its photos were found by."""
+    """A class that only one checkpoint knows; `right` of its photos are found."""
 
     label: str
     known_to: Literal["A", "B"]
@@ -53,7 +53,7 @@ class ForeignClass:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A photo that is answered otherwise, or with another verdict; scores are those of the answers."""
+    """A photo that is answered differently, or with another verdict; scores are those of the answers."""
 
     photo: str
     label: str
@@ -103,8 +103,8 @@ class Comparison:
         return mcnemar_mid_p(self.only_a, self.only_b)
 
     @property
-    def least_difference(self) -> float:
-        """Return the least difference that photos with as many changed answers can show."""
+    def least_difference(self) -> float | None:
+        """Return the least difference that photos with as many changed answers can show, if any."""
         return least_difference(self.only_a + self.only_b, self.photos)
 
     @property
@@ -135,7 +135,7 @@ class Comparison:
             "difference_95_interval": round_interval(self.interval),
             "mcnemar_mid_p": round(self.p_value, 6),
             "mcnemar_exact_p": round(mcnemar_exact(self.only_a, self.only_b), 6),
-            "least_difference_shown": round(self.least_difference, DIGITS),
+            "least_difference_shown": None if self.least_difference is None else round(self.least_difference, DIGITS),
             "outcome": self.outcome,
             "is_worse": self.is_worse,
             "classes": [_class_json(change) for change in self.classes],

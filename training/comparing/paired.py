@@ -70,14 +70,16 @@ def _crossing(falling: Callable[[float], float], value: float) -> float:
     return (low + high) / 2
 
 
-def least_difference(discordant: int, photos: int) -> float:
+def least_difference(discordant: int, photos: int) -> float | None:
     """Give the least difference in accuracy that so many discordant pairs among so many photos can show.
 
-    Of few pairs, all have to be of one kind; of very few, more are needed.
+    Of few pairs, all have to be of one kind; of very few, more are needed. `None` if there are not that many photos.
     """
     pairs = discordant
     while mcnemar_mid_p(0, pairs) > SIGNIFICANCE:
         pairs += 1
+    if pairs > photos:
+        return None
     more = bisect_left(range(pairs), 1, lo=(pairs + 1) // 2, key=lambda count: _shows(pairs - count, count))
     return (2 * more - pairs) / photos
 

@@ -21,9 +21,12 @@ def conclude(comparison: Comparison) -> str:
     by = f"{_points(comparison.difference)} points of {what} (95 % interval {_points(low)} to {_points(high)})"
     if comparison.outcome != "no difference shown":
         return f"B is {comparison.outcome}: {by}, on {comparison.photos:,} photos."
+    least = comparison.least_difference
+    if least is None:
+        return f"No difference shown: {by}. {comparison.photos:,} photos are too few to show any."
     return (
         f"No difference shown: {by}. These {comparison.photos:,} photos can only show differences of about "
-        f"{100 * comparison.least_difference:.1f} points or more."
+        f"{100 * least:.1f} points or more."
     )
 
 

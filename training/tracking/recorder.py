@@ -3,7 +3,7 @@
 import queue
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from whisker.training.events.event import Epoch, Event, Finished, Plan
 from whisker.training.tracking.tracker import Bookmark, Tracker
@@ -15,7 +15,7 @@ _DRAIN_SECONDS = 60.0  # at the end, for what waits
 class Recorder:
     """Notices a training's plan, epochs and end, and lets a tracker record them.
 
-    The first error of the tracker is said in a sentence, and is the last thing that it is asked for.
+    The first error of the tracker is said in a sentence; after it, nothing is asked of it but to close.
     """
 
     def __init__(self, tracker: Tracker, complain: Callable[[str], None]) -> None:
@@ -23,12 +23,13 @@ class Recorder:
         self._waiting: queue.Queue[Plan | Epoch | Finished | None] = queue.Queue(_MAX_WAITING)
         self._bookmark: Bookmark | None = None
         self._failed = threading.Event()
-        self._finished = False
+        self._has_finished = False  # the training, whether or not all of it could be recorded
         self._thread = threading.Thread(target=self._work, name=f"record with {tracker.name}", daemon=True)
         self._thread.start()
 
     def notice(self, event: Event) -> None:
         """Hand an event to the tracker; never waits."""
+        self._has_finished |= isinstance(event, Finished)
         if isinstance(event, Plan | Epoch | Finished) and not self._failed.is_set():
             try:
                 self._waiting.put_nowait(event)
@@ -49,10 +50,11 @@ class Recorder:
         try:
             while (event := self._waiting.get()) is not None:
                 self._record(event)
-            if self._bookmark is not None:
-                self._tracker.close(failed=not self._finished)
+            self._end()
         except Exception as exc:  # noqa: BLE001 - whatever a library raises, the training goes on
             self._fail(self._tracker.explain(exc))
+            with suppress(Exception):  # the first error is the one that was told
+                self._tracker.close(failed=True)
 
     def _record(self, event: Plan | Epoch | Finished) -> None:
         match event:
@@ -64,8 +66,12 @@ class Recorder:
                 self._tracker.log_epoch(event)
             case Finished() if self._bookmark is not None:
                 self._tracker.finish(event)
-                self._finished = True
+
+    def _end(self) -> None:
+        if self._bookmark is not None:
+            if self._has_finished:
                 self._bookmark.remove()
+            self._tracker.close(failed=not self._has_finished)
 
     def _fail(self, reason: str) -> None:
         if not self._failed.is_set():

@@ -9,7 +9,7 @@ _STATM = Path("/proc/self/statm")  # Linux: pages in all, pages in memory, ...
 
 
 def memory_used() -> int:
-    """Return the bytes of this process that are in memory now; where that is not told, the most there have been."""
+    """Return the bytes of this process in memory: now, or where the system does not say, at most so far."""
     try:
         return int(_STATM.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except (OSError, ValueError, IndexError):

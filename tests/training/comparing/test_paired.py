@@ -41,7 +41,9 @@ def test_interval_ends_where_the_score_test_does() -> None:
 @pytest.mark.parametrize("discordant", [0, 1, 5, 6, 17, 40, 1000])
 def test_least_difference_is_the_first_that_is_shown(discordant: int) -> None:
     pairs = max(discordant, 5)  # of fewer, none is shown
-    more = round((1000 * least_difference(discordant, 1000) + pairs) / 2)
+    least = least_difference(discordant, 1000)
+    assert least is not None
+    more = round((1000 * least + pairs) / 2)
     assert mcnemar_mid_p(pairs - more, more) <= SIGNIFICANCE
     assert more == 5 or mcnemar_mid_p(pairs - more + 1, more - 1) > SIGNIFICANCE
 
@@ -49,3 +51,7 @@ def test_least_difference_is_the_first_that_is_shown(discordant: int) -> None:
 def test_many_questions_need_smaller_p_values() -> None:
     assert adjust_p_values([0.01, 0.04, 0.03, 0.5]) == pytest.approx([0.04, 0.09, 0.09, 0.5])
     assert adjust_p_values([]) == []
+
+
+def test_few_photos_can_show_no_difference() -> None:
+    assert [least_difference(0, photos) is None for photos in (4, 5)] == [True, False]

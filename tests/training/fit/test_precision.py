@@ -27,7 +27,7 @@ def network() -> torch.nn.Module:
 def test_faster_and_right_bfloat16_is_chosen(network: torch.nn.Module) -> None:
     chosen, text = probe(network)
     assert chosen
-    assert text.startswith("Precision: bfloat16. bfloat16 is ")
+    assert text.startswith("Precision: bfloat16 (bfloat16 is ")
 
 
 def test_slow_bfloat16_is_not_chosen(network: torch.nn.Module) -> None:

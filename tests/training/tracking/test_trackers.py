@@ -64,7 +64,7 @@ def test_run_of_a_resumed_training_is_one_and_nobody_else_hears_of_it(tmp_path: 
         (("--tensorboard", "board"), "torch.utils.tensorboard", "pip install 'whisker-vision[tensorboard]'"),
         (("--mlflow", "sqlite:///a.db"), "mlflow", "pip install 'whisker-vision[mlflow]'"),
         (("--mlflow", "env"), "mlflow", "MLFLOW_TRACKING_URI, which is not set"),
-        (("--mlflow-files",), "mlflow", "give that, too"),
+        (("--mlflow-files",), "mlflow", "add --mlflow"),
     ],
 )
 def test_what_is_missing_is_said_before_anything_begins(

@@ -8,14 +8,11 @@ import typer
 if TYPE_CHECKING:
     from whisker.training.data.folders.label_file import LabelFile
 
-Photos = Annotated[
-    Path,
-    typer.Argument(
-        help="Folder with one sub-folder of photos per class, a zip or tar archive of one, Parquet files, a Hugging "
-        "Face data set on disk, or WebDataset shards.",
-        metavar="DIR",
-    ),
-]
+PHOTOS = (
+    "Folder with one subfolder of photos per class, a zip or tar archive of one, Parquet files, a Hugging Face data "
+    "set on disk, or WebDataset shards"
+)
+Photos = Annotated[Path, typer.Argument(help=f"{PHOTOS}.", metavar="DIR")]
 Labels = Annotated[
     Path | None,
     typer.Option(

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from whisker.model.errors import ConfigError
+from whisker.training.cli.options.arguments import PHOTOS
 
 First = Annotated[
     Path | None,
@@ -17,7 +18,7 @@ First = Annotated[
 ]
 Second = Annotated[
     Path | None,
-    typer.Argument(help="Folder with one sub-folder of photos per class.", metavar="DIR", show_default=False),
+    typer.Argument(help=f"{PHOTOS}.", metavar="DIR", show_default=False),
 ]
 CheckpointOption = Annotated[
     Path | None, typer.Option("--checkpoint", help="The same as CHECKPOINT.", metavar="FILE", show_default=False)

@@ -56,5 +56,5 @@ class Extending:
             name=self.name,
             command=self.command,
         )
-        with self.observing.open(self.out.stem, as_json=as_json) as progress:
+        with self.observing.open(training.title, as_json=as_json) as progress:
             print_result(training, run_extension(training, source, progress), progress, as_json=as_json)

@@ -69,13 +69,12 @@ class Observing:
         if not is_main:
             yield silent()
             return
-        trackers = [*self._trackers()]
         observers: list[Observer] = []
         progress = open_progress(as_json=as_json, observers=observers)
         with ExitStack() as stack:
             if self.watch is not None:
                 observers.append(_watch(self.watch, name, stack, progress))
-            observers.extend(_record(tracker, stack, progress) for tracker in trackers)
+            observers.extend(_record(tracker, stack, progress) for tracker in self._trackers())
             yield progress
 
     def _trackers(self) -> Iterator["Tracker"]:
@@ -88,7 +87,7 @@ class Observing:
 
             yield MLflow(self.mlflow, with_files=self.mlflow_files)
         elif self.mlflow_files:
-            raise ConfigError("--mlflow-files is for --mlflow: give that, too.")
+            raise ConfigError("--mlflow-files is for --mlflow: add --mlflow.")
 
 
 def _watch(where: str, name: str, stack: ExitStack, progress: "Progress") -> "Observer":
