@@ -15,6 +15,7 @@ _BADGES: Mapping[Verdict, tuple[str, str]] = {
     "unsure": ("?", "Not sure"),
     "unknown": ("\N{NOT EQUAL TO}", "Unlike the training photos"),
 }
+_NONE = "No label's score comes near its threshold."
 _UNLIKE = "The picture is unlike anything the model was trained on, so this is probably wrong."
 
 
@@ -50,11 +51,11 @@ def promise_of(card: CheckpointCard) -> Promise:
         precision = confident.target_precision if confident and confident.guaranteed and summary.shown else None
     if precision is None:
         return Promise("No test has shown how often confident answers of this model are right.", is_proven=False)
-    return Promise(
-        f"At least {percent(precision, 0)} of such answers are right, as photos that the model was not trained on have "
-        "shown.",
-        is_proven=True,
-    )
+    if summary.task == "multi-label":
+        worth = f"Of the photos in which a label is found, at least {percent(precision, 0)} have it"
+    else:
+        worth = f"At least {percent(precision, 0)} of such answers are right"
+    return Promise(f"{worth}, as photos that the model was not trained on have shown.", is_proven=True)
 
 
 def tell(prediction: PredictionDocument, promise: Promise) -> Told:
@@ -82,5 +83,5 @@ def _lead(verdict: Verdict, noun: str) -> str:
 
 def _explanation(prediction: PredictionDocument, promise: Promise) -> str:
     if prediction["verdict"] == "confident":
-        return promise.sentence
+        return _NONE if prediction.get("labels") == [] else promise.sentence
     return _UNLIKE if prediction["verdict"] == "unknown" else prediction.get("reason", "")

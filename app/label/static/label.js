@@ -312,6 +312,10 @@ async function download(path, name) {
 
 $("key-form").addEventListener("submit", (event) => {
   event.preventDefault();
+  if (!/^[\x20-\x7e]+$/.test($("key").value)) {
+    complain("An API key has only ASCII letters, digits and punctuation characters."); // it goes into a header
+    return;
+  }
   key = $("key").value.trim();
   $("key-form").hidden = true;
   complain("");

@@ -38,12 +38,13 @@ async function paint() {
 }
 
 async function mapOf(visit, label) {
-  visit.maps[label] ??= predict(visit, { classes: 1, explain: label }); // once, however often the slider moves
+  // Once, however often the slider moves.
+  if (!visit.maps.has(label)) visit.maps.set(label, predict(visit, { classes: 1, explain: label }));
   try {
-    return { rows: (await visit.maps[label]).heat_map.rows, label };
+    return { rows: (await visit.maps.get(label)).heat_map.rows, label };
   } catch (problem) {
-    if (visit === shown && visit.maps[label]) fail(problem, paint, visit.name);
-    delete visit.maps[label];
+    if (visit === shown && visit.maps.has(label)) fail(problem, paint, visit.name);
+    visit.maps.delete(label);
     return null;
   }
 }

@@ -79,7 +79,7 @@ async function classify(file, result, wait) {
 
 async function open(file) {
   const { view, ...photo } = await read(file);
-  return { name: nameOf(file), ...photo, view, thumb: view && thumbnail(view), maps: {} };
+  return { name: nameOf(file), ...photo, view, thumb: view && thumbnail(view), maps: new Map() };
 }
 
 const nameOf = (file) => file.name || "pasted photo";

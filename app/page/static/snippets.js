@@ -5,8 +5,9 @@ import { $ } from "./element.js";
 const { keyed, field } = $("code").dataset;
 const root = new URL(".", location.href).href;
 const url = new URL("predict", root).href;
+const quoted = (text) => `'${text.replaceAll("'", "%27")}'`; // for a shell, whatever a proxy's path holds
 const SNIPPETS = {
-  curl: `curl${keyed ? " -H 'Authorization: Bearer KEY'" : ""} -F file=@photo.jpg ${url}`,
+  curl: `curl${keyed ? " -H 'Authorization: Bearer KEY'" : ""} -F file=@photo.jpg ${/^[\w:./-]+$/.test(url) ? url : quoted(url)}`,
   python: [
     "from whisker import Client",
     "",

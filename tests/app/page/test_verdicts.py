@@ -27,7 +27,13 @@ _PROVEN, _UNPROVEN = Promise("They are right.", is_proven=True), Promise("Nobody
         ({"verdict": "confident"}, _UNPROVEN, "Confident, but untested", "cat", "Nobody knows."),
         ({}, _PROVEN, "Not sure", "Perhaps cat", "The best score is too low to rely on."),
         ({"verdict": "unknown"}, _PROVEN, "Unlike the training photos", "Closest class: cat", "probably wrong."),
-        ({"verdict": "confident", "labels": []}, _PROVEN, "Confident", "None of the labels", "They are right."),
+        (
+            {"verdict": "confident", "labels": []},
+            _PROVEN,
+            "Confident",
+            "None of the labels",
+            "comes near its threshold.",
+        ),
         ({"labels": []}, _PROVEN, "Not sure", "Perhaps none of the labels", "The best score"),
         ({"verdict": "unknown", "labels": []}, _PROVEN, "Unlike", "Closest label: cat", "probably wrong."),
     ],
@@ -56,3 +62,11 @@ def test_promise_is_proven_only_if_photos_have_shown_it(confident: Any, *, shown
     promise = promise_of(card(["cat", "dog"], metrics=metrics) | {"shown": shown})
     assert promise.is_proven is is_proven
     assert promise.sentence.startswith("At least 99\N{NO-BREAK SPACE}%" if is_proven else "No test has shown")
+
+
+def test_promise_of_several_labels_is_one_of_each() -> None:
+    labels = [
+        {"photos": 40, "answered": 30, "right": 27, "target_precision": 0.9, "guaranteed": True, "threshold": 0.6}
+    ]
+    several = card(["cat", "dog"], task="multi-label", metrics={"figures": {"per_label": labels}})
+    assert promise_of(several).sentence.startswith("Of the photos in which a label is found, at least 90")
