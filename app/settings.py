@@ -234,8 +234,9 @@ def load_settings(*, listens: bool = True, **overrides: str | None) -> Settings:
     except ValidationError as exc:
         error = exc.errors()[0]
         name = str(error["loc"][0])
+        value = "a secret" if variable(name) == _PRIVATE else repr(str(error["input"]))  # errors end up in logs
         raise ConfigError(
-            f"{_origin(name, port_variable)} is {str(error['input'])!r}, but must be "
+            f"{_origin(name, port_variable)} is {value}, but must be "
             f"{_allowed(Settings.model_fields[name], error['msg'])}."
         ) from exc
 

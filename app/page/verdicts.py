@@ -83,5 +83,5 @@ def _lead(verdict: Verdict, noun: str) -> str:
 
 def _explanation(prediction: PredictionDocument, promise: Promise) -> str:
     if prediction["verdict"] == "confident":
-        return _NONE if prediction.get("labels") == [] else promise.sentence
+        return _NONE if promise.is_proven and prediction.get("labels") == [] else promise.sentence
     return _UNLIKE if prediction["verdict"] == "unknown" else prediction.get("reason", "")

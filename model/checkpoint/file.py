@@ -67,7 +67,10 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
         metadata, document = place_document(header)
         path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_write(path) as temporary:
+            temporary.touch()
+            mode = temporary.stat().st_mode  # of any new file; safetensors would let nobody but its owner read it
             save_file(tensors | document, temporary, metadata=metadata)
+            temporary.chmod(mode)
     except CheckpointError as exc:
         raise CheckpointError(f"The checkpoint {path} {exc}.") from exc
     except (OSError, SafetensorError) as exc:

@@ -248,3 +248,10 @@ def test_no_other_process_gets_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WHISKER_API_KEY", "")
     forget_secrets()
     assert os.environ["WHISKER_API_KEY"] == ""  # nothing to forget, and something to tell
+
+
+def test_key_that_is_refused_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WHISKER_API_KEY", "wrong h\N{LATIN SMALL LETTER O WITH DIAERESIS}rse")
+    with pytest.raises(ConfigError, match=r"^WHISKER_API_KEY \(or --api-key\) is a secret, but") as refused:
+        load_settings()
+    assert "rse" not in str(refused.value)

@@ -232,7 +232,7 @@ _CHECKS: tuple[_Check, ...] = (  # the most serious first
     (
         "few",
         f"Class with fewer than {_ENOUGH_PHOTOS} different photos",
-        f"No fault: {_MIN_PHOTOS} are enough to train. More often help.",
+        f"No fault: {_MIN_PHOTOS} photos a class are enough to train. More often help.",
         _few,
     ),
     ("imbalance", f"Classes differ more than {_MAX_IMBALANCE}-fold", "Add photos of the rare class.", _imbalance),

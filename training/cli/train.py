@@ -44,7 +44,9 @@ def train(
     minutes: Annotated[
         float | None,
         typer.Option(
-            min=0.1, metavar="N", help="Time limit: probes this machine, then chooses width, sizes and epochs."
+            min=0.1,
+            metavar="N",
+            help="Time limit: what is trained, and how long, is chosen to keep to it on this machine.",
         ),
     ] = None,
     epochs: Annotated[

@@ -32,6 +32,6 @@ export const lead = ({ verdict: kind, labels }) =>
 export const shortLead = (answer) => lead(answer).replace(/ (label|class):/, ":");
 
 export function explain({ verdict: kind, reason, labels }) {
-  if (kind === "confident") return labels?.length === 0 ? "No label's score comes near its threshold." : $("answer").dataset.confident;
+  if (kind === "confident") return isProven() && labels?.length === 0 ? "No label's score comes near its threshold." : $("answer").dataset.confident;
   return kind === "unsure" ? reason ?? "" : "The picture is unlike anything the model was trained on, so this is probably wrong.";
 }

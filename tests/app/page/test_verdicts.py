@@ -65,8 +65,7 @@ def test_promise_is_proven_only_if_photos_have_shown_it(confident: Any, *, shown
 
 
 def test_promise_of_several_labels_is_one_of_each() -> None:
-    labels = [
-        {"photos": 40, "answered": 30, "right": 27, "target_precision": 0.9, "guaranteed": True, "threshold": 0.6}
-    ]
+    found = {"photos": 40, "answered": 30, "right": 27, "recall": 0.675, "precision": 0.9, "average_precision": 0.9}
+    labels = [found | {"threshold": 0.62, "target_precision": 0.9, "guaranteed": True}] * 2
     several = card(["cat", "dog"], task="multi-label", metrics={"figures": {"per_label": labels}})
     assert promise_of(several).sentence.startswith("Of the photos in which a label is found, at least 90")

@@ -312,3 +312,10 @@ def test_file_that_does_not_fit_is_refused(
         load_checkpoint(path)
     assert str(caught.value).startswith(f"The checkpoint {path} ")
     assert str(caught.value).count("\n") == 0
+
+
+def test_checkpoint_can_be_read_by_whoever_may_read_new_files(path: Path) -> None:
+    """The user of the Docker image is another than the one who trained."""
+    other = path.with_name("other")
+    other.touch()
+    assert path.stat().st_mode == other.stat().st_mode

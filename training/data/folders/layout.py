@@ -11,6 +11,8 @@ from whisker.training.data.folders.sides import find_sides
 from whisker.training.data.folders.walk import walk
 from whisker.training.errors import DatasetError
 
+_REVIEW = frozenset({"labelled", "outliers", "waiting"})  # the folders of WHISKER_REVIEW, which are no classes
+
 
 @dataclass(frozen=True, slots=True)
 class Layout:
@@ -60,6 +62,11 @@ def require_classes(layout: Layout, min_classes: int, *, skip_small: bool) -> No
         raise DatasetError(
             f"{root} holds no class folders: put the photos of each class into {root}/<class>/, "
             f"or name a CSV file with --labels; {READ_ON}."
+        )
+    if "labelled" in classes and {*classes} <= _REVIEW and not layout.sides:
+        raise DatasetError(
+            f"{root} holds photos labelled at /label: give {root / 'labelled'}, with --outliers {root / 'outliers'}. "
+            "For their zip file, add --labels labels.csv."
         )
     if len(classes) < min_classes:
         advice = question or ": add a second folder of photos to tell it from."

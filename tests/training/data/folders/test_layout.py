@@ -92,6 +92,7 @@ def test_class_with_the_name_of_a_side_is_a_class_beside_others(root: Path, fold
         ("train 2, test 2", "holds the folders test, train, and these hold no class folders: .*--labels; see docs/ref"),
         ("train/cat 2, train/dog 2, test/cat 1, test/dog 1, pred 3", "beside them 'pred', .*ds/train alone; see"),
         ("flowers/rose 2, flowers/lily 2", r"only one class, 'flowers': did you mean .*/ds/flowers\? See docs/refer"),
+        ("labelled/rose 2, outliers 2, waiting 2", r"labelled at /label: give .*/ds/labelled, with --outliers"),
         ("a/b/rose 2, a/b/lily 2", r"did you mean .*/ds/a/b\?"),
         ("flowers/rose 2, flowers/lily 2, __MACOSX/flowers 2", r"did you mean .*/ds/flowers\?"),
         ("data/train/cat 2, data/train/dog 2, data/test/cat 2", r"did you mean .*/ds/data\?"),
