@@ -32,8 +32,10 @@ def overlay(photo: Image.Image, heat: NDArray[np.float32], *, opacity: float = O
     of a half on all of them: on an orange flower, orange would not be seen.
     """
     largest = max(float(np.abs(heat).max()), float(np.finfo(np.float32).tiny))
-    smooth = Image.fromarray((heat / largest).astype(np.float32)).resize(photo.size, Image.Resampling.BICUBIC)
-    strength = np.asarray(smooth).clip(-1, 1)[..., None]  # [height, width, 1]
+    scaled = (heat / largest).astype(np.float32)
+    smooth = Image.fromarray(scaled).resize(photo.size, Image.Resampling.BICUBIC)
+    # A bicubic curve leads beyond its ends: beside strong evidence for a class, there would seem to be some against it.
+    strength = np.asarray(smooth).clip(scaled.min(), scaled.max())[..., None]  # [height, width, 1]
     colour = np.where(strength > 0, np.array(FOR), np.array(AGAINST))
     share = np.abs(strength) * opacity
     drawn = _drained(photo, min(1.0, 2 * opacity)) * (1 - share) + colour * share

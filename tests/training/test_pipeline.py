@@ -28,7 +28,7 @@ def test_trained_checkpoint_is_good_and_says_how_it_was_made(trained: Training) 
     assert checkpoint.provenance["data"]["photos"] == {"rings": 60, "stripes": 60}
     assert checkpoint.provenance["data"]["train"] == 96
     assert checkpoint.provenance["command"] == "whisker train shapes"
-    assert set(checkpoint.provenance["libraries"]) == {"torch", "pillow", "numpy", "safetensors"}
+    assert set(checkpoint.provenance["libraries"]) == {"torch", "pillow", "numpy", "safetensors", "whisker"}
     assert 0.05 <= checkpoint.temperature <= 20
 
 

@@ -62,7 +62,7 @@ def test_five_thousand_classes_are_saved_loaded_and_described(many: Checkpoint, 
     card = _card(classifier)
     assert len(json.dumps(card)) < 2_000_000
     overview = describe(card)
-    assert (len(overview["rows"]), overview["confusion"]) == (200, None)
+    assert (len(overview["rows"]), overview["confusion"]) == (1000, None)
     write_report(report, classifier.checkpoint, None)
     assert report.stat().st_size < 1_000_000
     page = report.read_text()
