@@ -51,17 +51,18 @@ class Opened:
 def open_source(path: Path, places: Sequence[Path], progress: Progress, choices: Choices | None = None) -> Opened:
     """Unpack a source into the first of `places`, unless one of them has it already; a folder is opened as it is.
 
-    Raises `DatasetError` for what is damaged, hostile or holds no labelled photos, and `TrainingError` if space lacks.
+    Raises `DatasetError` for what is damaged, hostile or holds no labelled photos, and `TrainingError` if there is too
+    little space.
     """
     source, choices = recognise(path), choices or Choices()
     if source.kind == "folder":
         return Opened(path)
     if source.kind == "tables":
         require_library(path)
-    beside = [file for name in NAMES if (file := source.files[0].parent / name).is_file()]
-    files = source.files if source.kind == "zip" else (*source.files, *beside)
-    request = Request(path, source_name(path), files, () if source.kind == "zip" else choices.words)
-    unpack = partial(_Unpacking(source, choices, progress).run, files)
+    if source.kind == "tar" and are_shards(path):
+        source = replace(source, kind="tar shards")
+    request = _request(source, choices)
+    unpack = partial(_Unpacking(source, choices, progress).run, request.files)
     folder, contents = unpack_once(request, places, unpack, progress)
     labels = None
     if contents.labels is not None:
@@ -69,6 +70,15 @@ def open_source(path: Path, places: Sequence[Path], progress: Progress, choices:
     if contents.labelled and labels is not None:
         labels = replace(labels, path_column="path", label_column="label", replaces=True)
     return Opened(folder / contents.photos, labels, is_archive=not contents.labelled)
+
+
+def _request(source: Source, choices: Choices) -> Request:
+    """Ask for a source; an archive is unpacked as it is, whatever users choose and lies beside it."""
+    name = source_name(source.path)
+    if source.kind in {"zip", "tar"}:
+        return Request(source.path, name, source.files)
+    beside = [file for name in NAMES if (file := source.files[0].parent / name).is_file()]
+    return Request(source.path, name, (*source.files, *beside), choices.words)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +96,7 @@ class _Unpacking:
         destination = Destination(folder / PHOTOS, path, packed=size, stamp=max(stat.st_mtime_ns for stat in stats))
         if self.source.kind == "tables":
             return self._tables(folder, destination)
-        if self.source.kind == "tar shards" or (self.source.kind == "tar" and are_shards(path)):
+        if self.source.kind == "tar shards":
             return self._webdataset(folder, destination)
         return self._archive(folder, destination)
 
