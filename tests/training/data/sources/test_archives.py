@@ -1,6 +1,7 @@
 """Damaged, odd and hostile archives: one sentence each, and nothing written outside or left behind."""
 
 import io
+import os
 import stat
 import struct
 import tarfile
@@ -74,6 +75,13 @@ def _bomb_tar(target: Path) -> Path:
     return tar_of({f"cat/{number}.jpg": b"" for number in range(600)}, target / "a.tar.gz", "w:gz")
 
 
+def _dead_links(target: Path) -> Path:
+    with tarfile.open(target / "a.tar.gz", "w:gz") as archive:
+        for number in range(600):
+            add(archive, f"{number}.jpg", type=tarfile.SYMTYPE, linkname="missing")
+    return target / "a.tar.gz"
+
+
 def _long_header(target: Path) -> Path:
     with tarfile.open(target / "a.tar", "w") as archive:
         add(archive, "././@PaxHeader", bytes(2_000_000), type=tarfile.XHDTYPE)
@@ -99,6 +107,7 @@ REFUSED: dict[str, tuple[Callable[[Path], Path], str]] = {
     "deflate64": (_deflate64, "compressed in a way that Whisker cannot read"),
     "zip bomb": (_bomb_zip, "more than 100 times its size, .* unpack it yourself and give the folder"),
     "tar bomb": (_bomb_tar, "more than 100 times its size"),
+    "dead links": (_dead_links, "more than 100 times its size"),
     "long header": (_long_header, "a header is too long"),
     "no tar": (lambda t: (t / "a.tar", (t / "a.tar").write_bytes(b"x" * 2_000))[0], "damaged or incomplete"),
     "empty file": (lambda t: (t / "a.tar", (t / "a.tar").write_bytes(b""))[0], "damaged or incomplete"),
@@ -134,12 +143,19 @@ def test_links_in_a_tar_are_photos_if_they_lead_to_one_inside(tmp_path: Path) ->
         add(archive, "cat/passwd.jpg", type=tarfile.SYMTYPE, linkname="/etc/passwd")
         add(archive, "cat/up.jpg", type=tarfile.SYMTYPE, linkname="../../../etc/passwd")
         add(archive, "out", type=tarfile.SYMTYPE, linkname="/")
+        add(archive, "cat/long.jpg", type=tarfile.SYMTYPE, linkname=f"{LONG}/1.jpg")
+        add(archive, f"dog/{LONG}.jpg", PHOTO)
+        add(archive, "wet/2.jpg", type=tarfile.SYMTYPE, linkname=f"../dog/{LONG}.jpg")
+        add(archive, "cat/1.jpg", type=tarfile.LNKTYPE, linkname="cat/1.jpg")
+        add(archive, "wet/1.jpg", type=tarfile.LNKTYPE, linkname="cat/1.jpg")
         add(archive, "cat/pipe.jpg", type=tarfile.FIFOTYPE)
         add(archive, "cat/null.jpg", type=tarfile.CHRTYPE, devmajor=1, devminor=3)
     root, said = opened(tmp_path / "a.tar", tmp_path / "run")
-    assert files_of(root) == {**FILES, "pet/1.jpg": PHOTO, "wet/1.jpg": PHOTO[::-1]}
+    links = {"pet/1.jpg": PHOTO, "wet/1.jpg": PHOTO[::-1], "wet/2.jpg": PHOTO, "wet/1-2.jpg": PHOTO}
+    (long,) = (path.name for path in root.rglob("nnn*.jpg"))
+    assert files_of(root) == {**FILES, **links, f"dog/{long}": PHOTO}
     assert not any(path.is_symlink() for path in root.rglob("*"))
-    assert "Not unpacked: 3 links that lead to no file inside (cat/passwd.jpg, first)." in said
+    assert "Not unpacked: 4 links that lead to no file inside (cat/passwd.jpg, first)." in said
     assert "Not unpacked: 2 files of a special kind (cat/pipe.jpg, first)." in said
 
 
@@ -149,6 +165,19 @@ def test_link_in_a_zip_is_a_photo_too(tmp_path: Path) -> None:
     with zipfile.ZipFile(zip_of(FILES, tmp_path / "a.zip"), "a") as archive:
         archive.writestr(link, "../cat/1.jpg")
     assert files_of(opened(tmp_path / "a.zip", tmp_path / "run")[0])["pet/1.jpg"] == PHOTO
+
+
+def test_many_files_of_one_name_are_numbered_without_trying_all_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with tarfile.open(tmp_path / "a.tar", "w") as archive:
+        for number in range(200):
+            add(archive, "cat/1.jpg", PHOTO + bytes([number]))
+    tried, opens = list[object](), os.open
+    monkeypatch.setattr(os, "open", lambda *given, **more: (tried.append(given), opens(*given, **more))[1])
+    root, _ = opened(tmp_path / "a.tar", tmp_path / "run")
+    assert len({*files_of(root).values()}) == 200
+    assert sum("cat" in str(given) for given in tried) < 1_000
 
 
 def test_odd_names_lose_no_photo(tmp_path: Path) -> None:
@@ -162,6 +191,6 @@ def test_odd_names_lose_no_photo(tmp_path: Path) -> None:
     found = files_of(root)
     assert {*found.values()} == {PHOTO + bytes([number]) for number in (0, 1, 2, 5, 6)}
     assert {"cat/1.jpg", "cat/1-2.jpg", "猫/ä.jpg", "dog/1.jpg"} < {*found}
-    assert "2 files were given another name, as the own one is taken or too long, cat/1-2.jpg first." in said
+    assert "2 files were given another name, because its own name is taken or too long, cat/1-2.jpg first." in said
     assert "Not unpacked: an archive inside, which is not opened (cat/x.zip)." in said
     assert "a zip archive of 3 class folders, 5 photos" in said
