@@ -27,7 +27,7 @@ class Destination:
     def __init__(self, root: Path, source: Path, *, packed: int, stamp: int) -> None:
         self.root, self.renamed = root, list[str]()
         self._source, self._stamp = source, stamp
-        self._max_bytes = max(FREE_BYTES, _MAX_RATIO * packed)
+        self._max_bytes = most_bytes(packed)
         self._bytes = 0
         self._folders = {""}
         self._numbers: dict[tuple[str, str], int] = {}  # the last ones that were added to names that were taken
@@ -137,14 +137,24 @@ class Destination:
 
     def _require_plausible(self, count: int) -> None:
         if count > self._max_bytes:
-            raise DatasetError(
-                f"{self._source} unpacks to more than {_MAX_RATIO} times its size, as a zip bomb does, so it was not "
-                "unpacked: if you trust it, unpack it yourself and give the folder."
-            )
+            raise too_many_bytes(self._source)
 
     def unwritable(self, exc: OSError) -> TrainingError:
         """Make the error of a disk that takes no more."""
         return TrainingError(f"{self._source} cannot be unpacked to {self.root.parent}: {exc.strerror}.")
+
+
+def most_bytes(packed: int) -> int:
+    """Give the number of bytes that a source of `packed` bytes may unpack to."""
+    return max(FREE_BYTES, _MAX_RATIO * packed)
+
+
+def too_many_bytes(source: Path) -> DatasetError:
+    """Make the error of a source that unpacks to more."""
+    return DatasetError(
+        f"{source} unpacks to more than {_MAX_RATIO} times its size, as a zip bomb does, so it was not unpacked: "
+        "if you trust it, unpack it yourself and give the folder."
+    )
 
 
 def require_space(folder: Path, needed: int, source: Path) -> None:

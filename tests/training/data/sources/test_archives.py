@@ -4,11 +4,16 @@ import io
 import os
 import stat
 import struct
+import sys
 import tarfile
 import warnings
 import zipfile
 from collections.abc import Callable
+from functools import partial
+from importlib.machinery import ModuleSpec
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -82,6 +87,37 @@ def _dead_links(target: Path) -> Path:
     return target / "a.tar.gz"
 
 
+def _pax(target: Path, *headers: bytes) -> Path:
+    with tarfile.open(target / "a.tar", "w") as archive:
+        for header in headers:
+            add(archive, "././@PaxHeader", header, type=tarfile.XHDTYPE)
+        add(archive, "cat/1.jpg", PHOTO)
+    return target / "a.tar"
+
+
+SPARSE = {"0.0": b"GNU.sparse.size=a", "0.1": b"GNU.sparse.map=a,b", "1.0": b"GNU.sparse.major=1"}
+
+
+def _sparse(kind: str, target: Path) -> Path:
+    lines = [SPARSE[kind], *([b"GNU.sparse.minor=0"] if kind == "1.0" else [])]
+    return _pax(target, b"".join(b"%d %s\n" % (len(line) + 4, line) for line in lines))
+
+
+def _old_sparse(target: Path) -> Path:
+    with tarfile.open(target / "a.tar", "w", format=tarfile.GNU_FORMAT) as archive:
+        add(archive, "cat/1.jpg", PHOTO, type=tarfile.GNUTYPE_SPARSE)
+    return target / "a.tar"
+
+
+def _renamed_zip(target: Path, *, central: bool) -> Path:
+    made = zip_of({"cat/ä.jpg": PHOTO}, target / "a.zip")
+    first, second, end = made.read_bytes().split("ä".encode())
+    made.write_bytes(
+        first + ("ä".encode() if central else b"\xc3\xc3") + second + (b"\xc3\xc3" if central else "ä".encode()) + end
+    )
+    return made
+
+
 def _long_header(target: Path) -> Path:
     with tarfile.open(target / "a.tar", "w") as archive:
         add(archive, "././@PaxHeader", bytes(2_000_000), type=tarfile.XHDTYPE)
@@ -104,10 +140,20 @@ REFUSED: dict[str, tuple[Callable[[Path], Path], str]] = {
     "tar cut in a file": (lambda t: _cut(t, "a.tar", 1_000), "damaged or incomplete .*unexpected end of data"),
     "tar cut between files": (lambda t: _cut(t, "a.tar", 3_072), "damaged or incomplete"),
     "tar cut in a header": (lambda t: _cut(t, "a.tar", 3_272), "damaged or incomplete"),
-    "deflate64": (_deflate64, "compressed in a way that Whisker cannot read"),
+    "deflate64": (_deflate64, "packed in a way that Whisker cannot read"),
     "zip bomb": (_bomb_zip, "more than 100 times its size, .* unpack it yourself and give the folder"),
     "tar bomb": (_bomb_tar, "more than 100 times its size"),
     "dead links": (_dead_links, "more than 100 times its size"),
+    "hidden bomb": (
+        lambda t: tar_of({"cat/.jpg": bytes(3_000_000)}, t / "a.tgz", "w:gz"),
+        "more than 100 times its si",
+    ),
+    **{f"sparse {kind}": (partial(_sparse, kind), r"packed in a way .* \(sparse files\)") for kind in SPARSE},
+    "sparse, old": (_old_sparse, r"packed in a way .* \(sparse files\)"),
+    "header that is no number": (lambda t: _pax(t, b"9" * 5_000 + b" path=a\n"), "a header is damaged"),
+    "headers about headers": (lambda t: _pax(t, *[b"9 path=a\n"] * 1_500), "damaged or incomplete"),
+    "zip name": (lambda t: _renamed_zip(t, central=True), "damaged or incomplete .*codec can't decode"),
+    "zip name, inside": (lambda t: _renamed_zip(t, central=False), "damaged or incomplete .*codec can't decode"),
     "long header": (_long_header, "a header is too long"),
     "no tar": (lambda t: (t / "a.tar", (t / "a.tar").write_bytes(b"x" * 2_000))[0], "damaged or incomplete"),
     "empty file": (lambda t: (t / "a.tar", (t / "a.tar").write_bytes(b""))[0], "damaged or incomplete"),
@@ -132,6 +178,28 @@ def test_hostile_and_damaged_archives_are_refused_whole(
     assert "\n" not in str(refused.value)
     assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == [source.name]
     assert not Path("/tmp/out.jpg").exists()  # noqa: S108 - nothing may be written there
+
+
+class ZstdError(Exception):
+    """As in `compression.zstd` of Python 3.14."""
+
+
+class _DamagedZstandard(io.BytesIO):
+    def read(self, size: int | None = -1) -> bytes:
+        raise ZstdError(f"no frame in {size} bytes")
+
+
+def test_damage_that_only_newer_versions_of_python_find_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package, module = ModuleType("compression"), ModuleType("compression.zstd")
+    package.__spec__ = ModuleSpec("compression", None)
+    module.__dict__["ZstdFile"] = lambda _: _DamagedZstandard()
+    monkeypatch.setitem(sys.modules, "compression", package)
+    monkeypatch.setitem(sys.modules, "compression.zstd", module)
+    (tmp_path / "a.tar.zst").write_bytes(b"\x28\xb5\x2f\xfd")
+    with pytest.raises(DatasetError, match=r"a\.tar\.zst is damaged or incomplete \(no frame in"):
+        opened(tmp_path / "a.tar.zst", tmp_path / "run")
 
 
 def test_links_in_a_tar_are_photos_if_they_lead_to_one_inside(tmp_path: Path) -> None:
@@ -174,7 +242,12 @@ def test_many_files_of_one_name_are_numbered_without_trying_all_names(
         for number in range(200):
             add(archive, "cat/1.jpg", PHOTO + bytes([number]))
     tried, opens = list[object](), os.open
-    monkeypatch.setattr(os, "open", lambda *given, **more: (tried.append(given), opens(*given, **more))[1])
+
+    def spy(*given: Any) -> int:
+        tried.append(given)
+        return opens(*given)
+
+    monkeypatch.setattr(os, "open", spy)
     root, _ = opened(tmp_path / "a.tar", tmp_path / "run")
     assert len({*files_of(root).values()}) == 200
     assert sum("cat" in str(given) for given in tried) < 1_000
