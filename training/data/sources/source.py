@@ -113,10 +113,12 @@ class _Unpacking:
     def _tables(self, folder: Path, destination: Destination) -> Contents:
         path, choices = self.source.path, self.choices
         shards = find_shards(path, self.source.files)
-        columns = find_table_columns(path, shards.used, choices.photo, choices.label, labelled=choices.labelled)
+        columns, renamed = find_table_columns(
+            path, shards.used, choices.photo, choices.label, labelled=choices.labelled
+        )
         with LabelledFolder(folder, destination, path, columns.others) as writer:
             unpack_tables(shards.used, columns, writer, self.progress)
-        sentences = list(shards.unused)
+        sentences = [*shards.unused, *renamed]
         if columns.label is not None and not columns.label.names and writer.has_numbers:
             sentences.append("The classes are called by their numbers, as the table gives them no names.")
         what = "Arrow file" if shards.used[0].file.suffix.lower() == ".arrow" else "Parquet file"

@@ -133,7 +133,7 @@ def _members(file: tarfile.TarFile, stream: _Counted) -> Iterator[Member]:
 
 def _member(file: tarfile.TarFile, info: tarfile.TarInfo) -> Member:
     chunks = partial(_chunks, file, info)
-    if info.isreg():
+    if info.isreg() and not info.issparse():
         return Member(info.name, "file", chunks)
     if info.islnk():
         return Member(info.name, "link", chunks, info.linkname)

@@ -60,7 +60,8 @@ def describe_columns(schema: "pa.Schema") -> list[Column]:
 def class_names(feature: object) -> tuple[str, ...] | None:
     """Read the names of the classes of a feature; `None` if it is no class label."""
     if isinstance(feature, Mapping) and feature.get("_type") == "ClassLabel":
-        return tuple(map(str, feature.get("names") or ()))
+        names = feature.get("names")
+        return tuple(map(str, names)) if isinstance(names, list) else ()
     return None
 
 
@@ -155,6 +156,6 @@ def _is_plain(kind: "pa.DataType") -> bool:
 def _features(document: bytes) -> Mapping[str, Any]:
     try:
         features = json.loads(document).get("info", {}).get("features", {})
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, RecursionError):
         return {}
     return features if isinstance(features, dict) else {}

@@ -67,7 +67,7 @@ def _is_saved(file: Path) -> bool:
     try:
         document = json.loads(state.read_text())
         return file.name in {item["filename"] for item in document["_data_files"]}
-    except (OSError, ValueError, LookupError, TypeError) as exc:
+    except (OSError, ValueError, LookupError, TypeError, RecursionError) as exc:
         raise DatasetError(f"{state} is damaged: it names no files of a data set; save the data set again.") from exc
 
 
