@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from whisker.training.data.folders.label_file import LabelFile
+from whisker.training.data.sources.amount import amount
 from whisker.training.data.sources.archives.summary import summarise
 from whisker.training.data.sources.archives.tar_file import open_tar
 from whisker.training.data.sources.archives.unpacking import unpack_archive, unwrapped
@@ -122,7 +123,7 @@ class _Unpacking:
         if columns.label is not None and not columns.label.names and writer.has_numbers:
             sentences.append("The classes are called by their numbers, as the table gives them no names.")
         what = "Arrow file" if shards.used[0].file.suffix.lower() == ".arrow" else "Parquet file"
-        kind = "a Hugging Face data set" if is_hugging_face(path) else _count(len(shards.used), what)
+        kind = "a Hugging Face data set" if is_hugging_face(path) else amount(len(shards.used), what)
         return self._labelled(writer, kind, sentences)
 
     def _webdataset(self, folder: Path, destination: Destination) -> Contents:
@@ -136,14 +137,9 @@ class _Unpacking:
         data = WebDataset(path, shards.used, choices.photo, choices.label, choices.labelled)
         with LabelledFolder(folder, destination, path) as writer:
             sentences = data.unpack(writer, self.progress)
-        return self._labelled(writer, _count(len(shards.used), "WebDataset shard"), [*shards.unused, *sentences])
+        return self._labelled(writer, amount(len(shards.used), "WebDataset shard"), [*shards.unused, *sentences])
 
     def _labelled(self, writer: LabelledFolder, kind: str, sentences: Sequence[str]) -> Contents:
         sentences = (*sentences, *writer.left_out())
         found = f"{kind} of {writer.describe()}"
         return Contents(PHOTOS, found, sentences, LABELS, labelled=self.choices.labelled)
-
-
-def _count(number: int, what: str) -> str:
-    article = "an" if what.startswith("A") else "a"
-    return f"{article} {what}" if number == 1 else f"{number:,} {what}s"

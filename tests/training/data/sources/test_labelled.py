@@ -106,7 +106,7 @@ REFUSED: dict[str, tuple[Callable[[Path], Path], Choices, str]] = {
     "number of many digits": (
         lambda t: tar_of({"1.jpg": PHOTO, "1.cls": b"1" * 5_000, "classes.txt": b"cat"}, t / "x.tar"),
         Choices(),
-        "has the class 1{80}, of which 1 names are given",
+        "has the class 1{80}, and only 1 class is named",
     ),
     "label of many characters": (
         lambda t: tar_of({"1.jpg": PHOTO, "1.txt": b"a" * 200_000}, t / "x.tar"),
@@ -137,7 +137,7 @@ REFUSED: dict[str, tuple[Callable[[Path], Path], Choices, str]] = {
     "too few names": (
         lambda t: tar_of({"1.jpg": PHOTO, "1.cls": b"3", "classes.txt": b"cat\ndog\n"}, t / "x.tar"),
         Choices(),
-        "has the class 3, of which 2 names are given",
+        "has the class 3, and only 2 classes are named",
     ),
     "fields": (
         lambda t: tar_of({"1.jpg": PHOTO, "1.json": b'{"a": 1, "b": 2}'}, t / "x.tar"),
@@ -227,6 +227,7 @@ def test_several_labels_a_photo_are_those_of_a_file_of_labels(tmp_path: Path) ->
             Choices(),
             ["crane", "crane (2)"],
         ),
+        ({"1.cls": b"0", "2.cls": b"dog", "classes.txt": b"cat\ndog\n"}, Choices(), ["0", "dog"]),
         ({"1.cls": b"0", "1.id": b"a", "2.cls": b"1", "2.id": b"b"}, Choices(label="id"), ["a", "b"]),
         ({"1.cls": b"10", "2.cls": b"9", "3.jpg": b"?", "3.cls": b"-1"}, Choices(), ["10", "9"]),
     ],
@@ -239,6 +240,7 @@ def test_labels_of_samples(files: dict[str, bytes], choices: Choices, expected: 
     assert ("1 class has the name of an earlier class, and a number behind it: crane (2)." in said) == (
         "crane" in expected
     )
+    assert ("The names of numbered classes are not used, as 'dog' is a label, too." in said) == (expected[0] == "0")
 
 
 def test_photos_that_are_too_long_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -265,7 +267,7 @@ def test_archive_of_class_folders_with_texts_beside_the_photos_is_no_shard(tmp_p
 def test_photos_of_other_things_need_no_labels(tmp_path: Path) -> None:
     opened, said = unpack(write(tmp_path, photo=PHOTOS), tmp_path / "run", Choices(labelled=False))
     assert len(list(opened.root.rglob("*.jpg"))) == 4
-    assert "x.parquet: a Parquet file of 4 photos; unpacked once" in said
+    assert "x.parquet: 1 Parquet file of 4 photos; unpacked once" in said
 
 
 def test_archive_without_labels_is_unpacked_once_whatever_is_chosen(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from whisker.model.plain_text import printable
 from whisker.training.data.folders.class_folder import list_names
 from whisker.training.data.folders.names import has_picture_ending, is_named_as_picture, is_skipped
 from whisker.training.data.folders.walk import walk
+from whisker.training.data.sources.amount import amount
 from whisker.training.data.sources.archives.members import Archive, Member
 from whisker.training.data.sources.destination import Destination
 from whisker.training.data.sources.kinds import recognise
@@ -108,5 +109,5 @@ def _is_skipped(path: str) -> bool:
 def _describe_renamed(renamed: list[str]) -> list[str]:
     if not renamed:
         return []
-    count = "1 file was" if len(renamed) == 1 else f"{len(renamed):,} files were"
+    count = amount(len(renamed), "file was", "files were")
     return [printable(f"{count} given another name, because its own name is taken or too long, {renamed[0]} first.")]

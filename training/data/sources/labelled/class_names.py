@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from whisker.model.plain_text import printable
 from whisker.training.data.folders.names import class_name
+from whisker.training.data.sources.amount import amount
 from whisker.training.errors import DatasetError
 
 _UNKNOWN = "-1"  # the number of no class
@@ -33,5 +34,5 @@ def distinct_names(names: Sequence[str], place: str) -> tuple[tuple[str, ...], l
     renamed = [new for old, new in zip(plain, distinct, strict=True) if old != new]
     if not renamed:
         return tuple(distinct), []
-    count = "1 class has" if len(renamed) == 1 else f"{len(renamed):,} classes have"
+    count = amount(len(renamed), "class has", "classes have")
     return tuple(distinct), [printable(f"{count} the name of an earlier class, and a number behind it: {renamed[0]}.")]

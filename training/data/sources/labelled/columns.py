@@ -5,14 +5,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeAlias
 
-from whisker.training.data.folders.columns import label_columns
+from whisker.training.data.folders.columns import MAX_NAMED, label_columns, list_columns
 from whisker.training.errors import DatasetError
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 Kind: TypeAlias = Literal["image", "bytes", "label", "labels", "other"]
-_MAX_NAMED = 20  # columns in a sentence
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,16 +96,15 @@ class _Finder:
 
     def _only(self, found: Sequence[Column], what: str, option: str) -> Column:
         if len(found) > 1:
-            named = " and ".join(repr(column.name) for column in found[:_MAX_NAMED])
+            named = " and ".join(repr(column.name) for column in found[:MAX_NAMED])
             self._refuse(f"the columns {named} may all hold the {what}: choose one with {option}")
         if not found:
             self._refuse(f"no column holds {what}")
         return found[0]
 
     def _refuse(self, problem: str) -> NoReturn:
-        listed = ", ".join(repr(column.name) for column in self.columns[:_MAX_NAMED])
-        more = ", ..." if len(self.columns) > _MAX_NAMED else ""
-        columns = f"; the columns are {listed}{more}" if self.columns else ""
+        listed = list_columns([column.name for column in self.columns])
+        columns = f"; the columns are {listed}" if self.columns else ""
         raise DatasetError(f"{self.source}: {problem}{columns}.")
 
 

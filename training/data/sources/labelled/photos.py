@@ -13,6 +13,7 @@ from whisker.model.photo_files import MAX_FILE_BYTES
 from whisker.model.plain_text import printable, to_cell
 from whisker.training.data.folders.labels import NO_LABEL, SEPARATOR
 from whisker.training.data.folders.names import SIDES
+from whisker.training.data.sources.amount import amount
 from whisker.training.data.sources.destination import Destination
 from whisker.training.data.sources.labelled.shards import Shard
 from whisker.training.errors import DatasetError
@@ -121,12 +122,11 @@ class LabelledFolder:
         """Say how many classes and photos there are, and in which sides."""
         photos = sum(self.counts.values())
         if not self.classes:
-            return f"{photos:,} photos"
+            return amount(photos, "photo")
         named = [side for side in SIDES if side in self.counts]
         several = ", several of them to a photo" if self.several else ""
         sides = f", divided into {', '.join(named)}" if len(named) > 1 else ""
-        count = "1 class" if len(self.classes) == 1 else f"{len(self.classes):,} classes"
-        return f"{count}{several}, {photos:,} photo{'' if photos == 1 else 's'}{sides}"
+        return f"{amount(len(self.classes), 'class', 'classes')}{several}, {amount(photos, 'photo')}{sides}"
 
     def left_out(self) -> list[str]:
         """Say what was left out; raise `DatasetError` if nothing else is there."""
@@ -135,7 +135,7 @@ class LabelledFolder:
             (self.without_bytes, "whose bytes are not in the source"),
             (self.too_long, f"of more than {MAX_FILE_BYTES // 1_000_000:,} MB"),
         )
-        said = [f"{count:,} photo{'' if count == 1 else 's'} {reason}" for count, reason in reasons if count]
+        said = [f"{amount(count, 'photo')} {reason}" for count, reason in reasons if count]
         if not self.counts:
             raise DatasetError(
                 f"{self._source} holds no labelled photos{', but ' if said else ''}{' and '.join(said)}."

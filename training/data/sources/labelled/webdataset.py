@@ -7,6 +7,7 @@ from pathlib import Path
 
 from whisker.model.plain_text import printable
 from whisker.training.data.folders.columns import label_columns
+from whisker.training.data.sources.amount import amount
 from whisker.training.data.sources.archives.tar_file import open_tar
 from whisker.training.data.sources.labelled.class_names import distinct_names, label_text
 from whisker.training.data.sources.labelled.columns import class_names
@@ -96,8 +97,8 @@ class WebDataset:
         unnamed = [number for number in numbers if len(number) > _MAX_DIGITS or int(number) >= len(names)]
         if unnamed:
             highest = max(unnamed, key=lambda number: (len(number), number))
-            given = f"of which {len(names)} names are given"
-            raise DatasetError(f"{self.source} has the class {highest[:80]}, {given}.")
+            given = amount(len(names), "class is", "classes are")
+            raise DatasetError(f"{self.source} has the class {highest[:80]}, and only {given} named.")
         distinct, sentences = distinct_names(names, str(self.source))
         folder.rename_classes(distinct)
         return sentences
