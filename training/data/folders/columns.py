@@ -21,7 +21,7 @@ _LABELS = (
     ("classname", "labelname", "categoryname", "type", "kind", "diagnosis", "dx", "emotion", "expression"),
 )
 _MARKS = {"0": False, "1": True, "0.0": False, "1.0": True, "false": False, "true": True}
-_MAX_NAMED = 20  # columns in a sentence
+MAX_NAMED = 20  # columns in a sentence
 READ_ON = "see docs/how-to/label-file.md"
 
 
@@ -143,8 +143,7 @@ class _Finder:
         self._refuse(f"the columns {named} may all hold {what}: choose one with {option}")
 
     def _refuse(self, problem: str) -> NoReturn:
-        listed = ", ".join(map(repr, self.header[:_MAX_NAMED])) + (", ..." if len(self.header) > _MAX_NAMED else "")
-        columns = f"; the columns are {listed}" if any(self.header) else ""
+        columns = f"; the columns are {list_columns(self.header)}" if any(self.header) else ""
         raise DatasetError(f"{self.file}, line 1: {problem}{columns}; {READ_ON}.")
 
 
@@ -156,6 +155,11 @@ def is_marked(cell: str) -> bool:
 def label_columns(header: Sequence[str]) -> list[int]:
     """List the columns with the most usual name for labels."""
     return _usual(header, _LABELS, ())
+
+
+def list_columns(names: Sequence[str]) -> str:
+    """List the names of columns for a sentence, the first of many alone."""
+    return ", ".join(map(repr, names[:MAX_NAMED])) + (", ..." if len(names) > MAX_NAMED else "")
 
 
 def _usual(header: Sequence[str], names: Sequence[Sequence[str]], taken: Collection[int | None]) -> list[int]:

@@ -4,8 +4,9 @@ import hashlib
 import os
 import re
 import shutil
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path, PurePosixPath
+from typing import TypeVar
 
 from whisker.model.plain_text import printable
 from whisker.training.errors import DatasetError, TrainingError
@@ -17,6 +18,7 @@ _MIN_BYTES = 4_096  # that a file takes on a disk, however small it is
 FREE_BYTES = 1_000_000_000  # that anything may be unpacked to
 _MAX_RATIO = 100  # of unpacked to packed bytes, beyond that: photos hardly shrink
 _DRIVE = re.compile(r"[A-Za-z]:")
+_T = TypeVar("_T")
 
 
 class Destination:
@@ -25,9 +27,10 @@ class Destination:
     def __init__(self, root: Path, source: Path, *, packed: int, stamp: int) -> None:
         self.root, self.renamed = root, list[str]()
         self._source, self._stamp = source, stamp
-        self._max_bytes = max(FREE_BYTES, _MAX_RATIO * packed)
+        self._max_bytes = most_bytes(packed)
         self._bytes = 0
         self._folders = {""}
+        self._numbers: dict[tuple[str, str], int] = {}  # the last ones that were added to names that were taken
         root.mkdir(parents=True)
 
     def require_bytes(self, announced: int) -> None:
@@ -41,8 +44,7 @@ class Destination:
         Raises `DatasetError` for a path that leads out, or for too many bytes, and `TrainingError` if the disk is full.
         """
         folder, name = self._place(path)
-        wanted = "/".join(_parts(path) or ())
-        descriptor, written = self._create(folder, name)
+        descriptor, written = self._create(folder, name, lambda file: os.open(file, _FLAGS, 0o666))
         with os.fdopen(descriptor, "wb", buffering=0) as file:
             self._count(_MIN_BYTES)
             for chunk in chunks:
@@ -52,32 +54,44 @@ class Destination:
                 except OSError as exc:
                     raise self.unwritable(exc) from exc
             os.utime(file.fileno(), ns=(self._stamp, self._stamp))
-        if written != wanted:
-            self.renamed.append(written)
+        self._note_renamed(path, written)
         return written
+
+    def count_link(self) -> None:
+        """Count a link, which takes memory even if it leads nowhere; raise `DatasetError` for too many."""
+        self._count(_MIN_BYTES)
 
     def link(self, path: str, target: str) -> bool:
         """Give the file `target`, a path in the folder, another path; return whether there is such a file."""
-        parts = _parts(target)
-        if parts is None or not (self.root / "/".join(parts)).is_file():
+        file = self._found(target)
+        if file is None:
             return False
         folder, name = self._place(path)
-        file, link = self.root / "/".join(parts), self.root / folder / name
-        try:
-            os.link(file, link, follow_symlinks=False)
-        except FileExistsError:
-            return False
-        except OSError:  # a file system without links
-            shutil.copy2(file, link)
+        if self.root / folder / name != file:  # as tar stores a file that is named twice
+            _, written = self._create(folder, name, lambda link: _link(file, link))
+            self._note_renamed(path, written)
         return True
+
+    def _found(self, path: str) -> Path | None:
+        """Find a file that was written, by the path that it had in the source."""
+        *folders, name = _parts(path) or [""]
+        file = self.root / "/".join([*folders, _shortened(name)])
+        try:
+            return file if file.is_file() else None
+        except OSError:  # a folder's name that is too long
+            return None
+
+    def _note_renamed(self, path: str, written: str) -> None:
+        if written != "/".join(_parts(path) or ()):
+            self.renamed.append(written)
 
     def _place(self, path: str) -> tuple[str, str]:
         """Make the folder of a path, and give both; raise `DatasetError` for a path that leads out of the root."""
         parts = _parts(path)
         if parts is None:
             raise DatasetError(
-                f"{self._source} holds a file whose path leads out of it, {printable(path)!r}, so that none was "
-                "unpacked: do not trust it."
+                f"{self._source} holds a file whose path leads out of it, {printable(path)!r}, so nothing "
+                "was unpacked: do not trust it."
             )
         *folders, name = parts
         long = next((folder for folder in folders if len(os.fsencode(folder)) > _MAX_NAME), None)
@@ -104,15 +118,16 @@ class Destination:
             raise self.unwritable(exc) from exc
         self._folders.add(folder)
 
-    def _create(self, folder: str, name: str) -> tuple[int, str]:
-        """Create a file that is not there yet, with a number in its name if one of that name is."""
-        path, number = PurePosixPath(folder, name), 1
+    def _create(self, folder: str, name: str, make: Callable[[Path], _T]) -> tuple[_T, str]:
+        """Make a file that is not there yet, with a number in its name if one of that name is; return its path, too."""
+        number = self._numbers.get((folder, name), 1)
         while True:
+            path = PurePosixPath(folder, name if number == 1 else _numbered(name, number))
             try:
-                return os.open(self.root / path, _FLAGS, 0o666), str(path)
+                return make(self.root / path), str(path)
             except FileExistsError:
                 number += 1
-                path = PurePosixPath(folder, _numbered(name, number))
+                self._numbers[folder, name] = number
             except OSError as exc:
                 raise self.unwritable(exc) from exc
 
@@ -122,14 +137,24 @@ class Destination:
 
     def _require_plausible(self, count: int) -> None:
         if count > self._max_bytes:
-            raise DatasetError(
-                f"{self._source} unpacks to more than {_MAX_RATIO} times its size, as a zip bomb does, so it was not "
-                "unpacked: if you trust it, unpack it yourself and give the folder."
-            )
+            raise too_many_bytes(self._source)
 
     def unwritable(self, exc: OSError) -> TrainingError:
         """Make the error of a disk that takes no more."""
         return TrainingError(f"{self._source} cannot be unpacked to {self.root.parent}: {exc.strerror}.")
+
+
+def most_bytes(packed: int) -> int:
+    """Give the number of bytes that a source of `packed` bytes may unpack to."""
+    return max(FREE_BYTES, _MAX_RATIO * packed)
+
+
+def too_many_bytes(source: Path) -> DatasetError:
+    """Make the error of a source that unpacks to more."""
+    return DatasetError(
+        f"{source} unpacks to more than {_MAX_RATIO} times its size, as a zip bomb does, so it was not unpacked: "
+        "if you trust it, unpack it yourself and give the folder."
+    )
 
 
 def require_space(folder: Path, needed: int, source: Path) -> None:
@@ -153,6 +178,15 @@ def _parts(path: str) -> list[str] | None:
         return None
     parts = [part for part in path.split("/") if part not in {"", "."}]
     return parts if parts and ".." not in parts else None
+
+
+def _link(file: Path, link: Path) -> None:
+    try:
+        os.link(file, link, follow_symlinks=False)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without links
+        shutil.copy2(file, link)
 
 
 def _shortened(name: str) -> str:

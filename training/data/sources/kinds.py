@@ -2,8 +2,9 @@
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -29,6 +30,7 @@ _OTHERS = {
     b"\x89HDF": "an HDF5 file",
     b"version https://git-lfs": "a pointer of Git LFS (`git lfs pull` fetches the file)",
 }
+_MAX_NAMES = 100_000  # of the files that a pattern names
 _MAX_DEPTH = 3  # folders in which tables and shards are looked for
 
 
@@ -73,7 +75,7 @@ def source_name(path: Path) -> str:
 
 
 def is_pattern(path: Path) -> bool:
-    """Tell whether a path may name several files, as `train-{0000..0011}.tar` and `train-*.parquet`."""
+    """Tell whether a path may name several files, such as `train-{0000..0011}.tar` and `train-*.parquet`."""
     return any(letter in path.name for letter in "{*?[") and not os.path.lexists(path)
 
 
@@ -137,9 +139,13 @@ def _walk(folder: Path, depth: int) -> Iterator[Path]:
 
 
 def _recognise_pattern(pattern: Path) -> Source:
-    """Find the shards that a pattern as `train-{0000..0011}.tar` or `train-*.parquet` names."""
-    files = [file for name in _expanded(pattern.name) for file in sorted(pattern.parent.glob(name))]
-    missing = [name for name in _expanded(pattern.name) if not any(pattern.parent.glob(name))]
+    """Find the shards that a pattern such as `train-{0000..0011}.tar` or `train-*.parquet` names."""
+    names = list(islice(_expanded(pattern.name), _MAX_NAMES + 1))
+    if len(names) > _MAX_NAMES:
+        raise DatasetError(f"{pattern} names more than {_MAX_NAMES:,} files: give the folder that they are in.")
+    found = {name: sorted(pattern.parent.glob(name)) for name in names}
+    files = [file for several in found.values() for file in several]
+    missing = [name for name, several in found.items() if not several]
     if not files or missing:
         raise DatasetError(
             f"There is no file {pattern.parent / (missing or [pattern.name])[0]}, which {pattern} names."
@@ -152,14 +158,16 @@ def _recognise_pattern(pattern: Path) -> Source:
     raise DatasetError(f"{pattern} names files that are neither Parquet files nor WebDataset shards: give one archive.")
 
 
-def _expanded(name: str) -> Sequence[str]:
-    """Write out the numbers in braces, as `{000..011}` and `{a,b}`."""
-    match = re.search(r"\{(\d+)\.\.(\d+)\}|\{([^{}]*,[^{}]*)\}", name)
+def _expanded(name: str) -> Iterator[str]:
+    """Write out the numbers in braces, such as `{000..011}` and `{a,b}`."""
+    match = re.search(r"\{(\d{1,18})\.\.(\d{1,18})\}|\{([^{}]*,[^{}]*)\}", name)
     if match is None:
-        return [name]
+        yield name
+        return
+    middles: Iterable[str]
     if match[3] is not None:
         middles = match[3].split(",")
     else:
-        numbers = range(int(match[1]), min(int(match[2]), int(match[1]) + 100_000) + 1)
-        middles = [str(number).zfill(len(match[1])) for number in numbers]
-    return [whole for middle in middles for whole in _expanded(name[: match.start()] + middle + name[match.end() :])]
+        middles = (str(number).zfill(len(match[1])) for number in range(int(match[1]), int(match[2]) + 1))
+    for middle in middles:
+        yield from _expanded(name[: match.start()] + middle + name[match.end() :])

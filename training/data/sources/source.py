@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from whisker.training.data.folders.label_file import LabelFile
+from whisker.training.data.sources.amount import amount
 from whisker.training.data.sources.archives.summary import summarise
 from whisker.training.data.sources.archives.tar_file import open_tar
 from whisker.training.data.sources.archives.unpacking import unpack_archive, unwrapped
@@ -51,17 +52,18 @@ class Opened:
 def open_source(path: Path, places: Sequence[Path], progress: Progress, choices: Choices | None = None) -> Opened:
     """Unpack a source into the first of `places`, unless one of them has it already; a folder is opened as it is.
 
-    Raises `DatasetError` for what is damaged, hostile or holds no labelled photos, and `TrainingError` if space lacks.
+    Raises `DatasetError` for what is damaged, hostile or holds no labelled photos, and `TrainingError` if there is too
+    little space.
     """
     source, choices = recognise(path), choices or Choices()
     if source.kind == "folder":
         return Opened(path)
     if source.kind == "tables":
         require_library(path)
-    beside = [file for name in NAMES if (file := source.files[0].parent / name).is_file()]
-    files = source.files if source.kind == "zip" else (*source.files, *beside)
-    request = Request(path, source_name(path), files, () if source.kind == "zip" else choices.words)
-    unpack = partial(_Unpacking(source, choices, progress).run, files)
+    if source.kind == "tar" and are_shards(path):
+        source = replace(source, kind="tar shards")
+    request = _request(source, choices)
+    unpack = partial(_Unpacking(source, choices, progress).run, request.files)
     folder, contents = unpack_once(request, places, unpack, progress)
     labels = None
     if contents.labels is not None:
@@ -69,6 +71,15 @@ def open_source(path: Path, places: Sequence[Path], progress: Progress, choices:
     if contents.labelled and labels is not None:
         labels = replace(labels, path_column="path", label_column="label", replaces=True)
     return Opened(folder / contents.photos, labels, is_archive=not contents.labelled)
+
+
+def _request(source: Source, choices: Choices) -> Request:
+    """Ask for a source; an archive is unpacked as it is, whatever users choose and lies beside it."""
+    name = source_name(source.path)
+    if source.kind in {"zip", "tar"}:
+        return Request(source.path, name, source.files)
+    beside = [file for name in NAMES if (file := source.files[0].parent / name).is_file()]
+    return Request(source.path, name, (*source.files, *beside), choices.words)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +97,7 @@ class _Unpacking:
         destination = Destination(folder / PHOTOS, path, packed=size, stamp=max(stat.st_mtime_ns for stat in stats))
         if self.source.kind == "tables":
             return self._tables(folder, destination)
-        if self.source.kind == "tar shards" or (self.source.kind == "tar" and are_shards(path)):
+        if self.source.kind == "tar shards":
             return self._webdataset(folder, destination)
         return self._archive(folder, destination)
 
@@ -103,14 +114,16 @@ class _Unpacking:
     def _tables(self, folder: Path, destination: Destination) -> Contents:
         path, choices = self.source.path, self.choices
         shards = find_shards(path, self.source.files)
-        columns = find_table_columns(path, shards.used, choices.photo, choices.label, labelled=choices.labelled)
+        columns, renamed = find_table_columns(
+            path, shards.used, choices.photo, choices.label, labelled=choices.labelled
+        )
         with LabelledFolder(folder, destination, path, columns.others) as writer:
             unpack_tables(shards.used, columns, writer, self.progress)
-        sentences = list(shards.unused)
+        sentences = [*shards.unused, *renamed]
         if columns.label is not None and not columns.label.names and writer.has_numbers:
             sentences.append("The classes are called by their numbers, as the table gives them no names.")
         what = "Arrow file" if shards.used[0].file.suffix.lower() == ".arrow" else "Parquet file"
-        kind = "a Hugging Face data set" if is_hugging_face(path) else _count(len(shards.used), what)
+        kind = "a Hugging Face data set" if is_hugging_face(path) else amount(len(shards.used), what)
         return self._labelled(writer, kind, sentences)
 
     def _webdataset(self, folder: Path, destination: Destination) -> Contents:
@@ -124,14 +137,9 @@ class _Unpacking:
         data = WebDataset(path, shards.used, choices.photo, choices.label, choices.labelled)
         with LabelledFolder(folder, destination, path) as writer:
             sentences = data.unpack(writer, self.progress)
-        return self._labelled(writer, _count(len(shards.used), "WebDataset shard"), [*shards.unused, *sentences])
+        return self._labelled(writer, amount(len(shards.used), "WebDataset shard"), [*shards.unused, *sentences])
 
     def _labelled(self, writer: LabelledFolder, kind: str, sentences: Sequence[str]) -> Contents:
         sentences = (*sentences, *writer.left_out())
         found = f"{kind} of {writer.describe()}"
         return Contents(PHOTOS, found, sentences, LABELS, labelled=self.choices.labelled)
-
-
-def _count(number: int, what: str) -> str:
-    article = "an" if what.startswith("A") else "a"
-    return f"{article} {what}" if number == 1 else f"{number:,} {what}s"

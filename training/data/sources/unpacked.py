@@ -45,11 +45,15 @@ class Request:
     choices: Sequence[str | None] = ()
 
     @property
-    def key(self) -> str:
-        """Hash what tells this request from others; a file that changes has another size or time of change."""
+    def stamp(self) -> str:
+        """Hash the state of the files; one that changes has another size or time of change."""
         stamps = [(file.name, file.parent.name, file.stat().st_size, file.stat().st_mtime_ns) for file in self.files]
-        document = json.dumps([_VERSION, self.source.name, stamps, *self.choices])
-        return hashlib.sha256(document.encode(errors="surrogateescape")).hexdigest()[:12]
+        return _hashed([_VERSION, self.source.name, stamps])
+
+    @property
+    def key(self) -> str:
+        """Hash what tells this request from others."""
+        return _hashed([self.stamp, *self.choices])
 
     @property
     def folder(self) -> str:
@@ -88,7 +92,8 @@ def _unpack(request: Request, folder: Path, unpack: Callable[[Path], Contents]) 
     try:
         contents = unpack(unfinished)
         with atomic_write(unfinished / _DONE) as temporary:
-            temporary.write_text(json.dumps({"source": str(request.source.resolve()), **asdict(contents)}))
+            origin = {"source": str(request.source.resolve()), "stamp": request.stamp}
+            temporary.write_text(json.dumps({**origin, **asdict(contents)}))
         unfinished.rename(folder)
     except KeyboardInterrupt as exc:
         raise TrainingInterruptedError(
@@ -143,17 +148,22 @@ def _read(folder: Path) -> Contents | None:
     document = _document(folder)
     if document is None:
         return None
-    del document["source"]
-    return Contents(**{**document, "sentences": tuple(document["sentences"])})
+    fields = {name: value for name, value in document.items() if name not in {"source", "stamp"}}
+    return Contents(**{**fields, "sentences": tuple(fields["sentences"])})
 
 
 def _remove_older(request: Request, place: Path, progress: Progress) -> None:
-    """Remove what was unpacked from the same source before it, or the choices, changed."""
+    """Remove what was unpacked before the source changed; what was unpacked with other choices may be in use."""
+    source, stamp = str(request.source.resolve()), request.stamp
     for folder in place.iterdir():
         document = _document(folder)
-        if document is not None and document.get("source") == str(request.source.resolve()):
-            progress.say(f"{request.source} has changed, or its columns have: {folder} is replaced.")
+        if document is not None and document.get("source") == source and document.get("stamp") != stamp:
+            progress.say(f"{request.source} has changed: {folder} is replaced.")
             shutil.rmtree(folder)
+
+
+def _hashed(value: Sequence[object]) -> str:
+    return hashlib.sha256(json.dumps(value).encode(errors="surrogateescape")).hexdigest()[:12]
 
 
 def _say(request: Request, contents: Contents, where: str, progress: Progress) -> None:

@@ -1,13 +1,19 @@
 """Damaged, odd and hostile archives: one sentence each, and nothing written outside or left behind."""
 
 import io
+import os
 import stat
 import struct
+import sys
 import tarfile
 import warnings
 import zipfile
 from collections.abc import Callable
+from functools import partial
+from importlib.machinery import ModuleSpec
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -74,6 +80,44 @@ def _bomb_tar(target: Path) -> Path:
     return tar_of({f"cat/{number}.jpg": b"" for number in range(600)}, target / "a.tar.gz", "w:gz")
 
 
+def _dead_links(target: Path) -> Path:
+    with tarfile.open(target / "a.tar.gz", "w:gz") as archive:
+        for number in range(600):
+            add(archive, f"{number}.jpg", type=tarfile.SYMTYPE, linkname="missing")
+    return target / "a.tar.gz"
+
+
+def _pax(target: Path, *headers: bytes) -> Path:
+    with tarfile.open(target / "a.tar", "w") as archive:
+        for header in headers:
+            add(archive, "././@PaxHeader", header, type=tarfile.XHDTYPE)
+        add(archive, "cat/1.jpg", PHOTO)
+    return target / "a.tar"
+
+
+SPARSE = {"0.0": b"GNU.sparse.size=a", "0.1": b"GNU.sparse.map=a,b", "1.0": b"GNU.sparse.major=1"}
+
+
+def _sparse(kind: str, target: Path) -> Path:
+    lines = [SPARSE[kind], *([b"GNU.sparse.minor=0"] if kind == "1.0" else [])]
+    return _pax(target, b"".join(b"%d %s\n" % (len(line) + 4, line) for line in lines))
+
+
+def _old_sparse(target: Path) -> Path:
+    with tarfile.open(target / "a.tar", "w", format=tarfile.GNU_FORMAT) as archive:
+        add(archive, "cat/1.jpg", PHOTO, type=tarfile.GNUTYPE_SPARSE)
+    return target / "a.tar"
+
+
+def _renamed_zip(target: Path, *, central: bool) -> Path:
+    made = zip_of({"cat/ä.jpg": PHOTO}, target / "a.zip")
+    first, second, end = made.read_bytes().split("ä".encode())
+    made.write_bytes(
+        first + ("ä".encode() if central else b"\xc3\xc3") + second + (b"\xc3\xc3" if central else "ä".encode()) + end
+    )
+    return made
+
+
 def _long_header(target: Path) -> Path:
     with tarfile.open(target / "a.tar", "w") as archive:
         add(archive, "././@PaxHeader", bytes(2_000_000), type=tarfile.XHDTYPE)
@@ -96,9 +140,20 @@ REFUSED: dict[str, tuple[Callable[[Path], Path], str]] = {
     "tar cut in a file": (lambda t: _cut(t, "a.tar", 1_000), "damaged or incomplete .*unexpected end of data"),
     "tar cut between files": (lambda t: _cut(t, "a.tar", 3_072), "damaged or incomplete"),
     "tar cut in a header": (lambda t: _cut(t, "a.tar", 3_272), "damaged or incomplete"),
-    "deflate64": (_deflate64, "compressed in a way that Whisker cannot read"),
+    "deflate64": (_deflate64, "packed in a way that Whisker cannot read"),
     "zip bomb": (_bomb_zip, "more than 100 times its size, .* unpack it yourself and give the folder"),
     "tar bomb": (_bomb_tar, "more than 100 times its size"),
+    "dead links": (_dead_links, "more than 100 times its size"),
+    "hidden bomb": (
+        lambda t: tar_of({"cat/.jpg": bytes(3_000_000)}, t / "a.tgz", "w:gz"),
+        "more than 100 times its si",
+    ),
+    **{f"sparse {kind}": (partial(_sparse, kind), r"packed in a way .* \(sparse files\)") for kind in SPARSE},
+    "sparse, old": (_old_sparse, r"packed in a way .* \(sparse files\)"),
+    "header that is no number": (lambda t: _pax(t, b"9" * 5_000 + b" path=a\n"), "a header is damaged"),
+    "headers about headers": (lambda t: _pax(t, *[b"9 path=a\n"] * 1_500), "damaged or incomplete"),
+    "zip name": (lambda t: _renamed_zip(t, central=True), "damaged or incomplete .*codec can't decode"),
+    "zip name, inside": (lambda t: _renamed_zip(t, central=False), "damaged or incomplete .*codec can't decode"),
     "long header": (_long_header, "a header is too long"),
     "no tar": (lambda t: (t / "a.tar", (t / "a.tar").write_bytes(b"x" * 2_000))[0], "damaged or incomplete"),
     "empty file": (lambda t: (t / "a.tar", (t / "a.tar").write_bytes(b""))[0], "damaged or incomplete"),
@@ -125,6 +180,28 @@ def test_hostile_and_damaged_archives_are_refused_whole(
     assert not Path("/tmp/out.jpg").exists()  # noqa: S108 - nothing may be written there
 
 
+class ZstdError(Exception):
+    """As in `compression.zstd` of Python 3.14."""
+
+
+class _DamagedZstandard(io.BytesIO):
+    def read(self, size: int | None = -1) -> bytes:
+        raise ZstdError(f"no frame in {size} bytes")
+
+
+def test_damage_that_only_newer_versions_of_python_find_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package, module = ModuleType("compression"), ModuleType("compression.zstd")
+    package.__spec__ = ModuleSpec("compression", None)
+    module.__dict__["ZstdFile"] = lambda _: _DamagedZstandard()
+    monkeypatch.setitem(sys.modules, "compression", package)
+    monkeypatch.setitem(sys.modules, "compression.zstd", module)
+    (tmp_path / "a.tar.zst").write_bytes(b"\x28\xb5\x2f\xfd")
+    with pytest.raises(DatasetError, match=r"a\.tar\.zst is damaged or incomplete \(no frame in"):
+        opened(tmp_path / "a.tar.zst", tmp_path / "run")
+
+
 def test_links_in_a_tar_are_photos_if_they_lead_to_one_inside(tmp_path: Path) -> None:
     with tarfile.open(tmp_path / "a.tar", "w") as archive:
         add(archive, "pet/1.jpg", type=tarfile.SYMTYPE, linkname="../cat/1.jpg")
@@ -134,12 +211,19 @@ def test_links_in_a_tar_are_photos_if_they_lead_to_one_inside(tmp_path: Path) ->
         add(archive, "cat/passwd.jpg", type=tarfile.SYMTYPE, linkname="/etc/passwd")
         add(archive, "cat/up.jpg", type=tarfile.SYMTYPE, linkname="../../../etc/passwd")
         add(archive, "out", type=tarfile.SYMTYPE, linkname="/")
+        add(archive, "cat/long.jpg", type=tarfile.SYMTYPE, linkname=f"{LONG}/1.jpg")
+        add(archive, f"dog/{LONG}.jpg", PHOTO)
+        add(archive, "wet/2.jpg", type=tarfile.SYMTYPE, linkname=f"../dog/{LONG}.jpg")
+        add(archive, "cat/1.jpg", type=tarfile.LNKTYPE, linkname="cat/1.jpg")
+        add(archive, "wet/1.jpg", type=tarfile.LNKTYPE, linkname="cat/1.jpg")
         add(archive, "cat/pipe.jpg", type=tarfile.FIFOTYPE)
         add(archive, "cat/null.jpg", type=tarfile.CHRTYPE, devmajor=1, devminor=3)
     root, said = opened(tmp_path / "a.tar", tmp_path / "run")
-    assert files_of(root) == {**FILES, "pet/1.jpg": PHOTO, "wet/1.jpg": PHOTO[::-1]}
+    links = {"pet/1.jpg": PHOTO, "wet/1.jpg": PHOTO[::-1], "wet/2.jpg": PHOTO, "wet/1-2.jpg": PHOTO}
+    (long,) = (path.name for path in root.rglob("nnn*.jpg"))
+    assert files_of(root) == {**FILES, **links, f"dog/{long}": PHOTO}
     assert not any(path.is_symlink() for path in root.rglob("*"))
-    assert "Not unpacked: 3 links that lead to no file inside (cat/passwd.jpg, first)." in said
+    assert "Not unpacked: 4 links that lead to no file inside (cat/passwd.jpg, first)." in said
     assert "Not unpacked: 2 files of a special kind (cat/pipe.jpg, first)." in said
 
 
@@ -149,6 +233,24 @@ def test_link_in_a_zip_is_a_photo_too(tmp_path: Path) -> None:
     with zipfile.ZipFile(zip_of(FILES, tmp_path / "a.zip"), "a") as archive:
         archive.writestr(link, "../cat/1.jpg")
     assert files_of(opened(tmp_path / "a.zip", tmp_path / "run")[0])["pet/1.jpg"] == PHOTO
+
+
+def test_many_files_of_one_name_are_numbered_without_trying_all_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with tarfile.open(tmp_path / "a.tar", "w") as archive:
+        for number in range(200):
+            add(archive, "cat/1.jpg", PHOTO + bytes([number]))
+    tried, opens = list[object](), os.open
+
+    def spy(*given: Any) -> int:
+        tried.append(given)
+        return opens(*given)
+
+    monkeypatch.setattr(os, "open", spy)
+    root, _ = opened(tmp_path / "a.tar", tmp_path / "run")
+    assert len({*files_of(root).values()}) == 200
+    assert sum("cat" in str(given) for given in tried) < 1_000
 
 
 def test_odd_names_lose_no_photo(tmp_path: Path) -> None:
@@ -162,6 +264,6 @@ def test_odd_names_lose_no_photo(tmp_path: Path) -> None:
     found = files_of(root)
     assert {*found.values()} == {PHOTO + bytes([number]) for number in (0, 1, 2, 5, 6)}
     assert {"cat/1.jpg", "cat/1-2.jpg", "猫/ä.jpg", "dog/1.jpg"} < {*found}
-    assert "2 files were given another name, as the own one is taken or too long, cat/1-2.jpg first." in said
+    assert "2 files were given another name, because its own name is taken or too long, cat/1-2.jpg first." in said
     assert "Not unpacked: an archive inside, which is not opened (cat/x.zip)." in said
     assert "a zip archive of 3 class folders, 5 photos" in said

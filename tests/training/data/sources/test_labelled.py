@@ -17,6 +17,7 @@ from tests.training.data.sources.making import FEATURES, IMAGE, saved, table_of,
 from whisker.training.config import Grouping
 from whisker.training.data.folders.folder import PhotoFolder, find_photos
 from whisker.training.data.sources.kinds import source_name
+from whisker.training.data.sources.labelled import samples
 from whisker.training.data.sources.source import Choices, Opened, open_source
 from whisker.training.errors import DatasetError
 from whisker.training.progress import Progress
@@ -75,7 +76,7 @@ REFUSED: dict[str, tuple[Callable[[Path], Path], Choices, str]] = {
     "paths alone": (
         lambda t: write(t, image=pa.array([{"bytes": None, "path": "/a.jpg"}] * 2, IMAGE), label=["a", "b"]),
         Choices(),
-        "holds no labelled photos, but 2 photos that are not in it themselves",
+        "holds no labelled photos, but 2 photos whose bytes are not in the source",
     ),
     "label without a name": (
         lambda t: saved(table_of([("a.jpg", PHOTO, 7)]), t / "hf"),
@@ -86,6 +87,36 @@ REFUSED: dict[str, tuple[Callable[[Path], Path], Choices, str]] = {
         lambda t: write(t, photo=PHOTOS[:1], label=["a|b"]),
         Choices(),
         r"The class 'a\|b' .* rename it there",
+    ),
+    "unknown numbers": (
+        lambda t: write(t, photo=PHOTOS, label=[-1] * 4),
+        Choices(),
+        "but 4 photos whose labels are unknown",
+    ),
+    "separator in a file of names": (
+        lambda t: tar_of({"1.jpg": PHOTO, "1.cls": b"0", "classes.txt": b"a|b"}, t / "x.tar"),
+        Choices(),
+        r"The class 'a\|b' .* rename it there",
+    ),
+    "blank name": (
+        lambda t: tar_of({"1.jpg": PHOTO, "1.cls": b"0", "classes.txt": b"\ncat\n"}, t / "x.tar"),
+        Choices(),
+        "gives the class 0 no name",
+    ),
+    "number of many digits": (
+        lambda t: tar_of({"1.jpg": PHOTO, "1.cls": b"1" * 5_000, "classes.txt": b"cat"}, t / "x.tar"),
+        Choices(),
+        "has the class 1{80}, and only 1 class is named",
+    ),
+    "label of many characters": (
+        lambda t: tar_of({"1.jpg": PHOTO, "1.txt": b"a" * 200_000}, t / "x.tar"),
+        Choices(),
+        "is a text of 200,000 characters, 'a{80}'...",
+    ),
+    "JSON in JSON": (
+        lambda t: tar_of({"1.jpg": PHOTO, "1.json": b"[" * 9_000 + b"]" * 9_000}, t / "x.tar"),
+        Choices(),
+        r"1\.json holds too many lists or fields in each other",
     ),
     "no rows": (lambda t: write(t, photo=pa.array([], pa.binary()), label=[]), Choices(), "no column holds labels"),
     "no table": (
@@ -106,7 +137,7 @@ REFUSED: dict[str, tuple[Callable[[Path], Path], Choices, str]] = {
     "too few names": (
         lambda t: tar_of({"1.jpg": PHOTO, "1.cls": b"3", "classes.txt": b"cat\ndog\n"}, t / "x.tar"),
         Choices(),
-        "has the class 3, of which 2 names are given",
+        "has the class 3, and only 2 classes are named",
     ),
     "fields": (
         lambda t: tar_of({"1.jpg": PHOTO, "1.json": b'{"a": 1, "b": 2}'}, t / "x.tar"),
@@ -120,6 +151,7 @@ REFUSED: dict[str, tuple[Callable[[Path], Path], Choices, str]] = {
         "s3://bucket/photos.zip is an address: download it f",
     ),
     "pattern": (lambda t: t / "x-{00..03}.tar", Choices(), r"There is no file .*/x-00\.tar, which .* names"),
+    "long pattern": (lambda t: t / "x-{0..200000}{0..99999}.tar", Choices(), "names more than 100,000 files: give the"),
     "CSV": (
         lambda t: (t / "x.csv", (t / "x.csv").write_text("a,b"))[0],
         Choices(),
@@ -154,9 +186,8 @@ def test_columns_are_chosen_by_options(tmp_path: Path) -> None:
     assert [files for _, files in labelled(folder)] == [("a",), ("b",), ("b",), ("a",)]
     assert {(folder.root / it.path).read_bytes() for it in folder.files} == {*PHOTOS}
     _, said = read(source, tmp_path / "run", Choices("right", "fine"))
-    assert "its columns have" in said
     assert "The classes are called by their numbers" in said
-    assert len(list((tmp_path / "run").glob("x-*"))) == 1
+    assert {(folder.root / it.path).read_bytes() for it in folder.files} == {*PHOTOS}  # another command may read them
 
 
 def test_names_labels_and_groups_are_kept(tmp_path: Path) -> None:
@@ -191,6 +222,12 @@ def test_several_labels_a_photo_are_those_of_a_file_of_labels(tmp_path: Path) ->
         ({"1.json": b'{"a": 1, "b": ["x"]}', "2.json": b'{"a": 1, "b": ["y"]}'}, Choices(label="b"), ["x", "y"]),
         ({"1.txt": b"cat\n", "2.txt": b" dog"}, Choices(), ["cat", "dog"]),
         ({"1.cls": b"0", "2.cls": b"1", "classes.txt": b"cat\n\xc3\xa4ffe\n"}, Choices(), ["cat", "äffe"]),
+        (
+            {"1.cls": b"0", "2.cls": b"2", "3.jpg": b"?", "3.json": b"[-1]", "classes.txt": b"crane\ncat\ncrane\n\n"},
+            Choices(),
+            ["crane", "crane (2)"],
+        ),
+        ({"1.cls": b"0", "2.cls": b"dog", "classes.txt": b"cat\ndog\n"}, Choices(), ["0", "dog"]),
         ({"1.cls": b"0", "1.id": b"a", "2.cls": b"1", "2.id": b"b"}, Choices(label="id"), ["a", "b"]),
         ({"1.cls": b"10", "2.cls": b"9", "3.jpg": b"?", "3.cls": b"-1"}, Choices(), ["10", "9"]),
     ],
@@ -200,6 +237,26 @@ def test_labels_of_samples(files: dict[str, bytes], choices: Choices, expected: 
     folder, said = read(tar_of(files, tmp_path / "x.tar"), tmp_path / "run", choices)
     assert labelled(folder) == [("1.jpg", (expected[0],)), ("2.jpg", (expected[1],))]
     assert ("as no classes.txt with their names" in said) == (expected == ["10", "9"])
+    assert ("1 class has the name of an earlier class, and a number behind it: crane (2)." in said) == (
+        "crane" in expected
+    )
+    assert ("The names of numbered classes are not used, as 'dog' is a label, too." in said) == (expected[0] == "0")
+
+
+def test_photos_that_are_too_long_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(samples, "MAX_FILE_BYTES", 1_000)
+    files = {"1.jpg": PHOTO, "1.cls": b"cat", "2.jpg": bytes(1_001), "2.cls": b"dog", "3.jpg": bytes(1_001)}
+    _, said = unpack(tar_of(files, tmp_path / "x.tar"), tmp_path / "run")
+    assert "Left out: 2 photos of more than 500 MB." in said
+
+
+def test_equal_names_of_a_class_label_are_classes_of_their_own(tmp_path: Path) -> None:
+    label = {"_type": "ClassLabel", "names": ["crane", "crane (2)", " crane", "crane"]}
+    table = table_of([(f"{number}.jpg", photo, number) for number, photo in enumerate(PHOTOS)])
+    document = json.dumps({"info": {"features": {**FEATURES, "label": label}}})
+    folder, said = read(saved(table.replace_schema_metadata({"huggingface": document}), tmp_path / "hf"), tmp_path)
+    assert [classes for _, classes in labelled(folder)] == [("crane",), ("crane (2)",), ("crane (3)",), ("crane (4)",)]
+    assert "2 classes have the name of an earlier class" in said
 
 
 def test_archive_of_class_folders_with_texts_beside_the_photos_is_no_shard(tmp_path: Path) -> None:
@@ -210,7 +267,15 @@ def test_archive_of_class_folders_with_texts_beside_the_photos_is_no_shard(tmp_p
 def test_photos_of_other_things_need_no_labels(tmp_path: Path) -> None:
     opened, said = unpack(write(tmp_path, photo=PHOTOS), tmp_path / "run", Choices(labelled=False))
     assert len(list(opened.root.rglob("*.jpg"))) == 4
-    assert "x.parquet: a Parquet file of 4 photos; unpacked once" in said
+    assert "x.parquet: 1 Parquet file of 4 photos; unpacked once" in said
+
+
+def test_archive_without_labels_is_unpacked_once_whatever_is_chosen(tmp_path: Path) -> None:
+    source = tar_of({"cat/1.jpg": PHOTO, "dog/1.jpg": PHOTO}, tmp_path / "x.tar")
+    first, _ = unpack(source, tmp_path / "run", Choices(labelled=False))
+    again, said = unpack(source, tmp_path / "run", Choices(label="kind"))
+    assert again.root == first.root
+    assert "unpacked earlier to" in said
 
 
 def test_sources_give_their_results_a_name(tmp_path: Path) -> None:

@@ -62,7 +62,7 @@ def translated(path: Path) -> Iterator[None]:
         raise DatasetError(f"{path} is damaged or incomplete ({exc or 'it ends too early'}): get it again.") from exc
     except NotImplementedError as exc:
         raise DatasetError(
-            f"{path} is compressed in a way that Whisker cannot read ({exc}): unpack it yourself and give the folder."
+            f"{path} is packed in a way that Whisker cannot read ({exc}): unpack it yourself and give the folder."
         ) from exc
     except OSError as exc:
         raise DatasetError(f"{path} cannot be read: {exc.strerror or exc}.") from exc

@@ -8,6 +8,7 @@ from whisker.training.data.folders.class_folder import list_names
 from whisker.training.data.folders.layout import find_layout
 from whisker.training.data.folders.names import is_named_as_picture
 from whisker.training.data.folders.walk import list_files
+from whisker.training.data.sources.amount import amount
 from whisker.training.data.sources.archives.unpacking import is_csv
 from whisker.training.errors import DatasetError
 
@@ -23,7 +24,7 @@ class Summary:
 def summarise(root: Path) -> Summary:
     """Sum up a folder of photos that came in an archive."""
     photos = sum(map(is_named_as_picture, list_files(root)))
-    count = f"{photos:,} photo{'' if photos == 1 else 's'}"
+    count = amount(photos, "photo")
     try:
         layout = find_layout(root)
     except DatasetError:  # with what is wrong with it, for whoever reads the folder
@@ -33,6 +34,6 @@ def summarise(root: Path) -> Summary:
         files = [name for name in list_names(root)[1] if is_csv(name)]
         if len(files) == 1:
             return Summary(f"{count}, with the file of labels {printable(files[0])}", files[0])
-    folders = "1 class folder" if len(classes) == 1 else f"{len(classes):,} class folders"
+    folders = amount(len(classes), "class folder")
     sides = f" in {', '.join(layout.sides)}" if layout.sides else ""
     return Summary(f"{folders}{sides}, {count}")

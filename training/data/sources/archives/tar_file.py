@@ -11,9 +11,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import IO, Self, cast
+from typing import IO, NoReturn, Self, cast
 
 from whisker.training.data.sources.archives.members import Archive, Member, chunks_of, translated
+from whisker.training.data.sources.destination import most_bytes, too_many_bytes
 from whisker.training.errors import DatasetError
 
 _ABOUT_OTHERS = (
@@ -31,14 +32,38 @@ def open_tar(path: Path) -> Iterator[Archive]:
         translated(path),
         path.open("rb") as raw,
         _decompressed(raw, path) as stream,
-        tarfile.open(fileobj=stream, mode="r|", tarinfo=_StrictHeader) as file,
     ):
-        size = path.stat().st_size
-        yield Archive(_members(file, stream), size if stream is raw else 0, raw.tell)
+        counted, size = _Counted(stream, path), path.stat().st_size
+        with tarfile.open(fileobj=cast("IO[bytes]", counted), mode="r|", tarinfo=_StrictHeader) as file:
+            yield Archive(_members(file, counted), size if stream is raw else 0, raw.tell)
+
+
+class _Counted:
+    """The bytes of an archive, of which no more are read than it may unpack to, whatever they are."""
+
+    def __init__(self, stream: IO[bytes], path: Path) -> None:
+        self._stream, self._path = stream, path
+        self._left = most_bytes(path.stat().st_size)
+
+    def read(self, size: int) -> bytes:
+        """Read as a file does."""
+        try:
+            chunk = self._stream.read(size)
+        except Exception as exc:
+            if type(exc).__name__ != "ZstdError":  # of `compression.zstd`, which few versions of Python have
+                raise
+            raise _ReadError(str(exc)) from exc
+        self._left -= len(chunk)
+        if self._left < 0:
+            raise too_many_bytes(self._path)
+        return chunk
 
 
 class _StrictHeader(tarfile.TarInfo):
-    """A header that is an error where `tarfile` would take a damaged one for the end of the archive."""
+    """A header that is an error where `tarfile` would take a damaged one for the end of the archive.
+
+    Sparse files are refused before `tarfile` reads their maps, which may be long, into memory.
+    """
 
     @classmethod
     def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
@@ -48,6 +73,11 @@ class _StrictHeader(tarfile.TarInfo):
             raise _ReadError("a header is too long")
         return header
 
+    def _refuse_sparse(self, *_: object) -> NoReturn:
+        raise NotImplementedError("sparse files")
+
+    _proc_sparse = _proc_gnusparse_00 = _proc_gnusparse_01 = _proc_gnusparse_10 = _refuse_sparse
+
     @classmethod
     def fromtarfile(cls, tarfile: tarfile.TarFile) -> Self:
         try:
@@ -56,6 +86,8 @@ class _StrictHeader(tarfile.TarInfo):
             if isinstance(exc, _EndError):
                 raise
             raise _ReadError(str(exc) or "no end of the archive") from exc
+        except (ValueError, RecursionError) as exc:
+            raise _ReadError("a header is damaged") from exc
 
 
 _HeaderError, _ReadError = tarfile.HeaderError, tarfile.ReadError
@@ -89,7 +121,7 @@ def _zstandard(raw: IO[bytes], path: Path) -> IO[bytes]:
     )
 
 
-def _members(file: tarfile.TarFile, stream: IO[bytes]) -> Iterator[Member]:
+def _members(file: tarfile.TarFile, stream: _Counted) -> Iterator[Member]:
     while (info := file.next()) is not None:
         file.members.clear()  # type: ignore[attr-defined]  # it would keep all of them
         if not info.isdir():

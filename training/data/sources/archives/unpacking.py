@@ -9,6 +9,7 @@ from whisker.model.plain_text import printable
 from whisker.training.data.folders.class_folder import list_names
 from whisker.training.data.folders.names import has_picture_ending, is_named_as_picture, is_skipped
 from whisker.training.data.folders.walk import walk
+from whisker.training.data.sources.amount import amount
 from whisker.training.data.sources.archives.members import Archive, Member
 from whisker.training.data.sources.destination import Destination
 from whisker.training.data.sources.kinds import recognise
@@ -44,20 +45,21 @@ def unpack_archive(source: Path, opener: Opener, destination: Destination, progr
 
     Raises `DatasetError` for an archive that is damaged, hostile or holds no photo.
     """
-    left_out, links, photos, size = LeftOut(), list[Member](), 0, source.stat().st_size
+    left_out, links, photos, size = LeftOut(), list[tuple[str, str]](), 0, source.stat().st_size
     with opener(source) as archive, progress.task(f"Unpacking {source.name}", size) as task:
         destination.require_bytes(archive.announced)
         for member in archive.members:
             if member.kind == "link":
-                links.append(member)
+                destination.count_link()
+                links.append((member.path, member.target))
             elif _is_wanted(member, left_out):
                 destination.write(member.path, member.chunks())
                 photos += is_named_as_picture(member.path)
                 task.advance(max(0, min(archive.position(), size - 1) - task.done), 1)
         task.advance(size - task.done, 0)
-        for link in links:
-            if not _is_skipped(link.path) and not destination.link(link.path, link.target):
-                left_out.links.append(link.path)
+        for path, target in links:
+            if not _is_skipped(path) and not destination.link(path, target):
+                left_out.links.append(path)
     if not photos:
         tables = " but tables or shards: unpack it yourself and give the folder" if _has_tables(destination) else ""
         raise DatasetError(" ".join([f"{source} holds no photos{tables}.", *left_out.describe()]))
@@ -107,5 +109,5 @@ def _is_skipped(path: str) -> bool:
 def _describe_renamed(renamed: list[str]) -> list[str]:
     if not renamed:
         return []
-    count = "1 file was" if len(renamed) == 1 else f"{len(renamed):,} files were"
-    return [printable(f"{count} given another name, as the own one is taken or too long, {renamed[0]} first.")]
+    count = amount(len(renamed), "file was", "files were")
+    return [printable(f"{count} given another name, because its own name is taken or too long, {renamed[0]} first.")]

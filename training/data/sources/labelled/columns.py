@@ -5,14 +5,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeAlias
 
-from whisker.training.data.folders.columns import label_columns
+from whisker.training.data.folders.columns import MAX_NAMED, label_columns, list_columns
 from whisker.training.errors import DatasetError
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 Kind: TypeAlias = Literal["image", "bytes", "label", "labels", "other"]
-_MAX_NAMED = 20  # columns in a sentence
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +59,8 @@ def describe_columns(schema: "pa.Schema") -> list[Column]:
 def class_names(feature: object) -> tuple[str, ...] | None:
     """Read the names of the classes of a feature; `None` if it is no class label."""
     if isinstance(feature, Mapping) and feature.get("_type") == "ClassLabel":
-        return tuple(map(str, feature.get("names") or ()))
+        names = feature.get("names")
+        return tuple(map(str, names)) if isinstance(names, list) else ()
     return None
 
 
@@ -96,16 +96,15 @@ class _Finder:
 
     def _only(self, found: Sequence[Column], what: str, option: str) -> Column:
         if len(found) > 1:
-            named = " and ".join(repr(column.name) for column in found[:_MAX_NAMED])
+            named = " and ".join(repr(column.name) for column in found[:MAX_NAMED])
             self._refuse(f"the columns {named} may all hold the {what}: choose one with {option}")
         if not found:
             self._refuse(f"no column holds {what}")
         return found[0]
 
     def _refuse(self, problem: str) -> NoReturn:
-        listed = ", ".join(repr(column.name) for column in self.columns[:_MAX_NAMED])
-        more = ", ..." if len(self.columns) > _MAX_NAMED else ""
-        columns = f"; the columns are {listed}{more}" if self.columns else ""
+        listed = list_columns([column.name for column in self.columns])
+        columns = f"; the columns are {listed}" if self.columns else ""
         raise DatasetError(f"{self.source}: {problem}{columns}.")
 
 
@@ -155,6 +154,6 @@ def _is_plain(kind: "pa.DataType") -> bool:
 def _features(document: bytes) -> Mapping[str, Any]:
     try:
         features = json.loads(document).get("info", {}).get("features", {})
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, RecursionError):
         return {}
     return features if isinstance(features, dict) else {}

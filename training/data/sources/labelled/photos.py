@@ -2,22 +2,25 @@
 
 import csv
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import Self
 
+from whisker.model.photo_files import MAX_FILE_BYTES
 from whisker.model.plain_text import printable, to_cell
 from whisker.training.data.folders.labels import NO_LABEL, SEPARATOR
 from whisker.training.data.folders.names import SIDES
+from whisker.training.data.sources.amount import amount
 from whisker.training.data.sources.destination import Destination
 from whisker.training.data.sources.labelled.shards import Shard
 from whisker.training.errors import DatasetError
 from whisker.training.progress import Task
 
 LABELS, PHOTOS = "labels.csv", "photos"  # in the folder that a source is unpacked to
+_MAX_CELL = 100_000  # characters, which readers of CSV files take
 _MAX_FOLDER = 10_000  # photos in one folder
 _ENDINGS = (
     (b"\xff\xd8\xff", ".jpg"),
@@ -46,7 +49,7 @@ class LabelledFolder:
     def __init__(self, folder: Path, destination: Destination, source: Path, columns: Sequence[str] = ()) -> None:
         self.counts: dict[str, int] = {}  # photos that were written, by side
         self.classes: set[str] = set()
-        self.without_label = self.without_bytes = 0
+        self.without_label = self.without_bytes = self.too_long = 0
         self.several = False  # labels a photo
         self.path = folder / LABELS
         self._source, self._destination = source, destination
@@ -70,12 +73,10 @@ class LabelledFolder:
         if photo.labels is None:
             self.without_label += 1
             return
-        odd = next((label for label in photo.labels if SEPARATOR in label), None)
-        if odd is not None:
-            raise DatasetError(
-                f"The class {odd!r} in {self._source} has a {SEPARATOR} in its name, which separates labels: rename it "
-                "there."
-            )
+        self._require_undivided(photo.labels)
+        label = SEPARATOR.join(photo.labels) or NO_LABEL
+        if len(label) > _MAX_CELL:
+            raise DatasetError(f"A label in {self._source} is a text of {len(label):,} characters, {label[:80]!r}...")
         number = self.counts.get(side, 0)
         self.counts[side] = number + 1
         folder = f"photos-{number // _MAX_FOLDER:04}"
@@ -83,19 +84,25 @@ class LabelledFolder:
         path = self._destination.write(f"{side}/{folder}/{name}" if side else f"{folder}/{name}", [photo.data])
         self.classes.update(photo.labels)
         self.several |= len(photo.labels) != 1
-        label = SEPARATOR.join(photo.labels) or NO_LABEL
         try:
             self._writer.writerow([to_cell(path), to_cell(label), *map(to_cell, photo.others)])
         except OSError as exc:
             raise self._destination.unwritable(exc) from exc
 
     @property
+    def numbers(self) -> set[str]:
+        """Give the classes that are called by numbers."""
+        return {label for label in self.classes if label.isascii() and label.isdigit()}
+
+    @property
     def has_numbers(self) -> bool:
         """Tell whether all classes are called by numbers."""
-        return bool(self.classes) and all(label.isascii() and label.isdigit() for label in self.classes)
+        return bool(self.classes) and self.numbers == self.classes
 
     def rename_classes(self, names: Sequence[str]) -> None:
         """Write the names of classes in the place of their numbers."""
+        named = {label: names[int(label)] for label in self.classes}
+        self._require_undivided(named.values())
         self._file.close()
         numbered = self.path.with_name("numbered.csv")
         self.path.rename(numbered)
@@ -106,34 +113,42 @@ class LabelledFolder:
             rows, writer = csv.reader(old), csv.writer(new)
             writer.writerow(next(rows))
             for path, label, *others in rows:
-                named = SEPARATOR.join(names[int(number)] for number in label.split(SEPARATOR) if number)
-                writer.writerow([path, to_cell(named or NO_LABEL), *others])
+                joined = SEPARATOR.join(named[number] for number in label.split(SEPARATOR) if number)
+                writer.writerow([path, to_cell(joined or NO_LABEL), *others])
         numbered.unlink()
-        self.classes = {names[int(label)] for label in self.classes}
+        self.classes = {*named.values()}
 
     def describe(self) -> str:
         """Say how many classes and photos there are, and in which sides."""
         photos = sum(self.counts.values())
         if not self.classes:
-            return f"{photos:,} photos"
+            return amount(photos, "photo")
         named = [side for side in SIDES if side in self.counts]
         several = ", several of them to a photo" if self.several else ""
         sides = f", divided into {', '.join(named)}" if len(named) > 1 else ""
-        count = "1 class" if len(self.classes) == 1 else f"{len(self.classes):,} classes"
-        return f"{count}{several}, {photos:,} photo{'' if photos == 1 else 's'}{sides}"
+        return f"{amount(len(self.classes), 'class', 'classes')}{several}, {amount(photos, 'photo')}{sides}"
 
     def left_out(self) -> list[str]:
         """Say what was left out; raise `DatasetError` if nothing else is there."""
         reasons = (
             (self.without_label, "whose labels are unknown"),
-            (self.without_bytes, "that are not in it themselves"),
+            (self.without_bytes, "whose bytes are not in the source"),
+            (self.too_long, f"of more than {MAX_FILE_BYTES // 1_000_000:,} MB"),
         )
-        said = [f"{count:,} photo{'' if count == 1 else 's'} {reason}" for count, reason in reasons if count]
+        said = [f"{amount(count, 'photo')} {reason}" for count, reason in reasons if count]
         if not self.counts:
             raise DatasetError(
                 f"{self._source} holds no labelled photos{', but ' if said else ''}{' and '.join(said)}."
             )
         return [f"Left out: {sentence}." for sentence in said]
+
+    def _require_undivided(self, labels: Iterable[str]) -> None:
+        odd = next((label for label in labels if SEPARATOR in label), None)
+        if odd is not None:
+            raise DatasetError(
+                f"The class {odd!r} in {self._source} has a {SEPARATOR} in its name, which separates labels: rename it "
+                "there."
+            )
 
 
 class Meter:

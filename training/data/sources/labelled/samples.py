@@ -22,6 +22,7 @@ class Sample:
 
     key: str
     files: dict[str, bytes] = field(default_factory=dict)
+    too_long: int = 0  # photos, which are not read
 
     @property
     def size(self) -> int:
@@ -59,7 +60,7 @@ def read_samples(members: Iterator[Member], beside: dict[str, bytes]) -> Iterato
         stem, _, ending = name.partition(".")
         key = f"{folder}/{stem}" if folder else stem
         if key != sample.key or sample.size > _MAX_SAMPLE:
-            if sample.files:
+            if sample.files or sample.too_long:
                 yield sample
             sample = Sample(key)
         limit = MAX_FILE_BYTES if has_picture_ending(name) else MAX_LABEL
@@ -68,7 +69,9 @@ def read_samples(members: Iterator[Member], beside: dict[str, bytes]) -> Iterato
             beside.setdefault(name, data)
         elif data is not None:
             sample.files[ending.lower()] = data
-    if sample.files:
+        elif has_picture_ending(name):
+            sample.too_long += 1
+    if sample.files or sample.too_long:
         yield sample
 
 

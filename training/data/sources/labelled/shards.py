@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from whisker.training.data.folders.names import Side, side_named
+from whisker.training.data.sources.amount import amount
 from whisker.training.errors import DatasetError
 
 _NUMBER = re.compile(r"[-_.]?\d+(-of-\d+)?$")
@@ -55,8 +56,7 @@ def is_hugging_face(source: Path) -> bool:
 def _unused(others: Sequence[str]) -> tuple[str, ...]:
     if not others:
         return ()
-    count = "1 file" if len(others) == 1 else f"{len(others):,} files"
-    return (f"Not used, as no side of a data set: {count}, {others[0]} first.",)
+    return (f"Not used, as no side of a data set: {amount(len(others), 'file')}, {others[0]} first.",)
 
 
 def _is_saved(file: Path) -> bool:
@@ -67,7 +67,7 @@ def _is_saved(file: Path) -> bool:
     try:
         document = json.loads(state.read_text())
         return file.name in {item["filename"] for item in document["_data_files"]}
-    except (OSError, ValueError, LookupError, TypeError) as exc:
+    except (OSError, ValueError, LookupError, TypeError, RecursionError) as exc:
         raise DatasetError(f"{state} is damaged: it names no files of a data set; save the data set again.") from exc
 
 

@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from whisker.training.data.sources.labelled.class_names import distinct_names, label_text
 from whisker.training.data.sources.labelled.columns import Column, Columns, describe_columns, find_columns
 from whisker.training.data.sources.labelled.photos import LabelledFolder, LabelledPhoto, metered
 from whisker.training.data.sources.labelled.shards import Shard
@@ -29,19 +31,23 @@ def require_library(source: Path) -> None:
 
 def find_table_columns(
     source: Path, shards: Sequence[Shard], photo: str | None, label: str | None, *, labelled: bool
-) -> Columns:
-    """Find the columns of a source's tables, all of which have the same."""
+) -> tuple[Columns, list[str]]:
+    """Find the columns of a source's tables, all of which have the same; say which names of classes are changed."""
     found: list[Column] | None = None
     for shard in shards:
         with _translated(shard.file), _opened(shard.file) as table:
-            columns = describe_columns(table.schema)
-        if found is not None and columns != found:
+            described = describe_columns(table.schema)
+        if found is not None and described != found:
             raise DatasetError(
                 f"{source} holds tables with different columns, {shards[0].file.name} and {shard.file.name}: give a "
                 "folder of one data set alone."
             )
-        found = columns
-    return find_columns(str(source), found or [], photo, label, labelled=labelled)
+        found = described
+    columns = find_columns(str(source), found or [], photo, label, labelled=labelled)
+    if columns.label is None:
+        return columns, []
+    names, sentences = distinct_names(columns.label.names, str(source))
+    return replace(columns, label=replace(columns.label, names=names)), sentences
 
 
 def unpack_tables(shards: Sequence[Shard], columns: Columns, folder: LabelledFolder, progress: Progress) -> None:
@@ -116,7 +122,7 @@ def _photo(row: dict[str, Any], columns: Columns) -> LabelledPhoto:
 
 
 def _labels(value: Any, column: Column) -> tuple[str, ...] | None:
-    """Name the classes of a cell; `None` if it is empty or, as -1 for class labels, says that they are unknown."""
+    """Name the classes of a cell; `None` if it is empty or, as -1, says that they are unknown."""
     if column.kind == "label":
         name = _class(value, column)
         return None if not name else (name,)
@@ -127,10 +133,9 @@ def _labels(value: Any, column: Column) -> tuple[str, ...] | None:
 
 
 def _class(value: Any, column: Column) -> str:
-    if value is None or (column.names and value == -1):
-        return ""
-    if not column.names or isinstance(value, str):
-        return str(value).strip()
+    text = label_text(value)
+    if not text or not column.names or isinstance(value, str):
+        return text
     if not 0 <= value < len(column.names):
         raise DatasetError(f"The column {column.name!r} has the class {value}, of which it gives no name.")
     name: str = column.names[value]

@@ -5,8 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from whisker.model.plain_text import printable
 from whisker.training.data.folders.columns import label_columns
+from whisker.training.data.sources.amount import amount
 from whisker.training.data.sources.archives.tar_file import open_tar
+from whisker.training.data.sources.labelled.class_names import distinct_names, label_text
 from whisker.training.data.sources.labelled.columns import class_names
 from whisker.training.data.sources.labelled.photos import LabelledFolder, LabelledPhoto, metered
 from whisker.training.data.sources.labelled.samples import MAX_LABEL, NAMES, Sample, read_samples
@@ -14,7 +17,7 @@ from whisker.training.data.sources.labelled.shards import Shard
 from whisker.training.errors import DatasetError
 from whisker.training.progress import Progress
 
-_UNKNOWN = "-1"  # the number of no class
+_MAX_DIGITS = 9  # of the number of a class that may have a name
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,7 @@ class WebDataset:
             for shard in self.shards:
                 with open_tar(shard.file) as archive, metered(task, shard) as meter:
                     for sample in read_samples(archive.members, beside):
+                        folder.too_long += sample.too_long
                         photo = self._photo(sample)
                         if photo is not None:
                             folder.add(photo, shard.side)
@@ -69,32 +73,42 @@ class WebDataset:
         for ending in endings:
             if ending not in sample.files:
                 continue
-            text = _text(sample.files[ending], f"{self.source}: {sample.key}.{ending}")
-            value = _field(text, self.label, f"{self.source}: {sample.key}.json") if ending == "json" else text
-            return _split(value)
+            place = f"{self.source}: {sample.key}.{ending}"
+            text = _text(sample.files[ending], place).strip()
+            try:
+                return _split(_field(text, self.label, place) if ending == "json" else text)
+            except RecursionError as exc:
+                raise DatasetError(f"{place} holds too many lists or fields in each other.") from exc
         return None
 
     def _name_classes(self, folder: LabelledFolder, beside: dict[str, bytes]) -> list[str]:
         """Replace the numbers of classes by names, if there are any."""
-        if not folder.has_numbers:
+        numbers = folder.numbers
+        if not numbers:
             return []
-        names = _class_names(beside)
+        names = _class_names(beside, self.source)
+        if names and not folder.has_numbers:
+            other = min(folder.classes - numbers)
+            return [printable(f"The names of numbered classes are not used, as {other[:80]!r} is a label, too.")]
         if not names:
             return [
                 "The classes are called by their numbers, as no classes.txt with their names lies beside the shards."
-            ]
-        highest = max(map(int, folder.classes))
-        if highest >= len(names):
-            raise DatasetError(f"{self.source} has the class {highest}, of which {len(names)} names are given.")
-        folder.rename_classes(names)
-        return []
+            ] * folder.has_numbers
+        unnamed = [number for number in numbers if len(number) > _MAX_DIGITS or int(number) >= len(names)]
+        if unnamed:
+            highest = max(unnamed, key=lambda number: (len(number), number))
+            given = amount(len(names), "class is", "classes are")
+            raise DatasetError(f"{self.source} has the class {highest[:80]}, and only {given} named.")
+        distinct, sentences = distinct_names(names, str(self.source))
+        folder.rename_classes(distinct)
+        return sentences
 
 
 def _text(data: bytes, place: str) -> str:
     try:
-        return data.decode("utf-8-sig").strip()
+        return data.decode("utf-8-sig")
     except UnicodeDecodeError as exc:
-        raise DatasetError(f"{place}: the label is not UTF-8.") from exc
+        raise DatasetError(f"{place}: the text is not UTF-8.") from exc
 
 
 def _field(text: str, name: str | None, place: str) -> object:
@@ -121,19 +135,19 @@ def _field(text: str, name: str | None, place: str) -> object:
 def _split(value: object) -> tuple[str, ...] | None:
     """Take a value for a label, or a list for several."""
     if isinstance(value, list):
-        return tuple(sorted({str(item).strip() for item in value}))
-    label = "" if value is None else str(value).strip()
-    return None if label in {"", _UNKNOWN} else (label,)
+        labels = [label_text(item) for item in value]
+        return None if "" in labels else tuple(sorted({*labels}))
+    label = label_text(value)
+    return (label,) if label else None
 
 
-def _class_names(beside: dict[str, bytes]) -> Sequence[str]:
+def _class_names(beside: dict[str, bytes], source: Path) -> Sequence[str]:
     """Read the names of classes: one a line, or as `datasets` describes its label."""
     if "classes.txt" in beside:
-        lines = beside["classes.txt"].decode("utf-8-sig", errors="replace").splitlines()
-        return [line.strip() for line in lines if line.strip()]
+        return _text(beside["classes.txt"], f"{source}: classes.txt").rstrip().splitlines()
     try:
         features = json.loads(beside.get("dataset_info.json", b"{}")).get("features", {}).values()
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, RecursionError):
         return []
     found = [names for feature in features if (names := class_names(feature))]
     return found[0] if len(found) == 1 else []
