@@ -1,6 +1,5 @@
 """The page at `/label`, and the form that does the same without a script, one photo after the other."""
 
-import asyncio
 from base64 import b64encode
 from collections.abc import Mapping
 
@@ -59,7 +58,7 @@ async def label_form(request: Request, service: ServiceDep, store: StoreDep) -> 
     form = await read_texts(request)
     if not state_of(request.app).key.is_key(_text(form, "key")):
         return _html("label.html", service, 401, complaint=_WRONG_KEY)
-    return await asyncio.to_thread(_next_page, form, service, store)
+    return await store.run(_next_page, form, service, store)
 
 
 def _next_page(form: _Form, service: Service, store: ReviewStore) -> Response:

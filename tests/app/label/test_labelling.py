@@ -76,9 +76,10 @@ async def test_page_tells_visitors(review: Review) -> None:
 def test_folder_without_a_key_or_shared_with_corrections_is_refused(settings: Settings, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="set WHISKER_API_KEY, too"):
         create_app(settings.model_copy(update={"review": tmp_path}))
-    both = {"review": tmp_path, "corrections": tmp_path, "api_key": SecretStr(KEY)}
-    with pytest.raises(ConfigError, match="give each its own"):
-        create_app(settings.model_copy(update=both))
+    for corrections in (tmp_path, tmp_path / "labelled", tmp_path.parent):
+        both = {"review": tmp_path, "corrections": corrections, "api_key": SecretStr(KEY)}
+        with pytest.raises(ConfigError, match="give each its own"):
+            create_app(settings.model_copy(update=both))
 
 
 def test_guide_names_every_route_and_reason(settings: Settings, tmp_path: Path) -> None:
