@@ -24,9 +24,10 @@ from whisker.app.review.store import ReviewStore
 from whisker.app.routes.dependencies import ServiceDep
 from whisker.app.routes.openapi import BYTES
 from whisker.app.routes.state import state_of
+from whisker.app.uploads.reader import read_small
 from whisker.app.web.problems import problem_responses
 
-_MAX_BODY_BYTES = 65_536
+MAX_BODY_BYTES = 65_536
 _NO_STORE = {"Cache-Control": "no-store"}  # photos of people, whom no cache may give to others
 _JSON_EXAMPLE = '{"labels": ["cat"]}'
 
@@ -152,12 +153,8 @@ async def _label(store: ReviewStore, photo: str, labels: Labels) -> Labelled:
 
 
 async def _read_labels(request: Request) -> list[str]:
-    """Read a body; raise `BodyTooLargeError` or `InvalidLabelError`."""
-    body = b""
-    async for piece in request.stream():
-        body += piece
-        if len(body) > _MAX_BODY_BYTES:
-            raise errors.BodyTooLargeError(f"Labels have at most {_MAX_BODY_BYTES:,} bytes.")
+    """Read a body; raise `InvalidLabelError`, or as `read_small` does."""
+    body = await read_small(request, max_bytes=MAX_BODY_BYTES)
     try:
         return GivenLabels.model_validate_json(body).labels
     except ValidationError as exc:
