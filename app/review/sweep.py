@@ -25,7 +25,9 @@ def sweep(catalogue: Transaction, folder: ReviewFolder, now: str) -> None:
     entries = [*catalogue.all()]
     strange = [path for photo in found.keys() - {it.id for it in entries} for path in found[photo]]
     left = [
-        path for path in strange if not entries or path.parent.name != WAITING or _written_at(path) < catalogue.born()
+        path
+        for path in strange
+        if not entries or path.parent != folder.root / WAITING or _written_at(path) < catalogue.born()
     ]
     if left:
         logger.warning(

@@ -230,3 +230,19 @@ async def test_locked_catalogue_keeps_no_other_thread_busy(tmp_path: Path) -> No
         assert await asyncio.to_thread(lambda: "free") == "free"
     locked.set()
     assert all(await asyncio.gather(*waiting))
+
+
+def test_folders_are_told_by_their_place_and_not_by_their_names(tmp_path: Path) -> None:
+    store = ReviewStore(tmp_path / "labelled", 1_000_000)
+    store.folder.root.mkdir()
+    first, second = fill(store, 0.5, 0.5)
+    store.label(first, ["waiting"])
+    by_hand = store.folder.root / f"labelled/waiting/{'1' * 64}.jpg"
+    by_hand.write_bytes(b"copied in by hand")
+    store.label(second, [])
+    store.label(second, None)
+    store.sweep()
+    assert by_hand.exists()
+    assert store.find(first).labels == ["waiting"]
+    assert store.find(second).labels is None
+    assert (store.folder.root / "outliers").exists()
