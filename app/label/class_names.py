@@ -10,6 +10,11 @@ from whisker.model.plain_text import is_safe
 
 _MAX_LETTERS, _MAX_BYTES = 100, 200  # file systems take 255 bytes
 _SIGNS = re.compile(r'[<>:"/\\|?*]')  # that a folder, on one system or another, or a file of labels cannot have
+_JOINERS = "\u200c\u200d"
+_INVISIBLE = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
+)
+_DEVICE = re.compile(r"(con|prn|aux|nul|(com|lpt)[0-9¹²³])\s*(\..*)?", re.IGNORECASE)  # on Windows, with any ending
 # Names that training takes for something else than a class, or leaves out, in lower case.
 _SIDE = re.compile(r"(train|training|val|valid|validation|dev|test|testing)[\W_]*(set|data|images)?", re.ASCII)
 _LEFT_OUT = frozenset(
@@ -48,17 +53,23 @@ def checked_name(given: str, known: Iterable[str]) -> str:
     name = name.strip()
     if not name or len(name) > _MAX_LETTERS or len(name.encode(errors="replace")) > _MAX_BYTES:
         raise InvalidLabelError(f"The name of a class has 1 to {_MAX_LETTERS} letters ({_MAX_BYTES} bytes in UTF-8).")
-    if not is_safe(name) or not name.isprintable() or _SIGNS.search(name) or name[0] in ".~" or name[-1] == ".":
+    if not _is_shown(name) or _SIGNS.search(name) or name[0] in ".~" or name[-1] == ".":
         raise InvalidLabelError(
             f"{quoted(name)} cannot be the name of a class, which becomes a folder: it may not begin with `.` or `~`, "
-            'end with `.`, or hold one of < > : " / \\ | ? *.'
+            'end with `.`, hold one of < > : " / \\ | ? *, or have nothing that can be seen.'
         )
-    if _SIDE.fullmatch(name.lower()) or name.lower() in _LEFT_OUT:
+    if _DEVICE.fullmatch(name) or _SIDE.fullmatch(name.lower()) or name.lower() in _LEFT_OUT:
         raise InvalidLabelError(f"{quoted(name)} has another meaning as the name of a folder: choose another name.")
     alike = next((it for it in by_name.values() if _key(it) == _key(name)), None)
     if alike is not None:
         raise InvalidLabelError(f"There is a class {quoted(alike)}: choose it, or give a name that is less like it.")
     return name
+
+
+def _is_shown(name: str) -> bool:
+    """Tell whether a name can be printed and has a sign that can be seen; joiners are parts of words and emoji."""
+    rest = re.sub(f"(?<!^)[{_JOINERS}](?!$)", "", name)
+    return is_safe(name) and rest.isprintable() and bool(_INVISIBLE.sub("", rest))
 
 
 def _as_folder(name: str) -> str:
@@ -69,4 +80,4 @@ def _as_folder(name: str) -> str:
 
 
 def _key(name: str) -> str:
-    return re.sub(r"[\s_]+", "", unicodedata.normalize("NFKC", name).casefold())
+    return re.sub(rf"[\s_{_JOINERS}\ufe0e\ufe0f]+", "", unicodedata.normalize("NFKC", name).casefold())

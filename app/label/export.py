@@ -3,7 +3,7 @@
 import contextlib
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import IO, cast
 from zipfile import ZIP_DEFLATED, ZipFile
@@ -18,13 +18,15 @@ _SEPARATOR = "|"  # between the labels of a photo, as `whisker train --labels` h
 _TOP = "review"  # folder in the archive
 
 
-def labels_csv(store: ReviewStore, entries: list[Entry]) -> str:
-    """Write a line for each labelled photo and each of its places, relative to the review folder."""
+def labels_csv(store: ReviewStore, entries: list[Entry], packed: Collection[Path] | None = None) -> str:
+    """Write a line for each labelled photo and each of its places, or those `packed`, relative to the review folder."""
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(_HEADER)
     for entry in entries:
         for path in store.folder.paths(entry.id, entry.labels) if entry.labels else []:
+            if packed is not None and path not in packed:
+                continue
             answer = entry.answer
             labels = _SEPARATOR.join(entry.labels or ())
             said = (answer["label"], f"{answer['score']:.4f}", answer["verdict"], entry.model, entry.labelled_at)
@@ -34,7 +36,7 @@ def labels_csv(store: ReviewStore, entries: list[Entry]) -> str:
 
 def zipped(store: ReviewStore, entries: list[Entry]) -> Iterator[bytes]:
     """Yield an archive of the labelled photos, piece by piece; what somebody has deleted meanwhile is left out."""
-    sink = _Sink()
+    sink, packed = _Sink(), set[Path]()
     # Deflated, though photos hardly shrink: programs that read an archive as it comes cannot tell where a stored file
     # ends whose size was not known when its head was written.
     with ZipFile(cast("IO[bytes]", sink), "w", ZIP_DEFLATED, compresslevel=1) as archive:
@@ -42,8 +44,9 @@ def zipped(store: ReviewStore, entries: list[Entry]) -> Iterator[bytes]:
             for path in store.folder.paths(entry.id, entry.labels):
                 with contextlib.suppress(FileNotFoundError):
                     archive.writestr(f"{_TOP}/{_inside(store, path)}", path.read_bytes())
+                    packed.add(path)
                 yield sink.take()
-        archive.writestr(f"{_TOP}/{LABELS_FILE}", labels_csv(store, entries))
+        archive.writestr(f"{_TOP}/{LABELS_FILE}", labels_csv(store, entries, packed))
     yield sink.take()
 
 

@@ -1,6 +1,5 @@
 """The page at `/label`, and the form that does the same without a script, one photo after the other."""
 
-import asyncio
 from base64 import b64encode
 from collections.abc import Mapping
 
@@ -9,17 +8,18 @@ from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from starlette.responses import HTMLResponse, Response
 
 from whisker import __version__
-from whisker.app.errors import InvalidLabelError, PhotoGoneError
+from whisker.app.errors import InvalidLabelError, PhotoGoneError, ReviewUnavailableError
 from whisker.app.inference.service import Service
 from whisker.app.label.class_names import checked_labels
 from whisker.app.label.documents import photo_document
-from whisker.app.label.routes import StoreDep, all_classes
+from whisker.app.label.routes import MAX_BODY_BYTES, StoreDep, all_classes
 from whisker.app.label.routes import router as review_router
 from whisker.app.review.store import ReviewStore
 from whisker.app.routes.dependencies import ServiceDep
 from whisker.app.routes.state import state_of
 from whisker.app.uploads.reader import read_texts
 from whisker.app.web.files import PackageFiles
+from whisker.app.web.problems import describe
 from whisker.model.card.wording.formats import format_score
 
 _FILES = ("label.css", "label.js")
@@ -56,10 +56,14 @@ async def label_page(service: ServiceDep) -> Response:
 @router.post("/label")
 async def label_form(request: Request, service: ServiceDep, store: StoreDep) -> Response:
     """Do what the form asks for, and answer with the next photo."""
-    form = await read_texts(request)
+    form = await read_texts(request, max_bytes=MAX_BODY_BYTES)
     if not state_of(request.app).key.is_key(_text(form, "key")):
         return _html("label.html", service, 401, complaint=_WRONG_KEY)
-    return await asyncio.to_thread(_next_page, form, service, store)
+    try:
+        return await store.run(_next_page, form, service, store)
+    except (PhotoGoneError, ReviewUnavailableError) as exc:  # a browser would show JSON
+        problem = describe(exc, state_of(request.app).metrics)
+        return _html("label.html", service, problem.status, complaint=problem.detail)
 
 
 def _next_page(form: _Form, service: Service, store: ReviewStore) -> Response:

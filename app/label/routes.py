@@ -1,6 +1,5 @@
 """`/review`: the photos that were kept, for people who label them, and for their programs."""
 
-import asyncio
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response
@@ -25,9 +24,10 @@ from whisker.app.review.store import ReviewStore
 from whisker.app.routes.dependencies import ServiceDep
 from whisker.app.routes.openapi import BYTES
 from whisker.app.routes.state import state_of
+from whisker.app.uploads.reader import read_small
 from whisker.app.web.problems import problem_responses
 
-_MAX_BODY_BYTES = 65_536
+MAX_BODY_BYTES = 65_536
 _NO_STORE = {"Cache-Control": "no-store"}  # photos of people, whom no cache may give to others
 _JSON_EXAMPLE = '{"labels": ["cat"]}'
 
@@ -56,7 +56,7 @@ async def review_queue(
     store: StoreDep, service: ServiceDep, count: Annotated[int, Query(ge=1, le=100)] = 20
 ) -> ReviewQueue:
     """Those from which the model learns most come first: uncertain and novel ones, and no two alike in a row."""
-    photos, progress = await asyncio.to_thread(lambda: (store.next(count), store.progress()))
+    photos, progress = await store.run(lambda: (store.next(count), store.progress()))
     return ReviewQueue(
         photos=[photo_document(entry) for entry in photos],
         progress=progress_document(progress),
@@ -73,7 +73,7 @@ async def review_queue(
 )
 async def export_photos(store: StoreDep) -> Response:
     """`labelled/CLASS/` is for `whisker train`, `outliers/` for its `--outliers`."""
-    entries = await asyncio.to_thread(store.labelled)
+    entries = await store.run(store.labelled)
     headers = {**_NO_STORE, "Content-Disposition": 'attachment; filename="review.zip"'}
     return StreamingResponse(zipped(store, entries), headers=headers, media_type="application/zip")
 
@@ -85,7 +85,7 @@ async def export_photos(store: StoreDep) -> Response:
     responses={200: {"content": {"text/csv": {"schema": {"type": "string"}}}}},
 )
 async def export_labels(store: StoreDep) -> Response:
-    text = await asyncio.to_thread(lambda: labels_csv(store, store.labelled()))
+    text = await store.run(lambda: labels_csv(store, store.labelled()))
     headers = {**_NO_STORE, "Content-Disposition": f'attachment; filename="{LABELS_FILE}"'}
     return Response(text, headers=headers, media_type="text/csv; charset=utf-8")
 
@@ -97,7 +97,7 @@ async def export_labels(store: StoreDep) -> Response:
     responses={200: {"content": {"image/jpeg": {"schema": BYTES}}}},
 )
 async def review_photo(photo: str, store: StoreDep) -> Response:
-    content = await asyncio.to_thread(store.read, photo)
+    content = await store.run(store.read, photo)
     return Response(content, headers=_NO_STORE, media_type="image/jpeg")
 
 
@@ -115,7 +115,7 @@ async def label_photo(request: Request, photo: str, store: StoreDep, service: Se
     A name that is no class yet makes a new one. The last of several labellers wins.
     """
     given = await _read_labels(request)
-    progress = await asyncio.to_thread(store.progress)
+    progress = await store.run(store.progress)
     known = all_classes(service.card["classes"], progress)
     return await _label(store, photo, checked_labels(given, known, several=service.is_multi_label))
 
@@ -127,15 +127,15 @@ async def unlabel_photo(photo: str, store: StoreDep) -> Labelled:
 
 @router.post("/{photo}/skip", summary="Let all others go first")
 async def skip_photo(photo: str, store: StoreDep) -> ReviewProgress:
-    await asyncio.to_thread(store.skip, photo)
-    return progress_document(await asyncio.to_thread(store.progress))
+    await store.run(store.skip, photo)
+    return progress_document(await store.run(store.progress))
 
 
 @router.delete("/{photo}", summary="Delete a photo for good")
 async def delete_photo(photo: str, store: StoreDep) -> ReviewProgress:
     """Nothing of it is left, but it can come again."""
-    await asyncio.to_thread(store.delete, photo)
-    return progress_document(await asyncio.to_thread(store.progress))
+    await store.run(store.delete, photo)
+    return progress_document(await store.run(store.progress))
 
 
 def all_classes(of_checkpoint: list[str], progress: Progress) -> list[str]:
@@ -147,18 +147,14 @@ async def _label(store: ReviewStore, photo: str, labels: Labels) -> Labelled:
     def change() -> tuple[Entry, Progress]:
         return store.label(photo, labels), store.progress()
 
-    entry, progress = await asyncio.to_thread(change)
+    entry, progress = await store.run(change)
     document: ReviewPhoto = photo_document(entry)
     return Labelled(photo=document, progress=progress_document(progress))
 
 
 async def _read_labels(request: Request) -> list[str]:
-    """Read a body; raise `BodyTooLargeError` or `InvalidLabelError`."""
-    body = b""
-    async for piece in request.stream():
-        body += piece
-        if len(body) > _MAX_BODY_BYTES:
-            raise errors.BodyTooLargeError(f"Labels have at most {_MAX_BODY_BYTES:,} bytes.")
+    """Read a body; raise `InvalidLabelError`, or as `read_small` does."""
+    body = await read_small(request, max_bytes=MAX_BODY_BYTES)
     try:
         return GivenLabels.model_validate_json(body).labels
     except ValidationError as exc:

@@ -6,19 +6,20 @@ A transaction that writes locks out all others that write, so that it also guard
 import json
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import fields
 from pathlib import Path
 
 from whisker.app.review.entry import Entry, Labels
 from whisker.app.review.order import Rated
 
-_WAIT_SECONDS = 10.0  # for another process
+_WAIT_SECONDS, _READ_WAIT_SECONDS = 10.0, 2.0  # for another process
 _TABLE = """CREATE TABLE IF NOT EXISTS photos (
     id TEXT PRIMARY KEY, upload TEXT NOT NULL, bytes INTEGER NOT NULL, kept_at TEXT NOT NULL, model TEXT NOT NULL,
     answer TEXT NOT NULL, interest REAL NOT NULL, worth REAL NOT NULL, descriptor BLOB NOT NULL,
     labels TEXT, labelled_at TEXT, skips INTEGER NOT NULL DEFAULT 0
 )"""
+_BORN = "CREATE TABLE IF NOT EXISTS born AS SELECT CAST(strftime('%s', 'now') AS INTEGER) AS second"
 _INDEXES = (
     "CREATE INDEX IF NOT EXISTS uploads ON photos (upload)",
     "CREATE INDEX IF NOT EXISTS sizes ON photos (bytes)",
@@ -37,27 +38,29 @@ class Catalogue:
 
     @contextmanager
     def reading(self) -> Iterator["Transaction"]:
-        with self._connected() as connection:
+        with self._connected(_READ_WAIT_SECONDS) as connection:
             yield Transaction(connection)
 
     @contextmanager
     def writing(self) -> Iterator["Transaction"]:
-        """Let one process at a time write; nothing is written if the block fails."""
-        with self._connected() as connection:
+        """Let one process at a time write; if the block fails, nothing is written, and its `undo` is done."""
+        with self._connected(_WAIT_SECONDS) as connection:
             connection.execute("BEGIN IMMEDIATE")
+            transaction = Transaction(connection)
             try:
-                yield Transaction(connection)
+                yield transaction
+                connection.commit()
             except BaseException:
+                transaction.undo.close()  # while no other process can write
                 connection.rollback()
                 raise
-            connection.commit()
 
     @contextmanager
-    def _connected(self) -> Iterator[sqlite3.Connection]:
-        connection = sqlite3.connect(self._path, timeout=_WAIT_SECONDS, isolation_level=None)
+    def _connected(self, seconds: float) -> Iterator[sqlite3.Connection]:
+        connection = sqlite3.connect(self._path, timeout=seconds, isolation_level=None)
         try:
             connection.execute("PRAGMA secure_delete = ON")  # what is deleted is overwritten
-            for statement in (_TABLE, *_INDEXES):
+            for statement in (_TABLE, _BORN, *_INDEXES):
                 connection.execute(statement)
             yield connection
         finally:
@@ -65,10 +68,16 @@ class Catalogue:
 
 
 class Transaction:
-    """What can be asked and changed in a transaction."""
+    """What can be asked and changed in a transaction; `undo` takes back what else was done if it fails."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
+        self.undo = ExitStack()
         self._connection = connection
+
+    def born(self) -> int:
+        """Tell when the catalogue was made, in seconds since 1970."""
+        second: int = self._connection.execute("SELECT second FROM born").fetchone()[0]
+        return second
 
     def find(self, photo: str) -> Entry | None:
         return next(self._select("WHERE id = ?", photo), None)

@@ -13,6 +13,7 @@ import time
 from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from whisker.app import time_limits
 from whisker.app.errors import InferenceFailedError, OverloadedError
@@ -95,7 +96,7 @@ class Keeper:
 
     async def _run(self, service: Service) -> None:
         self._thresholds = _thresholds(service)
-        await self._safely(asyncio.to_thread(self.store.sweep))
+        await self._safely(self.store.run(self.store.sweep))
         while True:
             await self._safely(self._refresh())
             with contextlib.suppress(TimeoutError):
@@ -118,12 +119,12 @@ class Keeper:
             self._paused_until = time.monotonic() + time_limits.REVIEW_PAUSE_SECONDS
 
     async def _refresh(self) -> None:
-        self._floor = await asyncio.to_thread(self.store.floor)
+        self._floor = await self.store.run(self.store.floor)
 
     async def _keep(self, service: Service, data: bytes) -> None:
         """Draw an upload again and store it, unless it is there."""
         upload = await asyncio.to_thread(_sha256, data)
-        if await asyncio.to_thread(self.store.has, upload):
+        if await self.store.run(self.store.has, upload):
             self._skip("known")
             return
         try:
@@ -134,7 +135,7 @@ class Keeper:
         except (PictureError, InferenceFailedError):
             self._skip("failed")
             return
-        outcome = await asyncio.to_thread(self.store.keep, result.drawing, self._entry(service, upload, result))
+        outcome = await self.store.run(self.store.keep, result.drawing, self._entry(service, upload, result))
         if outcome == "kept":
             self._metrics.review_kept.inc()
         else:
@@ -158,9 +159,15 @@ def open_keeper(settings: Settings, metrics: Metrics) -> Keeper | None:
             "WHISKER_REVIEW keeps uploads for people to look at, so set WHISKER_API_KEY, too: "
             "without a key everybody could see them."
         )
-    if settings.corrections is not None and settings.corrections.resolve() == settings.review.resolve():
-        raise ConfigError("WHISKER_REVIEW and WHISKER_CORRECTIONS are one folder: give each its own.")
+    if settings.corrections is not None and _overlap(settings.corrections.resolve(), settings.review.resolve()):
+        raise ConfigError(
+            "WHISKER_REVIEW and WHISKER_CORRECTIONS are one folder, or one in the other: give each its own."
+        )
     return Keeper(ReviewStore(settings.review, settings.max_review_bytes), settings.review_share, metrics)
+
+
+def _overlap(one: Path, other: Path) -> bool:
+    return one.is_relative_to(other) or other.is_relative_to(one)
 
 
 def _interest(upload: _Upload) -> float:

@@ -1,30 +1,37 @@
 """The store of photos for review: its catalogue and its files, changed together.
 
-Files are written before the catalogue is and deleted after it; `sweep` mends what a crash has left in between.
+Files are written before the catalogue is and deleted after it; `sweep` mends what a crash has left in between. Only
+where a person deletes a photo do the files go first, so that no crash leaves any.
 """
 
+import asyncio
 import contextlib
 import hashlib
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from contextvars import copy_context
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Literal, ParamSpec, TypeVar
 
 from whisker.app.errors import PhotoGoneError, ReviewUnavailableError
 from whisker.app.review.catalogue import Catalogue, Transaction
 from whisker.app.review.entry import Entry, Labels
-from whisker.app.review.folder import ReviewFolder
+from whisker.app.review.folder import ReviewFolder, taken_bytes
 from whisker.app.review.order import nearest_distances, next_photos
 from whisker.app.review.progress import Progress, count_labels
-from whisker.app.review.sweep import sweep
+from whisker.app.review.sweep import mend, sweep
 
 CATALOGUE = "review.sqlite3"
-_BLOCK_BYTES = 4096  # on disk, of the smallest file; a line of the catalogue takes less
+_THREADS = 4
 _CENTRES = 500  # photos labelled last, which the next ones are to differ from
 
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
 Outcome = Literal["kept", "known", "uninteresting", "full"]
 
 
@@ -35,6 +42,12 @@ class ReviewStore:
         self.folder = ReviewFolder(root)
         self._catalogue = Catalogue(root / CATALOGUE)
         self._max_bytes = max_bytes
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="review")
+
+    async def run(self, work: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
+        """Do work in a thread of the store's own: others must not wait for a catalogue that is locked."""
+        call = partial(copy_context().run, work, *args, **kwargs)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, call)
 
     def has(self, upload: str) -> bool:
         """Tell whether an upload with this SHA-256 is there."""
@@ -54,7 +67,7 @@ class ReviewStore:
         It is worth its interest, and less the more it is like one that is kept. If the folder is full, photos that are
         worth less give way to it, unless they are labelled.
         """
-        entry = replace(entry, id=hashlib.sha256(content).hexdigest(), bytes=_taken(content), kept_at=_now())
+        entry = replace(entry, id=hashlib.sha256(content).hexdigest(), bytes=taken_bytes(content), kept_at=_now())
         with _translated(), self._catalogue.writing() as catalogue:
             if catalogue.has(entry.id, entry.upload):
                 return "known"
@@ -64,9 +77,11 @@ class ReviewStore:
             leaving = _leaving(catalogue.cheapest(), entry.worth, missing)
             if leaving is None:
                 return "uninteresting" if any(catalogue.cheapest()) else "full"
-            self.folder.write(self.folder.paths(entry.id, None), content)
-            self._drop(catalogue, leaving)
+            self._write(catalogue, self.folder.paths(entry.id, None), content)
+            for it in leaving:
+                catalogue.delete(it.id)
             catalogue.add(entry)
+        self._tidy([it.id for it in leaving])
         return "kept"
 
     def next(self, count: int) -> list[Entry]:
@@ -88,7 +103,7 @@ class ReviewStore:
             labels = self.find(photo).labels
             with _translated(), contextlib.suppress(FileNotFoundError):
                 return self.folder.read(photo, labels)
-            self.sweep()  # it has been moved in between, or by hand
+            self._mend(photo)  # it has been moved in between, or by hand
         raise PhotoGoneError("The photo is no longer in the review folder.")
 
     def label(self, photo: str, labels: Labels) -> Entry:
@@ -98,12 +113,9 @@ class ReviewStore:
         places = self.folder.paths(photo, labels)
         with _translated(), self._catalogue.writing() as catalogue:
             before = _found(catalogue, photo)
-            self.folder.write(places, content)
-            catalogue.label(photo, labels, at=at, size=_taken(content) * len(places))
-        with _translated(), self._catalogue.writing() as catalogue:
-            current = catalogue.find(photo)  # somebody else may have labelled it in between
-            wanted = [] if current is None else self.folder.paths(photo, current.labels)
-            self.folder.remove(path for path in self.folder.paths(photo, before.labels) if path not in wanted)
+            self._write(catalogue, places, content)
+            catalogue.label(photo, labels, at=at, size=taken_bytes(content) * len(places))
+        self._tidy([photo])
         return replace(before, labels=labels, labelled_at=at)
 
     def skip(self, photo: str) -> None:
@@ -115,7 +127,9 @@ class ReviewStore:
     def delete(self, photo: str) -> None:
         """Delete a photo, and all that is known of it, for good."""
         with _translated(), self._catalogue.writing() as catalogue:
-            self._drop(catalogue, [_found(catalogue, photo)])
+            recorded = self.folder.paths(photo, _found(catalogue, photo).labels)
+            catalogue.delete(photo)
+            self.folder.remove({*recorded, *self.folder.places(photo)})
 
     def progress(self) -> Progress:
         with _translated(), self._catalogue.reading() as catalogue:
@@ -131,16 +145,34 @@ class ReviewStore:
         with _translated(), self._catalogue.writing() as catalogue:
             sweep(catalogue, self.folder, _now())
 
-    def _drop(self, catalogue: Transaction, entries: Sequence[Entry]) -> None:
-        for entry in entries:
-            self.folder.remove(self.folder.paths(entry.id, entry.labels))
-            catalogue.delete(entry.id)
+    def _write(self, catalogue: Transaction, paths: list[Path], content: bytes) -> None:
+        """Write a photo to places, until the transaction fails."""
+        written = list[Path]()
+        catalogue.undo.callback(self.folder.remove, written)
+        self.folder.write(paths, content, written)
+
+    def _tidy(self, photos: Sequence[str]) -> None:
+        """Delete files of photos that lie where the catalogue, which others may have changed, does not have them."""
+        if photos:
+            with _translated(), self._catalogue.writing() as catalogue:
+                for photo in photos:
+                    entry = catalogue.find(photo)
+                    paths = self.folder.paths(photo, entry.labels if entry else None)
+                    self.folder.remove(self.folder.places(photo) - {*paths} if entry else paths)
+
+    def _mend(self, photo: str) -> None:
+        with _translated(), self._catalogue.writing() as catalogue:
+            entry = catalogue.find(photo)
+            if entry is not None:
+                mend(catalogue, self.folder, entry, self.folder.places(photo), _now())
 
 
 @contextmanager
 def _translated() -> Iterator[None]:
     try:
         yield
+    except (TypeError, ValueError) as exc:
+        raise ReviewUnavailableError("The review folder cannot be used: an entry of its catalogue is damaged.") from exc
     except (OSError, sqlite3.Error) as exc:
         reason = exc.strerror if isinstance(exc, OSError) else str(exc)
         raise ReviewUnavailableError(f"The review folder cannot be used at the moment: {reason}.") from exc
@@ -162,11 +194,6 @@ def _leaving(cheapest: Iterable[Entry], worth: float, missing: int) -> list[Entr
         leaving.append(entry)
         missing -= entry.bytes
     return leaving if missing <= 0 else None
-
-
-def _taken(content: bytes) -> int:
-    """Return the bytes that a photo and its line in the catalogue take on disk."""
-    return (-(-len(content) // _BLOCK_BYTES) + 1) * _BLOCK_BYTES
 
 
 def _now() -> str:

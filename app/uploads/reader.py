@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 
-from whisker.app.errors import ClientGoneError, UnsupportedMediaTypeError, quoted
+from whisker.app.errors import BodyTooLargeError, ClientGoneError, UnsupportedMediaTypeError, quoted
 from whisker.app.uploads.form_files import FIELD, all_pictures, only_picture, texts_of
 from whisker.app.uploads.multipart import OTHER_PARTS, read_form
 from whisker.app.uploads.part import Part
@@ -47,6 +47,11 @@ async def read_pieces(request: Request) -> list[bytes]:
     return [piece async for piece in _received(request)]
 
 
+async def read_small(request: Request, *, max_bytes: int) -> bytes:
+    """Read a whole body that has a limit of its own; raise `BodyTooLargeError`, or as `read_body` does."""
+    return b"".join([piece async for piece in _capped(_received(request), max_bytes)])
+
+
 async def read_uploads(request: Request, *, max_files: int) -> list[bytes]:
     """Read the pictures of a form that may hold several; raise as `read_upload` does."""
     _require_form(request, f"send the pictures as {FORM}, each in a field `{FIELD}`")
@@ -60,10 +65,11 @@ async def read_correction(request: Request) -> tuple[bytes, dict[str, list[str]]
     return only_picture(parts), texts_of(parts)
 
 
-async def read_texts(request: Request) -> dict[str, list[str]]:
-    """Read a form of text fields alone, with the values of each; raise as `read_upload` does."""
+async def read_texts(request: Request, *, max_bytes: int) -> dict[str, list[str]]:
+    """Read a form of text fields alone, with the values of each; raise as `read_small` and `read_upload` do."""
     _require_form(request, f"send the fields as {FORM}")
-    return texts_of(await _read_form(request, max_parts=_MAX_TEXTS))
+    body = _capped(_received(request), max_bytes)
+    return texts_of(await read_form(body, request.headers["content-type"], max_parts=_MAX_TEXTS))
 
 
 def media_type(request: Request) -> str:
@@ -110,6 +116,15 @@ def _said(request: Request) -> str:
 async def _read_form(request: Request, *, max_parts: int) -> Sequence[Part]:
     kind, turns = request.headers["content-type"], request.app.state.whisker_turns
     return await read_form(_received(request), kind, max_parts=max_parts, turns=turns)
+
+
+async def _capped(pieces: AsyncIterator[bytes], max_bytes: int) -> AsyncIterator[bytes]:
+    size = 0
+    async for piece in pieces:
+        size += len(piece)
+        if size > max_bytes:
+            raise BodyTooLargeError(f"The body has more than the {max_bytes:,} bytes that are allowed here.")
+        yield piece
 
 
 async def _received(request: Request) -> AsyncIterator[bytes]:

@@ -18,6 +18,7 @@ from whisker.model.photo_files import ACCEPTED
 CLIENT_CLOSED_REQUEST = 499  # nobody reads it, but logs and metrics tell it from a failure; nginx's number
 ERRORS_PATH = "/docs/errors"  # of the page that says what to do about each
 _RETRY_AFTER = {"Retry-After": "1"}  # seconds, unless the error knows better
+_NO_STORE = {"Cache-Control": "no-store"}  # caches may keep a 404 that says nothing of it
 _CLOSE = {"Connection": "close"}  # the rest of the body stays unread
 _ENCODINGS = {"Accept-Encoding": "gzip, deflate"}  # RFC 9110, section 15.5.16
 
@@ -39,7 +40,7 @@ _ROWS: tuple[_Row, ...] = (
     (errors.UnauthorizedError, 401, "The API key is missing or wrong.", {"WWW-Authenticate": "Bearer"}),
     (errors.CrossSiteError, 403, "A page of another site may not send pictures here.", {}),
     (errors.CorrectionsOffError, 404, "The service keeps no photos, so it takes no corrections.", {}),
-    (errors.PhotoGoneError, 404, "The photo is not in the review folder, or no longer.", {}),
+    (errors.PhotoGoneError, 404, "The photo is not in the review folder, or no longer.", _NO_STORE),
     (errors.RequestTimeoutError, 408, "The request came in too slowly.", _CLOSE),
     (errors.BodyTooLargeError, 413, "The body has more bytes than accepted.", _CLOSE),
     (PictureTooLargeError, 413, "The picture has more pixels, a longer side, or more work in it, than accepted.", {}),

@@ -11,12 +11,13 @@ import httpx
 import pytest
 from PIL import Image
 from pydantic import SecretStr
+from starlette.types import Message
 
-from tests.app.conftest import ROOT, picture
+from tests.app.conftest import ROOT, Serving, picture
 from tests.app.label.conftest import KEY, Review
 from tests.pictures import encode, exif
 from whisker.app import time_limits
-from whisker.app.label.export import labels_csv
+from whisker.app.label.export import labels_csv, zipped
 from whisker.app.main import create_app
 from whisker.app.review.entry import Entry
 from whisker.app.review.store import Outcome, ReviewStore
@@ -76,9 +77,10 @@ async def test_page_tells_visitors(review: Review) -> None:
 def test_folder_without_a_key_or_shared_with_corrections_is_refused(settings: Settings, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="set WHISKER_API_KEY, too"):
         create_app(settings.model_copy(update={"review": tmp_path}))
-    both = {"review": tmp_path, "corrections": tmp_path, "api_key": SecretStr(KEY)}
-    with pytest.raises(ConfigError, match="give each its own"):
-        create_app(settings.model_copy(update=both))
+    for corrections in (tmp_path, tmp_path / "labelled", tmp_path.parent):
+        both = {"review": tmp_path, "corrections": corrections, "api_key": SecretStr(KEY)}
+        with pytest.raises(ConfigError, match="give each its own"):
+            create_app(settings.model_copy(update=both))
 
 
 def test_guide_names_every_route_and_reason(settings: Settings, tmp_path: Path) -> None:
@@ -116,16 +118,39 @@ async def test_labelled_photos_are_what_training_reads(review: Review, tmp_path:
 
 def test_photo_with_several_labels_is_what_training_reads(tmp_path: Path) -> None:
     store = ReviewStore(tmp_path, 1_000_000)
-    said = {"label": "cat", "score": 0.5, "verdict": "unsure", "unknown_score": None, "predictions": []}
     for number, labels in enumerate((["bird", "dog"], ["dog"])):
-        entry = Entry(str(number), "m", said, 0.5, bytes(DESCRIPTOR_BYTES))
-        store.keep(picture(colour=f"#{number}08040", format_="JPEG"), entry)
+        store.keep(picture(colour=f"#{number}08040", format_="JPEG"), _kept(number))
         store.label(store.next(1)[0].id, labels)
     (tmp_path / "labels.csv").write_text(labels_csv(store, store.labelled()))
     for file in (None, tmp_path / "labels.csv"):
         found = find_photos(tmp_path / "labelled", labels_file=file, multi_label=True)
         labelled = Counter(tuple(found.classes[at] for at in it.labels) for it in found.files)
         assert labelled == {("bird", "dog"): 1, ("dog",): 1}
+
+
+def test_archive_lists_what_it_has(tmp_path: Path) -> None:
+    store = ReviewStore(tmp_path, 1_000_000)
+    for number in range(2):
+        store.keep(picture(colour=f"#{number}08040", format_="JPEG"), _kept(number))
+        store.label(store.next(1)[0].id, ["cat", "dog"])
+    entries = store.labelled()
+    store.delete(entries[0].id)
+    with zipfile.ZipFile(io.BytesIO(b"".join(zipped(store, entries)))) as packed:
+        lines = packed.read("review/labels.csv").decode().splitlines()[1:]
+        photos = [name.removeprefix("review/") for name in packed.namelist() if name.endswith(".jpg")]
+    assert [line.split(",")[0] for line in lines] == photos
+    assert len(photos) == 2
+
+
+async def test_photos_of_a_single_label_checkpoint_may_get_several(
+    serving: Serving, several_file: Path, tmp_path: Path
+) -> None:
+    store = ReviewStore(tmp_path, 1_000_000)
+    store.keep(_PICTURES[0], _kept(1))
+    async with serving(checkpoint=several_file, review=tmp_path, api_key=SecretStr(KEY)) as client:
+        page = await client.post("/label", files={"key": (None, KEY)})
+    assert page.status_code == 200
+    assert _shown(page) == store.next(1)[0].id
 
 
 async def test_skipped_undone_and_deleted(review: Review) -> None:
@@ -138,6 +163,7 @@ async def test_skipped_undone_and_deleted(review: Review) -> None:
     assert (await review.client.delete(f"/review/{second}")).json()["waiting"] == 1
     for answer in (await review.client.get(f"/review/{second}.jpg"), await review.label(second, "cat")):
         assert (answer.status_code, answer.json()["code"]) == (404, "photo_gone")
+        assert answer.headers["cache-control"] == "no-store"
     assert [it.stem for it in review.folder.rglob("*.jpg")] == [first]
 
 
@@ -164,6 +190,24 @@ async def test_hostile_requests_change_nothing(review: Review) -> None:
     assert {*review.folder.rglob("*")} == before
 
 
+async def test_labeller_who_leaves_is_no_defect(review: Review, caplog: pytest.LogCaptureFixture) -> None:
+    transport = review.client._transport  # noqa: SLF001 - only the application itself can be left
+    assert isinstance(transport, httpx.ASGITransport)
+    messages: list[Message] = [{"type": "http.request", "body": b"{", "more_body": True}, {"type": "http.disconnect"}]
+    headers = [(b"host", b"whisker"), (b"authorization", f"Bearer {KEY}".encode())]
+    scope = {"type": "http", "http_version": "1.1", "method": "PUT", "path": "/review/x/label", "query_string": b""}
+
+    async def receive() -> Message:
+        return messages.pop(0)
+
+    async def send(_message: Message) -> None:
+        """Nobody is there."""
+
+    await transport.app({**scope, "headers": headers}, receive, send)
+    assert "Unexpected error" not in caplog.messages
+    assert 'whisker_problems_total{code="client_gone"} 1.0' in (await review.client.get("/metrics")).text
+
+
 async def test_form_without_a_script_does_the_same(review: Review) -> None:
     await review.upload(*_PICTURES[:2])
     del review.client.headers["Authorization"]
@@ -177,6 +221,10 @@ async def test_form_without_a_script_does_the_same(review: Review) -> None:
     page = await send()
     assert page.headers["cache-control"] == "no-store"
     first = _shown(page)
+    gone = await send(page, photo="0" * 64, action="label")
+    assert (gone.status_code, gone.headers["content-type"]) == (404, "text/html; charset=utf-8")
+    assert "no such photo" in gone.text
+    assert (await send(page, padding="x" * 70_000)).status_code == 413
     page = await send(page, action="label", label="dog", new="train")
     assert "has another meaning" in page.text
     assert _shown(page) == first
@@ -188,6 +236,11 @@ async def test_form_without_a_script_does_the_same(review: Review) -> None:
     page = await send(page, action="none")
     assert "No photo is waiting" in page.text
     assert {it.parent.name for it in review.folder.rglob("*.jpg")} == {"dog", "outliers"}
+
+
+def _kept(number: int) -> Entry:
+    said = {"label": "cat", "score": 0.5, "verdict": "unsure", "unknown_score": None, "predictions": []}
+    return Entry(str(number), "m", said, 0.5, bytes(DESCRIPTOR_BYTES))
 
 
 def _shown(page: httpx.Response) -> str:

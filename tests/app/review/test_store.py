@@ -1,5 +1,9 @@
 """The review folder: what gives way, what survives a crash, and many hands at once."""
 
+import asyncio
+import os
+import sqlite3
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -112,12 +116,12 @@ def test_sweep_mends_what_a_crash_or_a_hand_has_left(tmp_path: Path) -> None:
     store.sweep()
     assert files(tmp_path) == {
         f"labelled/cat/{moved}.jpg",
-        f"waiting/{doubled}.jpg",
+        f"labelled/cat/{doubled}.jpg",
         f"waiting/{whole}.jpg",
         "waiting/notes.txt",
     }
-    assert {it.id for it in store.next(9)} == {doubled, whole}
-    assert [(it.id, it.labels) for it in store.labelled()] == [(moved, ["cat"])]
+    assert {it.id for it in store.next(9)} == {whole}
+    assert {it.id: it.labels for it in store.labelled()} == {moved: ["cat"], doubled: ["cat"]}
 
 
 def test_full_disk_loses_nothing(tmp_path: Path) -> None:
@@ -137,3 +141,108 @@ def test_catalogue_that_is_none_is_said(tmp_path: Path) -> None:
     (tmp_path / "review.sqlite3").write_bytes(b"this is no catalogue" * 100)
     with pytest.raises(ReviewUnavailableError, match="not a database"):
         ReviewStore(tmp_path, 1_000_000).progress()
+
+
+def test_sweep_deletes_nothing_that_people_have(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    root, elsewhere = tmp_path / "review", tmp_path / "elsewhere"
+    root.mkdir()
+    store = ReviewStore(root, 1_000_000)
+    first, second, _ = fill(store, *[0.5] * 3)
+    store.label(first, ["cat"])
+    store.label(second, [])
+    (root / f"labelled/cat/{'1' * 64}.jpg").write_bytes(b"copied in by hand")
+    strange = root / os.fsdecode(b"labelled/\xff") / f"{'2' * 64}.jpg"
+    strange.parent.mkdir()
+    strange.write_bytes(b"in a folder whose name is no text")
+    before = files(root)
+    store.sweep()
+    assert files(root) == before
+    for path in root.rglob("*.jpg"):
+        os.utime(path, (1e9, 1e9))
+    (root / "review.sqlite3").write_bytes(b"")
+    store.sweep()
+    fill(store, 0.5, 0.5, 0.5, 0.5)  # so that the new catalogue is not empty
+    store.sweep()
+    assert files(root) >= before
+    assert "Photos that the catalogue of the review folder does not know are left" in caplog.messages
+
+    elsewhere.mkdir()
+    known = store.next(1)[0].id
+    (elsewhere / f"{known}.jpg").write_bytes(b"somebody else's")
+    (root / "labelled" / "dog").symlink_to(elsewhere)
+    before = files(root)
+    (root / f"waiting/{known}.jpg").unlink()
+    store.sweep()
+    assert len(files(elsewhere)) == 1
+    assert store.find(known)  # behind the link may be what is missing
+    assert "The review folder is not swept" in caplog.messages
+
+
+def test_refused_label_leaves_no_copy(tmp_path: Path) -> None:
+    store = ReviewStore(tmp_path, 2 * _PHOTO_BYTES)
+    photo, other = fill(store, 0.5, 0.4)
+    before = files(tmp_path)
+    with sqlite3.connect(tmp_path / "review.sqlite3") as catalogue:
+        for change in ("UPDATE", "INSERT"):
+            catalogue.execute(
+                f"CREATE TRIGGER full_{change} BEFORE {change} ON photos BEGIN SELECT RAISE(ABORT, 'full'); END"
+            )
+    with pytest.raises(ReviewUnavailableError, match="full"):
+        store.label(photo, ["cat", "dog"])
+    with pytest.raises(ReviewUnavailableError, match="full"):
+        store.keep(b"better", entry(9, 0.9))
+    assert files(tmp_path) == before
+    (tmp_path / "labelled/cat").mkdir(parents=True)
+    (tmp_path / f"labelled/cat/{other}.jpg").write_bytes(b"a copy")
+    store.delete(other)
+    assert files(tmp_path) == {f"waiting/{photo}.jpg"}
+
+
+def test_one_missing_photo_is_found_again(tmp_path: Path) -> None:
+    store = ReviewStore(tmp_path, 1_000_000)
+    moved, gone, other = fill(store, *[0.5] * 3)
+    (tmp_path / "outliers").mkdir()
+    (tmp_path / f"waiting/{moved}.jpg").rename(tmp_path / f"outliers/{moved}.jpg")
+    for photo in (gone, other):
+        (tmp_path / f"waiting/{photo}.jpg").unlink()
+    assert store.read(moved) == b"photo 0"
+    assert store.find(moved).labels == []
+    with pytest.raises(PhotoGoneError):
+        store.read(gone)
+    assert [it.id for it in store.next(9)] == [other]  # nobody has asked for it
+
+
+@pytest.mark.parametrize("damage", ["answer = '{'", "labels = '7'", "descriptor = x'00'"])
+def test_damaged_entry_is_said(tmp_path: Path, damage: str) -> None:
+    store = ReviewStore(tmp_path, 1_000_000)
+    fill(store, 0.5)
+    with sqlite3.connect(tmp_path / "review.sqlite3") as catalogue:
+        catalogue.execute(f"UPDATE photos SET {damage}")  # noqa: S608 - ours
+    with pytest.raises(ReviewUnavailableError, match="damaged"):
+        _ = store.next(9), store.labelled()
+
+
+@pytest.mark.anyio
+async def test_locked_catalogue_keeps_no_other_thread_busy(tmp_path: Path) -> None:
+    store, locked = ReviewStore(tmp_path, 1), threading.Event()
+    waiting = [asyncio.create_task(store.run(locked.wait, 10)) for _ in range(40)]
+    async with asyncio.timeout(5):
+        assert await asyncio.to_thread(lambda: "free") == "free"
+    locked.set()
+    assert all(await asyncio.gather(*waiting))
+
+
+def test_folders_are_told_by_their_place_and_not_by_their_names(tmp_path: Path) -> None:
+    store = ReviewStore(tmp_path / "labelled", 1_000_000)
+    store.folder.root.mkdir()
+    first, second = fill(store, 0.5, 0.5)
+    store.label(first, ["waiting"])
+    by_hand = store.folder.root / f"labelled/waiting/{'1' * 64}.jpg"
+    by_hand.write_bytes(b"copied in by hand")
+    store.label(second, [])
+    store.label(second, None)
+    store.sweep()
+    assert by_hand.exists()
+    assert store.find(first).labels == ["waiting"]
+    assert store.find(second).labels is None
+    assert (store.folder.root / "outliers").exists()
