@@ -59,7 +59,9 @@ def evaluate(
     for line in result.evaluation.describe():
         typer.echo(printable(line))
     for verdict in VERDICTS:
-        typer.echo(f"{verdict.capitalize()}: {result.verdicts[verdict]:,} answers, {result.wrong[verdict]:,} wrong")
+        given = result.verdicts[verdict]
+        answers = f"{given:,} answer{'' if given == 1 else 's'}"
+        typer.echo(f"{verdict.capitalize()}: {answers}, {result.wrong[verdict]:,} wrong")
     for line in result.evaluation.describe_classes(classifier.classes):
         typer.echo(printable(line))
     for item in result.quarantined:
