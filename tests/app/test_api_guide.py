@@ -30,8 +30,9 @@ def test_example_runs(server: Server, tmp_path: Path, language: str, code: str) 
     for name, colour in (("photo.jpg", "red"), ("other.jpg", "blue")):
         (tmp_path / name).write_bytes(picture(200, 150, colour=colour, format_="JPEG"))
     code = code.replace("http://localhost:8000", server.address)
+    (tmp_path / ".curlrc").write_text("silent\nshow-error\nfail\n")  # curl counts a refusal as success otherwise
     command = ["bash", "-euo", "pipefail", "-c", code] if language == "sh" else [sys.executable, "-c", code]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "NO_PROXY": "*"}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "NO_PROXY": "*", "CURL_HOME": str(tmp_path)}
     ended = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)  # noqa: S603 - our own documentation
     assert (ended.returncode, ended.stderr) == (0, "")
     assert ended.stdout.strip()
