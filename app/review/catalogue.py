@@ -47,13 +47,10 @@ class Catalogue:
         with self._connected(_WAIT_SECONDS) as connection:
             connection.execute("BEGIN IMMEDIATE")
             transaction = Transaction(connection)
-            try:
+            with transaction.undo:  # while no other process can write; to close the connection takes back the rest
                 yield transaction
                 connection.commit()
-            except BaseException:
-                transaction.undo.close()  # while no other process can write
-                connection.rollback()
-                raise
+                transaction.undo.pop_all()
 
     @contextmanager
     def _connected(self, seconds: float) -> Iterator[sqlite3.Connection]:

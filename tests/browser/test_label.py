@@ -50,6 +50,7 @@ def page(browser: Browser, folder: tuple[Path, str]) -> Iterator[Page]:
 
 
 def test_photos_are_labelled_by_keyboard_alone(page: Page, folder: tuple[Path, str]) -> None:
+    expect(page.locator("#suggestion")).to_contain_text("The model says: ")  # which comes after the photo
     suggested = page.text_content("#suggestion")
     assert suggested is not None
     shown = page.locator("#counts")

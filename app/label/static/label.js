@@ -1,13 +1,16 @@
 // The script of /label: shows photos one after the other, takes keys or taps, and stores nothing in the browser.
 
+import { $, element, say } from "../page/element.js";
+import { download } from "../page/export.js";
+import { isKey, NO_KEY, Problem, request, useKey } from "../page/service.js";
+import { percent } from "../page/words.js";
+
 const COUNT = 20; // photos asked for at once
 const LOW = 6; // with fewer left, more are asked for
 const AHEAD = 3; // photos loaded before they are shown
 const KEYS = "1234567890abcdefghijklmopqrstvwyz"; // of classes; n, u and x have another meaning
 const LIKELY = 9;
 
-const $ = (id) => document.getElementById(id);
-let key = "";
 let photos = []; // the one that is shown first, and those that come after it
 let classes = [], several = false, progress = null;
 let chosen = new Set(); // labels of the photo that is shown, if it may have several
@@ -22,32 +25,14 @@ document.documentElement.classList.add("scripted");
 
 // Requests
 
-class Problem extends Error {
-  constructor(code, sentence) {
-    super(sentence);
-    this.code = code;
-  }
+async function json(path, method = "GET", body) {
+  const response = body ? await request(method, path, JSON.stringify(body), "application/json") : await request(method, path);
+  return response.json();
 }
-
-async function ask(path, method = "GET", body) {
-  const headers = key ? { Authorization: `Bearer ${key}` } : {};
-  if (body !== undefined) headers["Content-Type"] = "application/json";
-  let response;
-  try {
-    response = await fetch(path, { method, headers, body: body === undefined ? undefined : JSON.stringify(body), cache: "no-store" });
-  } catch {
-    throw new Problem("unreachable", "The service cannot be reached. Check your connection and try again.");
-  }
-  if (response.ok) return response;
-  const problem = await response.json().catch(() => ({}));
-  throw new Problem(problem.code, problem.detail ?? "Something went wrong. Try again in a moment.");
-}
-
-const json = async (...request) => (await ask(...request)).json();
 
 function picture(photo) {
   if (!pictures.has(photo.id)) {
-    const address = ask(photo.photo).then(async (response) => URL.createObjectURL(await response.blob()));
+    const address = request("GET", photo.photo).then(async (response) => URL.createObjectURL(await response.blob()));
     address.catch(() => pictures.delete(photo.id));
     pictures.set(photo.id, address);
   }
@@ -234,26 +219,17 @@ const plain = (text) => text.normalize("NFKC").toLowerCase();
 const starts = (name, wanted) => Number(Boolean(wanted) && plain(name).startsWith(plain(wanted)));
 
 function choice(name, letter = "", score) {
-  const button = document.createElement("button");
-  button.type = "button";
-  button.className = "choice";
+  const button = element("button", { type: "button", className: "choice" });
   if (letter) {
-    button.append(element("kbd", letter.toUpperCase()));
+    button.append(element("kbd", {}, letter.toUpperCase()));
     button.setAttribute("aria-keyshortcuts", letter);
   }
-  button.append(element("span", name));
-  if (score !== undefined) button.append(element("span", percent(score), "score"));
+  button.append(element("span", {}, name));
+  if (score !== undefined) button.append(element("span", { className: "score" }, percent(score)));
   if (several) button.setAttribute("aria-pressed", chosen.has(name));
   button.dataset.name = name;
   button.onclick = () => choose(name);
   return button;
-}
-
-function element(kind, text, style = "") {
-  const made = document.createElement(kind);
-  made.textContent = text;
-  if (style) made.className = style;
-  return made;
 }
 
 function drawProgress() {
@@ -262,21 +238,13 @@ function drawProgress() {
   $("bar").max = total || 1;
   $("bar").value = labelled + outliers;
   $("counts").textContent = `${labelled + outliers} of ${total} labelled${outliers ? `, ${outliers} of them as none of these` : ""}`;
-  const rows = Object.entries(progress.classes).map(([name, count]) => element("li", `${name}: ${count}`));
-  $("tally").replaceChildren(...(rows.length ? rows : [element("li", "none yet")]));
+  const rows = Object.entries(progress.classes).map(([name, count]) => element("li", {}, `${name}: ${count}`));
+  $("tally").replaceChildren(...(rows.length ? rows : [element("li", {}, "none yet")]));
 }
-
-function percent(score) {
-  if (score > 0.999 && score < 1) return "> 99.9\u00a0%";
-  if (score < 0.001 && score > 0) return "< 0.1\u00a0%";
-  return `${(100 * score).toFixed(score === 1 || score === 0 ? 0 : 1)}\u00a0%`;
-}
-
-const say = (text) => ($("status").textContent = text);
 
 function complain(sentence) {
   $("problem").hidden = !sentence;
-  $("problem").replaceChildren(element("p", sentence));
+  $("problem").replaceChildren(element("p", {}, sentence));
 }
 
 function fail(problem) {
@@ -293,15 +261,11 @@ function askForKey() {
 
 const start = () => act(() => next());
 
-async function download(path, name) {
+async function fetchFile(path, name) {
   say("Preparing the download …");
   try {
-    const address = URL.createObjectURL(await (await ask(path)).blob());
-    const link = document.createElement("a");
-    link.href = address;
-    link.download = name;
-    link.click();
-    setTimeout(() => URL.revokeObjectURL(address), 60_000);
+    const file = await (await request("GET", path)).blob();
+    download(name, file.type, file);
     say("");
   } catch (problem) {
     fail(problem);
@@ -312,11 +276,11 @@ async function download(path, name) {
 
 $("key-form").addEventListener("submit", (event) => {
   event.preventDefault();
-  if (!/^[\x20-\x7e]+$/.test($("key").value)) {
-    complain("An API key has only ASCII letters, digits and punctuation characters."); // it goes into a header
+  if (!isKey($("key").value)) {
+    complain(NO_KEY);
     return;
   }
-  key = $("key").value.trim();
+  useKey($("key").value.trim());
   $("key-form").hidden = true;
   complain("");
   start();
@@ -328,8 +292,8 @@ $("skip").onclick = skip;
 $("undo").onclick = $("undo-last").onclick = undo;
 $("delete").onclick = () => $("sure").showModal();
 $("look").onclick = start;
-$("zip").onclick = () => download("review/export.zip", "review.zip");
-$("csv").onclick = () => download("review/labels.csv", "labels.csv");
+$("zip").onclick = () => fetchFile("review/export.zip", "review.zip");
+$("csv").onclick = () => fetchFile("review/labels.csv", "labels.csv");
 $("search").oninput = drawClasses;
 $("sure").addEventListener("close", () => {
   if ($("sure").returnValue === "delete") erase();

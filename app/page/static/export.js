@@ -16,9 +16,9 @@ export function toCsv(results) {
   return [heading, ...lines].map((line) => line.map(cell).join(",")).join("\r\n");
 }
 
-export function download(name, type, text) {
+export function download(name, type, content) {
   const link = document.createElement("a");
-  link.href = URL.createObjectURL(new Blob([text], { type }));
+  link.href = URL.createObjectURL(new Blob([content], { type }));
   link.download = name;
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 10_000); // some browsers start reading it later

@@ -1,7 +1,7 @@
 // What went wrong, and the form for the key, which a service may ask for.
 
 import { $, element, name, say } from "./element.js";
-import { hasKey, Problem, useKey } from "./service.js";
+import { hasKey, isKey, NO_KEY, Problem, useKey } from "./service.js";
 import { help } from "./shot.js";
 
 let waiting = null; // called once there is a key
@@ -27,8 +27,8 @@ function complain(problem, file = "") {
 
 $("key-form").onsubmit = (event) => {
   event.preventDefault();
-  if (!/^[\x20-\x7e]+$/.test($("key").value)) {
-    complain(new Problem("", "An API key has only ASCII letters, digits and punctuation characters.")); // in a header
+  if (!isKey($("key").value)) {
+    complain(new Problem("", NO_KEY));
     return;
   }
   useKey($("key").value);

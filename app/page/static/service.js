@@ -17,6 +17,8 @@ let key = "";
 
 export const hasKey = () => Boolean(key);
 export const useKey = (given) => (key = given);
+export const isKey = (given) => /^[\x20-\x7e]+$/.test(given); // since it is sent in a header
+export const NO_KEY = "An API key has only ASCII letters, digits and punctuation characters.";
 
 export class Problem extends Error {
   constructor(code, sentence) {
@@ -25,13 +27,15 @@ export class Problem extends Error {
   }
 }
 
-export async function ask(path, body, type, wait = () => {}) {
+export const ask = (path, body, type, wait) => request("POST", path, body, type, wait);
+
+export async function request(method, path, body, type, wait = () => {}) {
   const headers = key ? { Authorization: `Bearer ${key}` } : {};
   if (type) headers["Content-Type"] = type;
   for (let tried = 1; ; tried++) {
     let response;
     try {
-      response = await fetch(path, { method: "POST", body, headers });
+      response = await fetch(path, { method, body, headers });
     } catch {
       throw new Problem("unreachable", "The service cannot be reached. Check your connection and try again.");
     }
