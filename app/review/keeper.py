@@ -123,7 +123,7 @@ class Keeper:
 
     async def _keep(self, service: Service, data: bytes) -> None:
         """Draw an upload again and store it, unless it is there."""
-        upload = await asyncio.to_thread(_sha256, data)
+        upload = await self.store.run(_sha256, data)
         if await self.store.run(self.store.has, upload):
             self._skip("known")
             return

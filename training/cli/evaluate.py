@@ -5,6 +5,7 @@ import json
 import typer
 
 from whisker.model.plain_text import printable
+from whisker.training.amount import amount
 from whisker.training.cli.options.arguments import (
     AsJson,
     Device,
@@ -59,8 +60,7 @@ def evaluate(
     for line in result.evaluation.describe():
         typer.echo(printable(line))
     for verdict in VERDICTS:
-        given = result.verdicts[verdict]
-        answers = f"{given:,} answer{'' if given == 1 else 's'}"
+        answers = amount(result.verdicts[verdict], "answer")
         typer.echo(f"{verdict.capitalize()}: {answers}, {result.wrong[verdict]:,} wrong")
     for line in result.evaluation.describe_classes(classifier.classes):
         typer.echo(printable(line))

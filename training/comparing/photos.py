@@ -16,6 +16,7 @@ from whisker.model.errors import PictureError
 from whisker.model.photo_files import read_photo
 from whisker.model.plain_text import printable
 from whisker.model.preprocessing import Preprocessing
+from whisker.training.amount import amount
 from whisker.training.data.dataset import Quarantined
 from whisker.training.data.duplicates import group_duplicates
 from whisker.training.data.folders.folder import PhotoFile, PhotoFolder
@@ -83,7 +84,7 @@ class Copies:
     def describe(self) -> Iterator[str]:
         """Say it, a sentence each."""
         if self.equal:
-            yield f"{_count(self.equal, 'file is an equal copy', 'files are equal copies')} of others: left out."
+            yield f"{amount(self.equal, 'file is an equal copy', 'files are equal copies')} of others: left out."
         if self.conflicting:
             yield printable(
                 f"Left out, as the same file has several labels: {len(self.conflicting):,} files, "
@@ -91,7 +92,7 @@ class Copies:
             )
         if self.similar:
             yield (
-                f"{_count(self.similar, 'photo looks', 'photos look')} like another one. Such photos count each, so "
+                f"{amount(self.similar, 'photo looks', 'photos look')} like another one. Such photos count each, so "
                 "that the intervals are too narrow; `whisker doctor` lists them."
             )
 
@@ -115,7 +116,3 @@ def find_copies(files: Sequence[PhotoFile], digests: Sequence[str], small: NDArr
         conflicting=tuple(conflicting),
         similar=len(kept) - len(np.unique(groups)),
     )
-
-
-def _count(number: int, one: str, many: str) -> str:
-    return f"1 {one}" if number == 1 else f"{number:,} {many}"

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from whisker.model.errors import ConfigError
 from whisker.model.plain_text import printable
+from whisker.training.amount import amount
 from whisker.training.config import Grouping
 from whisker.training.data.folders.label_file import LabelFile
 from whisker.training.data.folders.labels import read_labels, split_labels
@@ -139,7 +140,7 @@ def _describe(folder: PhotoFolder, layout: Layout, loose: Sequence[str]) -> Iter
     if folder.sides:
         yield describe_sides(folder.sides, layout.unused)
     if loose:
-        count = "1 photo" if len(loose) == 1 else f"{len(loose):,} photos"
+        count = amount(len(loose), "photo")
         yield printable(f"Not used, as beside the class folders nothing says their class: {count}, {loose[0]} first.")
     for names in similar_names(folder.classes):
         listed = " and ".join(map(repr, names))

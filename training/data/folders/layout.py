@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from whisker.model.plain_text import printable
+from whisker.training.amount import amount
 from whisker.training.data.folders.class_folder import READ_ON, ClassFolder, list_names, walk_class, within
 from whisker.training.data.folders.names import Side, class_name, has_picture_ending, side_named
 from whisker.training.data.folders.sides import find_sides
@@ -40,13 +41,13 @@ class Layout:
         """Say what was left out, or is not there."""
         said = []
         if self.dead:
-            count = _count(self.dead, "link leads", "links lead")
+            count = amount(len(self.dead), "link leads", "links lead")
             said.append(
                 f"{count} to nothing, {self.dead[0]} first: fetch what should be there (`dvc pull`, `git annex get`) "
                 "or remove them."
             )
         if self.circles:
-            links = _count(self.circles, "link that leads", "links that lead")
+            links = amount(len(self.circles), "link that leads", "links that lead")
             said.append(f"Not followed: {links} to a folder around itself, {self.circles[0]} first.")
         if self.empty and skip_small:
             said.append(f"Skipped, as they hold no file: {', '.join(self.empty)}.")
@@ -82,10 +83,6 @@ def require_classes(layout: Layout, min_classes: int, *, skip_small: bool) -> No
 
 def _sorted(*paths: Sequence[str]) -> tuple[str, ...]:
     return tuple(sorted(path for several in paths for path in several))
-
-
-def _count(items: Sequence[str], one: str, many: str) -> str:
-    return f"1 {one}" if len(items) == 1 else f"{len(items):,} {many}"
 
 
 def find_layout(root: Path) -> Layout:

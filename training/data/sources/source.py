@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from whisker.training.amount import amount
 from whisker.training.data.folders.label_file import LabelFile
-from whisker.training.data.sources.amount import amount
 from whisker.training.data.sources.archives.summary import summarise
 from whisker.training.data.sources.archives.tar_file import open_tar
 from whisker.training.data.sources.archives.unpacking import unpack_archive, unwrapped

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from whisker.model.plain_text import printable
+from whisker.training.amount import amount
 from whisker.training.data.folders.class_folder import list_names
 from whisker.training.data.folders.layout import find_layout
 from whisker.training.data.folders.names import is_named_as_picture
 from whisker.training.data.folders.walk import list_files
-from whisker.training.data.sources.amount import amount
 from whisker.training.data.sources.archives.unpacking import is_csv
 from whisker.training.errors import DatasetError
 

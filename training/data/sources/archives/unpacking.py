@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from whisker.model.plain_text import printable
+from whisker.training.amount import amount
 from whisker.training.data.folders.class_folder import list_names
 from whisker.training.data.folders.names import has_picture_ending, is_named_as_picture, is_skipped
 from whisker.training.data.folders.walk import walk
-from whisker.training.data.sources.amount import amount
 from whisker.training.data.sources.archives.members import Archive, Member
 from whisker.training.data.sources.destination import Destination
 from whisker.training.data.sources.kinds import recognise

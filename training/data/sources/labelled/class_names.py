@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from whisker.model.plain_text import printable
+from whisker.training.amount import amount
 from whisker.training.data.folders.names import class_name
-from whisker.training.data.sources.amount import amount
 from whisker.training.errors import DatasetError
 
 _UNKNOWN = "-1"  # the number of no class

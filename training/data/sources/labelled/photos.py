@@ -11,9 +11,9 @@ from typing import Self
 
 from whisker.model.photo_files import MAX_FILE_BYTES
 from whisker.model.plain_text import printable, to_cell
+from whisker.training.amount import amount
 from whisker.training.data.folders.labels import NO_LABEL, SEPARATOR
 from whisker.training.data.folders.names import SIDES
-from whisker.training.data.sources.amount import amount
 from whisker.training.data.sources.destination import Destination
 from whisker.training.data.sources.labelled.shards import Shard
 from whisker.training.errors import DatasetError

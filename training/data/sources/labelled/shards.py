@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from whisker.training.amount import amount
 from whisker.training.data.folders.names import Side, side_named
-from whisker.training.data.sources.amount import amount
 from whisker.training.errors import DatasetError
 
 _NUMBER = re.compile(r"[-_.]?\d+(-of-\d+)?$")

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from whisker.model.plain_text import printable
+from whisker.training.amount import amount
 from whisker.training.data.folders.columns import label_columns
-from whisker.training.data.sources.amount import amount
 from whisker.training.data.sources.archives.tar_file import open_tar
 from whisker.training.data.sources.labelled.class_names import distinct_names, label_text
 from whisker.training.data.sources.labelled.columns import class_names
