@@ -2,6 +2,7 @@
 
 import errno
 import io
+import logging
 import os
 import pickle
 from collections.abc import Callable, Iterator
@@ -34,6 +35,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
+
+
+@pytest.fixture(autouse=True)
+def _restored_log_level() -> Iterator[None]:
+    """Let no command that runs in the tests' process decide what later tests hear."""
+    root = logging.getLogger()
+    level = root.level
+    yield
+    root.setLevel(level)
 
 
 @pytest.fixture(scope="session")
