@@ -18,7 +18,7 @@ from whisker.model.errors import EngineError
 from whisker.model.networks.base import Network
 
 _LEVELS = 255  # steps of an activation's 8 bits
-_MAX_WEIGHT = 127  # symmetric, so that 0 stays 0 and -w mirrors w
+MAX_WEIGHT = 127  # symmetric, so that 0 stays 0 and -w mirrors w
 
 
 class Quantized(nn.Module):
@@ -31,7 +31,7 @@ class Quantized(nn.Module):
         self.scale = max(high - low, 1e-6) / _LEVELS
         self.zero_point = round(-low / self.scale)
         largest = layer.weight.detach().abs().flatten(1).amax(1)
-        self.weight_scale = nn.Buffer(largest.clamp_min(1e-12) / _MAX_WEIGHT)  # [channels out]
+        self.weight_scale = nn.Buffer(largest.clamp_min(1e-12) / MAX_WEIGHT)  # [channels out]
 
     @property
     def input_bounds(self) -> Range:
@@ -41,13 +41,13 @@ class Quantized(nn.Module):
     @property
     def largest_weight(self) -> Tensor:
         """Return the largest absolute weight of each output channel: `[channels out]`."""
-        return self.weight_scale * _MAX_WEIGHT
+        return self.weight_scale * MAX_WEIGHT
 
     def forward(self, x: Tensor) -> Tensor:
         x = torch.fake_quantize_per_tensor_affine(x, self.scale, self.zero_point, 0, _LEVELS)
         zeros = torch.zeros_like(self.weight_scale, dtype=torch.int32)
         weight = torch.fake_quantize_per_channel_affine(
-            self.layer.weight, self.weight_scale, zeros, 0, -_MAX_WEIGHT, _MAX_WEIGHT
+            self.layer.weight, self.weight_scale, zeros, 0, -MAX_WEIGHT, MAX_WEIGHT
         )
         if isinstance(self.layer, nn.Conv2d):
             stride, padding, groups = self.layer.stride, self.layer.padding, self.layer.groups
