@@ -4,6 +4,8 @@
     ├── WorkerError                      a process that the service needs has ended or cannot be started
     ├── ResultsError                     the results of `whisker predict --out` cannot be written
     ├── ServerError                      a server cannot be reached, or is no Whisker service
+    ├── RepositoryError                  the folder of models cannot be listed or written
+    │   └── RolloutError                 what is to be served of a model cannot be read or changed
     └── ServiceError
         ├── UploadError                  the request's body is not one picture's bytes
         │   ├── MalformedFormError       multipart that cannot be parsed
@@ -58,6 +60,14 @@ class ResultsError(WhiskerError):
 
 class ServerError(WhiskerError):
     """A server cannot be reached, or does not answer as a Whisker service does."""
+
+
+class RepositoryError(WhiskerError):
+    """The folder of models cannot be listed or written."""
+
+
+class RolloutError(RepositoryError):
+    """What is to be served of a model cannot be read or changed."""
 
 
 class ServiceError(WhiskerError):
