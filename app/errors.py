@@ -14,6 +14,11 @@
         │   ├── UnsupportedEncodingError   compressed in another way than gzip or deflate
         │   └── BodyTooLargeError        more bytes than allowed
         ├── UnknownClassError            a class that the checkpoint does not have
+        ├── UnknownModelError            a model that the service does not have
+        ├── UnknownVersionError          a version that the model does not have
+        ├── VersionUnusableError         a version that was to be served cannot be loaded
+        ├── RepositoryUnwritableError    what is served cannot be noted in the folder of models
+        ├── ModelControlOffError         clients may not change what is served
         ├── CorrectionsOffError          there is no folder for corrections
         ├── CorrectionsFullError         there is no room for a correction
         ├── InvalidLabelError            a label that a photo cannot have
@@ -112,6 +117,36 @@ class UnknownClassError(ServiceError):
     """The request names a class that the checkpoint does not have."""
 
     code: ClassVar[str] = "unknown_class"
+
+
+class UnknownModelError(ServiceError):
+    """The request names a model that the service does not have."""
+
+    code: ClassVar[str] = "unknown_model"
+
+
+class UnknownVersionError(ServiceError):
+    """The request names a version that the model does not have."""
+
+    code: ClassVar[str] = "unknown_version"
+
+
+class VersionUnusableError(ServiceError):
+    """The version that was to be served cannot be loaded, and the other one still answers."""
+
+    code: ClassVar[str] = "version_unusable"
+
+
+class RepositoryUnwritableError(ServiceError):
+    """What is to be served cannot be noted in the folder of models."""
+
+    code: ClassVar[str] = "repository_unwritable"
+
+
+class ModelControlOffError(ServiceError):
+    """The operator does not let clients change what is served."""
+
+    code: ClassVar[str] = "model_control_off"
 
 
 class CorrectionsOffError(ServiceError):

@@ -13,7 +13,6 @@ from starlette.middleware import Middleware
 
 from whisker import __version__
 from whisker.app.errors import MisdirectedRequestError
-from whisker.app.inference.service import running_service
 from whisker.app.label.page import add_labelling
 from whisker.app.logs import configure_logging, flush_log
 from whisker.app.metrics import Metrics
@@ -22,10 +21,13 @@ from whisker.app.page.routes import add_page
 from whisker.app.protocols.bodies import reading_process_of
 from whisker.app.protocols.kserve import vertex_health
 from whisker.app.protocols.routers import add_protocols
+from whisker.app.repository.models import running_models
+from whisker.app.repository.shadows import Shadows
 from whisker.app.review.keeper import open_keeper
 from whisker.app.routes.corrections import router as corrections_router
 from whisker.app.routes.corrections_store import CorrectionsStore
 from whisker.app.routes.docs import add_docs
+from whisker.app.routes.models import router as models_router
 from whisker.app.routes.openapi import DescribedApp, ask_for_key, may_answer
 from whisker.app.routes.operations import router
 from whisker.app.routes.predict import router as predict_router
@@ -104,9 +106,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         corrections = CorrectionsStore(settings.corrections, settings.max_corrections_bytes)
     keeper = open_keeper(settings, metrics)
     examples = find_examples(settings.examples)
-    set_state(app, AppState(settings, metrics, slots, key, origins, corrections, keeper, examples))
+    shadows = Shadows(metrics, None if keeper is None else keeper.consider_disagreement)
+    set_state(app, AppState(settings, metrics, slots, key, origins, corrections, shadows, keeper, examples))
     set_turns(app)
-    add_protocols(app, settings)  # first: a platform may choose a path that is one of ours
+    app.include_router(models_router)  # before Hugging Face's, where a name may hold slashes
+    add_protocols(app, settings)  # before ours: a platform may choose a path that is one of them
     app.include_router(predict_router)
     app.include_router(corrections_router)
     app.include_router(router)
@@ -153,11 +157,12 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     state = state_of(app)
     try:
         async with (
-            running_service(state.settings, state.metrics) as state.service,
-            nullcontext() if state.keeper is None else state.keeper.running(state.service),
+            running_models(state.settings, state.metrics) as state.models,
+            nullcontext() if state.keeper is None else state.keeper.running(),
         ):
             yield
     finally:
+        await state.shadows.close()
         await reading_process_of(app).close()
 
 

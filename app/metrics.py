@@ -95,17 +95,55 @@ class Metrics:
         )
         self.predictions = Counter(
             "whisker_predictions_total",
-            "Answers given, by best class or, of a multi-label checkpoint, by each label found.",
-            ("label",),
+            "Answers given, by model, and by best class or, of a multi-label checkpoint, by each label found.",
+            ("model", "label"),
             registry=registry,
         )
-        self.verdicts = Counter("whisker_verdicts_total", "Answers given, by verdict.", ("verdict",), registry=registry)
+        self.verdicts = Counter(
+            "whisker_verdicts_total", "Answers given, by model and verdict.", ("model", "verdict"), registry=registry
+        )
         self.drift = Gauge(
             "whisker_drift",
             "Stability index of the latest answers against the checkpoint's profile: 0.1 is noteworthy, 0.25 is much.",
-            ("of",),
+            ("model", "of"),
             registry=registry,
             multiprocess_mode="livemax",
+        )
+        self.swaps = Counter(
+            "whisker_model_swaps_total",
+            "Versions that were to take over, by model: served, or failed.",
+            ("model", "outcome"),
+            registry=registry,
+        )
+        self.models_loaded = Gauge(
+            "whisker_models_loaded",
+            "Versions of models that are ready to answer.",
+            registry=registry,
+            multiprocess_mode="livemax",
+        )
+        self.model_bytes = Gauge(
+            "whisker_model_bytes",
+            "Memory of all loaded models in all inference workers, as far as the system tells.",
+            registry=registry,
+            multiprocess_mode="livesum",
+        )
+        self.canary_answers = Counter(
+            "whisker_canary_answers_total",
+            "Answers while a canary runs, by model, track (serving or canary) and outcome (answered or refused).",
+            ("model", "track", "outcome"),
+            registry=registry,
+        )
+        self.canary_stops = Counter(
+            "whisker_canary_stops_total",
+            "Canaries that were stopped for what they answered.",
+            ("model",),
+            registry=registry,
+        )
+        self.shadow_answers = Counter(
+            "whisker_shadow_answers_total",
+            "Answers that a shadow gave, too, by model, and whether it gave the same (yes or no).",
+            ("model", "agrees"),
+            registry=registry,
         )
         self.review_kept = Counter("whisker_review_kept_total", "Uploads that were kept for review.", registry=registry)
         self.review_skipped = Counter(
@@ -130,8 +168,14 @@ class Metrics:
         ).labels(version=__version__).set(1)
 
     def describe_model(self, *, name: str, version: str, device: str) -> None:
-        """Report the checkpoint being served."""
+        """Report a version being served."""
         self._model.labels(name=name, version=version, device=device).set(1)
+
+    def forget_model(self, *, name: str, version: str, device: str) -> None:
+        """Report a version no longer; files that processes share keep a line, which is 0."""
+        self._model.labels(name=name, version=version, device=device).set(0)
+        if _DIRECTORY not in os.environ:
+            self._model.remove(name, version, device)
 
     def render(self) -> bytes:
         """Write all metrics in Prometheus' text format, added up over all HTTP workers."""

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from whisker.model.answers.kinds import Task, Verdict
 
@@ -30,7 +30,13 @@ class CheckpointId(Answer):
     """Which checkpoint answers."""
 
     name: str = Field(examples=["cats-dogs"])
-    version: str = Field(description="The first 12 digits of the checkpoint file's SHA-256.", examples=["9f86d081884c"])
+    version: str = Field(
+        description=(
+            "In a folder of models, the version's name there. Of a single checkpoint, the first 12 digits of the "
+            "file's SHA-256."
+        ),
+        examples=["9f86d081884c"],
+    )
 
 
 class UploadedImage(Answer):
@@ -238,3 +244,65 @@ class BatchAnswer(Answer):
     results: list[PictureResult]
     model: CheckpointId
     timing_ms: Total
+
+
+VersionState = Literal["serving", "canary", "shadow", "loaded", "loading", "unloaded", "failed"]
+_Share = Annotated[float, Field(ge=0, le=1, description="Of the requests.", examples=[0.05])]
+
+
+class VersionCard(Answer):
+    """One version of a model."""
+
+    version: str = Field(examples=["v2"])
+    state: VersionState = Field(
+        description="`unloaded`: loaded when a request asks for it. `failed`: `reason` says why it cannot be used."
+    )
+    reason: str | None
+    sha256: str | None = Field(description="Of the file; `null` while it is not loaded, as all below.")
+    classes: list[str] | None = Field(examples=[["cat", "dog"]])
+    bytes: int | None = Field(description="Memory that it takes in all inference workers.", examples=[24_000_000])
+    answers: int = Field(description="Pictures that this process has answered with it since it was loaded.")
+
+
+class CanaryCard(Answer):
+    """A version that answers a share of the requests."""
+
+    version: str = Field(examples=["v3"])
+    share: _Share
+
+
+class ShadowCard(Answer):
+    """A version that answers a share of the requests once more, for nobody but the metrics."""
+
+    version: str = Field(examples=["v3"])
+    share: _Share
+
+
+class StoppedCard(Answer):
+    """A canary that was stopped."""
+
+    version: str = Field(examples=["v3"])
+    reason: str = Field(description="A sentence for people.")
+    at: AwareDatetime
+
+
+class RepositoryModelCard(Answer):
+    """A model and its versions, oldest first."""
+
+    name: str = Field(examples=["cats-dogs"])
+    default: bool = Field(description="Whether it answers requests that name no model.")
+    serving: str | None = Field(description="The version that answers.", examples=["v2"])
+    pinned: str | None = Field(description="The version that is to answer whatever comes; else it is the newest.")
+    reason: str | None = Field(description="Why the folder cannot be followed, if so.")
+    canary: CanaryCard | None
+    shadow: ShadowCard | None
+    stopped: list[StoppedCard]
+    versions: list[VersionCard]
+
+
+class ModelsAnswer(Answer):
+    """All models, the default one first."""
+
+    models: list[RepositoryModelCard]
+    loaded_bytes: int = Field(description="Memory of all loaded versions in all inference workers.")
+    max_loaded_bytes: int = Field(description="What that may be at most; the least recently used give way.")

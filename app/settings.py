@@ -48,6 +48,24 @@ class Settings(BaseSettings):
     checkpoint: Path = Field(
         default=BUNDLED_CHECKPOINT, description="Checkpoint file to serve, as `whisker train` wrote it."
     )
+    more_checkpoints: str | None = Field(
+        default=None,
+        description="Other checkpoint files to serve besides, separated by commas, each under its file's name.",
+    )
+    models: Annotated[Path, AfterValidator(checked_folder)] | None = Field(
+        default=None,
+        description="Folder of models to serve and follow instead, as `<name>/<version>.safetensors`.",
+    )
+    max_model_bytes: int = Field(
+        default=1_000_000_000,
+        ge=1,
+        le=1_000_000_000_000,
+        description="Maximum bytes of all loaded models in all inference workers; the least recently used give way.",
+    )
+    model_control: Literal["off", "on"] = Field(
+        default="off",
+        description="Whether `POST /models/{name}/load` may change what is served; needs WHISKER_API_KEY.",
+    )
     checkpoint_sha256: Annotated[str, AfterValidator(checked_sha256)] | None = Field(
         default=None, description="Refuse to start with a checkpoint file of any other SHA-256."
     )
@@ -198,6 +216,24 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="Least severe log lines to write."
     )
+
+
+def chosen_checkpoints(settings: Settings) -> list[Path]:
+    """Return the checkpoint files to serve, the default one first."""
+    more = "" if settings.more_checkpoints is None else settings.more_checkpoints
+    return [settings.checkpoint, *(Path(name.strip()) for name in more.split(",") if name.strip())]
+
+
+def require_one_source(settings: Settings) -> None:
+    """Raise `ConfigError` if the settings name a folder of models and checkpoints, too, or leave its control open."""
+    for name in ("checkpoint", "more_checkpoints", "checkpoint_sha256"):
+        if settings.models is not None and name in settings.model_fields_set:
+            raise ConfigError(f"{variable('models')} and {variable(name)} are both set: give one of them.")
+    if settings.model_control == "on" and settings.api_key is None:
+        raise ConfigError(
+            "WHISKER_MODEL_CONTROL lets clients change what is served, so set WHISKER_API_KEY, too: "
+            "without a key everybody could."
+        )
 
 
 def chosen_protocols(settings: Settings) -> frozenset[str]:

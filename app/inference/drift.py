@@ -17,10 +17,17 @@ class Drift:
     """Compare the latest answers with a checkpoint's profile, if it has one, and report two stability indices."""
 
     def __init__(
-        self, metrics: Metrics, classes: Sequence[str], profile: Profile | None, *, task: Task = "single-label"
+        self,
+        metrics: Metrics,
+        name: str,
+        classes: Sequence[str],
+        profile: Profile | None,
+        *,
+        task: Task = "single-label",
     ) -> None:
         self._profile = profile
         self._metrics = metrics
+        self._name = name
         self._index_of_labels = stability_index if task == "single-label" else largest_stability_index
         self._latest: deque[tuple[Sequence[str], int]] = deque(maxlen=max(_ANSWERS, _ANSWERS_A_CLASS * len(classes)))
         self._answers = 0
@@ -40,5 +47,5 @@ class Drift:
         count = len(self._latest)
         shares = [labels[name] / count for name in profile.labels]
         of_scores = stability_index(profile.scores, [bins[index] / count for index in range(len(profile.scores))])
-        self._metrics.drift.labels("labels").set(self._index_of_labels([*profile.labels.values()], shares))
-        self._metrics.drift.labels("scores").set(of_scores)
+        self._metrics.drift.labels(self._name, "labels").set(self._index_of_labels([*profile.labels.values()], shares))
+        self._metrics.drift.labels(self._name, "scores").set(of_scores)

@@ -34,6 +34,7 @@ class PendingPrediction:
     options: PredictionOptions
     result: asyncio.Future[PredictionResult]
     has_company: bool = False  # other pictures of the same request
+    slot: int = 0  # of the model that is to answer
     is_spare: bool = False  # no client waits for it, so that it gives way
     since: float = field(default_factory=time.perf_counter)
     is_suspect: bool = False  # a worker ended while it had this

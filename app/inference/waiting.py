@@ -77,13 +77,21 @@ class WaitingPictures:
         """Tell whether the next light picture is one that came in company."""
         return self._next_queue() is self._company
 
+    @property
+    def next_slot(self) -> int:
+        """Give the slot of the model that the next light picture, which must be there, is for."""
+        return self._next_queue()[0].slot
+
     def take(self, share: int) -> list[PendingPrediction]:
-        """Take the next batch of up to `share` others; large ones, and those that may have ended a worker, go alone."""
+        """Take the next batch of up to `share` others for the same model.
+
+        Large ones, and those that may have ended a worker, go alone.
+        """
         batch: list[PendingPrediction] = []
         size = 0
         queue = self._next_queue()
         while queue and len(batch) < share and size < LARGE_BYTES:
-            if batch and (queue[0].is_suspect or batch[0].is_suspect):
+            if batch and (queue[0].is_suspect or batch[0].is_suspect or queue[0].slot != batch[0].slot):
                 break
             pending = queue.popleft()
             self._on_change(-1)

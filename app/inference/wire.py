@@ -1,22 +1,30 @@
 """What the service and an inference worker say to each other over their socket.
 
-Down go a `WorkerConfig`, pickled, and then batches: the number of pictures, a `PICTURE` header for each, and their
-bytes. Up come frames, each a length and its bytes. First a `Greeting`, and a second frame with whatever another worker
-needs to start without PyTorch. Then, for each batch, a `BatchDocument` and one frame for each drawing that was asked
-for, in the order of the pictures and empty where there is none. Everything that comes up is JSON or a picture file, so
-that it cannot harm the service even if a hostile picture has taken a worker over.
+Down go a `WorkerConfig`, pickled, and then orders, each an `ORDER` header: to open a model under a slot, with an
+`Opening`, pickled; to close it; and to answer a batch with it, which is a `PICTURE` header for each picture and then
+their bytes. Up come frames, each a `FRAME` header and its bytes. For each model that was opened an `OpenedDocument`
+and, if it was loaded from its checkpoint, whatever another worker needs to open it without PyTorch. For each batch a
+`BatchDocument` and one frame for each drawing that was asked for, in the order of the pictures and empty where there is
+none. Everything that comes up from a worker that has seen an upload is JSON or a picture file, so that it cannot harm
+the service even if a hostile picture has taken the worker over.
 """
 
 import struct
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NotRequired, TypedDict
+from typing import NotRequired, Required, TypedDict
 
 from whisker.model.answers.decision_rule import Verdict
 from whisker.model.answers.heat_map import NO_CLASS
 from whisker.model.card.document import CheckpointCard
 
-LENGTH = struct.Struct("<I")  # of a frame in bytes, or of a batch in pictures
+LENGTH = struct.Struct("<I")  # of the configuration, in bytes
+ORDER = struct.Struct(
+    "<cII"
+)  # its kind, the slot, and the length of what follows: in pictures or, of an opening, bytes
+OPEN, CLOSE, ANSWER = b"o", b"c", b"a"
+FRAME = struct.Struct("<cI")  # its kind, and the length of what follows in bytes
+OPENED, EXPORTED, ANSWERED = b"O", b"E", b"A"
 PICTURE = struct.Struct("<I?Iif?")  # the file's length in bytes, whether it may be heavy, and its `PredictionOptions`
 NO_DRAWING = -1.0
 
@@ -50,17 +58,26 @@ class WorkItem:
 
 @dataclass(frozen=True, slots=True)
 class WorkerConfig:
-    """How a worker is to run: with the `exported` classifier or, without one, by loading the checkpoint."""
+    """How a worker is to run, whatever models it opens."""
 
-    checkpoint: Path
     device: str
-    engine: str
     threads: int
-    max_batch: int
     max_pixels: int
     log_format: str
     log_level: str
     http_worker: int | None = None  # the process id of the HTTP worker, if there are several
+    niceness: int = 0  # while it opens its first models; later openings give way to answers
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """A model to open under a slot: from its `exported` classifier or, without one, by loading its checkpoint."""
+
+    slot: int
+    checkpoint: Path
+    engine: str
+    max_batch: int
+    sha256: str = ""  # of the checkpoint file, if it has been loaded before
     exported: bytes | None = None
 
 
@@ -123,15 +140,14 @@ class BatchDocument(TypedDict):
     inference_seconds: float
 
 
-class ReadyDocument(TypedDict):
-    """The seconds that a batch of each size takes and, from the worker that has loaded the checkpoint, its card."""
+class OpenedDocument(TypedDict, total=False):
+    """What became of an opening: an error's name and sentence, or how the model runs and, if it was loaded, its card.
 
+    `bytes` is the memory that it takes in this worker, as far as the system tells.
+    """
+
+    slot: Required[int]
     batch_seconds: dict[str, float]
+    bytes: int
     card: CheckpointCard | None
-
-
-class Greeting(TypedDict, total=False):
-    """A worker's first frame: that it is ready, or the name and sentence of the error it failed with."""
-
-    ready: ReadyDocument
     failed: tuple[str, str]

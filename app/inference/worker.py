@@ -14,41 +14,38 @@ import select
 import socket
 import sys
 import time
-from dataclasses import asdict, dataclass
 from io import BufferedReader
 from pathlib import Path
-from threading import Thread
-from typing import TYPE_CHECKING, cast
+from threading import Lock, Thread, get_native_id
 
 from whisker.app.inference.batch_handler import answer_batch
 from whisker.app.inference.child_signals import LEFT, ignore
-from whisker.app.inference.wire import LENGTH, PICTURE, Greeting, PredictionOptions, WorkerConfig, WorkItem
-from whisker.model.card.document import CheckpointCard, JsonValue, LabelThreshold
+from whisker.app.inference.opening import open_model
+from whisker.app.inference.wire import (
+    ANSWERED,
+    CLOSE,
+    EXPORTED,
+    FRAME,
+    LENGTH,
+    OPEN,
+    OPENED,
+    ORDER,
+    PICTURE,
+    BatchDocument,
+    OpenedDocument,
+    Opening,
+    PredictionOptions,
+    WorkerConfig,
+    WorkItem,
+)
 from whisker.model.errors import WhiskerError
-from whisker.model.exported import ExportedClassifier
 from whisker.model.predictor import Predictor
-
-if TYPE_CHECKING:
-    from whisker.model.checkpoint.contents import Checkpoint
-    from whisker.model.classifier import Classifier
 
 _BYTES_A_PIXEL = 24  # allowed for decoding: three times what it takes
 _SPARE_BYTES = 256_000_000
 _HANG_UP_SECONDS = 1.0  # to end by itself when the service has hung up
 _NICENESS = 5  # the HTTP process goes first: it keeps all workers busy
-
-
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """A predictor that is ready, the seconds that a batch of each size takes and, if it was loaded, its card.
-
-    `exported` is what another worker needs to be like this one without PyTorch; empty if that is impossible.
-    """
-
-    predictor: Predictor
-    batch_seconds: dict[int, float]
-    card: CheckpointCard | None = None
-    exported: bytes = b""
+_OPENING_NICENESS = 19  # of a model that is opened beside answers
 
 
 def main() -> None:
@@ -60,29 +57,108 @@ def main() -> None:
 
 
 def serve(connection: socket.socket) -> None:
-    """Open what the configuration asks for, greet, and answer batches until the other side hangs up."""
+    """Follow orders until the other side hangs up."""
     requests = connection.makefile("rb")
     config: WorkerConfig = pickle.loads(_read_frame(requests))  # noqa: S301 - from the process that started this one
-    try:
-        opened = _load(config) if config.exported is None else _unpack(config, config.exported)
-    except WhiskerError as exc:
-        _greet(connection, {"failed": (type(exc).__name__, str(exc))})
-        return
-    seconds = {str(size): taken for size, taken in opened.batch_seconds.items()}
-    _greet(connection, {"ready": {"batch_seconds": seconds, "card": opened.card}})
-    send_frame(connection, opened.exported)
-    predictor, max_pixels = opened.predictor, config.max_pixels
-    if config.exported is not None:
-        _limit_memory(max_pixels)
-    del config, opened  # they hold the network once more
-    gc.collect()
-    gc.freeze()
-    os.nice(_NICENESS)
-    while batch := _read_batch(requests):
-        document, drawings = answer_batch(predictor, batch, max_pixels)
-        send_frame(connection, json.dumps(document).encode())
-        for drawing in drawings:
-            send_frame(connection, drawing)
+    os.nice(config.niceness)
+    worker = _Worker(connection, config)
+    while len(order := requests.read(ORDER.size)) == ORDER.size:
+        kind, slot, length = ORDER.unpack(order)
+        if kind == OPEN:
+            worker.open(pickle.loads(_read(requests, length)))  # noqa: S301 - as above
+        elif kind == CLOSE:
+            worker.close(slot)
+        else:
+            worker.answer(slot, _read_batch(requests, length))
+
+
+class _Worker:
+    """The models that are open here, and the connection to the service."""
+
+    def __init__(self, connection: socket.socket, config: WorkerConfig) -> None:
+        self._connection = connection
+        self._sending = Lock()  # an answer, or what became of an opening
+        self._config = config
+        self._predictors: dict[int, Predictor] = {}
+        self._closed: set[int] = set()  # before they were open
+        self._has_answered = False
+        self._has_pytorch = False
+
+    def open(self, opening: Opening) -> None:
+        """Open a model: beside answers or, with PyTorch, which several threads would disturb, before the next one."""
+        if opening.exported is None:
+            self._has_pytorch = True
+            self._open(opening)
+        else:
+            Thread(target=self._open, args=(opening,), name=f"open-{opening.slot}", daemon=True).start()
+
+    def close(self, slot: int) -> None:
+        """Forget a model, also one that is still being opened."""
+        if self._predictors.pop(slot, None) is None:
+            self._closed.add(slot)
+        self._limit_memory()
+
+    def answer(self, slot: int, batch: list[WorkItem]) -> None:
+        """Answer a batch with the model of a slot."""
+        if not self._has_answered:
+            self._has_answered = True
+            os.nice(_NICENESS - self._config.niceness)
+        predictor = self._predictors.get(slot)
+        if predictor is None:
+            document: BatchDocument = {
+                "answers": [{"failure": "The model is not open."}] * len(batch),
+                "inference_seconds": 0,
+            }
+            drawings = [b""] * sum(item.options.wants_drawing for item in batch)
+        else:
+            document, drawings = answer_batch(predictor, batch, self._config.max_pixels)
+        with self._sending:
+            send_frame(self._connection, ANSWERED, json.dumps(document).encode())
+            for drawing in drawings:
+                send_frame(self._connection, ANSWERED, drawing)
+
+    def _open(self, opening: Opening) -> None:
+        if self._has_answered and opening.exported is not None and sys.platform == "linux":
+            os.setpriority(os.PRIO_PROCESS, get_native_id(), _OPENING_NICENESS)  # of this thread
+        try:
+            opened = open_model(self._config, opening)
+        except WhiskerError as exc:
+            self._tell({"slot": opening.slot, "failed": (type(exc).__name__, str(exc))})
+            return
+        seconds = {str(size): taken for size, taken in opened.batch_seconds.items()}
+        is_first = not self._predictors
+        if opening.slot in self._closed:
+            self._closed.discard(opening.slot)
+        else:
+            self._predictors[opening.slot] = opened.predictor
+        card, exported, taken = opened.card, opened.exported, opened.memory
+        del opened
+        if is_first and not self._has_answered:
+            gc.collect()
+            gc.freeze()
+        self._limit_memory()
+        document: OpenedDocument = {
+            "slot": opening.slot,
+            "batch_seconds": seconds,
+            "bytes": taken,
+            "card": card,
+        }
+        self._tell(document, exported if card is not None else None)
+
+    def _tell(self, document: OpenedDocument, exported: bytes | None = None) -> None:
+        with self._sending, contextlib.suppress(ConnectionError):
+            send_frame(self._connection, OPENED, json.dumps(document).encode())
+            if exported is not None:
+                send_frame(self._connection, EXPORTED, exported)
+
+    def _limit_memory(self) -> None:
+        """Let no picture take more memory than the largest accepted one may. Only Linux counts what this limits."""
+        if sys.platform != "linux" or self._has_pytorch:
+            return
+        status = Path("/proc/self/status").read_text()
+        used = int(status.split("VmData:")[1].split()[0]) * 1024
+        limit = used + self._config.max_pixels * _BYTES_A_PIXEL + _SPARE_BYTES
+        resource.setrlimit(resource.RLIMIT_DATA, (limit, resource.RLIM_INFINITY))
 
 
 def _end_with_service(descriptor: int) -> None:
@@ -94,87 +170,16 @@ def _end_with_service(descriptor: int) -> None:
     os._exit(1)
 
 
-def send_frame(connection: socket.socket, content: bytes) -> None:
-    connection.sendall(LENGTH.pack(len(content)) + content)
-
-
-def _greet(connection: socket.socket, greeting: Greeting) -> None:
-    send_frame(connection, json.dumps(greeting).encode())
-
-
-def _limit_memory(max_pixels: int) -> None:
-    """Let no picture take more memory than the largest accepted one may need. Only Linux counts what this limits."""
-    if sys.platform != "linux":
-        return
-    status = Path("/proc/self/status").read_text()
-    used = int(status.split("VmData:")[1].split()[0]) * 1024
-    limit = used + max_pixels * _BYTES_A_PIXEL + _SPARE_BYTES
-    resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
-
-
-def _load(config: WorkerConfig) -> Opened:
-    """Load the checkpoint with PyTorch, and choose its engine."""
-    import torch  # noqa: PLC0415 - most lanes do without
-
-    from whisker.app.logs import configure_logging, flush_log  # noqa: PLC0415
-    from whisker.model.classifier import Classifier  # noqa: PLC0415
-
-    configure_logging(config, http_worker=config.http_worker)
-    torch.set_num_threads(config.threads)
-    try:
-        classifier = Classifier.load(config.checkpoint, config.device, engine=config.engine)
-    finally:
-        flush_log()  # the service ends this process as soon as it has greeted
-    exported = classifier.exported()
-    packed = b"" if exported is None else pickle.dumps(exported)
-    return Opened(classifier, dict(classifier.batch_seconds), _card(classifier), packed)
-
-
-def _unpack(config: WorkerConfig, packed: bytes) -> Opened:
-    exported: ExportedClassifier = pickle.loads(packed)  # noqa: S301 - from a worker that has seen no upload
-    return Opened(*exported.open(threads=config.threads, largest=config.max_batch))
-
-
-def _card(classifier: "Classifier") -> CheckpointCard:
-    """Describe the checkpoint."""
-    checkpoint = classifier.checkpoint
-    is_single = checkpoint.task == "single-label"
-    return {
-        "name": checkpoint.name,
-        "sha256": checkpoint.sha256,
-        "device": classifier.device,
-        "engine": classifier.engine,
-        "task": checkpoint.task,
-        "classes": list(checkpoint.classes),
-        "preprocessing": asdict(checkpoint.preprocessing),
-        "network": checkpoint.network.to_json(),
-        "temperature": checkpoint.temperature,
-        "unsure": checkpoint.thresholds.unsure if is_single else None,
-        "shown": checkpoint.thresholds.shown if is_single else None,
-        "label_thresholds": None if is_single else _label_thresholds(checkpoint),
-        "knows_novelty": checkpoint.novelty is not None,
-        "has_heat_maps": checkpoint.network.has_feature_map,
-        "metrics": cast("dict[str, JsonValue]", dict(checkpoint.metrics)),
-        "provenance": cast("dict[str, JsonValue]", dict(checkpoint.provenance)),
-    }
-
-
-def _label_thresholds(checkpoint: "Checkpoint") -> list[LabelThreshold]:
-    thresholds = checkpoint.thresholds
-    rows = zip(checkpoint.classes, thresholds.labels, thresholds.guaranteed, strict=True)
-    return [{"label": name, "threshold": score, "guaranteed": guaranteed} for name, score, guaranteed in rows]
+def send_frame(connection: socket.socket, kind: bytes, content: bytes) -> None:
+    connection.sendall(FRAME.pack(kind, len(content)) + content)
 
 
 def _read_frame(requests: BufferedReader) -> bytes:
     return _read(requests, LENGTH.unpack(_read(requests, LENGTH.size))[0])
 
 
-def _read_batch(requests: BufferedReader) -> list[WorkItem]:
-    """Read a batch; it is empty when the other side has hung up."""
-    start = requests.read(LENGTH.size)
-    if len(start) < LENGTH.size:
-        return []
-    headers = [*PICTURE.iter_unpack(_read(requests, LENGTH.unpack(start)[0] * PICTURE.size))]
+def _read_batch(requests: BufferedReader, count: int) -> list[WorkItem]:
+    headers = [*PICTURE.iter_unpack(_read(requests, count * PICTURE.size))]
     return [
         WorkItem(_read(requests, length), may_be_heavy, PredictionOptions(*options))
         for length, may_be_heavy, *options in headers

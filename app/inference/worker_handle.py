@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 import os
 import pickle
 import socket
@@ -10,7 +11,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import astuple
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -20,7 +21,20 @@ from whisker.app import time_limits
 from whisker.app.errors import WorkerError
 from whisker.app.inference.child_signals import LEFT, blocked
 from whisker.app.inference.requests import PendingPrediction
-from whisker.app.inference.wire import LENGTH, PICTURE, Greeting, ReadyDocument, WorkerConfig
+from whisker.app.inference.wire import (
+    ANSWER,
+    CLOSE,
+    EXPORTED,
+    FRAME,
+    LENGTH,
+    OPEN,
+    OPENED,
+    ORDER,
+    PICTURE,
+    OpenedDocument,
+    Opening,
+    WorkerConfig,
+)
 from whisker.app.settings import environment_for_children
 from whisker.model import errors
 from whisker.model.errors import WhiskerError
@@ -42,6 +56,17 @@ OnEnd = Callable[["WorkerHandle"], None]
 logger = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class OpenedModel:
+    """What a worker has told of a model that it has opened.
+
+    `exported` is what another worker needs to open it without PyTorch: empty if that is impossible.
+    """
+
+    document: OpenedDocument
+    exported: bytes = b""
+
+
 class WorkerHandle(asyncio.Protocol):
     """Talk to one worker.
 
@@ -60,43 +85,80 @@ class WorkerHandle(asyncio.Protocol):
         self.uploads_at_end = 0
         self.was_stalled = False
         self.ended = asyncio.Event()
+        self.slots: set[int] = set()  # of the models that are open
+        self._opening: dict[int, tuple[Opening, asyncio.Future[OpenedModel]]] = {}
+        self._told: OpenedDocument | None = None  # of a model whose exported classifier is still to come
         self._ready_at: float | None = None
         self._has_answered = False
         self._busy_since = 0.0
         self._received = bytearray()
         self._answer: list[bytes] = []  # the frames so far of the answer to the oldest batch
-        self._greeting: ReadyDocument | None = None
-        self._ready: asyncio.Future[tuple[ReadyDocument, bytes]] = asyncio.get_running_loop().create_future()
 
-    async def open(self, config: WorkerConfig, *, seconds: float) -> tuple[ReadyDocument, bytes]:
-        """Start the process; return its greeting and, if there can be one, the exported classifier.
+    async def open(self, config: WorkerConfig, openings: Sequence[Opening], *, seconds: float) -> list[OpenedModel]:
+        """Start the process and let it open models; return what it tells of each.
 
         Raises the `WhiskerError` that the worker fails with, and `WorkerError` if no process can be started, or none is
         ready within `seconds`.
         """
         try:
             async with asyncio.timeout(seconds) as limit:
-                return await self._open(config)
+                return await self._open(config, openings)
         except (OSError, RuntimeError, MemoryError) as exc:  # no memory, descriptors, processes or threads are left
             if limit.expired():
+                names = ", ".join(str(opening.checkpoint) for opening in openings)
                 raise WorkerError(
                     f"An inference worker was not ready within {seconds:g} seconds: "
-                    f"allow more with WHISKER_START_SECONDS, unless something is wrong with {config.checkpoint}."
+                    f"allow more with WHISKER_START_SECONDS, unless something is wrong with {names}."
                 ) from exc
             raise WorkerError(f"An inference worker cannot be started: {str(exc) or type(exc).__name__}.") from exc
 
-    async def _open(self, config: WorkerConfig) -> tuple[ReadyDocument, bytes]:
+    async def _open(self, config: WorkerConfig, openings: Sequence[Opening]) -> list[OpenedModel]:
         ours = await self._start()
         try:
             transport, _ = await asyncio.get_running_loop().create_connection(lambda: self, sock=ours)
             packed = pickle.dumps(config)
             transport.write(LENGTH.pack(len(packed)) + packed)
-            return await self._ready
+            return [await told for told in [self._order(opening) for opening in openings]]
         except BaseException:  # raised again: even when this is cancelled, no process may be left behind
             if self._transport is None:
                 ours.close()
             await self.end(0)
             raise
+
+    async def open_model(self, opening: Opening, *, seconds: float) -> OpenedModel:
+        """Let the worker open one model more, beside its answers unless that takes PyTorch.
+
+        Raises the `WhiskerError` that it fails with, and `WorkerError` if the worker ends, or takes more than
+        `seconds`, and is killed for that.
+        """
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._order(opening)
+        except TimeoutError as exc:
+            self.kill()
+            raise WorkerError(
+                f"An inference worker had not opened {opening.checkpoint} within {seconds:g} seconds."
+            ) from exc
+
+    def close_model(self, slot: int) -> None:
+        """Let the worker forget a model, after the batches that were sent before."""
+        self.slots.discard(slot)
+        if self._transport is not None:
+            self._transport.write(ORDER.pack(CLOSE, slot, 0))
+
+    @property
+    def is_loading(self) -> bool:
+        """Tell whether the worker opens a model with PyTorch, and answers nothing meanwhile."""
+        return any(opening.exported is None for opening, _ in self._opening.values())
+
+    def _order(self, opening: Opening) -> "asyncio.Future[OpenedModel]":
+        told: asyncio.Future[OpenedModel] = asyncio.get_running_loop().create_future()
+        if self._transport is None or self.ended.is_set():
+            raise WorkerError("An inference worker ended before it could open a model.")
+        packed = pickle.dumps(opening)
+        self._transport.write(ORDER.pack(OPEN, opening.slot, len(packed)) + packed)
+        self._opening[opening.slot] = (opening, told)
+        return told
 
     async def _start(self) -> socket.socket:
         """Start the process with one end of a pair of sockets; return the other."""
@@ -130,14 +192,15 @@ class WorkerHandle(asyncio.Protocol):
         return bool(self.batches) and time.perf_counter() - self._busy_since > seconds
 
     def send(self, batch: list[PendingPrediction]) -> None:
-        """Send a batch, to be answered after those that were sent before."""
+        """Send a batch for one model, to be answered after those that were sent before."""
         headers = [PICTURE.pack(len(one.data), one.is_heavy, *astuple(one.options)) for one in batch]
-        message = b"".join([LENGTH.pack(len(batch)), *headers, *(one.data for one in batch)])
+        order = ORDER.pack(ANSWER, batch[0].slot, len(batch))
+        message = b"".join([order, *headers, *(one.data for one in batch)])
         if not self.batches:
             self._busy_since = time.perf_counter()
         self.batches.append(batch)
         self.bytes += sum(len(one.data) for one in batch)
-        assert self._transport is not None  # noqa: S101 - the worker has greeted
+        assert self._transport is not None  # noqa: S101 - the worker has opened a model
         self._transport.write(message)
 
     def pop_answered(self) -> list[PendingPrediction]:
@@ -189,36 +252,44 @@ class WorkerHandle(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._received += data
-        for frame in self._frames():
-            if self._ready.done():
-                self._take_answer(frame)
+        for kind, frame in self._frames():
+            if kind == OPENED:
+                self._take_opened(frame)
+            elif kind == EXPORTED:
+                self._take_exported(frame)
             else:
-                self._take_greeting(frame)
+                self._take_answer(frame)
 
     def connection_lost(self, exc: Exception | None) -> None:
         del exc
         self.uploads_at_end = sum(map(len, self.batches))
         self.ended.set()
-        if not self._ready.done():
-            self._ready.set_exception(WorkerError("An inference worker ended while it was starting."))
+        for _, told in self._opening.values():
+            if not told.done():
+                told.set_exception(WorkerError("An inference worker ended while it was starting."))
+                told.exception()  # which nobody may be waiting for
+        self._opening.clear()
         self._on_end(self)
 
-    def _frames(self) -> Iterator[bytes]:
+    def _frames(self) -> Iterator[tuple[bytes, bytes]]:
         transport = self._transport
-        while len(self._received) >= LENGTH.size and transport is not None and not transport.is_closing():
-            end = LENGTH.size + LENGTH.unpack_from(self._received)[0]
-            if self._ready.done() and end > (_MAX_DRAWING_BYTES if self._answer else _MAX_ANSWER_BYTES):
-                logger.error(
-                    "An inference worker announces an answer that is too long",
-                    extra={"inference_worker": self.pid, "bytes": end},
-                )
-                self.kill()
+        while len(self._received) >= FRAME.size and transport is not None and not transport.is_closing():
+            kind, length = FRAME.unpack_from(self._received)
+            if length > self._max_bytes(kind):
+                self._refuse("announces a message that is too long", bytes=length)
                 return
+            end = FRAME.size + length
             if len(self._received) < end:
                 return
-            frame = bytes(self._received[LENGTH.size : end])
+            frame = bytes(self._received[FRAME.size : end])
             del self._received[:end]
-            yield frame
+            yield kind, frame
+
+    def _max_bytes(self, kind: bytes) -> float:
+        """Bound a frame: what has seen no upload may be as long as it likes."""
+        if kind == EXPORTED:
+            return math.inf if self._told is not None and not self._has_answered else 0
+        return _MAX_DRAWING_BYTES if self._answer and kind != OPENED else _MAX_ANSWER_BYTES
 
     def _take_answer(self, frame: bytes) -> None:
         """Gather the document that answers the oldest batch, and then each drawing that was asked for."""
@@ -228,18 +299,40 @@ class WorkerHandle(asyncio.Protocol):
             (document, *drawings), self._answer = self._answer, []
             self._on_answer(self, document, drawings)
 
-    def _take_greeting(self, frame: bytes) -> None:
-        """Take the greeting and, after it, the exported classifier."""
-        if self._greeting is not None:
-            self._ready_at = time.perf_counter()
-            self._ready.set_result((self._greeting, frame))
-            return
-        greeting: Greeting = from_json(frame)
-        if "failed" in greeting:
-            name, sentence = greeting["failed"]
-            self._ready.set_exception(error_from_name(name, sentence, base=WhiskerError))
+    def _take_opened(self, frame: bytes) -> None:
+        """Take what became of an opening; an exported classifier follows if the model was loaded."""
+        try:
+            document: OpenedDocument = from_json(frame)
+            opening, told = self._opening[document["slot"]]
+            failed = document.get("failed")
+            if failed is not None:
+                del self._opening[opening.slot]
+                if not told.done():
+                    told.set_exception(error_from_name(*failed, base=WhiskerError))
+            elif document["card"] is not None:
+                self._told = document
+            else:
+                self._finish(OpenedModel(document))
+        except (LookupError, TypeError, ValueError) as exc:
+            self._refuse("tells of a model that it was not asked to open", reason=str(exc))
+
+    def _take_exported(self, frame: bytes) -> None:
+        document, self._told = self._told, None
+        if document is None:
+            self._refuse("sends what it was not asked for", bytes=len(frame))
         else:
-            self._greeting = greeting["ready"]
+            self._finish(OpenedModel(document, frame))
+
+    def _finish(self, opened: OpenedModel) -> None:
+        opening, told = self._opening.pop(opened.document["slot"])
+        self.slots.add(opening.slot)
+        self._ready_at = self._ready_at or time.perf_counter()
+        if not told.done():
+            told.set_result(opened)
+
+    def _refuse(self, complaint: str, **details: object) -> None:
+        logger.error("An inference worker %s", complaint, extra={"inference_worker": self.pid, **details})
+        self.kill()
 
 
 def run_program(program: str, connection: socket.socket) -> "subprocess.Popen[bytes]":

@@ -11,18 +11,20 @@ import multiprocessing
 import os
 import time
 from collections.abc import Coroutine, Sequence
-from dataclasses import replace
+from dataclasses import dataclass
 from itertools import chain
+from pathlib import Path
 
 from pydantic_core import from_json
 
 from whisker.app import time_limits
-from whisker.app.errors import InferenceFailedError, OverloadedError
+from whisker.app.errors import InferenceFailedError, OverloadedError, WorkerError
+from whisker.app.inference.loader import LoadedModel, Loader
 from whisker.app.inference.position import Position
 from whisker.app.inference.requests import PendingPrediction, PredictionResult, set_result_if_waiting
 from whisker.app.inference.waiting import LARGE_BYTES, WaitingPictures, has_large
-from whisker.app.inference.wire import AnswerDocument, BatchDocument, ReadyDocument, WorkerConfig
-from whisker.app.inference.worker_handle import PROGRAM, WorkerHandle, error_from_name
+from whisker.app.inference.wire import AnswerDocument, BatchDocument, Opening, WorkerConfig
+from whisker.app.inference.worker_handle import PROGRAM, OpenedModel, WorkerHandle, error_from_name
 from whisker.app.metrics import Metrics
 from whisker.app.settings import Settings
 from whisker.model.card.document import CheckpointCard
@@ -40,36 +42,51 @@ _HEAVY_SHARE = 4  # heavy pictures may have one of so many upload slots
 _HEAVY_PATIENCE = 2  # times `stall_seconds`: estimates of what heavy pictures take are for a core that is not shared
 _SAME_MOMENT_SECONDS = 0.25
 _MAX_BATCHES = 2  # that a worker holds: the next one is there when one is done
+_MAX_ENDED = 2  # workers that may end while they open a model, before it is the model that is given up
+FIRST_SLOT = 0
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class _OpenModel:
+    """A model that workers have open, or are opening."""
+
+    opening: Opening
+    max_batch: int
+    bytes: int = 0  # that it takes in one worker
 
 
 class WorkerPool:
     """Own the inference workers, hand them uploads, and replace those that end. Belongs to one event loop.
 
-    `program` is the module that workers run.
+    Every worker has the same models open, each under a slot. `program` is the module that workers run.
     """
 
     def __init__(self, settings: Settings, metrics: Metrics, *, program: str = PROGRAM) -> None:
         self._metrics = metrics
         self._program = program
+        self._checkpoint = settings.checkpoint
         self._stall_seconds = settings.stall_seconds
         self._max_batch_seconds = settings.max_batch_seconds
         self._start_seconds = self._max_start_seconds = settings.start_seconds
         self.count = settings.inference_workers or available_cores()
-        self.max_batch = settings.max_batch
+        self._max_batch = settings.max_batch
         self._config = WorkerConfig(
-            checkpoint=settings.checkpoint,
             device=settings.device,
-            engine=settings.engine,
             threads=settings.threads or max(1, available_cores() // self.count),
-            max_batch=settings.max_batch,
             max_pixels=settings.max_pixels,
             log_format=settings.log_format,
             log_level=settings.log_level,
             http_worker=None if multiprocessing.parent_process() is None else os.getpid(),
         )
-        self._sha256 = ""  # of the checkpoint that the first worker has loaded
+        self.loader = Loader(
+            self._config, settings.engine, settings.max_batch, seconds=settings.start_seconds, program=program
+        )
+        self._loop = asyncio.get_running_loop()
+        self._models: dict[int, _OpenModel] = {}
+        self._last_slot = FIRST_SLOT
+        self._opening = asyncio.Lock()
         self._workers: list[WorkerHandle] = []
         self._waiting = WaitingPictures(max(1, settings.max_in_flight // _HEAVY_SHARE), metrics.queue_depth.inc)
         self._was_heavy = False  # what was sent last
@@ -80,26 +97,24 @@ class WorkerPool:
         self._closing = False
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def start(self) -> CheckpointCard:
-        """Load the checkpoint, start all workers, and return the checkpoint's card.
+    async def start(self, checkpoint: Path | None = None) -> CheckpointCard:
+        """Load a checkpoint into the first slot, start all workers, and return the checkpoint's card.
 
         Raises what loading raises, and `WorkerError` if a worker cannot be started.
         """
         begun = time.perf_counter()
-        first = self._new_worker()
-        ready, exported = await first.open(self._config, seconds=self._start_seconds)
-        card = ready["card"]
-        assert card is not None  # noqa: S101 - this worker has loaded the checkpoint
-        self._sha256 = card["sha256"]
-        self._config = replace(self._config, engine=card["engine"], exported=exported or None)
-        if card["device"] != "cpu":
+        checkpoint = checkpoint or self._checkpoint
+        loaded, first = await self.loader.load_first(checkpoint, FIRST_SLOT, self._new_worker)
+        self._models[FIRST_SLOT] = self._describe(FIRST_SLOT, loaded, self._max_batch)
+        if loaded.card["device"] != "cpu":
             self.count = min(self.count, _MAX_WORKERS_ON_A_GPU)
         self._metrics.wanted_inference_workers.set(self.count)
-        if exported:  # the others need no PyTorch, and this one is no longer needed
-            await first.end(0)
-        else:
-            self._add(first, ready)
-        holders = [] if exported else [first]
+        holders = []
+        if first is not None:
+            holder, told = first
+            self._note(self._models[FIRST_SLOT], told)
+            self._add(holder)
+            holders.append(holder)
         opened = [self._open() for _ in range(self.count - len(holders))]
         for outcome in await asyncio.gather(*opened, return_exceptions=True):
             if isinstance(outcome, BaseException):
@@ -112,7 +127,42 @@ class WorkerPool:
             self._keep(position.keep_filled())
         self._keep(self._watch())
         self._started = True
-        return card
+        return loaded.card
+
+    async def open(self, loaded: LoadedModel, *, max_batch: int | None = None) -> int:
+        """Let every worker open a model, one after another, while all answer; return its slot.
+
+        Raises the `WhiskerError` that a worker fails with, and then the model is open nowhere.
+        """
+        self._last_slot = slot = self._last_slot + 1
+        self._models[slot] = self._describe(slot, loaded, max_batch or self._max_batch)
+        try:
+            async with self._opening:
+                await self._open_everywhere(slot)
+        except BaseException:  # raised again: no worker may keep what nobody can ask for
+            self.discard(slot)
+            raise
+        return slot
+
+    def discard(self, slot: int) -> None:
+        """Let every worker forget a model, after what it was sent before."""
+        if self._models.pop(slot, None) is not None:
+            for worker in self._workers:
+                worker.close_model(slot)
+
+    def discard_later(self, slot: int) -> None:
+        """Do as `discard` soon, in whatever thread this is called."""
+        if not self._closing:
+            self._loop.call_soon_threadsafe(self.discard, slot)
+
+    def memory(self, slot: int) -> int:
+        """Give the bytes that a model takes in all workers, as far as the system tells, and here."""
+        found = self._models[slot]
+        return found.bytes * self.count + len(found.opening.exported or b"")
+
+    def max_batch(self, slot: int) -> int:
+        """Give the largest batch for a model."""
+        return self._models[slot].max_batch
 
     async def close(self) -> None:
         """Answer what is queued, take no more, and end the processes."""
@@ -123,6 +173,7 @@ class WorkerPool:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.loader.close()
         ended, self._workers = self._workers, []
         await asyncio.gather(*(worker.end(time_limits.CLOSE_SECONDS) for worker in ended))
 
@@ -172,7 +223,8 @@ class WorkerPool:
                 return
             idle = sum(not worker.batches for worker in free)
             share = math.ceil(self._waiting.light / max(1, idle))
-            if batch := self._waiting.take(min(share, self.max_batch)):
+            found = self._models.get(self._waiting.next_slot)  # nobody waits for one that is closed
+            if batch := self._waiting.take(min(share, found.max_batch if found else 1)):
                 self._send(worker, batch)
 
     def _may_send_heavy(self) -> bool:
@@ -254,21 +306,60 @@ class WorkerPool:
         return WorkerHandle(self._answered, self._lost, program=self._program)
 
     async def _open(self) -> WorkerHandle:
+        """Start a worker with all models open."""
         worker = self._new_worker()
-        ready, _ = await worker.open(self._config, seconds=self._start_seconds)
-        card = ready["card"]
-        if card is not None and card["sha256"] != self._sha256:
+        models = [*self._models.values()]
+        told = await worker.open(self._config, [it.opening for it in models], seconds=self._start_seconds)
+        try:
+            for model, opened in zip(models, told, strict=True):
+                self._note(model, opened)
+            while missing := [it for it in self._models.values() if it.opening.slot not in worker.slots]:
+                opened = await worker.open_model(missing[0].opening, seconds=self._start_seconds)
+                self._note(missing[0], opened)
+        except BaseException:  # raised again: no process may be left behind
             await worker.end(0)
-            raise CheckpointError(f"{self._config.checkpoint} is another file than when the service was started.")
-        self._add(worker, ready)
+            raise
+        for slot in worker.slots - self._models.keys():
+            worker.close_model(slot)
+        self._add(worker)
         return worker
 
-    def _add(self, worker: WorkerHandle, ready: ReadyDocument) -> None:
-        """Use a worker that is ready, and limit batches to sizes that are fast enough by its warm-up."""
-        seconds = {int(size): taken for size, taken in ready["batch_seconds"].items()}
+    async def _open_everywhere(self, slot: int) -> None:
+        """Open a model in all workers; one that ends is replaced, and the next one has it open from the start."""
+        model, ended = self._models[slot], 0
+        while lacking := [it for it in self._workers if slot not in it.slots]:
+            try:
+                self._note(model, await lacking[0].open_model(model.opening, seconds=self._start_seconds))
+            except WorkerError:
+                ended += 1
+                if ended >= _MAX_ENDED:
+                    raise
+                await asyncio.sleep(0)  # until it is no longer among the workers
+            self._dispatch()
+
+    def _note(self, model: _OpenModel, opened: OpenedModel) -> None:
+        """Limit a model's batches to sizes that are fast enough by its warm-up, and remember what it takes.
+
+        Raises `CheckpointError` if the worker has loaded another file.
+        """
+        card = opened.document["card"]
+        if card is not None and card["sha256"] != model.opening.sha256:
+            raise CheckpointError(f"{model.opening.checkpoint} is another file than when the service was started.")
+        seconds = {int(size): taken for size, taken in opened.document["batch_seconds"].items()}
         fast = [size for size in seconds if seconds[size] <= self._max_batch_seconds]
         if len(fast) < len(seconds):
-            self.max_batch = min(self.max_batch, max(fast, default=1))
+            model.max_batch = min(model.max_batch, max(fast, default=1))
+        model.bytes = max(model.bytes, opened.document["bytes"])
+
+    def _describe(self, slot: int, loaded: LoadedModel, max_batch: int) -> _OpenModel:
+        card = loaded.card
+        opening = Opening(
+            slot, loaded.checkpoint, card["engine"], max_batch, card["sha256"], exported=loaded.exported or None
+        )
+        return _OpenModel(opening, max_batch)
+
+    def _add(self, worker: WorkerHandle) -> None:
+        """Use a worker that is ready."""
         self._workers.append(worker)
         self._metrics.inference_workers.set(len(self._workers))
         self._empty_since = None
@@ -303,7 +394,8 @@ def _is_same_moment(pending: PendingPrediction) -> bool:
 
 
 def _has_room(worker: WorkerHandle) -> bool:
-    return len(worker.batches) < _MAX_BATCHES and worker.bytes < LARGE_BYTES and not worker.has_heavy
+    has_time = not (worker.has_heavy or worker.is_loading)
+    return len(worker.batches) < _MAX_BATCHES and worker.bytes < LARGE_BYTES and has_time
 
 
 def _batch_count(worker: WorkerHandle) -> int:

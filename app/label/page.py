@@ -120,7 +120,5 @@ def _text(form: _Form, field: str) -> str:
 
 
 def _html(template: str, service: Service, status: int = 200, *, complaint: str = "", **values: object) -> Response:
-    page = _templates.get_template(template).render(
-        here="label", name=service.card["name"], complaint=complaint, **values
-    )
+    page = _templates.get_template(template).render(here="label", name=service.name, complaint=complaint, **values)
     return HTMLResponse(page, status, headers=_HEADERS)

@@ -1,9 +1,9 @@
 """The pages, and the form that works without the page's script."""
 
 import asyncio
-import functools
-from collections.abc import Sequence
+from collections.abc import Callable, MutableMapping, Sequence
 from itertools import accumulate
+from weakref import WeakKeyDictionary
 
 from fastapi import APIRouter, FastAPI, HTTPException, Request
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -15,7 +15,7 @@ from whisker.app.inference.service import Service
 from whisker.app.page.examples import EXAMPLE_TYPES, read_example
 from whisker.app.page.verdicts import Promise, promise_of, tell
 from whisker.app.routes.answering import predict_many
-from whisker.app.routes.dependencies import ServiceDep, require_service
+from whisker.app.routes.dependencies import ServiceDep, choose_service
 from whisker.app.routes.state import AppState, state_of
 from whisker.app.uploads.reader import read_uploads
 from whisker.app.web.files import ContentResponse, PackageFiles
@@ -52,6 +52,7 @@ _POLICY = (
 
 router = APIRouter(include_in_schema=False)
 _templates = Environment(loader=PackageLoader("whisker.app.page"), autoescape=True, undefined=StrictUndefined)
+_pages, _cards = WeakKeyDictionary[Service, str](), WeakKeyDictionary[Service, str]()
 _templates.filters["score"] = format_score
 _templates.globals["release"] = __version__
 
@@ -64,22 +65,28 @@ def add_page(app: FastAPI) -> None:
 
 @router.get("/")
 async def page(request: Request, service: ServiceDep) -> Response:
-    return _html(_render_page(service, state_of(request.app)))
+    return _html(_once(_pages, service, lambda: _render_page(service, state_of(request.app))))
 
 
 @router.get("/card")
 async def card(service: ServiceDep) -> Response:
-    return _html(_render_card(service))
+    return _html(_once(_cards, service, lambda: _render_card(service)))
 
 
-@functools.lru_cache(maxsize=2)  # nothing in it changes while a checkpoint is served
+def _once(rendered: MutableMapping[Service, str], service: Service, render: Callable[[], str]) -> str:
+    """Render a page once: nothing in it changes while a version is served."""
+    if service not in rendered:
+        rendered[service] = render()
+    return rendered[service]
+
+
 def _render_page(service: Service, state: AppState) -> str:
     classes, promise = service.card["classes"], promise_of(service.card)
     named = _first(classes)
     return _render(
         "page.html",
         here="page",
-        name=service.card["name"],
+        name=service.name,
         scripts=_SCRIPTS,
         classes=classes,
         named=named,
@@ -101,9 +108,8 @@ def _render_page(service: Service, state: AppState) -> str:
     )
 
 
-@functools.lru_cache(maxsize=2)
 def _render_card(service: Service) -> str:
-    return _render("card.html", name=service.card["name"], version=service.version, **describe_card(service.card))
+    return _render("card.html", name=service.name, version=service.version, **describe_card(service.card))
 
 
 @router.get("/examples/{number}")
@@ -118,12 +124,13 @@ async def example(request: Request, number: int) -> Response:
 @router.post("/answer")
 async def answer(request: Request) -> Response:
     """Answer a form with a page, for browsers that do not run the page's script."""
-    service = require_service(request.app)
+    choice = await choose_service(request)
+    service = choice.service
     files = await read_uploads(request, max_files=state_of(request.app).settings.max_files)
-    results = await predict_many(request, service, files, service.options(_SHOWN))
+    results = await predict_many(request, choice, files, service.options(_SHOWN))
     promise, review = promise_of(service.card), state_of(request.app).keeper is not None
     shown = [_shown(result, request, promise) for result in results]
-    return _html(_render("answer.html", here="answer", name=service.card["name"], results=shown, review=review))
+    return _html(_render("answer.html", here="answer", name=service.name, results=shown, review=review))
 
 
 def _shown(result: PredictionResult | Exception, request: Request, promise: Promise) -> dict[str, object]:

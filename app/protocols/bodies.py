@@ -8,19 +8,16 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 
-from whisker.app.errors import quoted
 from whisker.app.inference.requests import PredictionResult
-from whisker.app.inference.service import Service
 from whisker.app.inference.wire import PredictionOptions
 from whisker.app.protocols.readers import read
 from whisker.app.protocols.reading import Kind, Order, Reading
 from whisker.app.protocols.reading_process import ReadingProcess
+from whisker.app.repository.model import Choice
 from whisker.app.routes.answering import predict_many
-from whisker.app.routes.dependencies import require_service
 from whisker.app.routes.state import state_of
 from whisker.app.uploads.deadline import in_time
 from whisker.app.uploads.reader import read_pieces
-from whisker.app.web.http_errors import ExplainedHTTPException
 
 JSON = "application/json"
 INLINE_BYTES = 100_000  # a body of so many takes the event loop 3 ms at the worst; larger ones a process of its own
@@ -54,20 +51,12 @@ def reading_process_of(app: FastAPI) -> ReadingProcess:
 
 
 async def predict_all(
-    request: Request, service: Service, pictures: Sequence[bytes], options: PredictionOptions
+    request: Request, choice: Choice, pictures: Sequence[bytes], options: PredictionOptions
 ) -> list[PredictionResult]:
     """Predict for all pictures; raise the error of the first that cannot be used."""
     results = []
-    for result in await predict_many(request, service, pictures, options):
+    for result in await predict_many(request, choice, pictures, options):
         if isinstance(result, Exception):
             raise result
         results.append(result)
     return results
-
-
-def require_name(request: Request, name: str) -> Service:
-    """Give the service if it serves a model of that name; raise `NotReadyError`, or an `HTTPException` of 404."""
-    service = require_service(request.app)
-    if name != service.card["name"]:
-        raise ExplainedHTTPException(404, f"There is no model {quoted(name)} here, but {quoted(service.card['name'])}.")
-    return service

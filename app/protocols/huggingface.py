@@ -7,9 +7,9 @@ decides.
 from fastapi import APIRouter, Request
 
 from whisker.app.inference.wire import ClassScoreDocument
-from whisker.app.protocols.bodies import JSON, predict_all, read_from, require_name
+from whisker.app.protocols.bodies import JSON, predict_all, read_from
 from whisker.app.protocols.reading import Reading
-from whisker.app.routes.dependencies import require_service
+from whisker.app.routes.dependencies import choose_service
 from whisker.app.schemas import DEFAULT_TOP_K
 from whisker.app.uploads.reader import FORM, is_json, media_type, read_pieces, read_upload
 
@@ -19,18 +19,19 @@ router = APIRouter(include_in_schema=False)
 @router.post("/", response_model=None)
 async def classify(request: Request) -> list[ClassScoreDocument]:
     """Take a picture's bytes, or JSON with it in Base64 as `inputs`, and `parameters`."""
-    service = require_service(request.app)
+    choice = await choose_service(request, request.path_params.get("name"))
+    service = choice.service
     default = len(service.card["classes"]) if service.is_multi_label else DEFAULT_TOP_K
     reading = await _read(request)
     top_k = reading.rest.get("top_k")
     options = service.options(top_k if isinstance(top_k, int) else default)
-    (result,) = await predict_all(request, service, reading.pictures, options)
+    (result,) = await predict_all(request, choice, reading.pictures, options)
     return result.prediction["predictions"]
 
 
 @router.post("/models/{name:path}", response_model=None)
 async def classify_with(request: Request, name: str) -> list[ClassScoreDocument]:
-    require_name(request, name)
+    del name  # `classify` reads it
     return await classify(request)
 
 

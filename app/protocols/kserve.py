@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
-from whisker.app.protocols.bodies import JSON, predict_all, read_pictures, require_name
-from whisker.app.routes.dependencies import LastingServiceDep, ServiceDep, require_service
+from whisker.app.protocols.bodies import JSON, predict_all, read_pictures
+from whisker.app.routes.dependencies import LastingServiceDep, ModelsDep, choose_service
 from whisker.app.routes.predict import predict as predict_picture
 from whisker.app.schemas import DEFAULT_TOP_K
 from whisker.app.uploads.reader import media_type
@@ -33,19 +33,19 @@ def vertex_router(variables: Mapping[str, str] = os.environ) -> APIRouter:
 
 
 @router.get("/v1/models")
-async def list_models(service: ServiceDep) -> dict[str, object]:
-    return {"models": [service.card["name"]]}
+async def list_models(models: ModelsDep) -> dict[str, object]:
+    return {"models": [*models.all]}
 
 
 @router.get("/v1/models/{name}")
-async def model_metadata(request: Request, name: str) -> dict[str, object]:
-    require_name(request, name)
+async def model_metadata(models: ModelsDep, name: str) -> dict[str, object]:
+    models.get(name)
     return {"name": name, "ready": True}
 
 
 @router.post("/v1/models/{name}:predict")
 async def predict(request: Request, name: str) -> Response:
-    require_name(request, name)
+    del name  # `predict_instances` reads it
     return await predict_instances(request)
 
 
@@ -56,9 +56,9 @@ async def predict_or_instances(request: Request) -> Response:
 
 async def predict_instances(request: Request) -> Response:
     """Answer `{"instances": [{"b64": ...}]}`, in their order; one that cannot be used fails the request."""
-    service = require_service(request.app)
+    choice = await choose_service(request, request.path_params.get("name"))
     reading = await read_pictures(request, "instances")
-    results = await predict_all(request, service, reading.pictures, service.options(DEFAULT_TOP_K))
+    results = await predict_all(request, choice, reading.pictures, choice.service.options(DEFAULT_TOP_K))
     return JSONResponse({"predictions": [result.prediction for result in results]})
 
 

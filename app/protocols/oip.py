@@ -8,10 +8,10 @@ from starlette.responses import JSONResponse, Response
 
 from whisker import __version__
 from whisker.app.errors import InvalidUploadError
-from whisker.app.protocols.bodies import predict_all, read_pictures, require_name
+from whisker.app.protocols.bodies import predict_all, read_pictures
 from whisker.app.protocols.oip_inputs import HEADER_LENGTH, INPUT, Wanted
 from whisker.app.protocols.oip_outputs import list_outputs, write_answer
-from whisker.app.routes.dependencies import LastingServiceDep, require_service
+from whisker.app.routes.dependencies import LastingServiceDep, ModelsDep, choose_service
 from whisker.app.routes.state import state_of
 
 router = APIRouter(include_in_schema=False, prefix="/v2")
@@ -31,7 +31,7 @@ async def server_metadata() -> dict[str, object]:
 @router.get("/health/live")
 async def live(request: Request) -> Response:
     state = state_of(request.app)
-    stalled = state.service is not None and not state.service.is_alive(state.settings.stall_seconds)
+    stalled = state.models is not None and not state.models.is_alive(state.settings.stall_seconds)
     return JSONResponse({"live": not stalled}, status_code=503 if stalled else 200)
 
 
@@ -42,18 +42,23 @@ async def ready(_service: LastingServiceDep) -> dict[str, object]:
 
 @router.get("/models/{name}/ready")
 @router.get("/models/{name}/versions/{number}/ready")
-async def model_ready(request: Request, name: str, _service: LastingServiceDep) -> dict[str, object]:
-    require_name(request, name)
+async def model_ready(
+    models: ModelsDep, name: str, _service: LastingServiceDep, number: str | None = None
+) -> dict[str, object]:
+    models.get(name).known(number)
     return {"name": name, "ready": True}
 
 
 @router.get("/models/{name}")
 @router.get("/models/{name}/versions/{number}")
-async def model_metadata(request: Request, name: str) -> dict[str, object]:
-    service = require_name(request, name)
+async def model_metadata(
+    request: Request, models: ModelsDep, name: str, number: str | None = None
+) -> dict[str, object]:
+    model = models.get(name)
+    service = (await choose_service(request, name, model.known(number))).service
     return {
         "name": name,
-        "versions": [service.version],
+        "versions": [file.name for file in model.versions],
         "platform": "pytorch",
         "inputs": [{"name": INPUT, "datatype": "BYTES", "shape": [-1]}],
         "outputs": list_outputs(service),
@@ -62,13 +67,13 @@ async def model_metadata(request: Request, name: str) -> dict[str, object]:
 
 @router.post("/models/{name}/infer")
 @router.post("/models/{name}/versions/{number}/infer")
-async def infer(request: Request, name: str) -> Response:
+async def infer(request: Request, models: ModelsDep, name: str, number: str | None = None) -> Response:
     """Take the input `image`: picture files as BYTES, or pixels as UINT8 `[H, W, 3]` or `[N, H, W, 3]`."""
-    require_name(request, name)
-    service = require_service(request.app)
+    choice = await choose_service(request, name, models.get(name).known(number))
+    service = choice.service
     outputs = [str(output["name"]) for output in list_outputs(service)]
     reading = await read_pictures(request, "tensors", outputs=outputs, json_bytes=_json_bytes(request))
-    results = await predict_all(request, service, reading.pictures, service.options(len(service.card["classes"])))
+    results = await predict_all(request, choice, reading.pictures, service.options(len(service.card["classes"])))
     return write_answer(Wanted.from_rest(reading.rest), service, results)
 
 

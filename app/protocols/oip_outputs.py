@@ -51,7 +51,7 @@ def write_answer(wanted: Wanted, service: Service, results: Sequence[PredictionR
         else:
             described["data"] = flat.tolist()
         outputs.append(described)
-    answer = {"model_name": service.card["name"], "model_version": service.version, "outputs": outputs}
+    answer = {"model_name": service.name, "model_version": service.version, "outputs": outputs}
     text = json.dumps(answer if wanted.id is None else answer | {"id": wanted.id}).encode()
     if not binary:
         return Response(text, media_type="application/json")

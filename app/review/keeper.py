@@ -39,6 +39,7 @@ logger = logging.getLogger(__name__)
 class _Upload:
     data: bytes
     interest: float
+    service: Service
 
 
 class Keeper:
@@ -50,33 +51,39 @@ class Keeper:
         self._metrics = metrics
         self._waiting: list[_Upload] = []
         self._has_come = asyncio.Event()
-        self._thresholds: Mapping[str, float] | None = None
         self._floor = -1.0  # interest has to exceed it
         self._paused_until = 0.0
 
-    def consider(self, data: bytes, result: PredictionResult) -> None:
-        """Queue an answered upload if it may be worth keeping; takes no time and never fails."""
+    def consider(self, service: Service, data: bytes, result: PredictionResult) -> None:
+        """Queue an upload that a service has answered if it may be worth keeping; takes no time and never fails."""
         if random.random() >= self._share:  # noqa: S311 - no secret
             self._skip("share")
         elif time.monotonic() < self._paused_until:
             self._skip("failed")
         elif result.decode_seconds > _MAX_DECODE_SECONDS:
             self._skip("heavy")
-        elif (interest := rate(result.prediction, self._thresholds)) <= self._floor:
+        elif (interest := rate(result.prediction, _thresholds(service))) <= self._floor:
             self._skip("uninteresting")
         else:
-            self._queue(_Upload(data, interest))
+            self._queue(_Upload(data, interest, service))
 
-    def take(self) -> bytes:
+    def consider_disagreement(self, service: Service, data: bytes, result: PredictionResult) -> None:
+        """Queue an upload that a shadow has answered otherwise: nothing is worth a label more."""
+        if time.monotonic() < self._paused_until or result.decode_seconds > _MAX_DECODE_SECONDS:
+            self._skip("failed" if time.monotonic() < self._paused_until else "heavy")
+        else:
+            self._queue(_Upload(data, 1.0, service))
+
+    def take(self) -> _Upload:
         """Remove the most interesting upload that waits, which must be there."""
         best = max(self._waiting, key=_interest)
         self._waiting.remove(best)
-        return best.data
+        return best
 
     @asynccontextmanager
-    async def running(self, service: Service) -> AsyncIterator[None]:
+    async def running(self) -> AsyncIterator[None]:
         """Keep uploads within the context."""
-        task = asyncio.create_task(self._run(service))
+        task = asyncio.create_task(self._run())
         try:
             yield
         finally:
@@ -94,8 +101,7 @@ class Keeper:
             self._skip("busy")
         self._has_come.set()
 
-    async def _run(self, service: Service) -> None:
-        self._thresholds = _thresholds(service)
+    async def _run(self) -> None:
         await self._safely(self.store.run(self.store.sweep))
         while True:
             await self._safely(self._refresh())
@@ -103,9 +109,9 @@ class Keeper:
                 async with asyncio.timeout(_REFRESH_SECONDS):
                     await self._has_come.wait()
             while self._waiting:
-                while not service.has_time:  # noqa: ASYNC110 - the pool tells nobody
+                while not self._waiting[0].service.has_time:  # noqa: ASYNC110 - the pool tells nobody
                     await asyncio.sleep(_IDLE_CHECK_SECONDS)
-                await self._safely(self._keep(service, self.take()))
+                await self._safely(self._keep(self.take()))
             self._has_come.clear()
 
     async def _safely(self, work: Coroutine[None, None, None]) -> None:
@@ -121,21 +127,21 @@ class Keeper:
     async def _refresh(self) -> None:
         self._floor = await self.store.run(self.store.floor)
 
-    async def _keep(self, service: Service, data: bytes) -> None:
+    async def _keep(self, taken: _Upload) -> None:
         """Draw an upload again and store it, unless it is there."""
-        upload = await self.store.run(_sha256, data)
+        upload = await self.store.run(_sha256, taken.data)
         if await self.store.run(self.store.has, upload):
             self._skip("known")
             return
         try:
-            result = await service.look_again(data)
+            result = await taken.service.look_again(taken.data)
         except OverloadedError:
             self._skip("busy")
             return
         except (PictureError, InferenceFailedError):
             self._skip("failed")
             return
-        outcome = await self.store.run(self.store.keep, result.drawing, self._entry(service, upload, result))
+        outcome = await self.store.run(self.store.keep, result.drawing, self._entry(taken.service, upload, result))
         if outcome == "kept":
             self._metrics.review_kept.inc()
         else:
@@ -144,7 +150,7 @@ class Keeper:
     def _entry(self, service: Service, upload: str, result: PredictionResult) -> Entry:
         prediction = result.prediction
         shown = {**prediction, "predictions": prediction["predictions"][:_LISTED]}
-        return Entry(upload, service.version, shown, rate(prediction, self._thresholds), result.descriptor)
+        return Entry(upload, service.version, shown, rate(prediction, _thresholds(service)), result.descriptor)
 
     def _skip(self, reason: str) -> None:
         self._metrics.review_skipped.labels(reason).inc()

@@ -6,24 +6,32 @@ from typing import cast
 
 from fastapi import Request
 
+from whisker.app.errors import InferenceFailedError
 from whisker.app.inference.requests import PredictionResult
-from whisker.app.inference.service import Service
 from whisker.app.inference.wire import PredictionOptions
+from whisker.app.repository.model import Choice
+from whisker.app.routes.dependencies import require_models
 from whisker.app.routes.state import state_of
 from whisker.app.uploads.deadline import in_time
 from whisker.app.uploads.slots import SLOT, UploadSlot
+from whisker.model.errors import PictureError
 
 
-async def predict_one(request: Request, service: Service, data: bytes, options: PredictionOptions) -> PredictionResult:
+async def predict_one(request: Request, choice: Choice, data: bytes, options: PredictionOptions) -> PredictionResult:
     """Predict for one picture; raise what `Service.submit`, its result and `in_time` raise."""
-    result = await in_time(service.submit(data, options), request.receive, _deadline(request))
-    service.record(result)
-    _consider(request, data, result)
+    try:
+        result = await in_time(choice.service.submit(data, options), request.receive, _deadline(request))
+    except (PictureError, InferenceFailedError) as exc:
+        _note(request, choice, exc)
+        raise
+    choice.service.record(result)
+    _note(request, choice, result)
+    _offer(request, choice, data, result)
     return result
 
 
 async def predict_many(
-    request: Request, service: Service, files: Sequence[bytes], options: PredictionOptions
+    request: Request, choice: Choice, files: Sequence[bytes], options: PredictionOptions
 ) -> list[PredictionResult | Exception]:
     """Predict for several pictures, each with its own result or error.
 
@@ -31,21 +39,35 @@ async def predict_many(
     """
     slot: UploadSlot = request.scope[SLOT]
     slot.hold(len(files))
-    submitted = [service.submit(data, options, has_company=len(files) > 1) for data in files]
+    submitted = [choice.service.submit(data, options, has_company=len(files) > 1) for data in files]
     answers = asyncio.gather(*submitted, return_exceptions=True)
-    results = await in_time(answers, request.receive, _deadline(request))
+    found = await in_time(answers, request.receive, _deadline(request))
+    results = cast("list[PredictionResult | Exception]", found)  # a worker's failure is never a bare BaseException
+    if isinstance(results[0], PredictionResult | PictureError | InferenceFailedError):
+        _note(request, choice, results[0])  # one of each request: its pictures have a client in common
     for data, result in zip(files, results, strict=True):
         if isinstance(result, PredictionResult):
-            service.record(result)
-            _consider(request, data, result)
-    return cast("list[PredictionResult | Exception]", results)  # a worker's failure is never a bare BaseException
+            choice.service.record(result)
+            _offer(request, choice, data, result)
+    return results
 
 
-def _consider(request: Request, data: bytes, result: PredictionResult) -> None:
-    """Offer an upload for review, if the operator keeps any."""
-    keeper = state_of(request.app).keeper
-    if keeper is not None:
-        keeper.consider(data, result)
+def _note(request: Request, choice: Choice, outcome: PredictionResult | Exception) -> None:
+    """Let the model know what came of an answer, while it tries another version."""
+    if choice.is_drawn:
+        require_models(request.app).get(choice.service.name).note(choice, outcome)
+
+
+def _offer(request: Request, choice: Choice, data: bytes, result: PredictionResult) -> None:
+    """Offer an upload for review, if the operator keeps any, and to the shadow, if there is one."""
+    state, service = state_of(request.app), choice.service
+    if state.models is None or not service.is_serving:
+        return
+    if state.keeper is not None and service.name == state.models.default.name:
+        state.keeper.consider(service, data, result)
+    shadow = state.models.get(service.name).shadow
+    if shadow is not None:
+        state.shadows.offer(service, shadow, data, result)
 
 
 def _deadline(request: Request) -> float:

@@ -13,7 +13,7 @@ from whisker.app import errors
 from whisker.app.inference.service import Service
 from whisker.app.inference.wire import PredictionDocument
 from whisker.app.routes.answering import predict_one
-from whisker.app.routes.dependencies import require_service
+from whisker.app.routes.dependencies import choose_service
 from whisker.app.routes.openapi import AGREED, form_body
 from whisker.app.routes.predict import PICTURE_ERRORS, REQUEST_ERRORS
 from whisker.app.routes.state import state_of
@@ -55,12 +55,13 @@ async def correct(request: Request) -> CorrectionAnswer:
     store = state_of(request.app).corrections
     if store is None:
         raise errors.CorrectionsOffError("This service keeps no photos: its operator has not set a folder for them.")
-    service = require_service(request.app)
+    choice = await choose_service(request)
+    service = choice.service
     data, fields = await read_correction(request)
     labels = _read_labels(fields.get("label", []), service)
     if AGREED not in fields.get("consent", []):
         raise errors.InvalidUploadError("A photo is kept only with the field `consent=yes`.")
-    result = await predict_one(request, service, data, service.options(1, opacity=0))
+    result = await predict_one(request, choice, data, service.options(1, opacity=0))
     line: dict[str, object] = {
         "label": labels[0],
         **({"labels": labels} if service.is_multi_label else {}),

@@ -1,14 +1,22 @@
 """What routes ask for by type. All are coroutines: FastAPI would run a plain function in a thread."""
 
+import asyncio
 from typing import Annotated
 
 from fastapi import Depends, FastAPI, Request
+from fastapi.exceptions import RequestValidationError
 
 from whisker.app.errors import NotReadyError
 from whisker.app.inference.service import Service
 from whisker.app.metrics import Metrics
+from whisker.app.repository.model import Choice
+from whisker.app.repository.models import Models, require_ready
 from whisker.app.routes.state import state_of
 from whisker.app.settings import Settings
+
+MODEL = "model"  # in a path: the name of the model that is to answer
+CANARY_HEADER = "whisker-canary"
+CANARY_VALUES = ("always", "never")
 
 
 async def _settings(request: Request) -> Settings:
@@ -19,12 +27,50 @@ async def _metrics(request: Request) -> Metrics:
     return state_of(request.app).metrics
 
 
+def require_models(app: FastAPI) -> Models:
+    """Return the models of an application; raise `NotReadyError` if it cannot answer."""
+    return require_ready(state_of(app).models)
+
+
 def require_service(app: FastAPI) -> Service:
-    """Return the service of an application; raise `NotReadyError` if it cannot answer."""
-    service = state_of(app).service
-    if service is None or not service.is_ready:
-        raise NotReadyError("The service is starting or stopping; try again soon.")
+    """Return what is served of the default model, which is always loaded; raise `NotReadyError` if it cannot answer."""
+    service = require_models(app).default.find()
+    if service is None:
+        raise NotReadyError("The model is not loaded at the moment; try again soon.")
     return service
+
+
+async def choose_service(request: Request, name: str | None = None, version: str | None = None) -> Choice:
+    """Choose the model, which the path may name, and the version that is to answer the request.
+
+    Raises `UnknownModelError`, `UnknownVersionError`, `NotReadyError`, and `RequestValidationError`.
+    """
+    models = require_models(request.app)
+    name = name or request.path_params.get(MODEL)
+    model = models.default if name is None else models.get(name)
+    if version is None and request.scope["query_string"]:
+        version = request.query_params.get("version")
+    choice = model.choose(version, _read_canary(request))
+    if choice is not None:
+        return choice
+    try:
+        async with asyncio.timeout(state_of(request.app).settings.deadline_seconds):
+            return await model.load(version)
+    except TimeoutError as exc:
+        raise NotReadyError("The model is being loaded; try again soon.") from exc
+
+
+def _read_canary(request: Request) -> str | None:
+    given = request.headers.get(CANARY_HEADER)
+    if given in (None, *CANARY_VALUES):
+        return given
+    raise RequestValidationError(
+        [{"type": "value_error", "loc": ("header", CANARY_HEADER), "msg": "must be always or never", "input": given}]
+    )
+
+
+async def _models(request: Request) -> Models:
+    return require_models(request.app)
 
 
 async def _service(request: Request) -> Service:
@@ -47,6 +93,7 @@ async def _lasting_service_or_none(request: Request) -> Service | None:
 
 SettingsDep = Annotated[Settings, Depends(_settings)]
 MetricsDep = Annotated[Metrics, Depends(_metrics)]
+ModelsDep = Annotated[Models, Depends(_models)]
 ServiceDep = Annotated[Service, Depends(_service)]
 LastingServiceDep = Annotated[Service, Depends(_lasting_service)]
 MaybeLastingServiceDep = Annotated[Service | None, Depends(_lasting_service_or_none)]

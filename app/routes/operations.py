@@ -58,8 +58,8 @@ async def health(response: Response, service: MaybeLastingServiceDep) -> HealthA
 )
 async def livez(request: Request, response: Response, settings: SettingsDep) -> AliveAnswer:
     """Not alive: no inference worker for `WHISKER_STALL_SECONDS`, or one that could not be replaced for 10 seconds."""
-    service = state_of(request.app).service
-    if service is None or service.is_alive(settings.stall_seconds):
+    models = state_of(request.app).models
+    if models is None or models.is_alive(settings.stall_seconds):
         return AliveAnswer(status="alive")
     response.status_code = status.HTTP_503_SERVICE_UNAVAILABLE
     return _STALLED
@@ -86,7 +86,7 @@ async def model_card(service: ServiceDep, settings: SettingsDep) -> ModelCard:
     card = service.card
     thresholds = card["label_thresholds"]
     return ModelCard(
-        name=card["name"],
+        name=service.name,
         version=service.version,
         sha256=card["sha256"],
         device=card["device"],

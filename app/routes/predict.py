@@ -20,7 +20,7 @@ from whisker.app.inference.requests import PredictionResult
 from whisker.app.inference.service import BEST
 from whisker.app.metrics import Metrics
 from whisker.app.routes.answering import predict_many, predict_one
-from whisker.app.routes.dependencies import require_service
+from whisker.app.routes.dependencies import CANARY_VALUES, choose_service
 from whisker.app.routes.openapi import BYTES, form_body
 from whisker.app.routes.state import state_of
 from whisker.app.schemas import DEFAULT_TOP_K, BatchAnswer, PredictionAnswer
@@ -37,7 +37,21 @@ N = TypeVar("N", int, float)
 _TOP_K = TypeAdapter(Annotated[int, Field(ge=1)])
 _OPACITY = TypeAdapter(Annotated[float, Field(ge=0, le=1)])
 _CLASS = "A class, or nothing (or `top`, unless a class has that name) for the best one"
-_PARAMETERS = [
+_CHOICE = [
+    {
+        "name": "version",
+        "in": "query",
+        "description": "The version that is to answer; by default the one that is served.",
+        "schema": {"type": "string"},
+    },
+    {
+        "name": "Whisker-Canary",
+        "in": "header",
+        "description": "Whether the canary answers, if there is one; by default chance decides.",
+        "schema": {"type": "string", "enum": [*CANARY_VALUES]},
+    },
+]
+PARAMETERS = [
     {
         "name": "top_k",
         "in": "query",
@@ -50,8 +64,10 @@ _PARAMETERS = [
         "description": f"{_CLASS}: adds a heat map: which parts of the picture are evidence for it.",
         "schema": {"type": "string"},
     },
+    *_CHOICE,
 ]
-_OVERLAY_PARAMETERS = [
+OVERLAY_PARAMETERS = [
+    *_CHOICE,
     {
         "name": "label",
         "in": "query",
@@ -66,9 +82,9 @@ _OVERLAY_PARAMETERS = [
     },
 ]
 PICTURE_ERRORS = (PictureTooLargeError, UnsupportedFormatError, UndecodablePictureError, errors.InferenceFailedError)
-_QUERY_ERRORS = (RequestValidationError, errors.UnknownClassError, NoHeatMapError)
-_SAID_OF_OPACITY = {"invalid_request": "The query parameter `opacity` is `2`: input should be less than or equal to 1."}
-_SAID_OF_SEVERAL = {
+QUERY_ERRORS = (RequestValidationError, errors.UnknownClassError, errors.UnknownVersionError, NoHeatMapError)
+SAID_OF_OPACITY = {"invalid_request": "The query parameter `opacity` is `2`: input should be less than or equal to 1."}
+SAID_OF_SEVERAL = {
     "unsupported_media_type": (
         "The request's content type is `image/png`: send the pictures as multipart/form-data, each in a field `file`."
     ),
@@ -89,20 +105,20 @@ REQUEST_ERRORS = (
 )
 
 
-_PNG: dict[int | str, dict[str, object]] = {200: {"content": {"image/png": {"schema": BYTES}}}}
-_ONE_PICTURE = form_body(
+PNG: dict[int | str, dict[str, object]] = {200: {"content": {"image/png": {"schema": BYTES}}}}
+ONE_PICTURE = form_body(
     "PictureForm",
     f"A form with the picture. Its bytes alone are taken, too, with the content type `image/*` or `{RAW}`.",
 )
-_PICTURES = form_body("PicturesForm", f"A form with the pictures, each in a field `{FIELD}` of its own.")
+PICTURES = form_body("PicturesForm", f"A form with the pictures, each in a field `{FIELD}` of its own.")
 
 
 @router.post(
     "/predict",
     summary="Say what a picture shows",
     response_model=PredictionAnswer,
-    openapi_extra={"parameters": _PARAMETERS, "requestBody": _ONE_PICTURE},
-    responses=problem_responses(*REQUEST_ERRORS, *_QUERY_ERRORS, *PICTURE_ERRORS),
+    openapi_extra={"parameters": PARAMETERS, "requestBody": ONE_PICTURE},
+    responses=problem_responses(*REQUEST_ERRORS, *QUERY_ERRORS, *PICTURE_ERRORS),
 )
 async def predict(request: Request) -> Response:
     """Send the picture in the form field `file`, or its bytes as the body.
@@ -110,10 +126,11 @@ async def predict(request: Request) -> Response:
     JPEG, PNG, WebP, HEIC, AVIF, TIFF, GIF or BMP.
     """
     started = time.perf_counter()
-    service = require_service(request.app)
+    choice = await choose_service(request)
+    service = choice.service
     options = service.options(*_read_query(request))
     data = await read_upload(request)
-    result = await predict_one(request, service, data, options)
+    result = await predict_one(request, choice, data, options)
     timing = {**_stages(result), "total": _milliseconds(time.perf_counter() - started)}
     answer = {**result.prediction, "model": service.checkpoint_id, "timing_ms": timing}
     return _answer(answer, timing)
@@ -123,17 +140,18 @@ async def predict(request: Request) -> Response:
     "/predict/batch",
     summary="Say what several pictures show",
     response_model=BatchAnswer,
-    openapi_extra={"parameters": _PARAMETERS, "requestBody": _PICTURES},
-    responses=problem_responses(*REQUEST_ERRORS, *_QUERY_ERRORS, said=_SAID_OF_SEVERAL),
+    openapi_extra={"parameters": PARAMETERS, "requestBody": PICTURES},
+    responses=problem_responses(*REQUEST_ERRORS, *QUERY_ERRORS, said=SAID_OF_SEVERAL),
 )
 async def predict_batch(request: Request) -> Response:
     """Send each picture in a form field `file` of its own. A picture that cannot be used fails alone."""
     started = time.perf_counter()
-    service = require_service(request.app)
+    choice = await choose_service(request)
+    service = choice.service
     state = state_of(request.app)
     options = service.options(*_read_query(request))
     files = await read_uploads(request, max_files=state.settings.max_files)
-    results = await predict_many(request, service, files, options)
+    results = await predict_many(request, choice, files, options)
     documents = [_result_document(result, state.metrics) for result in results]
     timing = {"total": _milliseconds(time.perf_counter() - started)}
     return _answer({"results": documents, "model": service.checkpoint_id, "timing_ms": timing}, timing)
@@ -143,8 +161,8 @@ async def predict_batch(request: Request) -> Response:
     "/explain",
     summary="Show which parts of a picture are evidence for a class",
     response_class=Response,
-    openapi_extra={"parameters": _OVERLAY_PARAMETERS, "requestBody": _ONE_PICTURE},
-    responses=_PNG | problem_responses(*REQUEST_ERRORS, *_QUERY_ERRORS, *PICTURE_ERRORS, said=_SAID_OF_OPACITY),
+    openapi_extra={"parameters": OVERLAY_PARAMETERS, "requestBody": ONE_PICTURE},
+    responses=PNG | problem_responses(*REQUEST_ERRORS, *QUERY_ERRORS, *PICTURE_ERRORS, said=SAID_OF_OPACITY),
 )
 async def explain(request: Request) -> Response:
     """Send a picture as to `/predict`; it comes back upright, with sides of at most 800 pixels, under a heat map.
@@ -152,10 +170,11 @@ async def explain(request: Request) -> Response:
     Orange is evidence for the class, blue against it. `POST /predict?explain=` returns the same map as numbers.
     """
     started = time.perf_counter()
-    service = require_service(request.app)
+    choice = await choose_service(request)
+    service = choice.service
     opacity = _read(_OPACITY, request, "opacity", OPACITY)
     options = service.options(1, request.query_params.get("label", BEST), opacity=opacity)
-    result = await predict_one(request, service, await read_upload(request), options)
+    result = await predict_one(request, choice, await read_upload(request), options)
     timing = {**_stages(result), "total": _milliseconds(time.perf_counter() - started)}
     return Response(result.drawing, headers=_server_timing(timing), media_type="image/png")
 

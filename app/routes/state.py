@@ -5,8 +5,9 @@ from pathlib import Path
 
 from fastapi import FastAPI
 
-from whisker.app.inference.service import Service
 from whisker.app.metrics import Metrics
+from whisker.app.repository.models import Models
+from whisker.app.repository.shadows import Shadows
 from whisker.app.review.keeper import Keeper
 from whisker.app.routes.corrections_store import CorrectionsStore
 from whisker.app.settings import Settings
@@ -17,7 +18,7 @@ from whisker.app.web.security import KeyCheck
 
 @dataclass(slots=True, eq=False)
 class AppState:
-    """One application's state; `service` is `None` until the checkpoint is loaded."""
+    """One application's state; `models` is `None` until the default one is loaded."""
 
     settings: Settings
     metrics: Metrics
@@ -25,9 +26,10 @@ class AppState:
     key: KeyCheck
     origins: CorsOrigins
     corrections: CorrectionsStore | None  # if the operator has set a folder for them
+    shadows: Shadows
     keeper: Keeper | None = None  # if the operator has set a folder for review
     examples: list[Path] = field(default_factory=list)
-    service: Service | None = None
+    models: Models | None = None
     draining: bool = False
 
 

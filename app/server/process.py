@@ -99,8 +99,8 @@ class _Server(Server):
         if self._watching is not None and self._watching.done():
             await self._watching  # raises its defect
         self._state.metrics.dropped_lines.inc(take_dropped_lines())
-        service, settings = self._state.service, self._state.settings
-        if service is not None and service.is_dead(settings.stall_seconds + DEAD_SECONDS):
+        models, settings = self._state.models, self._state.settings
+        if models is not None and models.is_dead(settings.stall_seconds + DEAD_SECONDS):
             logger.error("No inference worker could be started for too long: the process ends")
             self.has_failed = True
         is_drained = self._drained_at is not None and time.monotonic() >= self._drained_at

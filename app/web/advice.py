@@ -17,6 +17,11 @@ ADVICE: Mapping[str, str] = {
     ),
     "corrections_off": "Operators: set `WHISKER_CORRECTIONS`.",
     "photo_gone": "Take the next one: somebody has deleted it, or better ones took its place in a full folder.",
+    "unknown_model": "Use a `name` that `GET /models` lists, or `/predict` for the default model.",
+    "unknown_version": "Use a `version` that `GET /models` lists, or none for the one that is served.",
+    "model_control_off": "Operators: set `WHISKER_MODEL_CONTROL` to `on`, or use `whisker models`.",
+    "version_unusable": "Operators: `detail` has the reason. The version before still answers.",
+    "repository_unwritable": "Operators: let the service write to the folder of the model. The log has the reason.",
     "not_found": "See the routes.",
     "method_not_allowed": "Use a method of the header `Allow`.",
     "request_timeout": (

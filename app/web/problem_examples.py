@@ -13,6 +13,15 @@ EXAMPLES: Mapping[str, str] = {
     ),
     "corrections_off": "This service keeps no photos: its operator has not set a folder for them.",
     "photo_gone": "There is no such photo in the review folder, or no longer.",
+    "unknown_model": "There is no model `wolves` here: `GET /models` lists them.",
+    "unknown_version": "The model `cats-dogs` has no version `v9`: `GET /models` lists them.",
+    "model_control_off": "Clients may not change what is served here: see WHISKER_MODEL_CONTROL.",
+    "version_unusable": (
+        "The checkpoint v9.safetensors was changed or damaged after it was written: use an unaltered copy."
+    ),
+    "repository_unwritable": (
+        "The version answers now, but that cannot be noted in the folder, so that it will not last."
+    ),
     "request_timeout": "The body was not complete after 30 seconds.",
     "body_too_large": "The request's body has 60,000,000 bytes, but 50,000,000 bytes are accepted.",
     "picture_too_large": (

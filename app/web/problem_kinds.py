@@ -41,6 +41,9 @@ _ROWS: tuple[_Row, ...] = (
     (errors.CrossSiteError, 403, "A page of another site may not send pictures here.", {}),
     (errors.CorrectionsOffError, 404, "The service keeps no photos, so it takes no corrections.", {}),
     (errors.PhotoGoneError, 404, "The photo is not in the review folder, or no longer.", _NO_STORE),
+    (errors.UnknownModelError, 404, "There is no model of this name; `GET /models` lists them.", _NO_STORE),
+    (errors.UnknownVersionError, 404, "The model has no version of this name; `GET /models` lists them.", _NO_STORE),
+    (errors.ModelControlOffError, 404, "Clients may not change what the service serves.", {}),
     (errors.RequestTimeoutError, 408, "The request came in too slowly.", _CLOSE),
     (errors.BodyTooLargeError, 413, "The body has more bytes than accepted.", _CLOSE),
     (PictureTooLargeError, 413, "The picture has more pixels, a longer side, or more work in it, than accepted.", {}),
@@ -65,6 +68,8 @@ _ROWS: tuple[_Row, ...] = (
     (errors.OverloadedError, 503, "Too many uploads at once; try again.", _RETRY_AFTER),
     (errors.NotReadyError, 503, "The service is starting or stopping; try again.", _RETRY_AFTER),
     (errors.DeadlineExceededError, 504, "There was no answer in the time allowed.", {}),
+    (errors.VersionUnusableError, 409, "The version cannot be loaded; the other one still answers.", {}),
+    (errors.RepositoryUnwritableError, 507, "What is to be served cannot be noted in the folder of models.", {}),
     (errors.CorrectionsFullError, 507, "There is no room for a correction at the moment.", {}),
     (errors.ReviewUnavailableError, 507, "The review folder cannot be read or written at the moment.", {}),
 )

@@ -16,8 +16,8 @@ pytestmark = pytest.mark.anyio
 
 
 def is_ready(app: FastAPI) -> bool:
-    service = state_of(app).service
-    return service is not None and service.is_ready
+    models = state_of(app).models
+    return models is not None and models.is_ready
 
 
 async def test_lifespan_loads_and_lets_go(settings: Settings) -> None:

@@ -28,7 +28,7 @@ def test_error_table_holds_every_code() -> None:
 
 
 def test_routes_table_holds_every_route(settings: Settings) -> None:
-    listed = set(re.findall(r"`((?:GET|POST) /[\w/]+)` \|", _page("http-api")))
+    listed = set(re.findall(r"`((?:GET|POST) /[\w/{}]+)` \|", _page("http-api")))
     paths = create_app(settings).openapi()["paths"]
     assert {f"{method.upper()} {path}" for path, methods in paths.items() for method in methods} <= listed
 

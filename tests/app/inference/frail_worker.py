@@ -10,7 +10,7 @@ from unittest.mock import patch
 import numpy as np
 from numpy.typing import NDArray
 
-from whisker.app.inference.wire import LENGTH
+from whisker.app.inference.wire import ANSWERED, FRAME
 from whisker.app.inference.worker import main
 from whisker.model.answers.decision_rule import Prediction
 from whisker.model.predictor import Predictor
@@ -29,9 +29,9 @@ def _read_frailly(preprocessing: Preprocessing, data: bytes, **limits: Any) -> P
     if data == GLUTTON:
         bytearray(8_000_000_000)
     if data == BABBLER:
-        os.write(int(sys.argv[1]), LENGTH.pack(2) + b"{}")
+        os.write(int(sys.argv[1]), FRAME.pack(ANSWERED, 2) + b"{}")
     if data == BOASTER:
-        os.write(int(sys.argv[1]), LENGTH.pack(2**32 - 1))
+        os.write(int(sys.argv[1]), FRAME.pack(ANSWERED, 2**32 - 1))
     while data in (SLEEPER, BABBLER, BOASTER):
         time.sleep(1)
     return _read(preprocessing, data, **limits)

@@ -12,12 +12,12 @@ _SCORES = [0.6, 0.8, 0.93, *[0.97] * 2, *[0.995] * 5]
 
 def drift(metrics: Metrics) -> dict[str, float]:
     lines = [line for line in metrics.render().decode().splitlines() if line.startswith("whisker_drift{")]
-    return {line.split('"')[1]: float(line.split()[-1]) for line in lines}
+    return {line.split('"')[3]: float(line.split()[-1]) for line in lines}
 
 
 def test_drift_is_small_until_answers_change() -> None:
     metrics, chance = Metrics(), random.Random(0)  # noqa: S311 - answers, not secrets
-    followed = Drift(metrics, ("cat", "dog"), _PROFILE)
+    followed = Drift(metrics, "pets", ("cat", "dog"), _PROFILE)
     for _ in range(999):
         followed.record([chance.choice(("cat", "dog"))], chance.choice(_SCORES))
     assert drift(metrics) == {}
@@ -31,7 +31,7 @@ def test_drift_is_small_until_answers_change() -> None:
 
 def test_checkpoint_without_a_profile_reports_none() -> None:
     metrics = Metrics()
-    followed = Drift(metrics, ("cat", "dog"), None)
+    followed = Drift(metrics, "pets", ("cat", "dog"), None)
     for _ in range(2000):
         followed.record(["cat"], 0.9)
     assert drift(metrics) == {}
@@ -41,7 +41,7 @@ def test_one_label_of_several_that_changes_is_drift() -> None:
     """Shares that do not exclude each other: each label is compared by itself."""
     metrics, chance = Metrics(), random.Random(0)  # noqa: S311 - answers, not secrets
     profile = Profile({"cat": 0.9, "dog": 0.5, "sofa": 0.1}, _PROFILE.scores)
-    followed = Drift(metrics, ("cat", "dog", "sofa"), profile, task="multi-label")
+    followed = Drift(metrics, "pets", ("cat", "dog", "sofa"), profile, task="multi-label")
     for _ in range(1000):
         labels = [name for name, share in profile.labels.items() if chance.random() < share]
         followed.record(labels, chance.choice(_SCORES))

@@ -18,7 +18,7 @@ from tests.app.inference.test_worker_pool import until
 from whisker.app import time_limits
 from whisker.app.errors import WorkerError
 from whisker.app.inference.position import Position, retry_delay
-from whisker.app.inference.wire import WorkerConfig
+from whisker.app.inference.wire import Opening, WorkerConfig
 from whisker.app.inference.worker_handle import WorkerHandle
 
 pytestmark = pytest.mark.anyio
@@ -26,7 +26,8 @@ pytestmark = pytest.mark.anyio
 _FLEETING, _LASTING, _SILENT, _STUCK = (
     f"tests.app.inference.programs.{name}" for name in ("fleeting", "lasting", "silent", "stuck")
 )
-_CONFIG = WorkerConfig(Path("none"), "cpu", "auto", 1, 8, 1_000_000, "json", "error", None)
+_CONFIG = WorkerConfig("cpu", 1, 1_000_000, "json", "error")
+_OPENING = Opening(0, Path("none"), "auto", 8)
 
 
 @dataclass
@@ -38,7 +39,7 @@ class Workshop:
 
     async def start(self) -> WorkerHandle:
         worker = WorkerHandle(_take, _take, program=self.program)
-        await worker.open(_CONFIG, seconds=self.seconds)
+        await worker.open(_CONFIG, [_OPENING], seconds=self.seconds)
         return worker
 
 

@@ -12,7 +12,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from whisker.app.inference.worker import _card
+from whisker.app.inference.opening import _card
 from whisker.model import (
     Checkpoint,
     Classifier,

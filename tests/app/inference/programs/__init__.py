@@ -2,13 +2,14 @@
 
 import json
 import socket
-import struct
 import sys
+
+from whisker.app.inference.wire import FRAME, OPENED
 
 
 def greet() -> socket.socket:
-    """Say that the worker is ready; return the connection."""
+    """Say that the model is open; return the connection."""
     connection = socket.socket(fileno=int(sys.argv[1]))
-    greeting = json.dumps({"ready": {"batch_seconds": {}, "card": None}}).encode()
-    connection.sendall(struct.pack("<I", len(greeting)) + greeting + struct.pack("<I", 0))
+    told = json.dumps({"slot": 0, "batch_seconds": {}, "bytes": 0, "card": None}).encode()
+    connection.sendall(FRAME.pack(OPENED, len(told)) + told)
     return connection

@@ -1,0 +1,100 @@
+"""How an inference worker opens a model: from an exported classifier or, with PyTorch, from its checkpoint."""
+
+import pickle
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from whisker.app.inference.wire import Opening, WorkerConfig
+from whisker.model.card.document import CheckpointCard, JsonValue, LabelThreshold
+from whisker.model.exported import ExportedClassifier
+from whisker.model.predictor import Predictor
+
+if TYPE_CHECKING:
+    from whisker.model.checkpoint.contents import Checkpoint
+    from whisker.model.classifier import Classifier
+
+_STATISTICS = Path("/proc/self/statm")  # in pages, on Linux alone
+_PAGE_BYTES = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A predictor that is ready, the seconds that a batch of each size takes and, if it was loaded, its card.
+
+    `memory` is how many bytes it takes, as far as the system tells. `exported` is what another worker needs to be like
+    this one without PyTorch; empty if that is impossible.
+    """
+
+    predictor: Predictor
+    batch_seconds: dict[int, float]
+    memory: int
+    card: CheckpointCard | None = None
+    exported: bytes = b""
+
+
+def open_model(config: WorkerConfig, opening: Opening) -> Opened:
+    """Open a model, verify its golden answers and warm it up; raise what `Classifier.load` raises."""
+    if opening.exported is None:
+        return _load(config, opening)
+    from whisker.model.engines import openvino_engine  # noqa: F401, PLC0415 - no part of what a model takes
+
+    before = _resident_bytes()
+    exported: ExportedClassifier = pickle.loads(opening.exported)  # noqa: S301 - from a worker that has seen no upload
+    predictor, seconds = exported.open(threads=config.threads, largest=opening.max_batch)
+    del exported
+    return Opened(predictor, seconds, max(0, _resident_bytes() - before))
+
+
+def _resident_bytes() -> int:
+    return int(_STATISTICS.read_text().split()[1]) * _PAGE_BYTES if _STATISTICS.exists() else 0
+
+
+def _load(config: WorkerConfig, opening: Opening) -> Opened:
+    """Load the checkpoint with PyTorch, and choose its engine."""
+    import torch  # noqa: PLC0415 - most workers do without
+
+    from whisker.app.logs import configure_logging, flush_log  # noqa: PLC0415
+    from whisker.model.classifier import Classifier  # noqa: PLC0415
+
+    before = _resident_bytes()
+    configure_logging(config, http_worker=config.http_worker)
+    torch.set_num_threads(config.threads)
+    try:
+        classifier = Classifier.load(opening.checkpoint, config.device, engine=opening.engine)
+    finally:
+        flush_log()  # the service may end this process as soon as it has told
+    exported = classifier.exported()
+    packed = b"" if exported is None else pickle.dumps(exported)
+    used = max(0, _resident_bytes() - before)
+    return Opened(classifier, dict(classifier.batch_seconds), used, _card(classifier), packed)
+
+
+def _card(classifier: "Classifier") -> CheckpointCard:
+    """Describe the checkpoint."""
+    checkpoint = classifier.checkpoint
+    is_single = checkpoint.task == "single-label"
+    return {
+        "name": checkpoint.name,
+        "sha256": checkpoint.sha256,
+        "device": classifier.device,
+        "engine": classifier.engine,
+        "task": checkpoint.task,
+        "classes": list(checkpoint.classes),
+        "preprocessing": asdict(checkpoint.preprocessing),
+        "network": checkpoint.network.to_json(),
+        "temperature": checkpoint.temperature,
+        "unsure": checkpoint.thresholds.unsure if is_single else None,
+        "shown": checkpoint.thresholds.shown if is_single else None,
+        "label_thresholds": None if is_single else _label_thresholds(checkpoint),
+        "knows_novelty": checkpoint.novelty is not None,
+        "has_heat_maps": checkpoint.network.has_feature_map,
+        "metrics": cast("dict[str, JsonValue]", dict(checkpoint.metrics)),
+        "provenance": cast("dict[str, JsonValue]", dict(checkpoint.provenance)),
+    }
+
+
+def _label_thresholds(checkpoint: "Checkpoint") -> list[LabelThreshold]:
+    thresholds = checkpoint.thresholds
+    rows = zip(checkpoint.classes, thresholds.labels, thresholds.guaranteed, strict=True)
+    return [{"label": name, "threshold": score, "guaranteed": guaranteed} for name, score, guaranteed in rows]

@@ -1,0 +1,136 @@
+"""The versions of models that are loaded, within a bound of memory: the least recently used give way."""
+
+import asyncio
+import logging
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+
+from whisker.app.inference.service import Service
+from whisker.app.inference.worker_pool import FIRST_SLOT, WorkerPool
+from whisker.app.metrics import Metrics
+from whisker.app.repository.folder import Stamp, VersionFile
+from whisker.model.card.document import CheckpointCard
+
+Key = tuple[str, str]  # the names of a model and of a version
+
+logger = logging.getLogger(__name__)
+
+
+class LoadedVersions:
+    """Load versions and keep them. Belongs to one event loop.
+
+    All may take `max_bytes`, in all inference workers together; one that is needed, as `is_needed` tells of its key,
+    never gives way. `max_batch` is told how large the batches of a model may be.
+    """
+
+    def __init__(
+        self,
+        pool: WorkerPool,
+        metrics: Metrics,
+        max_bytes: int,
+        *,
+        is_needed: Callable[[Key], bool],
+        max_batch: Callable[[str], int],
+    ) -> None:
+        self._pool, self._metrics, self._max_bytes = pool, metrics, max_bytes
+        self._is_needed, self._max_batch = is_needed, max_batch
+        self._services: OrderedDict[Key, tuple[Service, Stamp]] = OrderedDict()  # least recently used first
+        self._loading: dict[tuple[Key, Stamp], asyncio.Task[Service]] = {}
+
+    def find(self, model: str, file: VersionFile) -> Service | None:
+        """Give a version if it is loaded, and remember that it was used."""
+        key = (model, file.name)
+        found = self._services.get(key)
+        if found is None or found[1] != file.stamp:
+            return None
+        self._services.move_to_end(key)
+        return found[0]
+
+    def peek(self, model: str, file: VersionFile) -> Service | None:
+        """Give a version if it is loaded, for anything but an answer."""
+        found = self._services.get((model, file.name))
+        return None if found is None or found[1] != file.stamp else found[0]
+
+    def is_loading(self, model: str, file: VersionFile) -> bool:
+        """Tell whether a version is being loaded."""
+        return ((model, file.name), file.stamp) in self._loading
+
+    async def get(self, model: str, file: VersionFile) -> Service:
+        """Give a version, and load it first if it is not loaded, once for all who wait for it.
+
+        Raises what `Classifier.load` raises, and `WorkerError`.
+        """
+        found = self.find(model, file)
+        if found is not None:
+            return found
+        key = ((model, file.name), file.stamp)
+        task = self._loading.get(key)
+        if task is None:
+            task = self._loading[key] = asyncio.create_task(self._load(model, file))
+            task.add_done_callback(lambda done: self._ended(key, done))
+        return await asyncio.shield(task)
+
+    def adopt_first(self, model: str, file: VersionFile, card: CheckpointCard) -> Service:
+        """Keep the version with which the pool has started."""
+        service = Service(self._pool, FIRST_SLOT, card, self._metrics, name=model, version=file.name)
+        self._keep((model, file.name), file.stamp, service)
+        return service
+
+    def drop(self, key: Key) -> None:
+        """Forget a version; the requests that it answers keep it until they are answered."""
+        if self._services.pop(key, None) is not None:
+            self._report()
+
+    def of_model(self, model: str) -> Iterator[Key]:
+        """List the loaded versions of a model."""
+        return iter([key for key in self._services if key[0] == model])
+
+    @property
+    def bytes(self) -> int:
+        """Count the memory of all, in all processes."""
+        return sum(service.memory for service, _ in self._services.values())
+
+    @property
+    def has_room(self) -> bool:
+        """Tell whether one more, as large as the largest, would not make another give way."""
+        largest = max((service.memory for service, _ in self._services.values()), default=0)
+        return self.bytes + largest <= self._max_bytes
+
+    async def close(self) -> None:
+        """Stop loading."""
+        for task in self._loading.values():
+            task.cancel()
+        await asyncio.gather(*self._loading.values(), return_exceptions=True)
+
+    async def _load(self, model: str, file: VersionFile) -> Service:
+        loaded = await self._pool.loader.load(file.path)
+        self._make_room(max((service.memory for service, _ in self._services.values()), default=0))
+        slot = await self._pool.open(loaded, max_batch=self._max_batch(model))
+        service = Service(self._pool, slot, loaded.card, self._metrics, name=model, version=file.name)
+        del loaded
+        self._keep((model, file.name), file.stamp, service)
+        self._make_room(0)
+        return service
+
+    def _keep(self, key: Key, stamp: Stamp, service: Service) -> None:
+        self._services[key] = (service, stamp)
+        self._services.move_to_end(key)
+        self._report()
+
+    def _make_room(self, needed: int) -> None:
+        while self.bytes + needed > self._max_bytes:
+            latest = next(reversed(self._services), None)
+            victim = next((key for key in self._services if key != latest and not self._is_needed(key)), None)
+            if victim is None:
+                return
+            logger.info("Model unloaded, to make room", extra={"model": victim[0], "version": victim[1]})
+            self.drop(victim)
+
+    def _report(self) -> None:
+        self._metrics.models_loaded.set(len(self._services))
+        self._metrics.model_bytes.set(self.bytes)
+
+    def _ended(self, key: tuple[Key, Stamp], task: "asyncio.Task[Service]") -> None:
+        self._loading.pop(key, None)
+        if not task.cancelled():
+            task.exception()  # whoever waited has it; perhaps nobody does any more

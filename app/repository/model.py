@@ -1,0 +1,307 @@
+"""One model of the repository: its versions, the one that answers, and those that are tried beside it."""
+
+import asyncio
+import logging
+import random
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from whisker.app.errors import (
+    NotReadyError,
+    RepositoryUnwritableError,
+    RolloutError,
+    UnknownVersionError,
+    VersionUnusableError,
+    quoted,
+)
+from whisker.app.inference.requests import PredictionResult
+from whisker.app.inference.service import Service, labels_of
+from whisker.app.metrics import Metrics
+from whisker.app.repository.canary_watch import CanaryWatch
+from whisker.app.repository.folder import Stamp, VersionFile, find_versions
+from whisker.app.repository.loaded import LoadedVersions
+from whisker.app.repository.rollout import Canary, Rollout, Shadow, served_version
+from whisker.app.repository.rollout_file import change_rollout, read_rollout
+from whisker.model.errors import WhiskerError
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The version that is to answer a request, and whether chance chose it while a canary runs."""
+
+    service: Service
+    is_drawn: bool = False
+
+
+class RepositoryModel:
+    """One model. Its `folder` is `None` if it is a single checkpoint, which nothing changes."""
+
+    def __init__(self, name: str, folder: Path | None, loaded: LoadedVersions, metrics: Metrics) -> None:
+        self.name = name
+        self.versions: tuple[VersionFile, ...] = ()  # oldest first
+        self.rollout = Rollout()
+        self.serving: VersionFile | None = None
+        self.reason = ""  # why nothing is served, or why not what the folder asks for
+        self.failures: dict[tuple[str, Stamp], str] = {}  # of versions that cannot be used
+        self._folder = folder
+        self._loaded = loaded
+        self._metrics = metrics
+        self._previous: VersionFile | None = None
+        self._watch: CanaryWatch | None = None
+        self._stopped_canary: Canary | None = None
+        self._background: set[asyncio.Task[None]] = set()
+
+    async def look(self) -> None:
+        """Read what lies in the folder; what cannot be read leaves everything as it is, and is logged once."""
+        if self._folder is None:
+            return
+        try:
+            self.versions = await asyncio.to_thread(find_versions, self._folder)
+            rollout = await asyncio.to_thread(read_rollout, self._folder)
+        except WhiskerError as exc:
+            if str(exc) != self.reason:
+                self.reason = str(exc)
+                logger.error("The folder of a model cannot be used", extra={"model": self.name, "reason": str(exc)})  # noqa: TRY400 - one sentence
+            return
+        if rollout.canary is None or rollout.canary != self._stopped_canary:
+            self._stopped_canary = None
+        else:  # what was stopped here is not written yet, or cannot be
+            rollout = replace(rollout, canary=None)
+        if rollout.canary != self.rollout.canary:
+            self._watch = None if rollout.canary is None else CanaryWatch(rollout.canary.bounds)
+        self.rollout, self.reason = rollout, ""
+
+    def known(self, version: str | None) -> str | None:
+        """Check the name of a version that a protocol's path has; a single checkpoint goes by any.
+
+        Raises `UnknownVersionError`.
+        """
+        if version is None or self._folder is None:
+            return None
+        return self._require(version).name
+
+    def candidates(self) -> list[VersionFile]:
+        """List what may be served, best first: the pinned version alone, or else the newest, and then older ones."""
+        versions = list(self.versions)
+        found: list[VersionFile] = []
+        while (served := served_version(versions, self.rollout)).file is not None:
+            if (served.file.name, served.file.stamp) not in self.failures:
+                found.append(served.file)
+            if self.rollout.pinned is not None:
+                break
+            versions.remove(served.file)
+        if not found and served.reason:
+            self.reason = served.reason
+        return found
+
+    async def follow(self) -> None:
+        """Load and serve what the folder asks for; a version that cannot be used leaves the other one serving."""
+        await self.look()
+        for file in self.candidates():
+            if file == self.serving:
+                break
+            if await self._take_over(file):
+                break
+        for name in self._tried():
+            tried = self._file(name)
+            if tried is not None and tried != self.serving and (name, tried.stamp) not in self.failures:
+                await self._try_load(tried)
+        for key in self._loaded.of_model(self.name):
+            if not self.is_needed(key[1]) and (self._previous is None or key[1] != self._previous.name):
+                self._loaded.drop(key)
+
+    def serve(self, file: VersionFile, service: Service | None) -> None:
+        """Answer with a version from now on; without a `service`, it is loaded when somebody asks."""
+        old, self.serving = self.serving, file
+        if service is not None:
+            service.is_serving = True
+            self._metrics.describe_model(name=service.name, version=service.version, device=service.card["device"])
+        if old is None or old == file:
+            return
+        before = self._loaded.find(self.name, old)
+        if before is not None and before is not service:
+            before.is_serving = False
+            self._metrics.forget_model(name=before.name, version=before.version, device=before.card["device"])
+        self._previous = old if old.name != file.name else None
+
+    def is_needed(self, version: str) -> bool:
+        """Tell whether a version answers requests, or is tried."""
+        return version in self._tried() or (self.serving is not None and version == self.serving.name)
+
+    def find(self) -> Service | None:
+        """Give the version that is served, if it is loaded."""
+        return None if self.serving is None else self._loaded.find(self.name, self.serving)
+
+    def choose(self, version: str | None, canary: str | None) -> Choice | None:
+        """Choose the version for a request: the one asked for, or the canary by its share, or the one that is served.
+
+        `canary` is `always`, `never` or `None`. `None` is returned if the version has to be loaded first. Raises
+        `UnknownVersionError`.
+        """
+        if version is not None:
+            found = self._loaded.find(self.name, self._require(version))
+            return None if found is None else Choice(found)
+        trial = None if canary == "never" else self.rollout.canary
+        other = None if trial is None else self._find(trial.version)
+        served = self.find()
+        if trial is None or other is None:
+            return None if served is None else Choice(served)
+        if canary == "always":
+            return Choice(other)
+        if random.random() < trial.share:  # noqa: S311 - no secret
+            return Choice(other, is_drawn=True)
+        return None if served is None else Choice(served, is_drawn=True)
+
+    async def load(self, version: str | None) -> Choice:
+        """Load the version asked for, or the one that is served; raise `UnknownVersionError` or `NotReadyError`."""
+        if version is None:
+            return Choice(await self._load_served())
+        file = self._require(version)
+        try:
+            return Choice(await self._loaded.get(self.name, file))
+        except WhiskerError as exc:
+            self.note_failure(file, exc)
+            raise NotReadyError(f"The version {quoted(version)} cannot be used: see `GET /models`.") from exc
+
+    def note(self, choice: Choice, outcome: PredictionResult | Exception) -> None:
+        """Count an answer while a canary runs, and stop the canary if it leaves its bounds.
+
+        The verdict `unknown` counts as a refusal, too: nobody can use the answer.
+        """
+        trial, watch = self.rollout.canary, self._watch
+        if trial is None or watch is None or not choice.is_drawn:
+            return
+        is_canary = choice.service.version == trial.version
+        prediction = outcome.prediction if isinstance(outcome, PredictionResult) else None
+        refused = prediction is None or prediction["verdict"] == "unknown"
+        track = "canary" if is_canary else "serving"
+        self._metrics.canary_answers.labels(self.name, track, "refused" if refused else "answered").inc()
+        seconds = outcome.decode_seconds + outcome.inference_seconds if isinstance(outcome, PredictionResult) else 0.0
+        labels = () if prediction is None else labels_of(prediction)
+        score = 0.0 if prediction is None else prediction["score"]
+        watch.record(is_canary=is_canary, refused=refused, seconds=seconds, labels=labels, score=score)
+        reason = watch.reason()
+        if reason is not None:
+            self._stop_canary(trial.version, reason)
+
+    @property
+    def shadow(self) -> tuple[Service, Shadow] | None:
+        """Give the version that answers beside the served one, if it is loaded, and its share."""
+        trial = self.rollout.shadow
+        service = None if trial is None else self._find(trial.version)
+        return None if trial is None or service is None else (service, trial)
+
+    async def take(self, version: str) -> None:
+        """Pin and serve a version, once it is loaded.
+
+        Raises `UnknownVersionError`, `VersionUnusableError` and `RepositoryUnwritableError`.
+        """
+        await self.look()
+        file = self._file(version)
+        if file is None or self._folder is None:
+            raise UnknownVersionError(self._no_version(version))
+        self.failures.pop((file.name, file.stamp), None)
+        if file != self.serving and not await self._take_over(file):
+            raise VersionUnusableError(self.failures.get((file.name, file.stamp), "It cannot be loaded."))
+        folder = self._folder
+        try:
+            self.rollout = await asyncio.to_thread(change_rollout, folder, lambda rollout: _pinned(rollout, version))
+        except RolloutError as exc:
+            logger.error("What is served cannot be noted", extra={"model": self.name, "reason": str(exc)})  # noqa: TRY400 - one sentence
+            raise RepositoryUnwritableError(
+                "The version answers now, but that cannot be noted in the folder, so that it will not last."
+            ) from exc
+
+    async def close(self) -> None:
+        """Wait for what is written in the background."""
+        await asyncio.gather(*self._background, return_exceptions=True)
+
+    async def _load_served(self) -> Service:
+        while self.serving is not None:
+            file = self.serving
+            try:
+                service = await self._loaded.get(self.name, file)
+            except WhiskerError as exc:
+                self.note_failure(file, exc)
+                rest = self.candidates()
+                self.serving = rest[0] if rest else None
+            else:
+                self.serve(file, service)
+                return service
+        raise NotReadyError(f"No version of the model {quoted(self.name)} can be used at the moment.")
+
+    async def _take_over(self, file: VersionFile) -> bool:
+        service = await self._try_load(file)
+        if service is None:
+            self._metrics.swaps.labels(self.name, "failed").inc()
+            return False
+        self.serve(file, service)
+        self._metrics.swaps.labels(self.name, "served").inc()
+        logger.info("Model version served", extra={"model": self.name, "version": file.name})
+        return True
+
+    async def _try_load(self, file: VersionFile) -> Service | None:
+        try:
+            return await self._loaded.get(self.name, file)
+        except WhiskerError as exc:
+            self.note_failure(file, exc)
+            return None
+
+    def note_failure(self, file: VersionFile, exc: WhiskerError) -> None:
+        """Remember, and log, that a version cannot be used, until its file is replaced."""
+        reason = str(exc).replace(str(file.path), file.path.name)
+        self.failures = {key: said for key, said in self.failures.items() if key[0] != file.name}
+        self.failures[file.name, file.stamp] = reason
+        logger.error(
+            "A version of a model cannot be used", extra={"model": self.name, "version": file.name, "reason": str(exc)}
+        )
+
+    def _stop_canary(self, version: str, reason: str) -> None:
+        at = datetime.now(UTC)
+        logger.error("Canary stopped", extra={"model": self.name, "version": version, "reason": reason})
+        self._metrics.canary_stops.labels(self.name).inc()
+        self._stopped_canary = self.rollout.canary
+        self.rollout, self._watch = self.rollout.stop_canary(version, reason, at), None
+        if self._folder is not None:
+            task = asyncio.create_task(self._write_stop(self._folder, version, reason, at))
+            self._background.add(task)
+            task.add_done_callback(self._background.discard)
+
+    async def _write_stop(self, folder: Path, version: str, reason: str, at: datetime) -> None:
+        try:
+            await asyncio.to_thread(change_rollout, folder, lambda rollout: rollout.stop_canary(version, reason, at))
+        except WhiskerError as exc:
+            logger.error("The stop of a canary cannot be written", extra={"model": self.name, "reason": str(exc)})  # noqa: TRY400 - one sentence
+
+    def _tried(self) -> list[str]:
+        return [it.version for it in (self.rollout.canary, self.rollout.shadow) if it is not None]
+
+    def _file(self, version: str) -> VersionFile | None:
+        return next((file for file in self.versions if file.name == version), None)
+
+    def _find(self, version: str) -> Service | None:
+        file = self._file(version)
+        return None if file is None else self._loaded.find(self.name, file)
+
+    def _require(self, version: str) -> VersionFile:
+        file = self._file(version)
+        if file is None:
+            raise UnknownVersionError(self._no_version(version))
+        return file
+
+    def _no_version(self, version: str) -> str:
+        return f"The model {quoted(self.name)} has no version {quoted(version)}: `GET /models` lists them."
+
+
+def _pinned(rollout: Rollout, version: str) -> Rollout:
+    """Serve a version, which is tried no longer."""
+    canary, shadow = rollout.canary, rollout.shadow
+    return replace(
+        rollout,
+        pinned=version,
+        canary=None if canary is not None and canary.version == version else canary,
+        shadow=None if shadow is not None and shadow.version == version else shadow,
+    )
