@@ -14,7 +14,7 @@ from whisker.app.inference.worker_handle import PROGRAM, OpenedModel, WorkerHand
 from whisker.model.card.document import CheckpointCard
 
 _MAX_LOADS = 30  # by one process: PyTorch's memory grows with each
-_BACKGROUND_NICENESS = 19
+_BACKGROUND_NICENESS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +44,9 @@ class Loader:
         self._turn = asyncio.Lock()
 
     async def load_first(
-        self, checkpoint: Path, slot: int, new_worker: Callable[[], WorkerHandle]
+        self, checkpoint: Path, slot: int, new_worker: Callable[[], WorkerHandle], *, goes_on: bool
     ) -> tuple[LoadedModel, tuple[WorkerHandle, OpenedModel] | None]:
-        """Load the first model, with nobody to give way to.
+        """Load the first model, with nobody to give way to; others follow soon if it `goes_on`.
 
         Where its engine needs PyTorch, the worker that has it open is given, too. Raises what `Classifier.load` raises,
         and `WorkerError`.
@@ -59,7 +59,12 @@ class Loader:
         loaded = LoadedModel(checkpoint, card, opened.exported)
         if not loaded.exported:
             return loaded, (worker, opened)
-        await worker.end(0)
+        if goes_on:
+            worker.close_model(slot)
+            worker.lower(_BACKGROUND_NICENESS)
+            self._worker, self._loads, self._used_at = worker, 1, time.monotonic()
+        else:
+            await worker.end(0)
         return loaded, None
 
     async def load(self, checkpoint: Path) -> LoadedModel:

@@ -37,8 +37,9 @@ def open_model(config: WorkerConfig, opening: Opening) -> Opened:
     """Open a model, verify its golden answers and warm it up; raise what `Classifier.load` raises."""
     if opening.exported is None:
         return _load(config, opening)
-    from whisker.model.engines import openvino_engine  # noqa: F401, PLC0415 - no part of what a model takes
+    from whisker.model.engines.openvino_engine import start_runtime  # noqa: PLC0415 - an optional dependency
 
+    start_runtime()
     before = _resident_bytes()
     exported: ExportedClassifier = pickle.loads(opening.exported)  # noqa: S301 - from a worker that has seen no upload
     predictor, seconds = exported.open(threads=config.threads, largest=opening.max_batch)

@@ -45,7 +45,7 @@ _BYTES_A_PIXEL = 24  # allowed for decoding: three times what it takes
 _SPARE_BYTES = 256_000_000
 _HANG_UP_SECONDS = 1.0  # to end by itself when the service has hung up
 _NICENESS = 5  # the HTTP process goes first: it keeps all workers busy
-_OPENING_NICENESS = 19  # of a model that is opened beside answers
+_OPENING_NICENESS = 10  # of a model that is opened beside answers
 
 
 def main() -> None:

@@ -1,6 +1,7 @@
 """An inference worker, seen from the service: its process, and the connection to it."""
 
 import asyncio
+import contextlib
 import logging
 import math
 import os
@@ -226,6 +227,11 @@ class WorkerHandle(asyncio.Protocol):
         """Tell whether the worker has been of use: it has answered, or lasted for a while."""
         lasted = self._ready_at is not None and time.perf_counter() - self._ready_at > time_limits.STEADY_SECONDS
         return self._has_answered or lasted
+
+    def lower(self, niceness: int) -> None:
+        """Let others go first, from now on."""
+        with contextlib.suppress(ProcessLookupError):
+            os.setpriority(os.PRIO_PROCESS, self.pid, niceness)
 
     def kill(self) -> None:
         """End the process, whatever it is doing, and listen to it no more."""

@@ -97,14 +97,16 @@ class WorkerPool:
         self._closing = False
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def start(self, checkpoint: Path | None = None) -> CheckpointCard:
+    async def start(self, checkpoint: Path | None = None, *, goes_on: bool = False) -> CheckpointCard:
         """Load a checkpoint into the first slot, start all workers, and return the checkpoint's card.
+
+        If it `goes_on`, other checkpoints are to be loaded soon.
 
         Raises what loading raises, and `WorkerError` if a worker cannot be started.
         """
         begun = time.perf_counter()
         checkpoint = checkpoint or self._checkpoint
-        loaded, first = await self.loader.load_first(checkpoint, FIRST_SLOT, self._new_worker)
+        loaded, first = await self.loader.load_first(checkpoint, FIRST_SLOT, self._new_worker, goes_on=goes_on)
         self._models[FIRST_SLOT] = self._describe(FIRST_SLOT, loaded, self._max_batch)
         if loaded.card["device"] != "cpu":
             self.count = min(self.count, _MAX_WORKERS_ON_A_GPU)

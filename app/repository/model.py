@@ -220,6 +220,8 @@ class RepositoryModel:
         await asyncio.gather(*self._background, return_exceptions=True)
 
     async def _load_served(self) -> Service:
+        if self.serving is None:
+            self.serving = next(iter(self.candidates()), None)
         while self.serving is not None:
             file = self.serving
             try:
@@ -234,12 +236,13 @@ class RepositoryModel:
         raise NotReadyError(f"No version of the model {quoted(self.name)} can be used at the moment.")
 
     async def _take_over(self, file: VersionFile) -> bool:
-        service = await self._try_load(file)
+        service, before = await self._try_load(file), self.serving
         if service is None:
             self._metrics.swaps.labels(self.name, "failed").inc()
             return False
         self.serve(file, service)
-        self._metrics.swaps.labels(self.name, "served").inc()
+        if before is not None:
+            self._metrics.swaps.labels(self.name, "served").inc()
         logger.info("Model version served", extra={"model": self.name, "version": file.name})
         return True
 

@@ -122,7 +122,7 @@ class Models:
         if twice is not None:
             raise ConfigError(f"Two checkpoints are called {twice}: rename one of the files.")
         is_alone = len(files) == 1
-        card = await self._pool.start(files[0])
+        card = await self._pool.start(files[0], goes_on=not is_alone)
         expected = self._settings.checkpoint_sha256
         if expected is not None and card["sha256"] != expected:
             raise CheckpointError(
@@ -149,7 +149,7 @@ class Models:
         failure: WhiskerError | None = None
         for file in model.candidates():
             try:
-                card = await self._pool.start(file.path)
+                card = await self._pool.start(file.path, goes_on=True)
             except WhiskerError as exc:
                 model.note_failure(file, exc)
                 failure = failure or exc

@@ -10,6 +10,7 @@ from functools import cache
 import numpy as np
 import openvino  # type: ignore[import-untyped]
 from numpy.typing import NDArray
+from openvino import opset14 as ops
 
 from whisker.model.answers.head import Head
 from whisker.model.engines.base import Engine, OpenVinoModel
@@ -43,6 +44,16 @@ class OpenVinoEngine(Engine):
         wanted = request.output_tensors if with_maps else request.output_tensors[:1]
         features, *maps = [tensor.data.copy() for tensor in wanted]  # the next batch overwrites them
         return features, maps[0] if maps else None
+
+
+@cache
+def start_runtime() -> None:
+    """Load all that OpenVINO needs for its first model, so that a model's memory can be told from it."""
+    pictures = ops.parameter([1, 1], np.uint8)
+    model = openvino.Model([ops.result(ops.relu(ops.convert(pictures, np.float32)))], [pictures])
+    _core().compile_model(model, "CPU", {"INFERENCE_NUM_THREADS": 1}).create_infer_request().infer(
+        [np.zeros((1, 1), np.uint8)]
+    )
 
 
 @cache
