@@ -67,7 +67,7 @@ def scraping(address: str, key: str, folder: Path) -> Iterator[Prometheus]:
     (folder / "key").write_text(f"{key}\n")
     log = folder / "log"
     config = yaml.safe_load((DEPLOY / "prometheus" / "prometheus.yaml").read_text())
-    config["global"] = {"scrape_interval": "300ms", "evaluation_interval": "300ms", "scrape_timeout": "300ms"}
+    config["global"] = {"scrape_interval": "500ms", "evaluation_interval": "500ms", "scrape_timeout": "500ms"}
     config["rule_files"] = [str(RULES)]
     job = next(job for job in config["scrape_configs"] if job["job_name"] == "whisker")
     job["static_configs"] = [{"targets": [address.removeprefix("http://")]}]
@@ -79,9 +79,9 @@ def scraping(address: str, key: str, folder: Path) -> Iterator[Prometheus]:
         subprocess.Popen([*command, "--web.listen-address=127.0.0.1:0"], stderr=stderr) as process,  # noqa: S603 - ours
     ):
         try:
-            listening = until(lambda: _LISTENING.search(log.read_text()), seconds=20)
+            listening = until(lambda: _LISTENING.search(log.read_text()), seconds=60)
             assert listening, log.read_text()
-            with httpx.Client(base_url=f"http://{listening[1]}/api/v1", trust_env=False) as client:
+            with httpx.Client(base_url=f"http://{listening[1]}/api/v1", trust_env=False, timeout=30) as client:
                 yield Prometheus(client)
         finally:
             process.terminate()
