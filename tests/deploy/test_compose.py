@@ -89,4 +89,5 @@ def test_grafana_shows_nothing_to_strangers_and_asks_nothing_of_other_hosts() ->
     off = {name for name, value in given.items() if value == "false"}
     assert {"GF_AUTH_ANONYMOUS_ENABLED", "GF_ANALYTICS_REPORTING_ENABLED", "GF_ANALYTICS_CHECK_FOR_UPDATES"} <= off
     assert {"GF_ANALYTICS_CHECK_FOR_PLUGIN_UPDATES", "GF_NEWS_NEWS_FEED_ENABLED"} <= off
+    assert given["GF_PLUGINS_PREINSTALL_DISABLED"] == "true"
     assert given["GF_SECURITY_ADMIN_PASSWORD__FILE"] == "/run/secrets/grafana_admin_password"  # noqa: S105 - a path
