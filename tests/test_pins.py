@@ -28,8 +28,8 @@ _BUILD_WITH_CUDA = re.compile(r"nvidia-|cuda-|triton$")  # what PyTorch without 
 _PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 
-def script(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, ROOT / ".ci" / f"{name}.py")
+def script(name: str, folder: Path = ROOT / ".ci") -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, folder / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
