@@ -3,7 +3,7 @@
 import inspect
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -24,17 +24,12 @@ if TYPE_CHECKING:
 _DRAWING_SIDE = 1_200  # pixels of the longer side of a drawing of --explain, at most
 
 
-def serve(*, file: Path | None, **flags: str | None) -> None:
-    """Serve a checkpoint over HTTP, with Swagger UI at /docs.
+def serve(*, files: list[Path] | None, checkpoint: list[Path] | None, **flags: str | None) -> None:
+    """Serve checkpoints, or a folder of models, over HTTP, with Swagger UI at /docs.
 
     Every option can also be given as an environment variable; the option wins.
     """
-    if file is not None:
-        if flags["checkpoint"] is not None:
-            raise ConfigError(
-                f"The checkpoint is given twice, as {file} and as --checkpoint {flags['checkpoint']}: give it once."
-            )
-        flags["checkpoint"] = str(file)
+    flags |= _named_models(files or [], checkpoint or [], flags)
     settings = load_settings(listens=True, **flags)
     forget_secrets()
     from whisker.app.server.run import run  # noqa: PLC0415 - other commands need no metrics and no sockets
@@ -42,23 +37,48 @@ def serve(*, file: Path | None, **flags: str | None) -> None:
     run(settings, [name for name, value in flags.items() if value is not None])
 
 
+def _named_models(
+    files: Sequence[Path], checkpoints: Sequence[Path], flags: Mapping[str, str | None]
+) -> dict[str, str]:
+    """Turn what `serve` is given into settings: one folder of models, or checkpoints, the default one first."""
+    given = [flag(name) for name in ("more_checkpoints", "models") if flags[name] is not None]
+    if files and (checkpoints or given):
+        other = f"--checkpoint {checkpoints[0]}" if checkpoints else given[0]
+        raise ConfigError(f"What to serve is given twice, as {files[0]} and as {other}: give it once.")
+    files = files or checkpoints
+    if not files:
+        return {}
+    if len(files) > 1 and given:
+        raise ConfigError(f"What to serve is given twice, with several checkpoints and as {given[0]}: give it once.")
+    if len(files) == 1 and files[0].is_dir() and not checkpoints:
+        return {"models": str(files[0])}
+    comma = next((file for file in files[1:] if "," in str(file)), None)
+    if comma is not None:
+        raise ConfigError(f"{comma} has a comma in its name, which separates checkpoints: rename it, or give it first.")
+    more = {"more_checkpoints": ",".join(map(str, files[1:]))} if files[1:] else {}
+    return {"checkpoint": str(files[0]), **more}
+
+
 def _serve_signature() -> inspect.Signature:
     """Mirror each setting by an option. All are strings: `load_settings` parses options and variables alike."""
     argument = typer.Argument(
-        metavar="CHECKPOINT", help="Checkpoint file to serve; the same as --checkpoint.", show_default=False
+        metavar="CHECKPOINT|DIR",
+        help="Checkpoint files to serve, the default one first, or the folder of --models.",
+        show_default=False,
     )
     parameters = [
         inspect.Parameter(
-            "file", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[Path | None, argument]
+            "files", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[list[Path] | None, argument]
         )
     ]
     for name, field in Settings.model_fields.items():
         option = typer.Option(
             flag(name), metavar="VALUE", help=f"{field.description} [{variable(name)}; default: {_default(name)}]"
         )
+        kind = list[Path] if name == "checkpoint" else str  # it may be given several times
         parameters.append(
             inspect.Parameter(
-                name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[str | None, option]
+                name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind | None, option]
             )
         )
     for old in RENAMED:

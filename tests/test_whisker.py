@@ -268,7 +268,7 @@ def bad(tmp_path: Path, trained: Training) -> dict[str, Path]:
         (("predict", "a.safetensors", "b.safetensors", "one/cat/1.png"), "The checkpoint is given twice"),
         (("predict", "trained.safetensors"), "Name photos, or a folder of them, to classify with"),
         (("serve", "altered.safetensors", "--port", "0"), "changed or damaged"),
-        (("serve", "a.safetensors", "--checkpoint", "b.safetensors"), "The checkpoint is given twice"),
+        (("serve", "a.safetensors", "--checkpoint", "b.safetensors"), "What to serve is given twice"),
         (("predict", "--checkpoint", "altered.safetensors", "one/cat/1.png"), "changed or damaged"),
         (("serve", "--checkpoint", "missing.safetensors", "--port", "0"), "There is no checkpoint file"),
         (("serve", "--checkpoint", "altered.safetensors", "--port", "0"), "changed or damaged"),
