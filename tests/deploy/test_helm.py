@@ -54,6 +54,7 @@ _REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"autoscaling": {"enabled": True, "minReplicas": 11}}, "more than autoscaling.maxReplicas"),
     ({"autoscaling": {"enabled": True}, "resources": {"requests": {"cpu": None}}}, "set that, too"),
     ({"ingress": {"enabled": True}}, "Set ingress.host"),
+    ({"autoscaling": {"queueDepth": 0}}, "/autoscaling/queueDepth"),
     ({"user": 0}, "/user"),
 ]
 _ADAPTER = ROOT / "deploy" / "helm" / "prometheus-adapter.yaml"
