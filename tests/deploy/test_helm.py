@@ -55,6 +55,8 @@ _REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"autoscaling": {"enabled": True}, "resources": {"requests": {"cpu": None}}}, "set that, too"),
     ({"ingress": {"enabled": True}}, "Set ingress.host"),
     ({"autoscaling": {"queueDepth": 0}}, "/autoscaling/queueDepth"),
+    ({"settings": None}, "missing property 'settings'"),
+    ({"service": {"port": None}}, "missing property 'port'"),
     ({"user": 0}, "/user"),
 ]
 _ADAPTER = ROOT / "deploy" / "helm" / "prometheus-adapter.yaml"

@@ -30,7 +30,8 @@
 - name: WHISKER_DEVICE
   value: cuda
 {{- end }}
-{{- if not (or (hasKey .Values.settings "inference_workers") (dig "limits" "cpu" "" .Values.resources)) }}
+{{- $resources := .Values.resources }}
+{{- if and (dig "requests" "cpu" "" $resources) (not (or (dig "limits" "cpu" "" $resources) (hasKey .Values.settings "inference_workers"))) }}
 - name: WHISKER_INFERENCE_WORKERS
   valueFrom: {resourceFieldRef: {resource: requests.cpu, divisor: "1"}}
 {{- end }}
