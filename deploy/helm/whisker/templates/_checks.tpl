@@ -7,6 +7,13 @@
 {{- if and .Values.models.path (not $volumes) -}}
 {{- fail "models.path is a path in a volume: set models.claim, models.imageVolume or models.init, too." -}}
 {{- end -}}
+{{- if and $volumes (not (hasSuffix ".safetensors" .Values.models.path)) -}}
+{{- range list "checkpoint_sha256" "more_checkpoints" -}}
+{{- if hasKey $.Values.settings . -}}
+{{- fail (printf "settings.%s is about single checkpoints, and models.path names a folder of models: give one of them." .) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
 {{- if and .Values.review.claim (not .Values.apiKey.secret) -}}
 {{- fail "review.claim keeps people's photos, and needs an API key: set apiKey.secret." -}}
 {{- end -}}
