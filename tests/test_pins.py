@@ -153,19 +153,6 @@ def test_audit_fails_on_a_vulnerability_only(
     assert (ended.returncode, sentence in ended.stdout) == (code, True), ended
 
 
-def test_deployment_pages_lock_the_images_user_down() -> None:
-    page = "".join((ROOT / "docs" / "how-to" / f"{name}.md").read_text() for name in ("docker", "kubernetes"))
-    user = re.search(r"^USER (\d+):(\d+)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
-    assert user is not None
-    wanted = (
-        "automountServiceAccountToken: false",
-        "runAsNonRoot: true",
-        f"runAsUser: {user[1]}",
-        f"runAsGroup: {user[2]}",
-        "seccompProfile: {type: RuntimeDefault}",
-        "allowPrivilegeEscalation: false",
-        "readOnlyRootFilesystem: true",
-        "capabilities: {drop: [ALL]}",
-        "--read-only --cap-drop ALL --security-opt no-new-privileges",
-    )
-    assert [line for line in wanted if line not in page] == []
+def test_docker_page_locks_the_container_down() -> None:
+    page = (ROOT / "docs" / "how-to" / "docker.md").read_text()
+    assert "--read-only --cap-drop ALL --security-opt no-new-privileges" in page

@@ -2,6 +2,10 @@
 
 import io
 import json
+import os
+import re
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -12,7 +16,8 @@ import httpx
 import pytest
 from PIL import Image
 
-from tests.app.conftest import Server, picture
+from tests.app.conftest import ROOT, Server, picture
+from tests.deploy.chart import EXAMPLES, render
 from whisker.app.client import AsyncClient, Client, ProblemError
 from whisker.app.errors import ServerError
 from whisker.app.schemas import PredictionAnswer
@@ -222,3 +227,19 @@ def test_who_stops_listening_does_not_wait_for_further_tries(good_answer: bytes)
         thread.join(10)
         assert not thread.is_alive()
     assert len(asked) <= 2
+
+
+def test_pod_of_helm_test_has_a_picture_answered_with_the_key(server: Server) -> None:
+    release = render({}, {"public": EXAMPLES["public"]})["public"]
+    (container,) = release.find("Pod")["spec"]["containers"]
+    given = {"SERVICE": server.address, "WHISKER_API_KEY": _KEY}
+    assert {it["name"] for it in container["env"]} == set(given)
+    ended = subprocess.run(  # noqa: S603 - the command is the chart's
+        [sys.executable, *container["command"][1:]],
+        cwd=ROOT,
+        env={**os.environ, **given},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert re.fullmatch(r"tiny \w+ answers: (bird|cat|dog), \w+\.\n", ended.stdout), ended.stderr
