@@ -168,7 +168,7 @@ def test_probe_waits_and_grace_lasts_as_long_as_the_service_takes(release: Relea
 
 
 def test_variables_are_settings_with_allowed_values(release: Release) -> None:
-    known = {variable(name) for name in Settings.model_fields} | {"WHISKER_MODELS"}
+    known = {variable(name) for name in Settings.model_fields}
     assert {name for name in release.variables if name.startswith("WHISKER_")} <= known
     Settings.model_validate(_plain(release))
 
