@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
+import torch
 
 from benchmarks.errors import BenchmarkError
 from benchmarks.http import raw_request
@@ -27,6 +28,15 @@ _LABELS = [("cat", "dog"), ("dog", "cat")]  # of the variants, for each photo
 _PLAN = Plan(swaps=4, load=0.3, seconds=0.2, warm_up=0.0)
 
 Fault = Literal["none", "mixes", "loses", "refuses"]
+
+
+@pytest.fixture
+def _one_thread() -> Iterator[None]:
+    """Compute in one thread: those of a tiny network would wait for each other's."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 class _Service(ThreadingHTTPServer):
@@ -154,6 +164,7 @@ def test_memory_that_grows_misses_its_bound() -> None:
     assert "0: 50 MB, 100: 100 MB, 200: 104 MB, 210: 106 MB" in Results("", {}, _PLAN, figures).table()
 
 
+@pytest.mark.usefixtures("_one_thread")
 def test_variants_answer_differently_and_mixed_answers_are_told(untrained: Checkpoint, tmp_path: Path) -> None:
     source, photos = tmp_path / "source.safetensors", [encode(draw("rings", seed)) for seed in range(2)]
     sharp = {**untrained.state, "fc.weight": 30 * untrained.state["fc.weight"]}
