@@ -46,9 +46,8 @@ class Results:
         figures, (first, last) = self.figures, self._memory()
         answers = len(figures.calm.latencies) + len(figures.swapping.latencies)
         swaps, calm, swapping = len(figures.swap_seconds), figures.calm, figures.swapping
-        failures = dict(calm.failures + swapping.failures)
         return [
-            Row("lost answers", figures.lost, 0, f"of {answers:,} {failures or ''}".strip()),
+            Row("lost answers", figures.lost, 0, f"of {answers:,} {figures.failures or ''}".strip()),
             Row("mixed answers", figures.mixed, 0, f"over {swaps:,} swaps"),
             Row(
                 "p99 with swaps / without",

@@ -84,8 +84,13 @@ class Figures:
         calm, swapping = (1000 * it.p99s[-1] for it in (self.calm, self.swapping))
         return (
             f"{swaps:,} swaps: p99 {swapping:.1f} ms with them, {calm:.1f} ms without; lost {self.lost:,}, mixed "
-            f"{self.mixed:,}; {memory:.0f} MB"
-        )
+            f"{self.mixed:,} {self.failures or ''}; {memory:.0f} MB"
+        ).replace(" ;", ";")
+
+    @property
+    def failures(self) -> dict[str, int]:
+        """Count what was not answered rightly: by status, or as "mixed", "connection" or "unanswered"."""
+        return dict(self.calm.failures + self.swapping.failures)
 
     @property
     def lost(self) -> int:

@@ -18,7 +18,7 @@ MODEL = "photos"
 _KEPT = 3  # versions in the folder
 _POLL_SECONDS = 0.05
 _ANSWER_SECONDS = 10.0  # for an answer of GET /models
-_SWAP_SECONDS = 60.0  # until a version is served; more is a failure
+_SWAP_SECONDS = 120.0  # until a version is served; more is a failure
 
 
 class Swapper:
