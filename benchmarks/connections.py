@@ -15,12 +15,17 @@ _RETRY_SECONDS = 0.05  # before a refused connection is tried again
 _STAGGER_SECONDS = 0.01
 
 
+# Given the index of a request and its whole answer of status 200: "200", or what is wrong with it.
+Judge = Callable[[int, bytes], str]
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A port of this machine, and whole requests to send there in turn."""
+    """A port of this machine, whole requests to send there in turn, and who looks at what is answered."""
 
     port: int
     requests: Sequence[bytes]
+    judge: Judge | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +48,7 @@ class Pool:
 
     def __init__(self, target: Target, due: Callable[[], float | None], backlog: Sequence[float] = ()) -> None:
         self._target, self._due, self._backlog = target, due, backlog
-        self._requests = cycle(target.requests)
+        self._requests = cycle(enumerate(target.requests))
         self._connections: set[_Connection] = set()
         self._idle: list[_Connection] = []  # the last used works first: those that are not needed close by themselves
         self._opening: set[asyncio.Task[None]] = set()
@@ -75,7 +80,7 @@ class Pool:
         if since is None:
             self._idle.append(connection)
         else:
-            connection.send(next(self._requests), since)
+            connection.send(*next(self._requests), since)
 
     def record(self, since: float, status: str) -> None:
         """Take down what came of a request."""
@@ -107,6 +112,12 @@ class Pool:
     def _is_busy(self) -> bool:
         return len(self._idle) < len(self._connections) or bool(self._backlog and self._opening)
 
+    def judge(self, index: int, status: int, answer: bytearray) -> str:
+        """Name what came of a request."""
+        if status != 200 or self._target.judge is None:
+            return str(status)
+        return self._target.judge(index, bytes(answer))
+
     async def _connect(self, delay: float) -> None:
         await asyncio.sleep(delay)
         while True:
@@ -129,10 +140,11 @@ class _Connection(asyncio.Protocol):
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
         self._since: float | None = None
+        self._index = 0
         self._received = bytearray()
 
-    def send(self, request: bytes, since: float) -> None:
-        self._since = since
+    def send(self, index: int, request: bytes, since: float) -> None:
+        self._index, self._since = index, since
         self._transport.write(request)
 
     def close(self) -> None:
@@ -148,8 +160,8 @@ class _Connection(asyncio.Protocol):
         answer = read_answer(self._received)
         if answer is None:
             return
+        self._settle(self._pool.judge(self._index, answer.status, self._received))
         self._received.clear()
-        self._settle(str(answer.status))
         if answer.keep_alive:
             self._pool.release(self)
         else:

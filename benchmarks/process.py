@@ -63,6 +63,10 @@ class RunningServer:
         """Give the resident memory in megabytes; what processes share counts for each of them."""
         return self._sum(lambda process: process.memory_info().rss) / 1e6
 
+    def pss_mb(self) -> float:
+        """Give the proportional memory in megabytes: what processes share is divided among them."""
+        return self._sum(lambda process: process.memory_full_info().pss) / 1e6
+
     def settle(self) -> None:
         """Wait until it is quiet: the first answer may come from one worker while others still load."""
         deadline, cores = time.monotonic() + _SETTLE_SECONDS, float("inf")

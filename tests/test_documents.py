@@ -8,7 +8,7 @@ import pytest
 from typer.main import get_command
 
 from whisker.cli import EXAMPLES as COMMAND_EXAMPLES
-from whisker.cli import cli
+from whisker.cli import MODELS_EXAMPLES, cli
 from whisker.model import BUNDLED_CHECKPOINT, load_checkpoint
 
 ROOT = Path(__file__).parents[1]
@@ -23,7 +23,11 @@ def commands(text: str) -> list[list[str]]:
 
 
 ALL_COMMANDS = [(page.name, words) for page in PAGES for words in commands(page.read_text())]
-EXAMPLES = [("--help", words) for examples in COMMAND_EXAMPLES.values() for words in commands("\n".join(examples))]
+EXAMPLES = [
+    ("--help", words)
+    for examples in (COMMAND_EXAMPLES | MODELS_EXAMPLES).values()
+    for words in commands("\n".join(examples))
+]
 
 
 def test_every_command_is_shown_in_a_page() -> None:
@@ -35,7 +39,11 @@ def test_every_command_is_shown_in_a_page() -> None:
 def test_every_command_in_a_page_exists_with_its_options(page: str, words: list[str]) -> None:
     subcommands = get_command(cli).commands  # type: ignore[attr-defined]
     assert words[1] in subcommands, page
-    options = {option for parameter in subcommands[words[1]].params for option in parameter.opts} | {"--help"}
+    command = subcommands[words[1]]
+    for word in words[2:3] if hasattr(command, "commands") else ():
+        assert word in command.commands, page
+        command = command.commands[word]
+    options = {option for parameter in command.params for option in parameter.opts} | {"--help"}
     assert {word.partition("=")[0] for word in words if word.startswith("--")} <= options, page
 
 

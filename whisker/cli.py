@@ -1,8 +1,12 @@
-"""The command line: `whisker train | calibrate | evaluate | compare | doctor | report | import | predict | serve`."""
+"""The command line.
+
+`whisker train | calibrate | evaluate | compare | doctor | report | import | predict | serve | models`
+"""
 
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -10,6 +14,9 @@ from typer.core import TyperCommand, TyperGroup
 
 from whisker import __version__
 from whisker.app.commands import predict, serve
+from whisker.app.repository.commands.trials import canary, promote, shadow, stop
+from whisker.app.repository.commands.versions import add, list_models, rollback
+from whisker.app.repository.commands.versions import serve as serve_version
 from whisker.model.errors import WhiskerError
 from whisker.model.plain_text import printable
 from whisker.training.cli.calibrate import calibrate
@@ -20,7 +27,9 @@ from whisker.training.cli.import_weights import import_weights
 from whisker.training.cli.report import report
 from whisker.training.cli.train import train
 
-EXAMPLES: dict[Callable[..., None], tuple[str, ...]] = {  # shown at the end of each --help
+Examples = dict[Callable[..., None], tuple[str, ...]]
+
+EXAMPLES: Examples = {  # shown at the end of each --help
     train: (
         "whisker train photos",
         "whisker train photos --minutes 20 --outliers other-things",
@@ -46,6 +55,24 @@ EXAMPLES: dict[Callable[..., None], tuple[str, ...]] = {  # shown at the end of 
     ),
     serve: ("whisker serve", "whisker serve photos.safetensors --port 9000 --workers auto"),
 }
+MODELS_EXAMPLES: Examples = {
+    list_models: ("whisker models list models", "whisker models list models --json"),
+    add: (
+        "whisker models add models/cats photos.safetensors",
+        "whisker models add models/cats photos.safetensors --version 2026-11-26 --canary 0.05",
+    ),
+    serve_version: ("whisker models serve models/cats v3", "whisker models serve models/cats --newest"),
+    rollback: ("whisker models rollback models/cats",),
+    canary: (
+        "whisker models canary models/cats v4",
+        "whisker models canary models/cats v4 --share 0.2 --max-latency 1.5",
+    ),
+    promote: ("whisker models promote models/cats",),
+    shadow: ("whisker models shadow models/cats v4 --share 0.5",),
+    stop: ("whisker models stop models/cats",),
+}
+# Keywords and functions of Python, and the other `serve`, leave a command's function another name.
+_NAMES = {import_weights: "import", list_models: "list", serve_version: "serve"}
 
 
 class Command(TyperCommand):
@@ -62,6 +89,15 @@ class Commands(TyperGroup):
     def get_params(self, ctx: Any) -> list[Any]:
         """List the parameters, without `<bool>` behind flags."""
         return _without_types(super().get_params(ctx))
+
+
+class ModelsCommands(Commands):
+    """The commands about a folder of models; a folder in place of a command lists it."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Take `whisker models DIR` for `whisker models list DIR`."""
+        is_folder = bool(args) and args[0] not in self.commands and Path(args[0]).is_dir()
+        return super().parse_args(ctx, ["list", *args] if is_folder else args)
 
 
 def _without_types(parameters: Sequence[Any]) -> list[Any]:
@@ -103,10 +139,24 @@ def _options(
     """Take the options that are none of a command's."""
 
 
-for command, examples in EXAMPLES.items():
-    # A keyword of Python cannot be a function's name.
-    name = "import" if command is import_weights else None
-    cli.command(name, cls=Command, epilog="Examples:\n\n" + "\n\n".join(examples))(command)
+models = typer.Typer(
+    name="models",
+    cls=ModelsCommands,
+    help="Keep versions of models in a folder: add, serve, roll back, try as a canary or a shadow.",
+    epilog="Examples:\n\nwhisker models list models\n\nwhisker models add models/cats photos.safetensors",
+    no_args_is_help=True,
+)
+
+
+def _add_commands(group: typer.Typer, examples: Examples) -> None:
+    for command, lines in examples.items():
+        epilog = "Examples:\n\n" + "\n\n".join(lines)
+        group.command(_NAMES.get(command), cls=Command, epilog=epilog)(command)
+
+
+_add_commands(cli, EXAMPLES)
+_add_commands(models, MODELS_EXAMPLES)
+cli.add_typer(models)
 
 
 def main() -> None:

@@ -44,6 +44,10 @@ class _Side:
         self.refused = 0
 
     @property
+    def count_used(self) -> int:
+        return len(self.answers) - self.refused
+
+    @property
     def used(self) -> list[_Answer]:
         return [it for it in self.answers if not it.refused]
 
@@ -113,9 +117,9 @@ class CanaryWatch:
         )
 
     def _comparison(self) -> str | None:
-        answers, others = self._canary.used, self._served.used
-        if len(answers) < self._bounds.answers or not others:
+        if self._canary.count_used < self._bounds.answers or not self._served.count_used:
             return None
+        answers, others = self._canary.used, self._served.used
         self._next_turn = self._turn + max(_EVERY, int(_EVERY_SHARE * len(answers)))
         return self._slowness(answers, others) or self._drift(answers, others)
 

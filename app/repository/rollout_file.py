@@ -4,7 +4,9 @@ import fcntl
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -16,7 +18,6 @@ from whisker.model.regular_file import read_regular
 
 _LOCK = ".rollout.lock"  # never deleted: whoever waits for it has it open
 _MAX_BYTES = 1_000_000
-_DOCUMENT = TypeAdapter(Rollout)
 
 
 def read_rollout(folder: Path) -> Rollout:
@@ -33,13 +34,19 @@ def read_rollout(folder: Path) -> Rollout:
 def write_rollout(folder: Path, rollout: Rollout) -> None:
     """Replace a model's file as a whole; raise `RolloutError` if that fails, or if it could not be read again."""
     path = folder / ROLLOUT
-    document = _DOCUMENT.dump_json(rollout, indent=2) + b"\n"
+    document = _document().dump_json(rollout, indent=2) + b"\n"
     _parse(path, document)
     try:
         with atomic_write(path) as temporary:
             temporary.write_bytes(document)
     except OSError as exc:
         raise _unwritable(path, exc) from exc
+
+
+def rollout_document(rollout: Rollout) -> dict[str, Any]:
+    """Give the JSON object that the file holds."""
+    document: dict[str, Any] = _document().dump_python(rollout, mode="json")
+    return document
 
 
 def rollout_stamp(folder: Path) -> Stamp | None:
@@ -53,7 +60,7 @@ def change_rollout(folder: Path, change: Callable[[Rollout], Rollout]) -> Rollou
     A process that changes the file at the same moment is waited for, so call it in a thread. Nothing is written if
     nothing changed, or if `change` raises. Raises `RolloutError`.
     """
-    with _locked(folder):
+    with locked(folder):
         before = read_rollout(folder)
         after = change(before)
         if after != before:
@@ -62,7 +69,8 @@ def change_rollout(folder: Path, change: Callable[[Rollout], Rollout]) -> Rollou
 
 
 @contextmanager
-def _locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path) -> Iterator[None]:
+    """Keep other processes from changing what stands in a model's folder; raise `RolloutError`."""
     path = folder / _LOCK
     try:
         descriptor = _open(path)
@@ -87,9 +95,14 @@ def _open(path: Path) -> int:
         return os.open(path, flags | os.O_RDONLY, 0o666)
 
 
+@cache
+def _document() -> TypeAdapter[Rollout]:
+    return TypeAdapter(Rollout)
+
+
 def _parse(path: Path, document: bytes) -> Rollout:
     try:
-        return _DOCUMENT.validate_json(document)
+        return _document().validate_json(document)
     except ValidationError as exc:
         error = exc.errors(include_url=False)[0]
         place, message = ".".join(map(str, error["loc"])), error["msg"].rstrip(".")
