@@ -16,6 +16,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from whisker.app.setting_values import (
     PROTOCOLS,
     checked_device,
+    checked_file,
     checked_folder,
     checked_hosts,
     checked_key,
@@ -50,6 +51,11 @@ class Settings(BaseSettings):
     )
     checkpoint_sha256: Annotated[str, AfterValidator(checked_sha256)] | None = Field(
         default=None, description="Refuse to start with a checkpoint file of any other SHA-256."
+    )
+    signed_by: Annotated[Path, AfterValidator(checked_file)] | None = Field(
+        default=None,
+        description="Refuse checkpoints without a valid signature of the public key, or of a certificate, "
+        "in this PEM file.",
     )
     device: Annotated[str, AfterValidator(checked_device)] = Field(
         default="auto", description="Where to compute: cpu, cuda, cuda:N, or auto for CUDA where there is a GPU."

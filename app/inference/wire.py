@@ -62,6 +62,7 @@ class WorkerConfig:
     log_level: str
     http_worker: int | None = None  # the process id of the HTTP worker, if there are several
     exported: bytes | None = None
+    signed_by: Path | None = None  # whose signature the checkpoint must have
 
 
 class ClassScoreDocument(TypedDict):

@@ -122,7 +122,7 @@ def _load(config: WorkerConfig) -> Opened:
     configure_logging(config, http_worker=config.http_worker)
     torch.set_num_threads(config.threads)
     try:
-        classifier = Classifier.load(config.checkpoint, config.device, engine=config.engine)
+        classifier = Classifier.load(config.checkpoint, config.device, engine=config.engine, signed_by=config.signed_by)
     finally:
         flush_log()  # the service ends this process as soon as it has greeted
     exported = classifier.exported()
