@@ -32,6 +32,7 @@ from whisker.app.routes.predict import router as predict_router
 from whisker.app.routes.state import AppState, set_state, state_of
 from whisker.app.setting_warnings import name_warnings
 from whisker.app.settings import Settings, chosen_hosts, chosen_origins, load_settings, variable
+from whisker.app.tracing.tracing import Tracing, open_tracing, set_tracing, tracing_of
 from whisker.app.uploads.body_limits import BodyLimitMiddleware
 from whisker.app.uploads.encodings import EncodedBodyMiddleware
 from whisker.app.uploads.reader import set_turns
@@ -55,13 +56,15 @@ _DESCRIPTION = (
 _LICENCE = {"name": "Apache License 2.0", "identifier": "Apache-2.0"}
 
 
-def create_app(settings: Settings | None = None) -> FastAPI:
+def create_app(settings: Settings | None = None, *, tracing: Tracing | None = None) -> FastAPI:
     """Assemble the application, whose lifespan loads the classifier.
 
     Without `settings` they are those of the environment, and another server than `whisker serve` is taken to run it.
+    `tracing` is, by default, what they ask for.
     """
     lifespan = _lifespan if settings else _guest_lifespan
     settings = settings or load_settings(listens=False)
+    tracing = tracing or open_tracing(settings)
     metrics = Metrics()
     slots = UploadSlots(settings.max_in_flight, metrics)
     key = KeyCheck(settings.api_key, vertex_health())
@@ -79,6 +82,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         generate_unique_id_function=_operation_id,
         lifespan=lifespan,
         middleware=[  # outermost first
+            *([] if tracing is None else [tracing.middleware]),
             Middleware(RequestIdMiddleware),
             Middleware(AccessMiddleware, metrics=metrics, log_all=settings.log_requests == "all"),
             Middleware(HeadMiddleware),
@@ -106,6 +110,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     examples = find_examples(settings.examples)
     set_state(app, AppState(settings, metrics, slots, key, origins, corrections, keeper, examples))
     set_turns(app)
+    set_tracing(app, tracing)
     add_protocols(app, settings)  # first: a platform may choose a path that is one of ours
     app.include_router(predict_router)
     app.include_router(corrections_router)
@@ -159,6 +164,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             yield
     finally:
         await reading_process_of(app).close()
+        if (tracing := tracing_of(app)) is not None:
+            await tracing.close()
 
 
 def _operation_id(route: APIRoute) -> str:

@@ -38,6 +38,7 @@ PLATFORM_PORTS = ("AIP_HTTP_PORT", "SAGEMAKER_BIND_TO_PORT", "PORT")
 SERVICE_ADDRESS = re.compile(r"(?:tcp|udp|sctp)://\S+", re.IGNORECASE)
 RENAMED = {"lanes": "inference_workers"}  # old names of settings, which work until the next release
 _PRIVATE = PREFIX + "API_KEY"  # the variable that no other process needs
+_SECRETS = (_PRIVATE, "OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS")  # a collector's key, for one
 _VALIDATOR_SAYS = "Value error, "  # that pydantic puts before the message of our validators
 
 
@@ -195,6 +196,11 @@ class Settings(BaseSettings):
         le=86_400,
         description="Longest time for an inference worker to load and verify the checkpoint; then the start fails.",
     )
+    tracing: Literal["off", "otlp"] = Field(
+        default="off",
+        description="Send traces of requests to an OpenTelemetry collector, which OTEL_ variables describe: "
+        "otlp, or off.",
+    )
     log_format: Literal["auto", "json", "text"] = Field(
         default="auto", description="Log lines as json or text; auto is text on a terminal and json elsewhere."
     )
@@ -248,8 +254,8 @@ def load_settings(*, listens: bool = True, **overrides: str | None) -> Settings:
 
 
 def environment_for_children() -> dict[str, str]:
-    """Give the environment that another process of the service may have: all of it but the API key."""
-    return {name: value for name, value in os.environ.items() if name != _PRIVATE}
+    """Give the environment that another process of the service may have: all of it but the keys."""
+    return {name: value for name, value in os.environ.items() if name not in _SECRETS}
 
 
 def forget_secrets() -> None:

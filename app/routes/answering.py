@@ -10,6 +10,7 @@ from whisker.app.inference.requests import PredictionResult
 from whisker.app.inference.service import Service
 from whisker.app.inference.wire import PredictionOptions
 from whisker.app.routes.state import state_of
+from whisker.app.tracing.outcome import trace_outcome
 from whisker.app.uploads.deadline import in_time
 from whisker.app.uploads.slots import SLOT, UploadSlot
 
@@ -18,6 +19,7 @@ async def predict_one(request: Request, service: Service, data: bytes, options: 
     """Predict for one picture; raise what `Service.submit`, its result and `in_time` raise."""
     result = await in_time(service.submit(data, options), request.receive, _deadline(request))
     service.record(result)
+    trace_outcome(request.scope, service.checkpoint_id, result)
     _consider(request, data, result)
     return result
 
@@ -33,12 +35,14 @@ async def predict_many(
     slot.hold(len(files))
     submitted = [service.submit(data, options, has_company=len(files) > 1) for data in files]
     answers = asyncio.gather(*submitted, return_exceptions=True)
-    results = await in_time(answers, request.receive, _deadline(request))
+    # A worker's failure is never a bare BaseException.
+    results = cast("list[PredictionResult | Exception]", await in_time(answers, request.receive, _deadline(request)))
     for data, result in zip(files, results, strict=True):
+        trace_outcome(request.scope, service.checkpoint_id, result)
         if isinstance(result, PredictionResult):
             service.record(result)
             _consider(request, data, result)
-    return cast("list[PredictionResult | Exception]", results)  # a worker's failure is never a bare BaseException
+    return results
 
 
 def _consider(request: Request, data: bytes, result: PredictionResult) -> None:
