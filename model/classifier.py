@@ -38,7 +38,9 @@ class Classifier(Predictor):
         self.batch_seconds: Mapping[int, float] = {}  # what a batch of each size took at warm-up
 
     @classmethod
-    def load(cls, path: str | Path, device: str = "cpu", *, engine: str = AUTO, signed_by: Path | None = None) -> Self:
+    def load(
+        cls, path: str | Path, device: str = "cpu", *, engine: str = AUTO, signed_by: str | Path | None = None
+    ) -> Self:
         """Load a checkpoint file, replay its golden pictures, choose the fastest engine and warm up.
 
         Raises `CheckpointError` if the file cannot be used or its golden answers differ, `DeviceError` if `device`
@@ -46,7 +48,7 @@ class Classifier(Predictor):
         `signed_by` as for `load_checkpoint`.
         """
         device = resolve_device(device)
-        checkpoint = load_checkpoint(Path(path), signed_by=signed_by)
+        checkpoint = load_checkpoint(Path(path), signed_by=None if signed_by is None else Path(signed_by))
         classifier = cls(checkpoint, device)
         classifier.verify()
         classifier.use_engine(engine)

@@ -6,9 +6,10 @@ Importing this raises `ImportError` without the extra `signing`.
 """
 
 import hashlib
-import sys
+import logging
 from collections.abc import Iterable
 from contextlib import redirect_stdout
+from io import StringIO
 from pathlib import Path, PurePosixPath
 
 from model_signing import hashing, signing, verifying
@@ -25,6 +26,9 @@ _CERTIFICATE = b"-----BEGIN CERTIFICATE-----"
 _ENCRYPTED = (b"-----BEGIN ENCRYPTED PRIVATE KEY-----", b"Proc-Type: 4,ENCRYPTED")
 _WHOLE_FILE = {"method": "files", "hash_type": "sha256", "allow_symlinks": False}
 _CURVES = "an elliptic-curve key of P-256, P-384 or P-521, in PEM"
+
+
+logger = logging.getLogger(__name__)
 
 
 class _KnownDigest(hashing.Config):
@@ -97,7 +101,7 @@ def require_signature(path: Path, sha256: str, signed_by: Path) -> None:
 
     `signed_by` holds the public key, or the root certificates of whoever may sign. Raises `ConfigError` if it does not.
     """
-    config, known, signature = _verifier(signed_by), _KnownDigest(sha256), signature_of(path)
+    config, known, signature, printed = _verifier(signed_by), _KnownDigest(sha256), signature_of(path), StringIO()
     try:
         read_regular(signature, max_bytes=_MAX_BYTES)  # the library would wait for a pipe, and read any number of bytes
     except FileNotFoundError as exc:
@@ -105,12 +109,14 @@ def require_signature(path: Path, sha256: str, signed_by: Path) -> None:
     except OSError as exc:
         raise SignatureError(f"The signature {signature} cannot be read: {exc.strerror}.") from exc
     try:
-        with redirect_stdout(sys.stderr):  # where it prints what it thinks of old signatures
+        with redirect_stdout(printed):
             config.set_hashing_config(known).verify(path, signature)
     except Exception as exc:  # whatever a hostile file makes the libraries raise, it is refused
         if known.was_asked:
             raise SignatureError(f"{path} is not the file that {signature} was made for.") from exc
         raise SignatureError(f"{signature} is not a valid signature of the key in {signed_by}.") from exc
+    if printed.getvalue():  # of a signature that does not name its key, as old ones do not
+        logger.warning("The signature has an old form: sign again", extra={"signature": str(signature)})
 
 
 def _verifier(signed_by: Path) -> verifying.Config:

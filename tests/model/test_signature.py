@@ -157,15 +157,22 @@ def test_missing_extra_lets_nothing_pass(
         load_checkpoint(signed, signed_by=keys / "ours.pub")
 
 
-def test_library_takes_our_signatures_and_we_take_those_of_the_library(signed: Path, keys: Path) -> None:
+def test_library_takes_our_signatures_and_we_take_those_of_the_library(
+    signed: Path, keys: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
     signature, run = signed.with_name("new.safetensors.sig"), CliRunner()
     check = ["verify", "key", str(signed), "--signature", str(signature), "--public_key", str(keys / "ours.pub")]
     assert run.invoke(library_command, check).output == "Verification succeeded\n"
     signature.unlink()
     sign = ["sign", "key", str(signed), "--signature", str(signature), "--private_key", str(keys / "ours.key")]
     assert run.invoke(library_command, sign).output == "Signing succeeded\n"
+    change(signature, lambda it: it["verificationMaterial"]["publicKey"].clear())  # which old versions left empty
     with pytest.raises(CheckpointError, match="not a safetensors file"):
         load_checkpoint(signed, signed_by=keys / "ours.pub")
+    assert ([record.getMessage() for record in caplog.records], capsys.readouterr().out) == (
+        ["The signature has an old form: sign again"],
+        "",
+    )
 
 
 def test_certificate_of_the_root_vouches_for_the_key(signed: Path, tmp_path: Path) -> None:
