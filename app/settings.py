@@ -55,8 +55,8 @@ class Settings(BaseSettings):
     )
     signed_by: Annotated[Path, AfterValidator(checked_file)] | None = Field(
         default=None,
-        description="Refuse checkpoints without a valid signature of the public key, or of a certificate, "
-        "in this PEM file.",
+        description="Refuse checkpoints without a valid signature; this file has the public key, a root certificate, "
+        "or an identity.",
     )
     device: Annotated[str, AfterValidator(checked_device)] = Field(
         default="auto", description="Where to compute: cpu, cuda, cuda:N, or auto for CUDA where there is a GPU."

@@ -6,6 +6,7 @@ Importing this raises `ImportError` without the extra `signing`.
 """
 
 import hashlib
+import json
 import logging
 from collections.abc import Iterable
 from contextlib import redirect_stdout
@@ -25,6 +26,7 @@ _MAX_BYTES = 1_000_000  # of a signature, a key or certificates: a signature wit
 _CERTIFICATE = b"-----BEGIN CERTIFICATE-----"
 _ENCRYPTED = (b"-----BEGIN ENCRYPTED PRIVATE KEY-----", b"Proc-Type: 4,ENCRYPTED")
 _WHOLE_FILE = {"method": "files", "hash_type": "sha256", "allow_symlinks": False}
+_KEYLESS = ("identity", "issuer", "trust_config")  # of Sigstore
 _CURVES = "an elliptic-curve key of P-256, P-384 or P-521, in PEM"
 
 
@@ -99,7 +101,8 @@ def sign_file(path: Path, *, key: Path, certificate: Path | None = None, passwor
 def require_signature(path: Path, sha256: str, signed_by: Path) -> None:
     """Raise `SignatureError` unless there is a valid signature of a file with this SHA-256.
 
-    `signed_by` holds the public key, or the root certificates of whoever may sign. Raises `ConfigError` if it does not.
+    `signed_by` holds who may sign: a public key, root certificates, or a JSON object that names an `identity` of
+    Sigstore, its `issuer` and the file of a `trust_config`. Raises `ConfigError` if it holds none of these.
     """
     config, known, signature, printed = _verifier(signed_by), _KnownDigest(sha256), signature_of(path), StringIO()
     try:
@@ -114,7 +117,9 @@ def require_signature(path: Path, sha256: str, signed_by: Path) -> None:
     except Exception as exc:  # whatever a hostile file makes the libraries raise, it is refused
         if known.was_asked:
             raise SignatureError(f"{path} is not the file that {signature} was made for.") from exc
-        raise SignatureError(f"{signature} is not a valid signature of the key in {signed_by}.") from exc
+        raise SignatureError(
+            f"{signature} is not a signature that {signed_by} allows: somebody else made it, or it was altered."
+        ) from exc
     if printed.getvalue():  # of a signature that does not name its key, as old ones do not
         logger.warning("The signature has an old form: sign again", extra={"signature": str(signature)})
 
@@ -124,9 +129,24 @@ def _verifier(signed_by: Path) -> verifying.Config:
     try:
         if _CERTIFICATE in content:
             return verifying.Config().use_certificate_verifier(certificate_chain=[signed_by])
+        if content.lstrip().startswith(b"{"):
+            return _keyless_verifier(signed_by, content)
         return verifying.Config().use_elliptic_key_verifier(public_key=signed_by)
     except Exception as exc:  # as for private keys
-        raise ConfigError(f"{signed_by} is neither a certificate nor the public part of {_CURVES}.") from exc
+        raise ConfigError(
+            f"{signed_by} is neither a certificate, nor the public part of {_CURVES}, nor a JSON object with "
+            f"{', '.join(_KEYLESS)}."
+        ) from exc
+
+
+def _keyless_verifier(signed_by: Path, content: bytes) -> verifying.Config:
+    """Verify by certificates of Sigstore, with its roots from a file: without, the library would ask the internet."""
+    identity, issuer, trust_config = (json.loads(content)[name] for name in _KEYLESS)
+    if not all(isinstance(it, str) and it for it in (identity, issuer, trust_config)):
+        raise ValueError("The library would check less.")
+    return verifying.Config().use_sigstore_verifier(
+        identity=identity, oidc_issuer=issuer, trust_config=signed_by.parent / trust_config
+    )
 
 
 def _read(path: Path) -> bytes:

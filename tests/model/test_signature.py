@@ -5,8 +5,10 @@ import json
 import os
 import sys
 from collections.abc import Callable
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -121,9 +123,9 @@ def claim(path: Path, signature: Path, keys: Path) -> None:
     [
         ("no signature", "has no signature: put its new.safetensors.sig beside it"),
         *((name, "is not the file that") for name in ("altered file", "of another file")),
-        *((name, "is not a valid signature of the key") for name in ("a stranger's", "a stranger's, named ours")),
-        *((name, "is not a valid signature of the key") for name in ("altered payload", "no signatures", "nothing")),
-        *((name, "is not a valid signature of the key") for name in ("half", "a list", "deep", "no text")),
+        *((name, "is not a signature that") for name in ("a stranger's", "a stranger's, named ours")),
+        *((name, "is not a signature that") for name in ("altered payload", "no signatures", "nothing")),
+        *((name, "is not a signature that") for name in ("half", "a list", "deep", "no text")),
         *((name, "cannot be read") for name in ("long", "a pipe", "a folder")),
     ],
 )
@@ -142,7 +144,7 @@ def test_digest_of_the_bytes_in_memory_counts_and_not_the_file(signed: Path, key
 
 @pytest.mark.parametrize("name", ["none.pub", "rsa.pub", "curve.pub", "ours.key", "text.pub"])
 def test_unusable_key_lets_nothing_pass(signed: Path, keys: Path, name: str) -> None:
-    with pytest.raises(ConfigError, match=r"cannot be read|is neither a certificate nor the public part"):
+    with pytest.raises(ConfigError, match=r"cannot be read|is neither a certificate, nor the public part"):
         load_checkpoint(signed, signed_by=keys / name)
 
 
@@ -184,8 +186,26 @@ def test_certificate_of_the_root_vouches_for_the_key(signed: Path, tmp_path: Pat
     sign_file(signed, key=tmp_path / "leaf.key", certificate=tmp_path / "leaf.pem")
     with pytest.raises(CheckpointError, match="not a safetensors file"):
         load_checkpoint(signed, signed_by=tmp_path / "root.pem")
-    with pytest.raises(SignatureError, match="is not a valid signature"):
+    with pytest.raises(SignatureError, match="is not a signature that"):
         load_checkpoint(signed, signed_by=tmp_path / "strangers.pem")
+
+
+def test_identity_of_sigstore_accepts_nothing_else(signed: Path, tmp_path: Path) -> None:
+    public = files("sigstore._store") / quote("https://tuf-repo-cdn.sigstore.dev", safe="")
+    trust = {
+        "mediaType": "application/vnd.dev.sigstore.clienttrustconfig.v0.1+json",
+        "trustedRoot": json.loads((public / "trusted_root.json").read_text()),
+        "signingConfig": json.loads((public / "signing_config.v0.2.json").read_text()),
+    }
+    (tmp_path / "trust.json").write_text(json.dumps(trust))
+    policy = {"identity": "release@example.org", "issuer": "https://example.org", "trust_config": "trust.json"}
+    (tmp_path / "who.json").write_text(json.dumps(policy))
+    with pytest.raises(SignatureError, match="is not a signature that"):
+        load_checkpoint(signed, signed_by=tmp_path / "who.json")
+    for wrong in ({"issuer": ""}, {"issuer": None}, {"identity": 1}, {"trust_config": "none.json"}):
+        (tmp_path / "who.json").write_text(json.dumps(policy | wrong))
+        with pytest.raises(ConfigError, match="nor a JSON object with identity, issuer, trust_config"):
+            load_checkpoint(signed, signed_by=tmp_path / "who.json")
 
 
 def test_command_signs_and_checks(signed: Path, keys: Path, tmp_path: Path) -> None:
@@ -197,7 +217,7 @@ def test_command_signs_and_checks(signed: Path, keys: Path, tmp_path: Path) -> N
         ("--key", hidden): "with the right one",
         ("--key", str(keys / "rsa.key")): "is not an elliptic-curve key",
         ("--key", str(keys / "none.key")): "none.key cannot be read: No such file",
-        ("--check", str(keys / "ours.pub")): "is not a valid signature",
+        ("--check", str(keys / "ours.pub")): "is not a signature that",
         (): "Give a private --key",
     }.items():
         with pytest.raises((ConfigError, SignatureError), match=refused):

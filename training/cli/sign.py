@@ -31,7 +31,7 @@ def sign(
     check: Annotated[
         Path | None,
         typer.Option(
-            help="Sign nothing: check the signature, by this public key or root certificate.",
+            help="Sign nothing: check the signature, by this public key, root certificate or identity.",
             metavar="FILE",
             show_default=False,
         ),
