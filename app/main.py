@@ -34,6 +34,7 @@ from whisker.app.routes.predict import router as predict_router
 from whisker.app.routes.state import AppState, set_state, state_of
 from whisker.app.setting_warnings import name_warnings
 from whisker.app.settings import Settings, chosen_hosts, chosen_origins, load_settings, variable
+from whisker.app.tracing.tracing import Tracing, open_tracing, set_tracing, tracing_of
 from whisker.app.uploads.body_limits import BodyLimitMiddleware
 from whisker.app.uploads.encodings import EncodedBodyMiddleware
 from whisker.app.uploads.reader import set_turns
@@ -57,13 +58,15 @@ _DESCRIPTION = (
 _LICENCE = {"name": "Apache License 2.0", "identifier": "Apache-2.0"}
 
 
-def create_app(settings: Settings | None = None) -> FastAPI:
+def create_app(settings: Settings | None = None, *, tracing: Tracing | None = None) -> FastAPI:
     """Assemble the application, whose lifespan loads the classifier.
 
     Without `settings` they are those of the environment, and another server than `whisker serve` is taken to run it.
+    `tracing` is, by default, what they ask for.
     """
     lifespan = _lifespan if settings else _guest_lifespan
     settings = settings or load_settings(listens=False)
+    tracing = tracing or open_tracing(settings)
     metrics = Metrics()
     slots = UploadSlots(settings.max_in_flight, metrics)
     key = KeyCheck(settings.api_key, vertex_health())
@@ -81,6 +84,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         generate_unique_id_function=_operation_id,
         lifespan=lifespan,
         middleware=[  # outermost first
+            *([] if tracing is None else [tracing.middleware]),
             Middleware(RequestIdMiddleware),
             Middleware(AccessMiddleware, metrics=metrics, log_all=settings.log_requests == "all"),
             Middleware(HeadMiddleware),
@@ -109,6 +113,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     shadows = Shadows(metrics, None if keeper is None else keeper.consider_disagreement)
     set_state(app, AppState(settings, metrics, slots, key, origins, corrections, shadows, keeper, examples))
     set_turns(app)
+    set_tracing(app, tracing)
     app.include_router(models_router)  # before Hugging Face's, where a name may hold slashes
     add_protocols(app, settings)  # before ours: a platform may choose a path that is one of them
     app.include_router(predict_router)
@@ -164,6 +169,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     finally:
         await state.shadows.close()
         await reading_process_of(app).close()
+        if (tracing := tracing_of(app)) is not None:
+            await tracing.close()
 
 
 def _operation_id(route: APIRoute) -> str:

@@ -28,6 +28,13 @@ def checked_sha256(value: str) -> str:
     return value.lower()
 
 
+def checked_file(value: Path) -> Path:
+    """Check that a file exists."""
+    if not value.is_file():
+        raise ValueError("a file that exists")
+    return value
+
+
 def checked_folder(value: Path) -> Path:
     """Check that a folder exists."""
     if not value.is_dir():

@@ -16,6 +16,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from whisker.app.setting_values import (
     PROTOCOLS,
     checked_device,
+    checked_file,
     checked_folder,
     checked_hosts,
     checked_key,
@@ -37,6 +38,7 @@ PLATFORM_PORTS = ("AIP_HTTP_PORT", "SAGEMAKER_BIND_TO_PORT", "PORT")
 SERVICE_ADDRESS = re.compile(r"(?:tcp|udp|sctp)://\S+", re.IGNORECASE)
 RENAMED = {"lanes": "inference_workers"}  # old names of settings, which work until the next release
 _PRIVATE = PREFIX + "API_KEY"  # the variable that no other process needs
+_SECRETS = (_PRIVATE, "OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS")  # a collector's key, for one
 _VALIDATOR_SAYS = "Value error, "  # that pydantic puts before the message of our validators
 
 
@@ -68,6 +70,11 @@ class Settings(BaseSettings):
     )
     checkpoint_sha256: Annotated[str, AfterValidator(checked_sha256)] | None = Field(
         default=None, description="Refuse to start with a checkpoint file of any other SHA-256."
+    )
+    signed_by: Annotated[Path, AfterValidator(checked_file)] | None = Field(
+        default=None,
+        description="Refuse checkpoints without a valid signature; this file has the public key, a root certificate, "
+        "or an identity.",
     )
     device: Annotated[str, AfterValidator(checked_device)] = Field(
         default="auto", description="Where to compute: cpu, cuda, cuda:N, or auto for CUDA where there is a GPU."
@@ -207,6 +214,11 @@ class Settings(BaseSettings):
         le=86_400,
         description="Longest time for an inference worker to load and verify the checkpoint; then the start fails.",
     )
+    tracing: Literal["off", "otlp"] = Field(
+        default="off",
+        description="Send traces of requests to an OpenTelemetry collector, which OTEL_ variables describe: "
+        "otlp, or off.",
+    )
     log_format: Literal["auto", "json", "text"] = Field(
         default="auto", description="Log lines as json or text; auto is text on a terminal and json elsewhere."
     )
@@ -278,8 +290,8 @@ def load_settings(*, listens: bool = True, **overrides: str | None) -> Settings:
 
 
 def environment_for_children() -> dict[str, str]:
-    """Give the environment that another process of the service may have: all of it but the API key."""
-    return {name: value for name, value in os.environ.items() if name != _PRIVATE}
+    """Give the environment that another process of the service may have: all of it but the keys."""
+    return {name: value for name, value in os.environ.items() if name not in _SECRETS}
 
 
 def forget_secrets() -> None:

@@ -38,14 +38,17 @@ class Classifier(Predictor):
         self.batch_seconds: Mapping[int, float] = {}  # what a batch of each size took at warm-up
 
     @classmethod
-    def load(cls, path: str | Path, device: str = "cpu", *, engine: str = AUTO) -> Self:
+    def load(
+        cls, path: str | Path, device: str = "cpu", *, engine: str = AUTO, signed_by: str | Path | None = None
+    ) -> Self:
         """Load a checkpoint file, replay its golden pictures, choose the fastest engine and warm up.
 
         Raises `CheckpointError` if the file cannot be used or its golden answers differ, `DeviceError` if `device`
         (`auto`, `cpu`, `cuda` or `cuda:N`) is not there, `EngineError` if an `engine` asked for cannot be used.
+        `signed_by` as for `load_checkpoint`.
         """
         device = resolve_device(device)
-        checkpoint = load_checkpoint(Path(path))
+        checkpoint = load_checkpoint(Path(path), signed_by=None if signed_by is None else Path(signed_by))
         classifier = cls(checkpoint, device)
         classifier.verify()
         classifier.use_engine(engine)

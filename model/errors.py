@@ -3,6 +3,7 @@
     WhiskerError
     ├── ConfigError                    a setting has a value that cannot work
     ├── CheckpointError                a checkpoint file cannot be used
+    │   └── SignatureError             it lacks a valid signature of the key that is trusted
     ├── DeviceError                    the requested device is not available
     ├── EngineError                    the requested engine cannot be used here
     ├── InferenceError                 the network's output is not a number
@@ -38,6 +39,10 @@ class ConfigError(WhiskerError):
 
 class CheckpointError(WhiskerError):
     """A checkpoint file is missing, damaged, altered, or not for this version."""
+
+
+class SignatureError(CheckpointError):
+    """A file has no signature, none of the key that is trusted, or is not the one that was signed."""
 
 
 class DeviceError(WhiskerError):

@@ -1,6 +1,6 @@
 """The command line.
 
-`whisker train | calibrate | evaluate | compare | doctor | report | import | predict | serve | models`
+`whisker train | calibrate | evaluate | compare | doctor | report | import | sign | predict | serve | models`
 """
 
 import signal
@@ -25,6 +25,7 @@ from whisker.training.cli.doctor import doctor
 from whisker.training.cli.evaluate import evaluate
 from whisker.training.cli.import_weights import import_weights
 from whisker.training.cli.report import report
+from whisker.training.cli.sign import sign
 from whisker.training.cli.train import train
 
 Examples = dict[Callable[..., None], tuple[str, ...]]
@@ -47,6 +48,10 @@ EXAMPLES: Examples = {  # shown at the end of each --help
     doctor: ("whisker doctor photos", "whisker doctor photos.safetensors photos"),
     report: ("whisker report photos.safetensors --photos photos",),
     import_weights: ("whisker import resnet50.pth --out resnet50.safetensors",),
+    sign: (
+        "whisker sign photos.safetensors --key release.key",
+        "whisker sign photos.safetensors --check release.pub",
+    ),
     predict: (
         "whisker predict cat.jpg",
         "whisker predict cat.jpg --explain where.png",

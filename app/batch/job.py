@@ -134,7 +134,7 @@ def _on_ray(job: Job) -> tuple["Checkpoint", _Classify]:
     from whisker.app.batch.ray_cluster import classify_on_ray  # noqa: PLC0415 - Ray takes seconds to import
     from whisker.model.checkpoint.file import load_checkpoint  # noqa: PLC0415
 
-    checkpoint = load_checkpoint(job.settings.checkpoint)
+    checkpoint = load_checkpoint(job.settings.checkpoint, signed_by=job.settings.signed_by)
     return checkpoint, partial(classify_on_ray, job.settings, checkpoint.sha256)
 
 

@@ -26,7 +26,9 @@ MIN_PHOTOS_FOR_PROCESSES = 512  # half a second in threads, which is about what 
 def load_classifier(settings: Settings) -> Classifier:
     """Load the checkpoint in the calling thread, which must also be the one that calls `classify`."""
     torch.set_num_threads(settings.threads or available_cores())
-    return Classifier.load(settings.checkpoint, device=settings.device, engine=settings.engine)
+    return Classifier.load(
+        settings.checkpoint, device=settings.device, engine=settings.engine, signed_by=settings.signed_by
+    )
 
 
 def classify_to_lines(

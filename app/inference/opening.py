@@ -62,7 +62,9 @@ def _load(config: WorkerConfig, opening: Opening) -> Opened:
     configure_logging(config, http_worker=config.http_worker)
     torch.set_num_threads(config.threads)
     try:
-        classifier = Classifier.load(opening.checkpoint, config.device, engine=opening.engine)
+        classifier = Classifier.load(
+            opening.checkpoint, config.device, engine=opening.engine, signed_by=config.signed_by
+        )
     finally:
         flush_log()  # the service may end this process as soon as it has told
     exported = classifier.exported()

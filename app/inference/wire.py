@@ -79,6 +79,7 @@ class Opening:
     max_batch: int
     sha256: str = ""  # of the checkpoint file, if it has been loaded before
     exported: bytes | None = None
+    signed_by: Path | None = None  # whose signature the checkpoint must have
 
 
 class ClassScoreDocument(TypedDict):

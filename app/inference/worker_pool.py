@@ -78,6 +78,7 @@ class WorkerPool:
             max_pixels=settings.max_pixels,
             log_format=settings.log_format,
             log_level=settings.log_level,
+            signed_by=settings.signed_by,
             http_worker=None if multiprocessing.parent_process() is None else os.getpid(),
         )
         self.loader = Loader(

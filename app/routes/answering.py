@@ -12,6 +12,7 @@ from whisker.app.inference.wire import PredictionOptions
 from whisker.app.repository.model import Choice
 from whisker.app.routes.dependencies import require_models
 from whisker.app.routes.state import state_of
+from whisker.app.tracing.outcome import trace_outcome
 from whisker.app.uploads.deadline import in_time
 from whisker.app.uploads.slots import SLOT, UploadSlot
 from whisker.model.errors import PictureError
@@ -25,6 +26,7 @@ async def predict_one(request: Request, choice: Choice, data: bytes, options: Pr
         _note(request, choice, exc)
         raise
     choice.service.record(result)
+    trace_outcome(request.scope, choice.service.checkpoint_id, result)
     _note(request, choice, result)
     _offer(request, choice, data, result)
     return result
@@ -46,6 +48,7 @@ async def predict_many(
     if isinstance(results[0], PredictionResult | PictureError | InferenceFailedError):
         _note(request, choice, results[0])  # one of each request: its pictures have a client in common
     for data, result in zip(files, results, strict=True):
+        trace_outcome(request.scope, choice.service.checkpoint_id, result)
         if isinstance(result, PredictionResult):
             choice.service.record(result)
             _offer(request, choice, data, result)

@@ -8,7 +8,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from whisker.app.logs import request_context
-from whisker.app.web.trace_context import find_trace
+from whisker.app.web.trace_context import TRACE, Trace, find_trace
 
 HEADER = "X-Request-ID"
 _NAMES = (b"x-request-id", b"x-correlation-id")  # under which clients send one; the first counts
@@ -33,7 +33,8 @@ class RequestIdMiddleware:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        request_id, trace = choose_request_id(scope["headers"]), find_trace(scope["headers"])
+        request_id = choose_request_id(scope["headers"])
+        trace: Trace = scope.get(TRACE) or find_trace(scope["headers"])
 
         async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":

@@ -12,7 +12,7 @@ from safetensors.torch import load
 from torch import Tensor
 
 from whisker.model.checkpoint.json_object import shown
-from whisker.model.errors import CheckpointError
+from whisker.model.errors import CheckpointError, ConfigError
 from whisker.model.regular_file import read_regular
 
 _MAX_FILE_BYTES = 4_000_000_000  # the largest network that can be trained has half of it
@@ -30,12 +30,18 @@ class Container:
     sha256: str
 
 
-def read_container(path: Path) -> Container:
-    """Read a safetensors file; raise `CheckpointError` if it is none, is too large, or has other kinds of numbers."""
+def read_container(path: Path, *, signed_by: Path | None = None) -> Container:
+    """Read a safetensors file; raise `CheckpointError` if it is none, is too large, or has other kinds of numbers.
+
+    `signed_by` as for `load_checkpoint`: nothing of a file is looked at before its signature.
+    """
     if not path.is_file():
         raise CheckpointError(f"There is no checkpoint file at {path}: give the path of a file from `whisker train`.")
     try:
         data = read_regular(path, max_bytes=_MAX_FILE_BYTES)  # once: what is hashed is what is used
+        sha256 = hashlib.sha256(data).hexdigest()
+        if signed_by is not None:
+            _require_signature(path, sha256, signed_by)
         header = _parse_header(path, data)
         tensors = load(data)
     except SafetensorError as exc:
@@ -44,7 +50,17 @@ def read_container(path: Path) -> Container:
         raise CheckpointError(f"The checkpoint {path} cannot be read: {exc.strerror}.") from exc
     except MemoryError as exc:
         raise CheckpointError(f"The checkpoint {path} needs more memory than there is.") from exc
-    return Container(header.get("__metadata__") or {}, tensors, hashlib.sha256(data).hexdigest())
+    return Container(header.get("__metadata__") or {}, tensors, sha256)
+
+
+def _require_signature(path: Path, sha256: str, signed_by: Path) -> None:
+    try:
+        from whisker.model.signature import require_signature  # noqa: PLC0415 - an extra, and a second to import
+    except ImportError as exc:
+        raise ConfigError(
+            f"Signatures of the key in {signed_by} cannot be checked: `pip install 'whisker-vision[signing]'`."
+        ) from exc
+    require_signature(path, sha256, signed_by)
 
 
 def _parse_header(path: Path, data: bytes) -> dict[str, Any]:

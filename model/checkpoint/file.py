@@ -77,13 +77,16 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
         raise CheckpointError(f"The checkpoint {path} cannot be written: {_reason(exc)}.") from exc
 
 
-def load_checkpoint(path: Path) -> Checkpoint:
+def load_checkpoint(path: Path, *, signed_by: Path | None = None) -> Checkpoint:
     """Read and check a file; raise `CheckpointError` with one sentence that says what is wrong.
+
+    With `signed_by`, a file of a public key or of certificates, first of all its signature (`SignatureError`, and
+    `ConfigError` without a usable key or the extra `signing`).
 
     Checked: the format and its version, every header field, the digest of header and tensors, and that names,
     shapes, dtypes and finiteness of the tensors are what the network needs.
     """
-    container = read_container(path)
+    container = read_container(path, signed_by=signed_by)
     try:
         checkpoint = _read(container)
     except CheckpointError as exc:
