@@ -66,6 +66,7 @@ class WorkerConfig:
     log_format: str
     log_level: str
     http_worker: int | None = None  # the process id of the HTTP worker, if there are several
+    signed_by: Path | None = None  # whose signature a checkpoint must have
     niceness: int = 0  # while it opens its first models; later openings give way to answers
 
 
@@ -79,7 +80,6 @@ class Opening:
     max_batch: int
     sha256: str = ""  # of the checkpoint file, if it has been loaded before
     exported: bytes | None = None
-    signed_by: Path | None = None  # whose signature the checkpoint must have
 
 
 class ClassScoreDocument(TypedDict):

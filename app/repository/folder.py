@@ -8,12 +8,13 @@ import os
 import re
 import stat
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from whisker.app.errors import RepositoryError
 
 SUFFIX = ".safetensors"
+SIGNATURE = ".sig"  # behind the name of a version's file: its signature, as `whisker sign` writes it
 ROLLOUT = "rollout.json"  # beside the versions of a model: what is served of them
 NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}"  # of a model, and of a version
 NAME_RULE = "1 to 128 ASCII letters, digits, dots, dashes and underscores, with a letter or a digit first"
@@ -28,6 +29,12 @@ class VersionFile:
     name: str
     path: Path
     stamp: Stamp
+    signature: Stamp | None = field(default=None, compare=False)
+
+    @property
+    def attempt(self) -> tuple[str, Stamp, Stamp | None]:
+        """Give what has to change before a file that could not be used is tried again."""
+        return self.name, self.stamp, self.signature
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +83,11 @@ def find_versions(folder: Path) -> tuple[VersionFile, ...]:
     return _find(folder)[0]
 
 
+def signature_of(path: Path) -> Path:
+    """Name the file that holds the signature of another."""
+    return path.with_name(path.name + SIGNATURE)
+
+
 def stamp_of(path: Path) -> Stamp | None:
     """Give the stamp of a file, or of the file that a link leads to; `None` if there is none."""
     try:
@@ -93,12 +105,13 @@ def version_order(name: str) -> tuple[list[str | int], str]:
 def _find(folder: Path) -> tuple[tuple[VersionFile, ...], list[Refused]]:
     versions, refused = list[VersionFile](), list[Refused]()
     for path in _listed(folder):
-        if path.name == ROLLOUT:
+        if path.name == ROLLOUT or path.name.endswith(f"{SUFFIX}{SIGNATURE}"):
             continue
         if reason := _no_version(path):
             refused.append(Refused(path, reason))
         elif (stamp := stamp_of(path)) is not None:  # it may be gone by now
-            versions.append(VersionFile(path.name.removesuffix(SUFFIX), path, stamp))
+            signature = stamp_of(signature_of(path))
+            versions.append(VersionFile(path.name.removesuffix(SUFFIX), path, stamp, signature))
     return tuple(sorted(versions, key=lambda it: version_order(it.name))), refused
 
 

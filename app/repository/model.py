@@ -45,7 +45,7 @@ class RepositoryModel:
         self.rollout = Rollout()
         self.serving: VersionFile | None = None
         self.reason = ""  # why nothing is served, or why not what the folder asks for
-        self.failures: dict[tuple[str, Stamp], str] = {}  # of versions that cannot be used
+        self.failures: dict[tuple[str, Stamp, Stamp | None], str] = {}  # of versions that cannot be used
         self._folder = folder
         self._loaded = loaded
         self._metrics = metrics
@@ -88,7 +88,7 @@ class RepositoryModel:
         versions = list(self.versions)
         found: list[VersionFile] = []
         while (served := served_version(versions, self.rollout)).file is not None:
-            if (served.file.name, served.file.stamp) not in self.failures:
+            if served.file.attempt not in self.failures:
                 found.append(served.file)
             if self.rollout.pinned is not None:
                 break
@@ -107,7 +107,7 @@ class RepositoryModel:
                 break
         for name in self._tried():
             tried = self._file(name)
-            if tried is not None and tried != self.serving and (name, tried.stamp) not in self.failures:
+            if tried is not None and tried != self.serving and tried.attempt not in self.failures:
                 await self._try_load(tried)
         for key in self._loaded.of_model(self.name):
             if not self.is_needed(key[1]) and (self._previous is None or key[1] != self._previous.name):
@@ -203,9 +203,9 @@ class RepositoryModel:
         file = self._file(version)
         if file is None or self._folder is None:
             raise UnknownVersionError(self._no_version(version))
-        self.failures.pop((file.name, file.stamp), None)
+        self.failures.pop(file.attempt, None)
         if file != self.serving and not await self._take_over(file):
-            raise VersionUnusableError(self.failures.get((file.name, file.stamp), "It cannot be loaded."))
+            raise VersionUnusableError(self.failures.get(file.attempt, "It cannot be loaded."))
         folder = self._folder
         try:
             self.rollout = await asyncio.to_thread(change_rollout, folder, lambda rollout: _pinned(rollout, version))
@@ -257,7 +257,7 @@ class RepositoryModel:
         """Remember, and log, that a version cannot be used, until its file is replaced."""
         reason = str(exc).replace(str(file.path), file.path.name)
         self.failures = {key: said for key, said in self.failures.items() if key[0] != file.name}
-        self.failures[file.name, file.stamp] = reason
+        self.failures[file.attempt] = reason
         logger.error(
             "A version of a model cannot be used", extra={"model": self.name, "version": file.name, "reason": str(exc)}
         )

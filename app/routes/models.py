@@ -140,7 +140,7 @@ def _describe(models: Models, model: RepositoryModel) -> RepositoryModelCard:
 
 def _describe_version(models: Models, model: RepositoryModel, file: VersionFile) -> VersionCard:
     service = models.loaded.peek(model.name, file)
-    failure = model.failures.get((file.name, file.stamp))
+    failure = model.failures.get(file.attempt)
     return VersionCard(
         version=file.name,
         state=_state(models, model, file),
@@ -153,7 +153,7 @@ def _describe_version(models: Models, model: RepositoryModel, file: VersionFile)
 
 
 def _state(models: Models, model: RepositoryModel, file: VersionFile) -> VersionState:
-    if (file.name, file.stamp) in model.failures:
+    if file.attempt in model.failures:
         return "failed"
     if models.loaded.is_loading(model.name, file):
         return "loading"

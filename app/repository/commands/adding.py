@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from whisker.app.errors import RepositoryError, quoted
-from whisker.app.repository.folder import NAME_RULE, SUFFIX, VersionFile, is_name
+from whisker.app.repository.folder import NAME_RULE, SUFFIX, VersionFile, is_name, signature_of
 from whisker.app.repository.rollout_file import locked
 from whisker.model.atomic_write import atomic_write
 
@@ -46,10 +46,16 @@ def create_model(folder: Path) -> None:
 
 
 def add_version(folder: Path, file: Path, version: str) -> None:
-    """Copy a file into the folder of a model, by an atomic rename; raise `RepositoryError` if the version is there."""
-    path = folder / f"{version}{SUFFIX}"
+    """Copy a file, and its signature if it has one, into the folder of a model, by an atomic rename.
+
+    Raises `RepositoryError` if the version is there.
+    """
+    path, signature = folder / f"{version}{SUFFIX}", signature_of(file)
     _require_free(path, version)  # before gigabytes are copied in vain
     try:
+        if signature.exists():  # first, since a service may look for it as soon as the version is there
+            with atomic_write(signature_of(path)) as temporary:
+                shutil.copyfile(signature, temporary)
         with ExitStack() as held, atomic_write(path) as temporary:
             shutil.copyfile(file, temporary)
             held.enter_context(locked(folder))
