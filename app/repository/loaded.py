@@ -11,7 +11,7 @@ from whisker.app.metrics import Metrics
 from whisker.app.repository.folder import Stamp, VersionFile
 from whisker.model.card.document import CheckpointCard
 
-Key = tuple[str, str]  # the names of a model and of a version
+Key = tuple[str, str, Stamp]  # the names of a model and of a version, and the stamp of the version's file
 
 logger = logging.getLogger(__name__)
 
@@ -34,26 +34,24 @@ class LoadedVersions:
     ) -> None:
         self._pool, self._metrics, self._max_bytes = pool, metrics, max_bytes
         self._is_needed, self._max_batch = is_needed, max_batch
-        self._services: OrderedDict[Key, tuple[Service, Stamp]] = OrderedDict()  # least recently used first
-        self._loading: dict[tuple[Key, Stamp], asyncio.Task[Service]] = {}
+        self._services: OrderedDict[Key, Service] = OrderedDict()  # least recently used first
+        self._loading: dict[Key, asyncio.Task[Service]] = {}
 
     def find(self, model: str, file: VersionFile) -> Service | None:
         """Give a version if it is loaded, and remember that it was used."""
-        key = (model, file.name)
+        key = _key(model, file)
         found = self._services.get(key)
-        if found is None or found[1] != file.stamp:
-            return None
-        self._services.move_to_end(key)
-        return found[0]
+        if found is not None:
+            self._services.move_to_end(key)
+        return found
 
     def peek(self, model: str, file: VersionFile) -> Service | None:
         """Give a version if it is loaded, for anything but an answer."""
-        found = self._services.get((model, file.name))
-        return None if found is None or found[1] != file.stamp else found[0]
+        return self._services.get(_key(model, file))
 
     def is_loading(self, model: str, file: VersionFile) -> bool:
         """Tell whether a version is being loaded."""
-        return ((model, file.name), file.stamp) in self._loading
+        return _key(model, file) in self._loading
 
     async def get(self, model: str, file: VersionFile) -> Service:
         """Give a version, and load it first if it is not loaded, once for all who wait for it.
@@ -63,7 +61,7 @@ class LoadedVersions:
         found = self.find(model, file)
         if found is not None:
             return found
-        key = ((model, file.name), file.stamp)
+        key = _key(model, file)
         task = self._loading.get(key)
         if task is None:
             task = self._loading[key] = asyncio.create_task(self._load(model, file))
@@ -73,7 +71,7 @@ class LoadedVersions:
     def adopt_first(self, model: str, file: VersionFile, card: CheckpointCard) -> Service:
         """Keep the version with which the pool has started."""
         service = Service(self._pool, FIRST_SLOT, card, self._metrics, name=model, version=file.name)
-        self._keep((model, file.name), file.stamp, service)
+        self._keep(_key(model, file), service)
         return service
 
     def drop(self, key: Key) -> None:
@@ -88,13 +86,12 @@ class LoadedVersions:
     @property
     def bytes(self) -> int:
         """Count the memory of all, in all processes."""
-        return sum(service.memory for service, _ in self._services.values())
+        return sum(service.memory for service in self._services.values())
 
     @property
     def has_room(self) -> bool:
         """Tell whether one more, as large as the largest, would not make another give way."""
-        largest = max((service.memory for service, _ in self._services.values()), default=0)
-        return self.bytes + largest <= self._max_bytes
+        return self.bytes + self._largest <= self._max_bytes
 
     async def close(self) -> None:
         """Stop loading."""
@@ -104,16 +101,20 @@ class LoadedVersions:
 
     async def _load(self, model: str, file: VersionFile) -> Service:
         loaded = await self._pool.loader.load(file.path)
-        self._make_room(max((service.memory for service, _ in self._services.values()), default=0))
+        self._make_room(self._largest)
         slot = await self._pool.open(loaded, max_batch=self._max_batch(model))
         service = Service(self._pool, slot, loaded.card, self._metrics, name=model, version=file.name)
         del loaded
-        self._keep((model, file.name), file.stamp, service)
+        self._keep(_key(model, file), service)
         self._make_room(0)
         return service
 
-    def _keep(self, key: Key, stamp: Stamp, service: Service) -> None:
-        self._services[key] = (service, stamp)
+    @property
+    def _largest(self) -> int:
+        return max((service.memory for service in self._services.values()), default=0)
+
+    def _keep(self, key: Key, service: Service) -> None:
+        self._services[key] = service
         self._services.move_to_end(key)
         self._report()
 
@@ -130,7 +131,11 @@ class LoadedVersions:
         self._metrics.models_loaded.set(len(self._services))
         self._metrics.model_bytes.set(self.bytes)
 
-    def _ended(self, key: tuple[Key, Stamp], task: "asyncio.Task[Service]") -> None:
+    def _ended(self, key: Key, task: "asyncio.Task[Service]") -> None:
         self._loading.pop(key, None)
         if not task.cancelled():
             task.exception()  # whoever waited has it; perhaps nobody does any more
+
+
+def _key(model: str, file: VersionFile) -> Key:
+    return model, file.name, file.stamp

@@ -2,7 +2,9 @@
 
 import asyncio
 import logging
+import math
 import random
+import time
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +15,7 @@ from whisker.app.errors import (
     RolloutError,
     UnknownVersionError,
     VersionUnusableError,
+    WorkerError,
     quoted,
 )
 from whisker.app.inference.requests import PredictionResult
@@ -20,12 +23,24 @@ from whisker.app.inference.service import Service, labels_of
 from whisker.app.metrics import Metrics
 from whisker.app.repository.canary_watch import CanaryWatch
 from whisker.app.repository.folder import Stamp, VersionFile, find_versions
-from whisker.app.repository.loaded import LoadedVersions
+from whisker.app.repository.loaded import Key, LoadedVersions
 from whisker.app.repository.rollout import Canary, Rollout, Shadow, served_version
 from whisker.app.repository.rollout_file import change_rollout, read_rollout
 from whisker.model.errors import WhiskerError
 
+_RETRY_SECONDS = 30.0  # after the process that loads has ended, which may have had another reason than the file
+
+Attempt = tuple[str, Stamp, Stamp | None]
+
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a version cannot be used, and when that is worth another try: never, if it is the file that is at fault."""
+
+    reason: str
+    retry_at: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +60,7 @@ class RepositoryModel:
         self.rollout = Rollout()
         self.serving: VersionFile | None = None
         self.reason = ""  # why nothing is served, or why not what the folder asks for
-        self.failures: dict[tuple[str, Stamp, Stamp | None], str] = {}  # of versions that cannot be used
+        self.failures: dict[Attempt, Failure] = {}  # of versions that cannot be used
         self._folder = folder
         self._loaded = loaded
         self._metrics = metrics
@@ -88,7 +103,7 @@ class RepositoryModel:
         versions = list(self.versions)
         found: list[VersionFile] = []
         while (served := served_version(versions, self.rollout)).file is not None:
-            if served.file.attempt not in self.failures:
+            if not self._is_failing(served.file):
                 found.append(served.file)
             if self.rollout.pinned is not None:
                 break
@@ -107,10 +122,11 @@ class RepositoryModel:
                 break
         for name in self._tried():
             tried = self._file(name)
-            if tried is not None and tried != self.serving and tried.attempt not in self.failures:
+            if tried is not None and tried != self.serving and not self._is_failing(tried):
                 await self._try_load(tried)
         for key in self._loaded.of_model(self.name):
-            if not self.is_needed(key[1]) and (self._previous is None or key[1] != self._previous.name):
+            is_kept = self._previous is not None and key[1:] == (self._previous.name, self._previous.stamp)
+            if not (is_kept or self.serves(key) or self.tries(key[1])):
                 self._loaded.drop(key)
 
     def serve(self, file: VersionFile, service: Service | None) -> None:
@@ -127,9 +143,13 @@ class RepositoryModel:
             self._metrics.forget_model(name=before.name, version=before.version, device=before.card["device"])
         self._previous = old if old.name != file.name else None
 
-    def is_needed(self, version: str) -> bool:
-        """Tell whether a version answers requests, or is tried."""
-        return version in self._tried() or (self.serving is not None and version == self.serving.name)
+    def serves(self, key: Key) -> bool:
+        """Tell whether a loaded version is the one that is served."""
+        return self.serving is not None and key[1:] == (self.serving.name, self.serving.stamp)
+
+    def tries(self, version: str) -> bool:
+        """Tell whether a version is a canary or a shadow."""
+        return version in self._tried()
 
     def find(self) -> Service | None:
         """Give the version that is served, if it is loaded."""
@@ -205,7 +225,7 @@ class RepositoryModel:
             raise UnknownVersionError(self._no_version(version))
         self.failures.pop(file.attempt, None)
         if file != self.serving and not await self._take_over(file):
-            raise VersionUnusableError(self.failures.get(file.attempt, "It cannot be loaded."))
+            raise VersionUnusableError(self.failures[file.attempt].reason)
         folder = self._folder
         try:
             self.rollout = await asyncio.to_thread(change_rollout, folder, lambda rollout: _pinned(rollout, version))
@@ -256,8 +276,9 @@ class RepositoryModel:
     def note_failure(self, file: VersionFile, exc: WhiskerError) -> None:
         """Remember, and log, that a version cannot be used, until its file is replaced."""
         reason = str(exc).replace(str(file.path), file.path.name)
-        self.failures = {key: said for key, said in self.failures.items() if key[0] != file.name}
-        self.failures[file.attempt] = reason
+        self.failures = {key: failure for key, failure in self.failures.items() if key[0] != file.name}
+        retry_at = time.monotonic() + _RETRY_SECONDS if isinstance(exc, WorkerError) else math.inf
+        self.failures[file.attempt] = Failure(reason, retry_at)
         logger.error(
             "A version of a model cannot be used", extra={"model": self.name, "version": file.name, "reason": str(exc)}
         )
@@ -278,6 +299,10 @@ class RepositoryModel:
             await asyncio.to_thread(change_rollout, folder, lambda rollout: rollout.stop_canary(version, reason, at))
         except WhiskerError as exc:
             logger.error("The stop of a canary cannot be written", extra={"model": self.name, "reason": str(exc)})  # noqa: TRY400 - one sentence
+
+    def _is_failing(self, file: VersionFile) -> bool:
+        failure = self.failures.get(file.attempt)
+        return failure is not None and time.monotonic() < failure.retry_at
 
     def _tried(self) -> list[str]:
         return [it.version for it in (self.rollout.canary, self.rollout.shadow) if it is not None]

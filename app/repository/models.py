@@ -13,7 +13,7 @@ from whisker.app.errors import NotReadyError, RepositoryError, UnknownModelError
 from whisker.app.inference.worker_pool import WorkerPool
 from whisker.app.metrics import Metrics
 from whisker.app.repository.folder import Refused, VersionFile, find_models, stamp_of
-from whisker.app.repository.loaded import LoadedVersions
+from whisker.app.repository.loaded import Key, LoadedVersions
 from whisker.app.repository.model import RepositoryModel
 from whisker.app.settings import Settings, chosen_checkpoints, require_one_source
 from whisker.model.errors import CheckpointError, ConfigError, WhiskerError
@@ -207,13 +207,10 @@ class Models:
             },
         )
 
-    def _is_needed(self, key: tuple[str, str]) -> bool:
+    def _is_needed(self, key: Key) -> bool:
         """Tell whether a version may not give way: the default model's, and all that are tried."""
         model = self._models.get(key[0])
-        if model is None:
-            return False
-        is_tried = model.is_needed(key[1]) and (model.serving is None or key[1] != model.serving.name)
-        return is_tried or (model is self.default and model.is_needed(key[1]))
+        return model is not None and (model.tries(key[1]) or (model is self.default and model.serves(key)))
 
     def _max_batch(self, name: str) -> int:
         is_roomy = len(self._models) <= _ROOMY_MODELS or name == self._default

@@ -144,7 +144,7 @@ def _describe_version(models: Models, model: RepositoryModel, file: VersionFile)
     return VersionCard(
         version=file.name,
         state=_state(models, model, file),
-        reason=failure,
+        reason=None if failure is None else failure.reason,
         sha256=None if service is None else service.card["sha256"],
         classes=None if service is None else service.card["classes"],
         bytes=None if service is None else service.memory,
