@@ -1,6 +1,7 @@
 """How seldom a canary that is identical is stopped, and after how many answers one that is worse is.
 
-`python -m benchmarks.canaries` draws traffic at random, and lets `CanaryWatch` judge it after each answer of a canary.
+`python -m benchmarks.canaries` draws traffic at random, and lets `CanaryWatch` judge it after each answer of a canary;
+docs/how-to/models.md has the figures.
 """
 
 import random
