@@ -78,11 +78,15 @@ def describe_capacities(costs: Costs, p99: float, say: Callable[[str], None]) ->
 
 
 def describe_machines(capacities: Sequence[Capacity], rates: Sequence[float]) -> list[str]:
-    """Write how many services of each size the rates take, with no spare ones."""
+    """Write how many services of each size the rates take, with no spare ones, and which size gets most of a core."""
     lines = ["  cores " + "".join(f"{rate:>16,.0f}/s" for rate in rates)]
     lines += [
         f"{it.cores:7} " + "".join(f"{math.ceil(rate / it.rate):>18,}" for rate in rates)
         for it in capacities
         if it.rate
     ]
+    best = max(capacities, key=lambda it: it.rate / it.cores)
+    if best.rate:
+        cores = ", ".join(f"{math.ceil(rate / best.rate) * best.cores:,} for {rate:,.0f}/s" for rate in rates)
+        lines.append(f"Services of {best.cores} cores get most of a core, {best.rate / best.cores:.0f}/s: {cores}.")
     return lines

@@ -43,4 +43,5 @@ def test_target_that_no_rate_meets_gives_none() -> None:
 
 def test_machines_are_whole_ones() -> None:
     table = describe_machines([Capacity(4, 400.0, 0.05, 0.4, 0.8), Capacity(1, 0.0, 0.0, 0.0, 0.0)], [1_000.0])
-    assert [line.split() for line in table] == [["cores", "1,000/s"], ["4", "3"]]
+    assert [line.split() for line in table[:-1]] == [["cores", "1,000/s"], ["4", "3"]]
+    assert table[-1] == "Services of 4 cores get most of a core, 100/s: 12 for 1,000/s."
