@@ -9,6 +9,7 @@ import math
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import count
 
 Done = Callable[[], None]
@@ -118,7 +119,7 @@ class Process:
                 continue
             self._is_busy = True
             self.cpu_seconds += seconds
-            self._cores.run(seconds, lambda done=done: self._end(done), weight=self._weight)
+            self._cores.run(seconds, partial(self._end, done), weight=self._weight)
 
     def _end(self, done: Done) -> None:
         self._is_busy = False

@@ -16,6 +16,7 @@ from whisker.model.cores import available_cores
 from whisker.model.engines.device import use_available_cores
 
 _LOAD_SECONDS = 120.0
+_END_SECONDS = 10.0  # that a process may take to clean up
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,8 @@ def measure_pictures(
         worker.start()
     try:
         measured: list[PictureCosts] = [found.get(timeout=_LOAD_SECONDS + seconds) for _ in workers]
+        for worker in workers:
+            worker.join(_END_SECONDS)
         return measured[0]
     except queue.Empty as exc:
         raise BenchmarkError("The cost of a picture could not be measured: a process has failed, see above.") from exc

@@ -8,6 +8,7 @@ import math
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from random import Random
 
 from benchmarks.load import Load
@@ -126,7 +127,7 @@ class _Simulation:
         self._dispatch()
         costs = self._costs
         for _, due in batch:
-            self._http.do(costs.http * (1 - _BEFORE) / costs.slowdown, lambda due=due: self._answer(due))
+            self._http.do(costs.http * (1 - _BEFORE) / costs.slowdown, partial(self._answer, due))
 
     def _answer(self, due: float) -> None:
         self._in_flight -= 1
