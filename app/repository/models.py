@@ -143,7 +143,7 @@ class Models:
     async def _start_folder(self, root: Path) -> None:
         await self._find(root)
         if not self._models:
-            raise RepositoryError(f"There is no model in {root}: add one with `whisker models {root} add NAME FILE`.")
+            raise RepositoryError(f"There is no model in {root}: add one with `whisker models add {root}/NAME FILE`.")
         model = self.default
         await model.look()
         failure: WhiskerError | None = None
