@@ -1,6 +1,7 @@
 """A classifier exported for processes without PyTorch, which answer alike with a third of the memory."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,14 +18,26 @@ _COMMON_BATCH = 4  # compiled besides the largest, which few pictures cannot fil
 
 @dataclass(frozen=True, slots=True)
 class ExportedClassifier:
-    """Everything needed to classify pictures, and golden pictures, as encoded files, with their expected answers."""
+    """Everything needed to classify pictures, and golden pictures, as encoded files, with their expected answers.
 
-    openvino_model: OpenVinoModel
+    Once compiled it serves this machine alone: `openvino_model` then holds what OpenVINO has made of it for each batch
+    size.
+    """
+
+    openvino_model: OpenVinoModel | Mapping[int, bytes]
     head: Head
     preprocessing: Preprocessing
     decision_rule: DecisionRule
     golden: tuple[tuple[bytes, ...], NDArray[np.float32]]
     tolerance: float
+
+    def compiled(self, *, threads: int, largest: int) -> "ExportedClassifier":
+        """Compile it for processes of this machine that open it for batches up to `largest`."""
+        from whisker.model.engines.openvino_engine import compile_model  # noqa: PLC0415 - an optional dependency
+
+        assert isinstance(self.openvino_model, OpenVinoModel)  # noqa: S101 - it is compiled once
+        compiled = compile_model(self.openvino_model, threads=threads, batch_sizes=_batch_sizes(largest))
+        return replace(self, openvino_model=compiled)
 
     def open(self, *, threads: int, largest: int) -> tuple[Predictor, dict[int, float]]:
         """Compile it for batches up to `largest`, verify it and warm it up; return it and the seconds per batch size.
@@ -33,10 +46,13 @@ class ExportedClassifier:
         """
         from whisker.model.engines.openvino_engine import OpenVinoEngine  # noqa: PLC0415 - an optional dependency
 
-        sizes = {1, min(_COMMON_BATCH, largest), largest}
-        engine = OpenVinoEngine(self.openvino_model, self.head, threads=threads, batch_sizes=sorted(sizes))
+        engine = OpenVinoEngine(self.openvino_model, self.head, threads=threads, batch_sizes=_batch_sizes(largest))
         predictor = Predictor(engine, self.preprocessing, self.decision_rule)
         pictures, expected = self.golden
         answers = predictor.scores([self.preprocessing.decode(picture) for picture in pictures])
         check_golden_answers(expected, answers.probabilities, tolerance=self.tolerance)
         return predictor, engine.warm_up(self.preprocessing.size)
+
+
+def _batch_sizes(largest: int) -> list[int]:
+    return sorted({1, min(_COMMON_BATCH, largest), largest})

@@ -4,6 +4,7 @@ What it exports, inference workers open without PyTorch. A checkpoint that ends 
 """
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -14,7 +15,9 @@ from whisker.app.inference.worker_handle import PROGRAM, OpenedModel, WorkerHand
 from whisker.model.card.document import CheckpointCard
 
 _MAX_LOADS = 30  # by one process: PyTorch's memory grows with each
-_BACKGROUND_NICENESS = 10
+_PATIENCE_SECONDS = 20.0  # for a load in the time that others leave; then it takes part as they do
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,16 +30,15 @@ class LoadedModel:
     checkpoint: Path
     card: CheckpointCard
     exported: bytes
+    max_batch: int
 
 
 class Loader:
     """Load checkpoints, one at a time. Belongs to one event loop."""
 
-    def __init__(
-        self, config: WorkerConfig, engine: str, max_batch: int, *, seconds: float, program: str = PROGRAM
-    ) -> None:
+    def __init__(self, config: WorkerConfig, engine: str, *, seconds: float, program: str = PROGRAM) -> None:
         self._config = config
-        self._engine, self._max_batch, self._seconds = engine, max_batch, seconds
+        self._engine, self._seconds = engine, seconds
         self._program = program
         self._worker: WorkerHandle | None = None
         self._loads = 0
@@ -44,7 +46,7 @@ class Loader:
         self._turn = asyncio.Lock()
 
     async def load_first(
-        self, checkpoint: Path, slot: int, new_worker: Callable[[], WorkerHandle], *, goes_on: bool
+        self, checkpoint: Path, slot: int, max_batch: int, new_worker: Callable[[], WorkerHandle], *, goes_on: bool
     ) -> tuple[LoadedModel, tuple[WorkerHandle, OpenedModel] | None]:
         """Load the first model, with nobody to give way to; others follow soon if it `goes_on`.
 
@@ -52,46 +54,63 @@ class Loader:
         and `WorkerError`.
         """
         worker = new_worker()
-        opening = Opening(slot, checkpoint, self._engine, self._max_batch)
+        opening = Opening(slot, checkpoint, self._engine, max_batch)
         (opened,) = await worker.open(self._config, [opening], seconds=self._seconds)
         card = opened.document["card"]
         assert card is not None  # noqa: S101 - this worker has loaded the checkpoint
-        loaded = LoadedModel(checkpoint, card, opened.exported)
+        loaded = LoadedModel(checkpoint, card, opened.exported, max_batch)
         if not loaded.exported:
             return loaded, (worker, opened)
         if goes_on:
             worker.close_model(slot)
-            worker.lower(_BACKGROUND_NICENESS)
+            worker.leave_time()
             self._worker, self._loads, self._used_at = worker, 1, time.monotonic()
         else:
             await worker.end(0)
         return loaded, None
 
-    async def load(self, checkpoint: Path) -> LoadedModel:
-        """Load a model while others answer; raise what `Classifier.load` raises, and `WorkerError`."""
+    async def load(self, checkpoint: Path, max_batch: int) -> LoadedModel:
+        """Load a model for batches up to `max_batch` while others answer.
+
+        It takes the time that others leave, unless they leave too little. Raises what `Classifier.load` raises, and
+        `WorkerError`.
+        """
         async with self._turn:
-            opening = Opening(0, checkpoint, self._engine, self._max_batch)
-            opened = None
-            if self._worker is not None and self._worker.ended.is_set():
+            try:
+                async with asyncio.timeout(_PATIENCE_SECONDS):
+                    return await self._load(checkpoint, max_batch, is_idle=True)
+            except TimeoutError:
+                logger.info("The machine is too busy to load in passing", extra={"checkpoint": str(checkpoint)})
                 await self._end()
-            if self._worker is None:
-                self._worker = WorkerHandle(_ignore, _ignore, program=self._program)
-                config = replace(self._config, niceness=_BACKGROUND_NICENESS)
                 try:
-                    (opened,) = await self._worker.open(config, [opening], seconds=self._seconds)
-                except BaseException:  # raised again: `open` has ended the process
-                    self._worker = None
-                    raise
-            else:
-                opened = await self._worker.open_model(opening, seconds=self._seconds)
-            self._worker.close_model(opening.slot)
-            self._loads += 1
-            self._used_at = time.monotonic()
-            if self._loads >= _MAX_LOADS:
-                await self._end()
-            card = opened.document["card"]
-            assert card is not None  # noqa: S101 - as above
-            return LoadedModel(checkpoint, card, opened.exported)
+                    return await self._load(checkpoint, max_batch, is_idle=False)
+                finally:
+                    await self._end()
+
+    async def _load(self, checkpoint: Path, max_batch: int, *, is_idle: bool) -> LoadedModel:
+        opening = Opening(0, checkpoint, self._engine, max_batch)
+        opened = await self._open(opening, is_idle=is_idle)
+        assert self._worker is not None  # noqa: S101 - which has just opened it
+        self._worker.close_model(opening.slot)
+        self._loads += 1
+        self._used_at = time.monotonic()
+        if self._loads >= _MAX_LOADS:
+            await self._end()
+        card = opened.document["card"]
+        assert card is not None  # noqa: S101 - as above
+        return LoadedModel(checkpoint, card, opened.exported, max_batch)
+
+    async def _open(self, opening: Opening, *, is_idle: bool) -> OpenedModel:
+        """Open a model in the process that is there, or in a new one."""
+        if self._worker is not None and self._worker.ended.is_set():
+            await self._end()
+        if self._worker is not None:
+            return await self._worker.open_model(opening, seconds=self._seconds)
+        worker = WorkerHandle(_ignore, _ignore, program=self._program)
+        config = replace(self._config, is_idle=is_idle)
+        (opened,) = await worker.open(config, [opening], seconds=self._seconds)
+        self._worker = worker
+        return opened
 
     async def rest_after(self, seconds: float) -> None:
         """End the process if it has loaded nothing for so many seconds; the next checkpoint starts another."""

@@ -68,7 +68,9 @@ def _load(config: WorkerConfig, opening: Opening) -> Opened:
     finally:
         flush_log()  # the service may end this process as soon as it has told
     exported = classifier.exported()
-    packed = b"" if exported is None else pickle.dumps(exported)
+    packed = b""
+    if exported is not None:
+        packed = pickle.dumps(exported.compiled(threads=config.threads, largest=opening.max_batch))
     used = max(0, _resident_bytes() - before)
     return Opened(classifier, dict(classifier.batch_seconds), used, _card(classifier), packed)
 

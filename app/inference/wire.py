@@ -67,7 +67,7 @@ class WorkerConfig:
     log_level: str
     http_worker: int | None = None  # the process id of the HTTP worker, if there are several
     signed_by: Path | None = None  # whose signature a checkpoint must have
-    niceness: int = 0  # while it opens its first models; later openings give way to answers
+    is_idle: bool = False  # whether it takes only what time others leave
 
 
 @dataclass(frozen=True, slots=True)

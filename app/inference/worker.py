@@ -16,10 +16,11 @@ import sys
 import time
 from io import BufferedReader
 from pathlib import Path
-from threading import Lock, Thread, get_native_id
+from threading import Lock, Thread
 
 from whisker.app.inference.batch_handler import answer_batch
 from whisker.app.inference.child_signals import LEFT, ignore
+from whisker.app.inference.idleness import leave_time
 from whisker.app.inference.opening import open_model
 from whisker.app.inference.wire import (
     ANSWERED,
@@ -45,7 +46,6 @@ _BYTES_A_PIXEL = 24  # allowed for decoding: three times what it takes
 _SPARE_BYTES = 256_000_000
 _HANG_UP_SECONDS = 1.0  # to end by itself when the service has hung up
 _NICENESS = 5  # the HTTP process goes first: it keeps all workers busy
-_OPENING_NICENESS = 10  # of a model that is opened beside answers
 
 
 def main() -> None:
@@ -60,7 +60,8 @@ def serve(connection: socket.socket) -> None:
     """Follow orders until the other side hangs up."""
     requests = connection.makefile("rb")
     config: WorkerConfig = pickle.loads(_read_frame(requests))  # noqa: S301 - from the process that started this one
-    os.nice(config.niceness)
+    if config.is_idle:
+        leave_time(os.getpid())
     worker = _Worker(connection, config)
     while len(order := requests.read(ORDER.size)) == ORDER.size:
         kind, slot, length = ORDER.unpack(order)
@@ -102,7 +103,7 @@ class _Worker:
         """Answer a batch with the model of a slot."""
         if not self._has_answered:
             self._has_answered = True
-            os.nice(_NICENESS - self._config.niceness)
+            os.nice(_NICENESS)
         predictor = self._predictors.get(slot)
         if predictor is None:
             document: BatchDocument = {
@@ -118,8 +119,6 @@ class _Worker:
                 send_frame(self._connection, ANSWERED, drawing)
 
     def _open(self, opening: Opening) -> None:
-        if self._has_answered and opening.exported is not None and sys.platform == "linux":
-            os.setpriority(os.PRIO_PROCESS, get_native_id(), _OPENING_NICENESS)  # of this thread
         try:
             opened = open_model(self._config, opening)
         except WhiskerError as exc:

@@ -1,7 +1,6 @@
 """An inference worker, seen from the service: its process, and the connection to it."""
 
 import asyncio
-import contextlib
 import logging
 import math
 import os
@@ -21,6 +20,7 @@ from pydantic_core import from_json
 from whisker.app import time_limits
 from whisker.app.errors import WorkerError
 from whisker.app.inference.child_signals import LEFT, blocked
+from whisker.app.inference.idleness import leave_time
 from whisker.app.inference.requests import PendingPrediction
 from whisker.app.inference.wire import (
     ANSWER,
@@ -152,6 +152,11 @@ class WorkerHandle(asyncio.Protocol):
         """Tell whether the worker opens a model with PyTorch, and answers nothing meanwhile."""
         return any(opening.exported is None for opening, _ in self._opening.values())
 
+    @property
+    def is_opening(self) -> bool:
+        """Tell whether the worker opens a model, beside answers or before them."""
+        return bool(self._opening)
+
     def _order(self, opening: Opening) -> "asyncio.Future[OpenedModel]":
         told: asyncio.Future[OpenedModel] = asyncio.get_running_loop().create_future()
         if self._transport is None or self.ended.is_set():
@@ -228,10 +233,9 @@ class WorkerHandle(asyncio.Protocol):
         lasted = self._ready_at is not None and time.perf_counter() - self._ready_at > time_limits.STEADY_SECONDS
         return self._has_answered or lasted
 
-    def lower(self, niceness: int) -> None:
-        """Let others go first, from now on."""
-        with contextlib.suppress(ProcessLookupError):
-            os.setpriority(os.PRIO_PROCESS, self.pid, niceness)
+    def leave_time(self) -> None:
+        """Let all other processes go first, from now on."""
+        leave_time(self.pid)
 
     def kill(self) -> None:
         """End the process, whatever it is doing, and listen to it no more."""

@@ -39,7 +39,9 @@ from whisker.model.errors import (
 
 _MAX_WORKERS_ON_A_GPU = 4  # each has a context of its own there, and four answer more than one service can pass on
 _HEAVY_SHARE = 4  # heavy pictures may have one of so many upload slots
-_HEAVY_PATIENCE = 2  # times `stall_seconds`: estimates of what heavy pictures take are for a core that is not shared
+# Times `stall_seconds`: estimates of what heavy pictures take are for a core that is not shared, and a worker shares its
+# own while it opens a model.
+_HEAVY_PATIENCE = 2
 _SAME_MOMENT_SECONDS = 0.25
 _MAX_BATCHES = 2  # that a worker holds: the next one is there when one is done
 _MAX_ENDED = 2  # workers that may end while they open a model, before it is the model that is given up
@@ -81,9 +83,7 @@ class WorkerPool:
             signed_by=settings.signed_by,
             http_worker=None if multiprocessing.parent_process() is None else os.getpid(),
         )
-        self.loader = Loader(
-            self._config, settings.engine, settings.max_batch, seconds=settings.start_seconds, program=program
-        )
+        self.loader = Loader(self._config, settings.engine, seconds=settings.start_seconds, program=program)
         self._loop = asyncio.get_running_loop()
         self._models: dict[int, _OpenModel] = {}
         self._last_slot = FIRST_SLOT
@@ -107,8 +107,10 @@ class WorkerPool:
         """
         begun = time.perf_counter()
         checkpoint = checkpoint or self._checkpoint
-        loaded, first = await self.loader.load_first(checkpoint, FIRST_SLOT, self._new_worker, goes_on=goes_on)
-        self._models[FIRST_SLOT] = self._describe(FIRST_SLOT, loaded, self._max_batch)
+        loaded, first = await self.loader.load_first(
+            checkpoint, FIRST_SLOT, self._max_batch, self._new_worker, goes_on=goes_on
+        )
+        self._models[FIRST_SLOT] = self._describe(FIRST_SLOT, loaded)
         if loaded.card["device"] != "cpu":
             self.count = min(self.count, _MAX_WORKERS_ON_A_GPU)
         self._metrics.wanted_inference_workers.set(self.count)
@@ -132,13 +134,13 @@ class WorkerPool:
         self._started = True
         return loaded.card
 
-    async def open(self, loaded: LoadedModel, *, max_batch: int | None = None) -> int:
+    async def open(self, loaded: LoadedModel) -> int:
         """Let every worker open a model, one after another, while all answer; return its slot.
 
         Raises the `WhiskerError` that a worker fails with, and then the model is open nowhere.
         """
         self._last_slot = slot = self._last_slot + 1
-        self._models[slot] = self._describe(slot, loaded, max_batch or self._max_batch)
+        self._models[slot] = self._describe(slot, loaded)
         try:
             async with self._opening:
                 await self._open_everywhere(slot)
@@ -354,8 +356,8 @@ class WorkerPool:
             model.max_batch = min(model.max_batch, max(fast, default=1))
         model.bytes = max(model.bytes, opened.document["bytes"])
 
-    def _describe(self, slot: int, loaded: LoadedModel, max_batch: int) -> _OpenModel:
-        card = loaded.card
+    def _describe(self, slot: int, loaded: LoadedModel) -> _OpenModel:
+        card, max_batch = loaded.card, loaded.max_batch
         opening = Opening(
             slot, loaded.checkpoint, card["engine"], max_batch, card["sha256"], exported=loaded.exported or None
         )
@@ -373,7 +375,7 @@ class WorkerPool:
         while True:
             await asyncio.sleep(self._stall_seconds / time_limits.STALL_CHECKS)
             for worker in self._workers:
-                patience = _HEAVY_PATIENCE if worker.has_heavy else 1
+                patience = _HEAVY_PATIENCE if worker.has_heavy or worker.is_opening else 1
                 if worker.is_stalled(self._stall_seconds * patience):
                     logger.error("An inference worker is stalled", extra={"inference_worker": worker.pid})
                     worker.was_stalled = True

@@ -112,8 +112,8 @@ class CanaryWatch:
         if share - other_share <= most or evidence < SURE:
             return None
         return (
-            f"It refused {share:.1%} of {count:,} pictures, and the served version {other_share:.1%} of "
-            f"{other_count:,}: at most {100 * most:g} percentage points more are allowed."
+            f"It refused, or did not know, {share:.1%} of {count:,} pictures, and the served version "
+            f"{other_share:.1%} of {other_count:,}: at most {100 * most:g} percentage points more are allowed."
         )
 
     def _comparison(self) -> str | None:

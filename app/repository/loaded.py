@@ -100,9 +100,9 @@ class LoadedVersions:
         await asyncio.gather(*self._loading.values(), return_exceptions=True)
 
     async def _load(self, model: str, file: VersionFile) -> Service:
-        loaded = await self._pool.loader.load(file.path)
+        loaded = await self._pool.loader.load(file.path, self._max_batch(model))
         self._make_room(self._largest)
-        slot = await self._pool.open(loaded, max_batch=self._max_batch(model))
+        slot = await self._pool.open(loaded)
         service = Service(self._pool, slot, loaded.card, self._metrics, name=model, version=file.name)
         del loaded
         self._keep(_key(model, file), service)

@@ -21,8 +21,8 @@ def test_identical_canary_is_not_stopped_even_by_the_tightest_bounds(traffic: Tr
 @pytest.mark.parametrize(
     ("what", "answers", "sentence"),
     [
-        ("refuses 10 % more", 600, "It refused "),
-        ("refuses everything", 20, "It refused 100.0% of "),
+        ("refuses 10 % more", 600, "It refused, or did not know, "),
+        ("refuses everything", 20, "It refused, or did not know, 100.0% of "),
         ("is 3 times slower", 250, "Its p95 of decoding and inference is "),
         ("always answers one class", 250, "The stability index between its labels and the served version's is "),
         ("has scores that are lower by a fifth", 250, "The stability index between its scores "),
