@@ -99,7 +99,8 @@ class Cluster:
 def cluster() -> Iterator[Cluster]:
     from ray import serve  # noqa: PLC0415
 
-    with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory(prefix="ray-", dir="/tmp") as folder:  # noqa: S108 - a longer path is none for a socket
+    short = "/tmp"  # noqa: S108 - the path of a socket has 107 letters at most
+    with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory(prefix="ray-", dir=short) as folder:
         for name, value in VARIABLES.items():
             patch.setenv(name, value)
         previous = signal.getsignal(signal.SIGTERM)  # Ray leaves a handler of its own
@@ -115,9 +116,8 @@ def cluster() -> Iterator[Cluster]:
 def versions(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """Write two checkpoints that know different classes."""
     folder = tmp_path_factory.mktemp("versions")
-    return _write(folder / "old.safetensors", ("bird", "cat")), _write(
-        folder / "new.safetensors", ("cup", "hat", "key")
-    )
+    old, new = folder / "old.safetensors", folder / "new.safetensors"
+    return _write(old, ("bird", "cat")), _write(new, ("cup", "hat", "key"))
 
 
 def test_nothing_is_lost(cluster: Cluster, versions: tuple[Path, Path], tmp_path: Path) -> None:
@@ -129,6 +129,7 @@ def test_nothing_is_lost(cluster: Cluster, versions: tuple[Path, Path], tmp_path
     with Load(f"http://127.0.0.1:{PORT}", PICTURES, clients=6, headers=HEADERS) as load:
         load.wait(lambda: cluster.is_("RUNNING", replicas=2))
         _kill_busy_replica(load)
+        load.wait(lambda: load.overtaken(20) == 0)
         load.wait(lambda: cluster.is_("RUNNING", replicas=2))
         rolled_after = len(load.answers)
         cluster.deploy(new)
@@ -176,7 +177,7 @@ def test_replica_uses_the_cores_it_was_given(cores: int, given: dict[str, int], 
 
 
 def _start(folder: str) -> None:
-    """Start Ray, up to three times: it gives a helper of its own 15 seconds, and there is no setting for a busy machine."""
+    """Start Ray, up to three times: it gives a helper of its own 15 seconds, however busy the machine is."""
     for further in (True, True, False):
         try:
             ray.init("local", num_cpus=4, include_dashboard=False, log_to_driver=False, _temp_dir=folder)
