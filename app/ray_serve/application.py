@@ -26,6 +26,6 @@ def build(arguments: Arguments) -> Any:
     return deployment().bind(**arguments.model_dump(exclude_none=True))
 
 
-def deployment(**options: object) -> Any:
+def deployment(**options: Any) -> Any:
     """Make the deployment, with Ray's `options`; bind it to the settings that its replicas are given."""
     return serve.deployment(name=NAME, max_constructor_retry_count=_STARTS, **options)(serve.ingress()(Replica))

@@ -37,8 +37,8 @@ class Replica:
                 front.VARIABLE,
                 front.PATH,
             )
-        cores = ray.get_runtime_context().get_assigned_resources().get("CPU", 1.0)
-        self._app = create_app(on_cores(settings, int(cores)))
+        resources: dict[str, float] = ray.get_runtime_context().get_assigned_resources()  # type: ignore[no-untyped-call]
+        self._app = create_app(on_cores(settings, int(resources.get("CPU", 1))))
         self._running = AsyncExitStack()
 
     async def __serve_build_asgi_app__(self) -> FastAPI:

@@ -1,5 +1,6 @@
 """Constant load on a service: clients that send the next picture as soon as they have their answer."""
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import count
@@ -25,7 +26,7 @@ class Load:
         self.answers = list[Answered]()
         self.sent = 0
         self._address, self._pictures, self._headers = address, pictures, headers
-        self._waiting = dict[int, int]()  # requests, and how many answers there were when each was sent
+        self._waiting = dict[int, float]()  # requests, and when each was sent
         self._changed, self._is_stopped = Condition(), False
         self._threads = [Thread(target=self._ask, daemon=True) for _ in range(clients)]
 
@@ -40,18 +41,22 @@ class Load:
             thread.join()
 
     def wait(self, happened: Callable[[], bool], *, seconds: float = 120) -> None:
-        """Wait for something, looking after each answer."""
-        with self._changed:
-            assert self._changed.wait_for(happened, seconds), self.answers[-1]
+        """Wait for something, looking after each answer, and now and then without one."""
+        deadline = time.monotonic() + seconds
+        while not happened():
+            assert time.monotonic() < deadline, self.answers[-1]
+            with self._changed:
+                self._changed.wait(0.2)
 
     def passes(self, answers: int) -> None:
         """Wait for so many more answers."""
         since = len(self.answers)
         self.wait(lambda: len(self.answers) >= since + answers)
 
-    def overtaken(self, answers: int) -> int:
-        """Count the requests that still wait after so many later answers."""
-        return sum(len(self.answers) - since >= answers for since in self._waiting.values())
+    def hanging(self, seconds: float) -> int:
+        """Count the requests that have waited for so long."""
+        with self._changed:
+            return sum(time.monotonic() - since > seconds for since in self._waiting.values())
 
     def _ask(self) -> None:
         with httpx.Client(base_url=self._address, headers=self._headers, trust_env=False, timeout=60) as client:
@@ -64,7 +69,7 @@ class Load:
         with self._changed:
             self.sent += 1
             request = self.sent
-            self._waiting[request] = len(self.answers)
+            self._waiting[request] = time.monotonic()
         response = client.post("/predict", content=self._pictures[picture])
         with self._changed:
             del self._waiting[request]
