@@ -77,7 +77,7 @@ class HeldAnswer:
 
     async def take(self, message: Message) -> None:
         """Hold a part of the answer, and pass on what has become too long to be held."""
-        if message["type"] == "http.response.start" and not _is_from_service(message["headers"]):
+        if message["type"] == "http.response.start" and not _is_from_service(message.get("headers", ())):
             self.refused_with = message["status"]
         if self.refused_with:
             return
