@@ -31,7 +31,7 @@ class OpenVinoEngine(Engine):
             "ENABLE_CPU_PINNING": False,
         }
         self._requests = {
-            count: _core().compile_model(_sized(openvino_model, count), "CPU", options).create_infer_request()
+            count: shared_core().compile_model(_sized(openvino_model, count), "CPU", options).create_infer_request()
             for count in self.batch_sizes
         }
 
@@ -46,7 +46,7 @@ class OpenVinoEngine(Engine):
 
 
 @cache
-def _core() -> openvino.Core:
+def shared_core() -> openvino.Core:
     """Create the one `Core` of this process, kept until it ends.
 
     Each core gives its thread another signal stack and takes it away when it goes, so that the second of two would
