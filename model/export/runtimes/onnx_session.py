@@ -22,6 +22,7 @@ class OnnxSession(ExportedFile):
         """Open a file; raise `ExportError` with the end of a sentence if it has no manifest."""
         options = onnxruntime.SessionOptions()
         options.log_severity_level = _ERRORS_ONLY
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # waiting is not worth a core
         self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         manifest = self._session.get_modelmeta().custom_metadata_map.get(KEY)
         if manifest is None:
