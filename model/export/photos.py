@@ -64,8 +64,8 @@ def compare_photos(
     if not found:
         raise ExportError(f"None of the {len(paths):,} files in {root} is a photo that can be read.")
     difference, worst, _, _ = max(found)
-    labels, verdicts = (sum(one[column] for one in found) for column in (2, 3))
-    return PhotoComparison(len(found), len(paths) - len(found), difference, worst, int(labels), int(verdicts))
+    labels, verdicts = sum(label for _, _, label, _ in found), sum(verdict for *_, verdict in found)
+    return PhotoComparison(len(found), len(paths) - len(found), difference, worst, labels, verdicts)
 
 
 def require_same(file: ExportedFile, found: PhotoComparison) -> None:
