@@ -53,6 +53,10 @@ class EngineError(WhiskerError):
     """An engine cannot be used with this checkpoint on this machine."""
 
 
+class ExportError(WhiskerError):
+    """A checkpoint cannot be exported, or an exported file cannot be used or answers otherwise than its checkpoint."""
+
+
 class InferenceError(WhiskerError):
     """The network's output holds NaN or infinity."""
 

@@ -88,8 +88,11 @@ class Preprocessing:
         max_pixels: int = MAX_PIXELS,
         light: Light | None = None,
         view_side: int | None = None,
+        resized: bool = True,
     ) -> Picture:
         """Decode a file's bytes, once, and report the original's width, height and format.
+
+        Unless `resized`, pixels are `[height, width, 3]`, for who resizes them: a JPEG is decoded at a reduced scale.
 
         With `view_side`, the picture comes with a `view` for people: upright, in its own shape, no side longer than
         that many pixels. A JPEG is then decoded at the scale of the view and averaged down to the scale that it would
@@ -117,7 +120,7 @@ class Preprocessing:
                 if view is not None:
                     view.info.clear()  # comments and the like, which would be saved with it
                 reduced = whole.reduce(reduction) if reduction > 1 else whole
-                pixels = _turn(self._shrink(reduced, square, conversion), orientation)
+                pixels = _turn(self._shrink(reduced, square if resized else reduced.size, conversion), orientation)
             except Exception as exc:  # on hostile bytes a decoder can raise anything at all
                 raise UndecodablePictureError(_DAMAGED) from exc
             if orientation in _QUARTER_TURNS:

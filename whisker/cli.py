@@ -1,7 +1,4 @@
-"""The command line.
-
-`whisker train | calibrate | evaluate | compare | doctor | report | import | sign | predict | serve | models`
-"""
+"""The command line: `whisker train | calibrate | evaluate | compare | doctor | report | import | export | ...`."""
 
 import signal
 import sys
@@ -23,6 +20,8 @@ from whisker.training.cli.calibrate import calibrate
 from whisker.training.cli.compare import compare
 from whisker.training.cli.doctor import doctor
 from whisker.training.cli.evaluate import evaluate
+from whisker.training.cli.exports.export import export
+from whisker.training.cli.exports.verify import verify
 from whisker.training.cli.import_weights import import_weights
 from whisker.training.cli.report import report
 from whisker.training.cli.sign import sign
@@ -48,6 +47,14 @@ EXAMPLES: Examples = {  # shown at the end of each --help
     doctor: ("whisker doctor photos", "whisker doctor photos.safetensors photos"),
     report: ("whisker report photos.safetensors --photos photos",),
     import_weights: ("whisker import resnet50.pth --out resnet50.safetensors",),
+    export: (
+        "whisker export photos.safetensors --to onnx --out photos.onnx",
+        "whisker export photos.safetensors --to openvino --out photos.xml --photos new-photos",
+    ),
+    verify: (
+        "whisker verify photos.onnx",
+        "whisker verify photos.onnx --photos new-photos --checkpoint photos.safetensors",
+    ),
     sign: (
         "whisker sign photos.safetensors --key release.key",
         "whisker sign photos.safetensors --check release.pub",

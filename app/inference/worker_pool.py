@@ -39,8 +39,8 @@ from whisker.model.errors import (
 
 _MAX_WORKERS_ON_A_GPU = 4  # each has a context of its own there, and four answer more than one service can pass on
 _HEAVY_SHARE = 4  # heavy pictures may have one of so many upload slots
-# Times `stall_seconds`: estimates of what heavy pictures take are for a core that is not shared, and a worker that opens
-# a model shares its own.
+# Times `stall_seconds`: estimates of what heavy pictures take are for a core that is not shared, and a worker that
+# opens a model shares its own.
 _HEAVY_PATIENCE = 2
 _SAME_MOMENT_SECONDS = 0.25
 _MAX_BATCHES = 2  # that a worker holds: the next one is there when one is done

@@ -51,7 +51,7 @@ class Replica:
     async def check_health(self) -> None:
         """Raise `WorkerError`, for which Ray replaces this replica, where `/livez` would answer 503."""
         state = state_of(self._app)
-        if state.service is None or not state.service.is_alive(state.settings.stall_seconds):
+        if state.models is None or not state.models.is_alive(state.settings.stall_seconds):
             raise WorkerError("The inference workers have ended and could not be replaced.")
 
     async def __del__(self) -> None:

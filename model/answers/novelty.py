@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from whisker.model.answers.head import one_thread
 
 UNKNOWN_SCORE = 0.5  # an `unknown_score` above this gets the verdict "unknown"
-_TYPICAL_SCORE = 0.1  # of the median validation photo
+TYPICAL_SCORE = 0.1  # of the median validation photo
 
 _Floats = NDArray[np.float32]
 
@@ -43,7 +43,7 @@ class Novelty:
 
     def rate(self, ood_scores: _Floats) -> _Floats:
         """Turn OOD scores `[N]` into unknown scores."""
-        slope = math.log(1 / _TYPICAL_SCORE - 1) / max(self.threshold - self.typical, 1e-6)
+        slope = math.log(1 / TYPICAL_SCORE - 1) / max(self.threshold - self.typical, 1e-6)
         # The logistic function, by tanh: exp would overflow.
         scores: _Floats = 0.5 + 0.5 * np.tanh(np.float32(slope / 2) * (ood_scores - self.threshold))
         return scores

@@ -38,7 +38,7 @@ class OpenVinoEngine(Engine):
             count: (
                 _compile(openvino_model, count, threads)
                 if isinstance(openvino_model, OpenVinoModel)
-                else _core().import_model(openvino_model[count], "CPU", _options(threads))
+                else shared_core().import_model(openvino_model[count], "CPU", _options(threads))
             ).create_infer_request()
             for count in self.batch_sizes
         }
@@ -64,7 +64,7 @@ def compile_model(openvino_model: OpenVinoModel, *, threads: int, batch_sizes: S
 
 
 def _compile(openvino_model: OpenVinoModel, count: int, threads: int) -> openvino.CompiledModel:
-    return _core().compile_model(_sized(openvino_model, count), "CPU", _options(threads))
+    return shared_core().compile_model(_sized(openvino_model, count), "CPU", _options(threads))
 
 
 def _options(threads: int) -> dict[str, object]:
@@ -81,13 +81,13 @@ def start_runtime() -> None:
     """Load all that OpenVINO needs for its first model, so that a model's memory can be told from it."""
     pictures = ops.parameter([1, 1], np.uint8)
     model = openvino.Model([ops.result(ops.relu(ops.convert(pictures, np.float32)))], [pictures])
-    _core().compile_model(model, "CPU", {"INFERENCE_NUM_THREADS": 1}).create_infer_request().infer(
+    shared_core().compile_model(model, "CPU", {"INFERENCE_NUM_THREADS": 1}).create_infer_request().infer(
         [np.zeros((1, 1), np.uint8)]
     )
 
 
 @cache
-def _core() -> openvino.Core:
+def sharedshared_core() -> openvino.Core:
     """Create the one `Core` of this process, kept until it ends.
 
     Each core gives its thread another signal stack and takes it away when it goes, so that the second of two would
