@@ -87,7 +87,7 @@ def start_runtime() -> None:
 
 
 @cache
-def sharedshared_core() -> openvino.Core:
+def shared_core() -> openvino.Core:
     """Create the one `Core` of this process, kept until it ends.
 
     Each core gives its thread another signal stack and takes it away when it goes, so that the second of two would
