@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from whisker.model.answers.decision_rule import DecisionRule
 from whisker.model.answers.head import Head
 from whisker.model.checkpoint.golden import check_golden_answers
-from whisker.model.engines.base import OpenVinoModel
+from whisker.model.engines.base import OnnxModel, OpenVinoModel
 from whisker.model.predictor import Predictor
 from whisker.model.preprocessing import Preprocessing
 
@@ -19,7 +19,7 @@ _COMMON_BATCH = 4  # compiled besides the largest, which few pictures cannot fil
 class ExportedClassifier:
     """Everything needed to classify pictures, and golden pictures, as encoded files, with their expected answers."""
 
-    openvino_model: OpenVinoModel
+    openvino_model: OpenVinoModel | OnnxModel
     head: Head
     preprocessing: Preprocessing
     decision_rule: DecisionRule

@@ -104,7 +104,7 @@ def summarise(checkpoint: Checkpoint) -> CheckpointSummary:
         task=checkpoint.task,
         classes=checkpoint.classes,
         network=checkpoint.network.to_json(),
-        preprocessing=asdict(checkpoint.preprocessing),
+        preprocessing=checkpoint.preprocessing.to_json(),
         temperature=checkpoint.temperature,
         unsure=checkpoint.thresholds.unsure,
         shown=checkpoint.thresholds.shown,
