@@ -81,9 +81,7 @@ class Classifier(Predictor):
         Raises `CheckpointError` if a picture does not decode or an answer differs by more than the tolerance.
         """
         answers = self.scores(self._golden_pixels).probabilities
-        return check_golden_answers(
-            self._golden.probabilities.numpy(), answers, tolerance=TOLERANCE + self._tolerance
-        )
+        return check_golden_answers(self._golden.probabilities.numpy(), answers, tolerance=TOLERANCE + self._tolerance)
 
     def exported(self) -> ExportedClassifier | None:
         """Export the classifier for a process without PyTorch; return `None` if its engine needs PyTorch."""

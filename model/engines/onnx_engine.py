@@ -18,7 +18,9 @@ _DEVICES = ("auto", "cpu")
 def require_cpu(device: str) -> str:
     """Give the device that runs a graph; raise `DeviceError` if another one is asked for."""
     if device not in _DEVICES:
-        raise DeviceError(f"The checkpoint was imported from ONNX and runs on the CPU, not on {device}: give cpu or auto.")
+        raise DeviceError(
+            f"The checkpoint was imported from ONNX and runs on the CPU, not on {device}: give cpu or auto."
+        )
     return "cpu"
 
 

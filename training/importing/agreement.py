@@ -20,7 +20,7 @@ def runtime_outputs(
     Raises `TrainingError` if it cannot run the graph.
     """
     try:
-        import onnxruntime  # type: ignore[import-not-found,unused-ignore]  # noqa: PLC0415 - optional
+        import onnxruntime  # noqa: PLC0415 - optional
     except ImportError:
         return None
     options = onnxruntime.SessionOptions()
@@ -42,7 +42,8 @@ def _prepare(picture: NDArray[np.uint8], config: GraphConfig) -> NDArray[np.floa
         x = x[:, :, ::-1]
     if config.scale == "0..1":
         x = x / np.float32(255)
-    x = (x - np.array(config.mean, np.float32)) / np.array(config.std, np.float32)
+    mean, std = (np.array(values, np.float32) for values in (config.mean, config.std))
+    x = (x - mean) / std
     if config.layout == "NCHW":
         x = x.transpose(2, 0, 1)
     return np.ascontiguousarray(x[None], np.float32)

@@ -137,5 +137,3 @@ def _ask(request: openvino.InferRequest, vectors: NDArray[np.float32]) -> NDArra
     request.infer([vectors])
     answer: NDArray[np.float32] = request.output_tensors[0].data.copy()
     return answer
-
-
