@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from whisker.model.errors import CheckpointError
 from whisker.model.onnx.config import GraphConfig
-from whisker.training.errors import TrainingError
+from whisker.model.plain_text import printable
 
 MAX_DIFFERENCE = 0.001  # of a probability
 
@@ -17,7 +18,7 @@ def runtime_outputs(
 ) -> NDArray[np.float32] | None:
     """Let ONNX Runtime compute the graph's own outputs `[N, classes]`; return `None` if it is not installed.
 
-    Raises `TrainingError` if it cannot run the graph.
+    Raises `CheckpointError`, with the end of a sentence, if it cannot run the graph.
     """
     try:
         import onnxruntime  # noqa: PLC0415 - optional
@@ -31,7 +32,7 @@ def runtime_outputs(
         kind = np.float16 if "float16" in source.type else np.float32
         answers = [session.run(None, {source.name: _prepare(picture, config).astype(kind)})[0] for picture in pixels]
     except Exception as exc:  # its own classes derive from nothing narrower
-        raise TrainingError(f"ONNX Runtime cannot run the graph: {_first_line(exc)}.") from exc
+        raise CheckpointError(f"cannot be run by ONNX Runtime: {_first_line(exc)}") from exc
     return np.concatenate([np.asarray(answer, np.float32).reshape(1, -1) for answer in answers])
 
 
@@ -50,4 +51,4 @@ def _prepare(picture: NDArray[np.uint8], config: GraphConfig) -> NDArray[np.floa
 
 
 def _first_line(exc: Any) -> str:
-    return str(exc).strip().split("\n")[0].rstrip(".")[:200]
+    return printable(str(exc).strip().split("\n")[0].rstrip(".")[:200])

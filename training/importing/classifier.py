@@ -25,6 +25,7 @@ from whisker.model.regular_file import open_regular, read_regular
 from whisker.training.errors import TrainingError
 from whisker.training.importing.agreement import MAX_DIFFERENCE, runtime_outputs
 from whisker.training.importing.labels import read_class_names
+from whisker.training.importing.trial import try_graph
 from whisker.training.progress import Progress
 from whisker.training.provenance import today
 
@@ -82,13 +83,14 @@ def import_classifier(given: OnnxImport, progress: Progress) -> Checkpoint:
     pixels = [given.preprocessing.decode(picture) for picture in golden_pictures()]
     try:
         summary = inspect_onnx(content)
+        try_graph(content, given.input)
         graph = OnnxGraph(content, given.input)
         outputs = graph.outputs(pixels)
         _check_outputs(outputs, names, given, softmax_at_end=graph.has_softmax)
         checkpoint, found = _assemble(given, graph, outputs, names, pixels)
+        difference = _compare(given, content, checkpoint, names, pixels)
     except CheckpointError as exc:
         raise TrainingError(f"{given.file} {str(exc).removeprefix('The checkpoint ')}".rstrip(".") + ".") from exc
-    difference = _compare(given, content, checkpoint, names, pixels)
     run = _record(given, content, summary, difference)
     checkpoint = with_golden_answers(replace(checkpoint, provenance=Provenance(imported=run).to_json()))
     save_checkpoint(checkpoint, given.out)
@@ -161,7 +163,7 @@ def _compare(
 ) -> float | None:
     """Return the largest difference of a probability from ONNX Runtime's, `None` without that.
 
-    Raises `TrainingError` if it is more than `MAX_DIFFERENCE`.
+    Raises `CheckpointError`, with the end of a sentence, if it is more than `MAX_DIFFERENCE`.
     """
     assert isinstance(checkpoint.network, GraphConfig)  # noqa: S101 - made above
     theirs = runtime_outputs(content, checkpoint.network, pixels)
@@ -171,9 +173,9 @@ def _compare(
     answers = Classifier(checkpoint).scores(pixels).probabilities
     difference = float(np.abs(answers - expected).max())
     if not difference <= MAX_DIFFERENCE:  # so written, NaN fails too
-        raise TrainingError(
-            f"{given.file} answers otherwise here than in ONNX Runtime: a probability of a golden picture differs by "
-            f"{difference:.4f}, where {MAX_DIFFERENCE:g} is allowed, so nothing was written."
+        raise CheckpointError(
+            f"answers otherwise here than in ONNX Runtime: a probability of a golden picture differs by "
+            f"{difference:.4f}, where {MAX_DIFFERENCE:g} is allowed, so nothing was written"
         )
     return difference
 
@@ -200,7 +202,7 @@ def _describe(
     by = f" by {summary.producer}" if summary.producer else ""
     progress.say(
         f"Read an ONNX graph{by}: operator set {summary.opset}, {summary.operators.total():,} operators, "
-        f"{found.config.multiply_adds / 1e6:,.0f} million multiply-adds a picture."
+        f"{found.config.multiply_adds:,} multiply-adds a picture."
     )
     progress.say(
         "Its last layer is linear, so calibration can fit a measure of novelty to the features before it."

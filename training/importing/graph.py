@@ -14,12 +14,11 @@ from whisker.model.answers.head import Head
 from whisker.model.engines.imported.ending import (
     EXACT,
     Ending,
-    count_multiply_adds,
     find_last_layer,
     has_softmax,
     whole_graph,
 )
-from whisker.model.engines.imported.reader import complete, open_graph, output_name
+from whisker.model.engines.imported.reader import complete, count_multiply_adds, open_graph, output_name
 from whisker.model.engines.openvino_engine import core
 from whisker.model.errors import CheckpointError
 from whisker.model.onnx.config import GraphConfig, Output
@@ -77,7 +76,7 @@ class OnnxGraph:
         try:
             model.reshape([_PAIR, size, size, 3])
             together = _run(model, [np.stack(pictures)])
-        except RuntimeError:
+        except (RuntimeError, CheckpointError):
             return False
         return together.shape == alone.shape and bool(np.allclose(together, alone, rtol=1e-3, atol=1e-3))
 
@@ -97,6 +96,6 @@ def _run(model: openvino.Model, inputs: Sequence[NDArray[np.uint8]]) -> NDArray[
         for pictures in inputs:
             request.infer([pictures if pictures.ndim == 4 else pictures[None]])
             answers.append(request.output_tensors[0].data.copy())
-    except MemoryError as exc:
-        raise CheckpointError("needs more memory than there is") from exc
+    except (RuntimeError, MemoryError) as exc:
+        raise CheckpointError("cannot be compiled, or run, by OpenVINO on this machine") from exc
     return np.concatenate(answers)

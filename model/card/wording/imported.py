@@ -8,7 +8,7 @@ from whisker.model.card.wording.formats import join
 UNTESTED = "Nothing was measured: it came without test photos, and its accuracy is not known."
 UNCALIBRATED = (
     "Its scores are not calibrated: how often answers with a score of 0.9 are right is not known, and no answer is "
-    "called confident. `whisker calibrate` fits and measures both on photos of its classes."
+    "called confident. The command whisker calibrate fits and measures both on photos of its classes."
 )
 UNKNOWN_TRAINING = (
     "It was imported from an ONNX file. Which photos it was trained with, and how, is not known here; nor are the "

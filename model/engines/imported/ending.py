@@ -56,23 +56,6 @@ def find_last_layer(core: openvino.Core, model: openvino.Model) -> Ending | None
     return Ending(name, "features", _measure(core, model, features=name, logits=str(name_of(logits))))
 
 
-def count_multiply_adds(model: openvino.Model) -> int:
-    """Count the multiply-adds of convolutions and matrices, for one picture; the shapes are fixed."""
-    return sum(_multiply_adds(node) for node in model.get_ordered_ops())
-
-
-def _multiply_adds(node: openvino.Node) -> int:
-    kind = node.get_type_name()
-    if kind not in ("Convolution", "GroupConvolution", "MatMul"):
-        return 0
-    outputs = int(np.prod(node.output(0).get_shape()))
-    if kind == "MatMul":
-        shape = node.input(0).get_shape()
-        return outputs * int(shape[-2 if node.get_attributes()["transpose_a"] and len(shape) > 1 else -1])
-    weights = node.input(1).get_shape()  # [out, in, ...] or [groups, out, in, ...]
-    return outputs * int(np.prod(weights[1 if kind == "Convolution" else 2 :]))
-
-
 def _last(model: openvino.Model) -> openvino.Output:
     """Give what the graph's one result takes."""
     return model.get_results()[0].input_value(0)

@@ -293,7 +293,7 @@ def test_changed_header_is_noticed(path: Path) -> None:
         (lambda h, _: h["thresholds"].update(unsure=2), "threshold of 2"),
         (lambda h, _: h["network"].update(family="transformer"), "family is one of"),
         (lambda h, _: h["network"].update(surprise=1), "field of the wrong kind"),
-        (lambda h, _: h["preprocessing"].update(resize="crop"), "resize method 'crop'"),
+        (lambda h, _: h["preprocessing"].update(resize="stretch"), "resize method 'stretch'"),
         (lambda h, _: h.update(metrics=3), "3 as its metrics, where an object belongs"),
         (lambda _, t: t.pop("fc.bias"), "lacks the tensor 'fc.bias'"),
         (lambda _, t: t.update(surprise=torch.zeros(1)), "'surprise' that its network lacks"),
