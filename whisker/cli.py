@@ -37,7 +37,10 @@ EXAMPLES: dict[Callable[..., None], tuple[str, ...]] = {  # shown at the end of 
     ),
     doctor: ("whisker doctor photos", "whisker doctor photos.safetensors photos"),
     report: ("whisker report photos.safetensors --photos photos",),
-    import_weights: ("whisker import resnet50.pth --out resnet50.safetensors",),
+    import_weights: (
+        "whisker import resnet50.pth --out resnet50.safetensors",
+        "whisker import classifier.onnx --labels labels.txt --size 224 --resize crop --out imported.safetensors",
+    ),
     predict: (
         "whisker predict cat.jpg",
         "whisker predict cat.jpg --explain where.png",

@@ -213,8 +213,8 @@ def _describe(
     if not found.config.batches:
         progress.say("It takes one picture at a time: requests are not answered in batches.")
     progress.say(
-        "ONNX Runtime is not installed, so its answers were not compared with Whisker's: `pip install onnxruntime`, "
-        "and import again to compare them."
+        "ONNX Runtime is not installed, so its answers were not compared with Whisker's: `pip install "
+        "'whisker-vision[onnx]'`, and import again to compare them."
         if difference is None
         else f"ONNX Runtime gives the same answers for {pictures} golden pictures: probabilities differ by at most "
         f"{difference:.1g}, where {MAX_DIFFERENCE:g} is allowed."

@@ -119,10 +119,11 @@ def _multiply_adds(node: openvino.Node) -> int:
     ports = (*node.inputs(), *node.outputs())
     if kind not in _MULTIPLYING or any(port.get_partial_shape().is_dynamic for port in ports):
         return 0
-    outputs, shapes = math.prod(node.output(0).get_shape()), [port.get_shape() for port in node.inputs()]
+    outputs = int(math.prod(node.output(0).get_shape()))
+    shapes = [[*map(int, port.get_shape())] for port in node.inputs()]
     if kind == "MatMul":
         is_turned = node.get_attributes()["transpose_a"] and len(shapes[0]) > 1
-        return outputs * int(shapes[0][-2 if is_turned else -1])
+        return outputs * shapes[0][-2 if is_turned else -1]
     return outputs * math.prod(shapes[1][1 if kind == "Convolution" else 2 :])  # [out, in, ...] or [groups, out, ...]
 
 
