@@ -11,7 +11,6 @@ import torch
 from numpy.typing import NDArray
 
 from whisker.model import Checkpoint, Classifier, Preprocessing, save_checkpoint, with_golden_answers
-from whisker.model.answers.decision_rule import softmax
 from whisker.model.card.provenance import ImportRun, Provenance
 from whisker.model.checkpoint.contents import Thresholds
 from whisker.model.checkpoint.golden import golden_pictures
@@ -25,6 +24,7 @@ from whisker.model.regular_file import open_regular, read_regular
 from whisker.training.errors import TrainingError
 from whisker.training.importing.agreement import MAX_DIFFERENCE, runtime_outputs
 from whisker.training.importing.labels import read_class_names
+from whisker.training.importing.outputs import check_outputs, to_probabilities
 from whisker.training.importing.trial import try_graph
 from whisker.training.progress import Progress
 from whisker.training.provenance import today
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from whisker.training.importing.graph import Found, OnnxGraph
 
 _UNCALIBRATED = Thresholds(unsure=1.0, shown=False)
-_MAX_OFF = 0.01  # that probabilities may add up to more or less than 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +70,7 @@ def import_classifier(given: OnnxImport, progress: Progress) -> Checkpoint:
 
     Raises `TrainingError` with one sentence for a file that cannot be used, and `EngineError` without OpenVINO.
     """
-    if given.out.suffix != ".safetensors":
-        raise TrainingError(f"The checkpoint's name ends in .safetensors, not {given.out}: see --out.")
-    if given.out.exists() and not given.overwrite:
-        raise TrainingError(f"{given.out} exists: choose another name with --out, or replace it with --overwrite.")
+    _require_free(given)
     import_openvino()
     from whisker.training.importing.graph import OnnxGraph  # noqa: PLC0415 - needs OpenVINO
 
@@ -86,7 +82,7 @@ def import_classifier(given: OnnxImport, progress: Progress) -> Checkpoint:
         try_graph(content, given.input)
         graph = OnnxGraph(content, given.input)
         outputs = graph.outputs(pixels)
-        _check_outputs(outputs, names, given, softmax_at_end=graph.has_softmax)
+        check_outputs(outputs, given.outputs, len(names), softmax_at_end=graph.has_softmax)
         checkpoint, found = _assemble(given, graph, outputs, names, pixels)
         difference = _compare(given, content, checkpoint, names, pixels)
     except CheckpointError as exc:
@@ -98,31 +94,18 @@ def import_classifier(given: OnnxImport, progress: Progress) -> Checkpoint:
     return checkpoint
 
 
+def _require_free(given: OnnxImport) -> None:
+    if given.out.suffix != ".safetensors":
+        raise TrainingError(f"The checkpoint's name ends in .safetensors, not {given.out}: see --out.")
+    if given.out.exists() and not given.overwrite:
+        raise TrainingError(f"{given.out} exists: choose another name with --out, or replace it with --overwrite.")
+
+
 def _read(path: Path) -> bytes:
     try:
         return read_regular(path, max_bytes=MAX_BYTES)
     except OSError as exc:
         raise TrainingError(f"{path} cannot be read: {exc.strerror}.") from exc
-
-
-def _check_outputs(
-    outputs: NDArray[np.float32], names: Sequence[str], given: OnnxImport, *, softmax_at_end: bool
-) -> None:
-    """Raise `CheckpointError`, with the end of a sentence, for outputs that are not what the user says."""
-    if outputs.shape[1] != len(names):
-        raise CheckpointError(
-            f"answers with {outputs.shape[1]:,} numbers, where {given.labels} names {len(names):,} classes"
-        )
-    if not np.isfinite(outputs).all():
-        raise CheckpointError("answers with numbers that are not finite")
-    in_range = bool((outputs >= -_MAX_OFF).all() and (np.abs(outputs.sum(1) - 1) <= _MAX_OFF).all())
-    if given.outputs == "logits" and (softmax_at_end or in_range):
-        raise CheckpointError("answers with probabilities, which add up to 1: give --outputs probabilities")
-    if given.outputs == "probabilities" and not in_range:
-        raise CheckpointError(
-            "answers with numbers that do not add up to 1, so they are not the probabilities of classes that exclude "
-            "each other: for logits, give --outputs logits"
-        )
 
 
 def _assemble(
@@ -133,7 +116,7 @@ def _assemble(
     pixels: Sequence[NDArray[np.uint8]],
 ) -> tuple[Checkpoint, "Found"]:
     """Make a checkpoint of the first way to take the graph apart that changes no answer."""
-    expected = _probabilities(outputs, given.outputs)
+    expected = to_probabilities(outputs, given.outputs)
     order = sorted(range(len(names)), key=names.__getitem__)
     for found in graph.endings(given.outputs, len(names)):
         checkpoint = Checkpoint(
@@ -169,7 +152,7 @@ def _compare(
     theirs = runtime_outputs(content, checkpoint.network, pixels)
     if theirs is None:
         return None
-    expected = _probabilities(theirs, given.outputs)[:, [names.index(name) for name in checkpoint.classes]]
+    expected = to_probabilities(theirs, given.outputs)[:, [names.index(name) for name in checkpoint.classes]]
     answers = Classifier(checkpoint).scores(pixels).probabilities
     difference = float(np.abs(answers - expected).max())
     if not difference <= MAX_DIFFERENCE:  # so written, NaN fails too
@@ -178,10 +161,6 @@ def _compare(
             f"{difference:.4f}, where {MAX_DIFFERENCE:g} is allowed, so nothing was written"
         )
     return difference
-
-
-def _probabilities(outputs: NDArray[np.float32], kind: Output) -> NDArray[np.float32]:
-    return softmax(outputs, 1.0) if kind == "logits" else outputs
 
 
 def _record(given: OnnxImport, content: bytes, summary: OnnxSummary, difference: float | None) -> ImportRun:

@@ -106,7 +106,7 @@ def test_graph_for_one_picture_answers_several_one_by_one(tmp_path: Path, quiet:
 @pytest.mark.parametrize(
     ("make", "labels", "problem"),
     [
-        (write_onnx, "a\nb\nc\n", "answers with 2 numbers, where .* names 3 classes"),
+        (write_onnx, "a\nb\nc\n", "answers with 2 numbers, where --labels names 3 classes"),
         (write_onnx, "a\na\n", "Lines 1 and 2 of .* are both 'a'"),
         (lambda: with_ending(SOFTMAX, output="probabilities"), LABELS, "give --outputs probabilities"),
         (lambda: with_ending(*NOISE, output="noisy"), LABELS, "answers differently"),
