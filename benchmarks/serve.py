@@ -26,6 +26,7 @@ from benchmarks.results import Results, summarise
 from benchmarks.servers import PEERS, WHISKER
 from whisker.model import BUNDLED_CHECKPOINT, load_checkpoint
 from whisker.model.errors import ConfigError, WhiskerError
+from whisker.model.networks.build import require_trainable
 
 _LARGE_PHOTOS = 8
 _RESULTS = Path(__file__).parent / "results"
@@ -67,13 +68,14 @@ def measure(folder: Path, checkpoint: Path, plan: Plan, only: Sequence[str], pyt
     large = [enlarge(photo) for photo in photos[:_LARGE_PHOTOS]]
     limit = measure_limit(checkpoint, photos, warm_up=plan.warm_up, seconds=plan.seconds)
     _say(f"In-process limit: {limit:.1f} photos/s")
+    network = require_trainable(loaded.network)
     results = Results(
         date=datetime.now(UTC).astimezone().isoformat(timespec="minutes")[:16],
         machine=describe_machine(),
         checkpoint={
             "name": loaded.name,
             "sha256": sha256(checkpoint.read_bytes()).hexdigest(),
-            "network": f"{loaded.network.family}, width {loaded.network.width}, {loaded.network.size} px",
+            "network": f"{network.family}, width {network.width}, {network.size} px",
         },
         photos={
             "count": len(photos),

@@ -13,11 +13,16 @@ from numpy.typing import NDArray
 from whisker.model.checkpoint.contents import Checkpoint, Golden
 from whisker.model.checkpoint.file import load_checkpoint
 from whisker.model.checkpoint.golden import TOLERANCE, check_golden_answers, golden_pictures
-from whisker.model.engines.choice import AUTO, PLAIN, choose_engine
+from whisker.model.engines.base import Engine, OnnxModel, OpenVinoModel
+from whisker.model.engines.choice import AUTO, PLAIN, Candidate, choose_engine
 from whisker.model.engines.device import resolve_device
+from whisker.model.engines.onnx_engine import NAME as IMPORTED_ENGINE
+from whisker.model.engines.onnx_engine import TOLERANCE as IMPORTED_TOLERANCE
+from whisker.model.engines.onnx_engine import graph_of, open_graph_engine, require_cpu, require_openvino
 from whisker.model.engines.torch_engine import TorchEngine
 from whisker.model.errors import CheckpointError, PictureError
 from whisker.model.exported import ExportedClassifier
+from whisker.model.networks.base import Network
 from whisker.model.networks.build import build_network
 from whisker.model.predictor import Predictor
 
@@ -28,13 +33,9 @@ class Classifier(Predictor):
     def __init__(self, checkpoint: Checkpoint, device: str = "cpu") -> None:
         """Build the network from `checkpoint`; raise `DeviceError` if `device` is not available."""
         self.checkpoint = checkpoint
-        self.device = resolve_device(device)
-        self.network = build_network(checkpoint.network, len(checkpoint.classes))
-        self.network.load_state_dict(dict(checkpoint.state))
-        self.network.eval().requires_grad_(requires_grad=False).to(self.device)
-        self._kind = PLAIN
-        engine = TorchEngine(self.network, self.device)
-        super().__init__(engine, checkpoint.preprocessing, checkpoint.decision_rule)
+        self.device = require_cpu(device) if checkpoint.is_imported else resolve_device(device)
+        self._kind: Candidate | None = None if checkpoint.is_imported else PLAIN  # `None` is the one of graphs
+        super().__init__(self._plain_engine(), checkpoint.preprocessing, checkpoint.decision_rule)
         self.batch_seconds: Mapping[int, float] = {}  # what a batch of each size took at warm-up
 
     @classmethod
@@ -47,7 +48,6 @@ class Classifier(Predictor):
         (`auto`, `cpu`, `cuda` or `cuda:N`) is not there, `EngineError` if an `engine` asked for cannot be used.
         `signed_by` as for `load_checkpoint`.
         """
-        device = resolve_device(device)
         checkpoint = load_checkpoint(Path(path), signed_by=None if signed_by is None else Path(signed_by))
         classifier = cls(checkpoint, device)
         classifier.verify()
@@ -55,17 +55,27 @@ class Classifier(Predictor):
         classifier.batch_seconds = classifier._engine.warm_up(checkpoint.preprocessing.size)
         return classifier
 
+    @cached_property
+    def network(self) -> Network:
+        """Return the network in PyTorch; raise `ConfigError` if the checkpoint was imported from ONNX."""
+        network = build_network(self.checkpoint.network, len(self.checkpoint.classes))
+        network.load_state_dict(dict(self.checkpoint.state))
+        return network.eval().requires_grad_(requires_grad=False).to(self.device)
+
     @property
     def engine(self) -> str:
         """Return the name of the engine."""
-        return self._kind.name
+        return IMPORTED_ENGINE if self._kind is None else self._kind.name
 
     def use_engine(self, name: str = AUTO) -> None:
         """Switch from the plain engine to the fastest accurate one, or to the one named.
 
         Raises `EngineError` if the one named cannot be used, and as `verify` without golden pictures to compare for.
         """
-        plain = self._engine if self._kind is PLAIN else TorchEngine(self.network, self.device)
+        if self._kind is None:
+            require_openvino(name)
+            return
+        plain = self._engine if self._kind is PLAIN else self._plain_engine()
         self._engine, self._kind = choose_engine(self.network, self.checkpoint, plain, self._golden_pixels, name=name)
 
     def verify(self) -> float:
@@ -74,27 +84,39 @@ class Classifier(Predictor):
         Raises `CheckpointError` if a picture does not decode or an answer differs by more than the tolerance.
         """
         answers = self.scores(self._golden_pixels).probabilities
-        return check_golden_answers(
-            self._golden.probabilities.numpy(), answers, tolerance=TOLERANCE + self._kind.tolerance
-        )
+        return check_golden_answers(self._golden.probabilities.numpy(), answers, tolerance=TOLERANCE + self._tolerance)
 
     def exported(self) -> ExportedClassifier | None:
         """Export the classifier for a process without PyTorch; return `None` if its engine needs PyTorch."""
-        if self._kind.export is None:
+        if self._kind is None:
+            model: OpenVinoModel | OnnxModel = graph_of(self.checkpoint)
+        elif self._kind.export is not None:
+            model = self._kind.export(self.network, self.checkpoint)
+        else:
             return None
         return ExportedClassifier(
-            openvino_model=self._kind.export(self.network, self.checkpoint),
+            openvino_model=model,
             head=self._engine.head,
             preprocessing=self.preprocessing,
             decision_rule=self._decision_rule,
             golden=(self._golden.pictures, self._golden.probabilities.numpy()),
-            tolerance=TOLERANCE + self._kind.tolerance,
+            tolerance=TOLERANCE + self._tolerance,
         )
 
     def answers(self, pictures: Sequence[bytes]) -> torch.Tensor:
         """Compute float32 probabilities `[pictures, classes]` for encoded pictures."""
         scores = self.scores([self.preprocessing.decode(picture) for picture in pictures])
         return torch.from_numpy(scores.probabilities)
+
+    @property
+    def _tolerance(self) -> float:
+        return IMPORTED_TOLERANCE if self._kind is None else self._kind.tolerance
+
+    def _plain_engine(self) -> Engine:
+        """Open the reference for every other engine."""
+        if self.checkpoint.is_imported:
+            return open_graph_engine(self.checkpoint)
+        return TorchEngine(self.network, self.device)
 
     @property
     def _golden(self) -> Golden:

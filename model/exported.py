@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from whisker.model.answers.decision_rule import DecisionRule
 from whisker.model.answers.head import Head
 from whisker.model.checkpoint.golden import check_golden_answers
-from whisker.model.engines.base import OpenVinoModel
+from whisker.model.engines.base import OnnxModel, OpenVinoModel
 from whisker.model.predictor import Predictor
 from whisker.model.preprocessing import Preprocessing
 
@@ -24,7 +24,7 @@ class ExportedClassifier:
     size.
     """
 
-    openvino_model: OpenVinoModel | Mapping[int, bytes]
+    openvino_model: OpenVinoModel | OnnxModel | Mapping[int, bytes]
     head: Head
     preprocessing: Preprocessing
     decision_rule: DecisionRule
@@ -35,7 +35,7 @@ class ExportedClassifier:
         """Compile it for processes of this machine that open it for batches up to `largest`."""
         from whisker.model.engines.openvino_engine import compile_model  # noqa: PLC0415 - an optional dependency
 
-        assert isinstance(self.openvino_model, OpenVinoModel)  # noqa: S101 - it is compiled once
+        assert not isinstance(self.openvino_model, Mapping)  # noqa: S101 - it is compiled once
         compiled = compile_model(self.openvino_model, threads=threads, batch_sizes=_batch_sizes(largest))
         return replace(self, openvino_model=compiled)
 

@@ -52,7 +52,7 @@ class Predictor:
         if explain is None or not wants_maps:
             return predictions
         if outputs.maps is None:
-            raise NoHeatMapError("This network looks at no place of a picture in particular: it has no heat maps.")
+            raise NoHeatMapError("This network has no feature map, so there are no heat maps.")
         return [*map(self._explain, predictions, outputs.maps, explain)]
 
     def scores(self, pixels: Sequence[NDArray[np.uint8]]) -> Scores:

@@ -4,8 +4,9 @@ Training, evaluation and serving all come through here, and a checkpoint stores 
 with, so that the three cannot drift apart. Normalisation is the network's first layer.
 """
 
-from dataclasses import dataclass
-from typing import Literal, get_args
+import math
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +22,7 @@ from whisker.model.structure.reading import read_outline
 
 DECODING_VERSION = 2  # raised when files come out as other pixels: 2 turns colours into sRGB
 
-Resize = Literal["squash"]
+Resize = Literal["squash", "crop"]
 Resample = Literal["bilinear", "bicubic"]
 
 _RESAMPLING = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
@@ -34,6 +35,9 @@ _TURNS = {  # EXIF orientation -> what makes the picture upright (JEITA CP-3451,
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+
+MIN_CROP_FRACTION = 0.1
+Box = tuple[float, float, float, float]
 
 _QUARTER_TURNS = (5, 6, 7, 8)  # orientations that swap width and height
 
@@ -59,13 +63,15 @@ class Preprocessing:
     """How a picture becomes pixels. Equal values give equal pixels.
 
     `size` is the side in pixels. The whole picture is kept and squashed to a square: a crop could cut off what
-    it shows (docs/adr/0002). Transparent parts show `background`, an RGB colour.
+    it shows (docs/adr/0002). Imported classifiers may need a crop: the square in the middle whose side is
+    `crop_fraction` of the shorter side. Transparent parts show `background`, an RGB colour.
     """
 
     size: int = 128
     resize: Resize = "squash"
     resample: Resample = "bilinear"
     background: tuple[int, int, int] = (255, 255, 255)
+    crop_fraction: float = 1.0
 
     def __post_init__(self) -> None:
         if not isinstance(self.size, int) or not 16 <= self.size <= 512:
@@ -76,6 +82,17 @@ class Preprocessing:
             raise ConfigError(f"This version of Whisker does not know the resampling filter {self.resample!r}.")
         if len(self.background) != 3 or not all(isinstance(v, int) and 0 <= v <= 255 for v in self.background):
             raise ConfigError(f"The background is three values of 0 to 255, not {self.background!r}.")
+        if type(self.crop_fraction) not in (int, float) or not MIN_CROP_FRACTION <= self.crop_fraction <= 1:
+            raise ConfigError(f"The crop fraction is {MIN_CROP_FRACTION:g} to 1, not {self.crop_fraction!r}.")
+        if self.resize == "squash" and self.crop_fraction != 1:
+            raise ConfigError("A picture that is squashed is not cropped: its crop fraction is 1.")
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the JSON object of a header; what only crops have is left out of others."""
+        values = asdict(self)
+        if self.resize == "squash":
+            del values["crop_fraction"]
+        return values
 
     def decode(self, data: bytes, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
         """Decode a file's bytes to uint8 `[size, size, 3]` RGB; raise a `PictureError` if they cannot be used."""
@@ -108,8 +125,9 @@ class Preprocessing:
         with open_picture(outline) as image:
             width, height = image.size
             square = (self.size, self.size)
+            whole_size = (math.ceil(self.size / self.crop_fraction),) * 2  # that leaves `square` for what is kept
             view_size = None if view_side is None else _fit(width, height, view_side)
-            reduction = draft(image, outline.format, square, view_size or square)
+            reduction = draft(image, outline.format, whole_size, view_size or whole_size)
             check_size(width, height, most_pixels(outline, (width, height), image.size, max_pixels))
             check_work(outline, image.size, max_pixels, light)
             try:
@@ -120,16 +138,27 @@ class Preprocessing:
                 if view is not None:
                     view.info.clear()  # comments and the like, which would be saved with it
                 reduced = whole.reduce(reduction) if reduction > 1 else whole
-                pixels = _turn(self._shrink(reduced, square if resized else reduced.size, conversion), orientation)
+                size, part = (square, self._kept(reduced)) if resized else (reduced.size, None)
+                pixels = _turn(self._shrink(reduced, size, conversion, part), orientation)
             except Exception as exc:  # on hostile bytes a decoder can raise anything at all
                 raise UndecodablePictureError(_DAMAGED) from exc
             if orientation in _QUARTER_TURNS:
                 width, height = height, width
             return Picture(np.array(pixels, dtype=np.uint8), width, height, outline.format, view)
 
-    def _shrink(self, image: Image.Image, size: tuple[int, int], conversion: Conversion | None) -> Image.Image:
-        """Squash a picture to sRGB of a width and height; transparent parts show the background."""
-        image = image.resize(size, _RESAMPLING[self.resample])
+    def _kept(self, image: Image.Image) -> Box | None:
+        """Give the part that the network sees, left, top, right and bottom; `None` is all of it."""
+        if self.resize == "squash":
+            return None
+        side = self.crop_fraction * min(image.size)
+        left, top = ((whole - side) / 2 for whole in image.size)
+        return left, top, left + side, top + side
+
+    def _shrink(
+        self, image: Image.Image, size: tuple[int, int], conversion: Conversion | None, part: Box | None = None
+    ) -> Image.Image:
+        """Squash a picture, or a part of it, to sRGB of a width and height; transparent parts show the background."""
+        image = image.resize(size, _RESAMPLING[self.resample], part)
         if conversion is not None:
             image = conversion.apply(image)
         if image.mode == "RGB":

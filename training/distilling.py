@@ -7,6 +7,7 @@ import torch
 
 from whisker.model import Checkpoint, build_network
 from whisker.model.card.provenance import Provenance, TriedCandidate
+from whisker.model.networks.build import require_trainable
 from whisker.model.networks.config import NetworkConfig
 from whisker.training.calibration.calibrate import CalibratedCheckpoint, CalibrationData, calibrate
 from whisker.training.calibration.photos import read_training_sample, run_engine
@@ -41,7 +42,8 @@ def distil(
     That is the student if it loses less than a point of accuracy on the validation split. Both figures are said, and
     kept in the provenance.
     """
-    network = build_network(teacher.network, len(teacher.classes))
+    shape = require_trainable(teacher.network)
+    network = build_network(shape, len(teacher.classes))
     network.load_state_dict(dict(teacher.state))
     engine = open_engine(network.eval(), teacher.network.size, device)
     with progress.task("Asking the teacher", len(dataset.validation.rows)) as task:
@@ -76,7 +78,7 @@ def distil(
     provenance = replace(
         provenance_of(own, dataset, fit, "" if start is None else start.source),
         pretrained="" if start is None else start.sha256,
-        method=f"Distilled from {teacher.network.family} {teacher.network.variant}",
+        method=f"Distilled from {shape.family} {shape.variant}",
         candidates=(*(past.candidates or ()), _tried("Teacher", before), _tried("Student", after)),
     )
     checkpoint = uncalibrated(own, dataset, fit.network.state_dict(), provenance)

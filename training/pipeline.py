@@ -10,7 +10,9 @@ import torch
 from whisker.model import Checkpoint
 from whisker.model.card.provenance import CalibrationRun, Provenance, Shares
 from whisker.model.engines.device import resolve_device, use_available_cores
+from whisker.model.engines.onnx_engine import require_cpu
 from whisker.model.errors import ConfigError
+from whisker.model.networks.build import require_trainable
 from whisker.training.calibration.calibrate import CalibratedCheckpoint, CalibrationData, calibrate
 from whisker.training.calibration.metrics import Measured
 from whisker.training.calibration.photos import read_training_sample, sample_training_photos
@@ -22,10 +24,11 @@ from whisker.training.evaluation.verdict_changes import describe_verdict_changes
 from whisker.training.events.event import Stage
 from whisker.training.fit.distributed import SINGLE_PROCESS, World
 from whisker.training.fit.loop import Trainer
+from whisker.training.importing.calibration import imported_config, require_all_classes
 from whisker.training.job import Training, check_paths, check_resumable, plan_of, require_free, result_of, run_identity
 from whisker.training.pretrained.sources import open_pretrained
 from whisker.training.progress import Progress
-from whisker.training.provenance import provenance_of, today, uncalibrated
+from whisker.training.provenance import provenance_of, provenance_of_imported, today, uncalibrated
 from whisker.training.report.publish import publish
 from whisker.training.transferring import calibrate_on_split, recalibrate, transfer
 
@@ -110,9 +113,10 @@ def run_calibration(training: Training, checkpoint: Checkpoint, progress: Progre
     """Fit the verdicts of `checkpoint` anew, with its own weights and on its own split of the photos.
 
     `training.config` is `split_config` of the checkpoint. Raises as `run_training` does, and `TrainingError` if the
-    photos are not those of its training: it might have been trained on some of those to test with.
+    photos are not those of its training: it might have been trained on some of those to test with. Of an imported
+    checkpoint, that is not known.
     """
-    device = resolve_device(training.device)
+    device = require_cpu(training.device) if checkpoint.is_imported else resolve_device(training.device)
     use_available_cores()
     check_paths(training)
     require_free(training, SINGLE_PROCESS)
@@ -132,13 +136,17 @@ def run_calibration(training: Training, checkpoint: Checkpoint, progress: Progre
         dataset = prepare_dataset(
             training.photos, training.config, training.work, progress, training.labels, skip_small=True
         )
-        if provenance.data is None or dataset.split != provenance.data.split:
+        if checkpoint.is_imported:
+            require_all_classes(checkpoint, dataset)
+        elif provenance.data is None or dataset.split != provenance.data.split:
             raise TrainingError(
                 f"{training.photos} does not hold exactly the photos that {checkpoint.name} was trained with, so it is "
                 "unknown which of them are left for calibration and testing: give the same folder, and the same "
                 "--labels."
             )
         data = _calibration_data(training, dataset, progress)
+    if checkpoint.is_imported:
+        provenance = provenance_of_imported(training, dataset, provenance)
     provenance = replace(provenance, calibration=CalibrationRun(training.command, today()))
     fresh = replace(checkpoint, name=training.title, provenance=provenance.to_json())
     if checkpoint.held_out is None:
@@ -153,12 +161,14 @@ def run_calibration(training: Training, checkpoint: Checkpoint, progress: Progre
 
 def split_config(checkpoint: Checkpoint) -> TrainingConfig:
     """Give the configuration that splits photos as the training of `checkpoint` did."""
+    if checkpoint.is_imported:
+        return imported_config(checkpoint)
     provenance = Provenance.from_json(checkpoint.provenance)
     shares, groups = provenance.shares or Shares(validation=0.1, test=0.1), provenance.groups
     transferred = checkpoint.preprocessing.resample == "bicubic"  # the photos are decoded as they were
     return TrainingConfig(
         PRESETS["quick"],
-        checkpoint.network,
+        require_trainable(checkpoint.network),
         seed=provenance.split_seed or 0,
         validation=shares.validation,
         test=shares.test,

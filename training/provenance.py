@@ -86,6 +86,11 @@ def provenance_of_transfer(
     )
 
 
+def provenance_of_imported(training: Training, dataset: Dataset, provenance: Provenance) -> Provenance:
+    """Add the photos that calibrate an imported checkpoint; which ones trained it, nobody knows."""
+    return replace(_common_provenance(training, dataset), imported=provenance.imported)
+
+
 def _common_provenance(training: Training, dataset: Dataset) -> Provenance:
     config = training.config
     return Provenance(

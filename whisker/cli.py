@@ -46,7 +46,10 @@ EXAMPLES: Examples = {  # shown at the end of each --help
     ),
     doctor: ("whisker doctor photos", "whisker doctor photos.safetensors photos"),
     report: ("whisker report photos.safetensors --photos photos",),
-    import_weights: ("whisker import resnet50.pth --out resnet50.safetensors",),
+    import_weights: (
+        "whisker import resnet50.pth --out resnet50.safetensors",
+        "whisker import classifier.onnx --labels labels.txt --size 224 --resize crop --out imported.safetensors",
+    ),
     export: (
         "whisker export photos.safetensors --to onnx --out photos.onnx",
         "whisker export photos.safetensors --to openvino --out photos.xml --photos new-photos",

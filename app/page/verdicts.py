@@ -41,7 +41,7 @@ class Told:
 
 
 def promise_of(card: CheckpointCard) -> Promise:
-    """Say how often confident answers were right for photos that the checkpoint was not trained on."""
+    """Say how often confident answers were right for photos that the checkpoint was not trained or calibrated on."""
     summary = CheckpointSummary.from_card(card)
     confident = summary.metrics.confident
     if summary.task == "multi-label":
@@ -55,7 +55,8 @@ def promise_of(card: CheckpointCard) -> Promise:
         worth = f"Of the photos in which a label is found, at least {percent(precision, 0)} have it"
     else:
         worth = f"At least {percent(precision, 0)} of such answers are right"
-    return Promise(f"{worth}, as photos that the model was not trained on have shown.", is_proven=True)
+    was = "calibrated" if summary.provenance.imported else "trained"
+    return Promise(f"{worth}, as photos that the model was not {was} on have shown.", is_proven=True)
 
 
 def tell(prediction: PredictionDocument, promise: Promise) -> Told:

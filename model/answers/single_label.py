@@ -10,7 +10,7 @@ from whisker.model.answers.head import Head
 
 LOW_SCORE = "The best score is too low to rely on."
 UNLIKE = "The picture is unlike the training photos."
-NOT_SHOWN = "The photos of the training did not show from which score on answers can be relied on."
+NOT_SHOWN = "No photos have shown from which score on answers can be relied on."
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from whisker.model.card.wording.facts import (
     weights_fact,
 )
 from whisker.model.card.wording.formats import format_score, percent
+from whisker.model.card.wording.imported import comparison_fact, describe_unmeasured, import_fact
 from whisker.model.card.wording.labels import describe_guarantee, describe_labels, label_metrics
 from whisker.model.card.wording.sentences import (
     describe_accuracy,
@@ -104,6 +105,8 @@ def describe(card: CheckpointCard) -> Overview:
             ("Engine", f"{card['engine']} on {card['device']}"),
             training_fact(summary),
             weights_fact(summary),
+            import_fact(summary),
+            comparison_fact(summary),
             date_fact(summary),
             hash_fact(summary),
         ),
@@ -117,7 +120,9 @@ def _measured_classes(summary: CheckpointSummary) -> Sequence[ClassMetrics]:
 
 def _accuracy(summary: CheckpointSummary) -> Iterator[str]:
     confident, curve = summary.metrics.confident, summary.metrics.learning_curve
-    yield from describe_accuracy(summary.metrics)
+    yield from describe_accuracy(summary.metrics, is_imported=summary.provenance.imported is not None)
+    if summary.provenance.imported is not None:
+        yield from describe_unmeasured(summary)
     if summary.metrics.extension:
         yield from describe_extension(summary.metrics.extension)
     if confident:

@@ -1,11 +1,11 @@
 """Where a checkpoint comes from: the `provenance` of its header."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 
 from whisker.model.card.document import JsonValue
-from whisker.model.card.record import Record, read_record
+from whisker.model.card.record import NULL, Record, read_record
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +102,23 @@ class Extension(Record):
 
 
 @dataclass(frozen=True, slots=True)
+class ImportRun(Record):
+    """An ONNX file that `whisker import` has made the checkpoint of: its name, its SHA-256, and what it says of itself.
+
+    `runtime_difference` is the largest difference of a golden picture's probability from ONNX Runtime's; it is `None`
+    if that was not compared.
+    """
+
+    file: str
+    sha256: str
+    producer: str
+    opset: int
+    command: str
+    date: str
+    runtime_difference: float | None = field(default=None, metadata=NULL)
+
+
+@dataclass(frozen=True, slots=True)
 class Provenance(Record):
     """Everything about the training that made a checkpoint; a part that a checkpoint lacks is `None`."""
 
@@ -128,6 +145,7 @@ class Provenance(Record):
     date: str | None = None
     calibration: CalibrationRun | None = None
     extensions: tuple[Extension, ...] | None = None  # the first one first
+    imported: ImportRun | None = None  # of a classifier that another program has trained
 
     @classmethod
     def from_json(cls, document: object) -> Self:

@@ -14,6 +14,7 @@ from whisker.model.answers.novelty import Novelty
 from whisker.model.answers.single_label import SingleLabelRule
 from whisker.model.checkpoint.statistics import ClassStatistics
 from whisker.model.networks.config import NetworkConfig
+from whisker.model.onnx.config import GraphConfig
 from whisker.model.preprocessing import Preprocessing
 
 Range = tuple[float, float]
@@ -85,7 +86,7 @@ class Checkpoint:
     """
 
     name: str
-    network: NetworkConfig
+    network: NetworkConfig | GraphConfig
     preprocessing: Preprocessing
     classes: tuple[str, ...]
     state: Mapping[str, Tensor]
@@ -100,6 +101,16 @@ class Checkpoint:
     golden: Golden | None = None
     sha256: str = ""  # of the file it was loaded from
     task: Task = "single-label"
+
+    @property
+    def is_imported(self) -> bool:
+        """Tell whether it holds an ONNX graph that another program has made, instead of a network of ours."""
+        return isinstance(self.network, GraphConfig)
+
+    @property
+    def has_features(self) -> bool:
+        """Tell whether pictures can be compared by their features."""
+        return not isinstance(self.network, GraphConfig) or self.network.has_features
 
     @property
     def decision_rule(self) -> DecisionRule:

@@ -6,7 +6,8 @@ where novelty was fitted, `novelty.prototypes` (float16) and `novelty.direction`
 `held_out.logits` (float16), `held_out.folds` (uint8) and, after fine-tuning, `held_out.distances` (float32), and, if
 classes can be added, `statistics.*` (`whisker.model.checkpoint.statistics`). The safetensors metadata holds one JSON
 document under `whisker`, or it is a tensor (`whisker.model.checkpoint.document`). Nothing in the file is code, and
-nothing in it is executed.
+nothing in it is executed. An imported classifier has `onnx.graph` (the bytes of an ONNX file, uint8), `fc.weight` and
+`fc.bias` as its state.
 """
 
 import dataclasses
@@ -27,10 +28,9 @@ from whisker.model.checkpoint.document import KEY, find_document, place_document
 from whisker.model.checkpoint.integrity import check_tensors, content_digest, refuse
 from whisker.model.checkpoint.json_object import plain_json
 from whisker.model.checkpoint.parts import GOLDEN, HELD_OUT, NOVELTY, NOVELTY_NUMBERS, read_parts
-from whisker.model.checkpoint.task import FORMAT_VERSIONS, task_header
+from whisker.model.checkpoint.task import LATEST_VERSION, task_header
 from whisker.model.errors import CheckpointError, ConfigError
 
-_LATEST_VERSION = max(FORMAT_VERSIONS.values())
 # What a header or tensors of wrong kinds make their readers raise, beside what these refuse.
 _WRONG_KIND = (TypeError, ValueError, AttributeError, LookupError, ArithmeticError, RuntimeError)
 
@@ -126,7 +126,7 @@ def _to_header(checkpoint: Checkpoint) -> dict[str, Any]:
         **task_header(checkpoint),
         "name": checkpoint.name,
         "network": checkpoint.network.to_json(),
-        "preprocessing": dataclasses.asdict(checkpoint.preprocessing),
+        "preprocessing": checkpoint.preprocessing.to_json(),
         "classes": list(checkpoint.classes),
         "temperature": checkpoint.temperature,
         "novelty": None if checkpoint.novelty is None else _novelty_header(checkpoint.novelty),
@@ -149,8 +149,8 @@ def _parse_header(container: Container) -> tuple[dict[str, Any], Mapping[str, Te
     version = header.get("format_version")
     if type(version) is not int or version < 1:
         refuse("has no format version in its header")
-    if version > _LATEST_VERSION:
-        refuse(f"has format version {version}, newer than the {_LATEST_VERSION} this Whisker reads: update Whisker")
+    if version > LATEST_VERSION:
+        refuse(f"has format version {version}, newer than the {LATEST_VERSION} this Whisker reads: update Whisker")
     return header, tensors
 
 

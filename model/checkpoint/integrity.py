@@ -14,15 +14,24 @@ from whisker.model.answers.novelty import Novelty
 from whisker.model.errors import CheckpointError
 from whisker.model.networks.build import build_network
 from whisker.model.networks.config import NetworkConfig
+from whisker.model.onnx.config import GraphConfig
+from whisker.model.onnx.structure import inspect_onnx
+
+GRAPH = "onnx.graph"  # the tensor that holds it
 
 
-def check_tensors(config: NetworkConfig, classes: int, state: Mapping[str, Tensor], novelty: Novelty | None) -> None:
-    """Compare names, shapes and dtypes with those of a network built (without memory) from the configuration."""
-    with torch.device("meta"):
-        network = build_network(config, classes)
-    expected = network.state_dict()
+def check_tensors(
+    config: NetworkConfig | GraphConfig, classes: int, state: Mapping[str, Tensor], novelty: Novelty | None
+) -> None:
+    """Compare names, shapes and dtypes with those of a network built (without memory) from the configuration.
+
+    A graph is looked through, as `inspect_onnx` describes; what is read from it has as many numbers as the last layer.
+    """
+    expected = _expect_graph(config, classes, state) if isinstance(config, GraphConfig) else _expect(config, classes)
     if novelty is not None:
-        _check_novelty(novelty, network.fc.in_features)
+        if isinstance(config, GraphConfig) and not config.has_features:
+            refuse("has a measure of novelty, but its graph gives no features")
+        _check_novelty(novelty, expected["fc.weight"].shape[1])
     for name in sorted(expected.keys() ^ state.keys()):
         refuse(
             f"lacks the tensor {name!r}"
@@ -33,8 +42,29 @@ def check_tensors(config: NetworkConfig, classes: int, state: Mapping[str, Tenso
         have = state[name]
         if have.shape != want.shape or have.dtype != want.dtype:
             refuse(f"has {name!r} as {have.dtype} {_shape(have)}, where its network needs {want.dtype} {_shape(want)}")
-        if not torch.isfinite(have).all():
+        if have.is_floating_point() and not torch.isfinite(have).all():
             refuse(f"has NaN or infinity in {name!r}: its training went wrong")
+
+
+def _expect(config: NetworkConfig, classes: int) -> Mapping[str, Tensor]:
+    with torch.device("meta"):
+        return build_network(config, classes).state_dict()
+
+
+def _expect_graph(config: GraphConfig, classes: int, state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    """Give tensors of the shapes that those of a graph have; refuse one that `inspect_onnx` does not accept."""
+    graph, weight = state.get(GRAPH), state.get("fc.weight")
+    if graph is None or graph.dtype != torch.uint8 or graph.dim() != 1:
+        refuse(f"lacks its ONNX graph, bytes in the tensor {GRAPH!r}")
+    if weight is None or weight.dim() != 2:
+        refuse("lacks its last layer, or has it in the wrong shape")
+    try:
+        inspect_onnx(graph.numpy().tobytes())
+    except CheckpointError as exc:
+        refuse(f"has an ONNX graph that {exc}", exc)
+    features = weight.shape[1] if config.has_features else classes
+    shapes = {"fc.weight": (classes, features), "fc.bias": (classes,)}
+    return {GRAPH: graph, **{name: torch.empty(shape, device="meta") for name, shape in shapes.items()}}
 
 
 def _check_novelty(novelty: Novelty, features: int) -> None:

@@ -14,8 +14,9 @@ from whisker.model.checkpoint.integrity import refuse
 from whisker.model.checkpoint.json_object import read_number, read_object, shown
 from whisker.model.checkpoint.statistics import PREFIX as STATISTICS
 from whisker.model.checkpoint.statistics import read_statistics
-from whisker.model.checkpoint.task import read_task, read_thresholds
+from whisker.model.checkpoint.task import is_imported, read_task, read_thresholds
 from whisker.model.networks.config import NetworkConfig
+from whisker.model.onnx.config import GraphConfig
 from whisker.model.plain_text import is_safe
 from whisker.model.preprocessing import Preprocessing
 
@@ -32,7 +33,8 @@ _LARGE = 1e9  # more than any distance, weight or input of a layer is; their pro
 def read_parts(header: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Checkpoint:
     """Read all parts; raise `CheckpointError`, `ConfigError`, or what values of wrong kinds make Python raise."""
     task, classes = read_task(header), _classes(header["classes"])
-    network = NetworkConfig.from_json(read_object(header["network"], "network"))
+    values = read_object(header["network"], "network")
+    network = GraphConfig.from_json(values) if is_imported(header) else NetworkConfig.from_json(values)
     return Checkpoint(
         name=_name(header["name"]),
         network=network,
@@ -69,7 +71,7 @@ def _classes(names: object) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _preprocessing(values: Mapping[str, Any], network: NetworkConfig) -> Preprocessing:
+def _preprocessing(values: Mapping[str, Any], network: NetworkConfig | GraphConfig) -> Preprocessing:
     background = values["background"]
     if not isinstance(background, list) or not all(type(value) is int for value in background):
         refuse(f"has {shown(background)} as its background, where three numbers belong")

@@ -1,7 +1,8 @@
 """The part of a checkpoint's header that depends on its task: the task itself, its format version and its thresholds.
 
 A single-label header is written exactly as before there were multi-label checkpoints. A multi-label header has a higher
-format version: an older Whisker, which would answer with a softmax, refuses it.
+format version: an older Whisker, which would answer with a softmax, refuses it. So has the header of an imported
+classifier, whose ONNX graph it cannot run.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,13 +12,17 @@ from whisker.model.answers.decision_rule import TASKS, Task
 from whisker.model.checkpoint.contents import Checkpoint, Thresholds
 from whisker.model.checkpoint.integrity import refuse
 from whisker.model.checkpoint.json_object import shown
+from whisker.model.onnx.config import FAMILY
 
 FORMAT_VERSIONS: Mapping[Task, int] = {"single-label": 1, "multi-label": 2}
+IMPORTED_VERSION = 4  # single-label; 3 is that of a header in a tensor
+LATEST_VERSION = 4
 
 
 def task_header(checkpoint: Checkpoint) -> dict[str, Any]:
     """Give the header's fields."""
-    version, thresholds = FORMAT_VERSIONS[checkpoint.task], checkpoint.thresholds
+    thresholds = checkpoint.thresholds
+    version = IMPORTED_VERSION if checkpoint.is_imported else FORMAT_VERSIONS[checkpoint.task]
     if checkpoint.task == "single-label":
         shown: dict[str, bool] = {} if thresholds.shown else {"shown": False}
         return {"format_version": version, "thresholds": {"unsure": thresholds.unsure, **shown}}
@@ -33,9 +38,19 @@ def read_task(header: Mapping[str, Any]) -> Task:
     task = header.get("task", "single-label")
     if task not in TASKS:
         refuse(f"has the task {shown(task)}, which is none of {', '.join(TASKS)}: update Whisker")
+    if is_imported(header):
+        if (task, header["format_version"]) != ("single-label", IMPORTED_VERSION):
+            refuse(f"holds an ONNX graph, but is {task} and has format version {header['format_version']}")
+        return "single-label"
     if header["format_version"] != FORMAT_VERSIONS[cast("Task", task)]:
         refuse(f"is {task}, but has format version {header['format_version']}")
     return cast("Task", task)
+
+
+def is_imported(header: Mapping[str, Any]) -> bool:
+    """Tell whether a header is that of an ONNX graph."""
+    network = header["network"]
+    return isinstance(network, Mapping) and network.get("family") == FAMILY
 
 
 def read_thresholds(thresholds: Mapping[str, Any], task: Task, classes: int) -> Thresholds:

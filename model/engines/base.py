@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from whisker.model.answers.decision_rule import Outputs
 from whisker.model.answers.head import Head
+from whisker.model.onnx.config import GraphConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,14 @@ class OpenVinoModel:
     """A forward pass up to the features, in OpenVINO's operations."""
 
     nodes: tuple[OpenVinoNode, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OnnxModel:
+    """A forward pass up to what the last layer takes, as the bytes of an ONNX file of another program."""
+
+    graph: bytes
+    config: GraphConfig
 
 
 class Engine(ABC):

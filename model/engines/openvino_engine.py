@@ -14,31 +14,34 @@ from numpy.typing import NDArray
 from openvino import opset14 as ops
 
 from whisker.model.answers.head import Head
-from whisker.model.engines.base import Engine, OpenVinoModel
+from whisker.model.engines.base import Engine, OnnxModel, OpenVinoModel
+from whisker.model.engines.imported.reader import complete, open_graph
 from whisker.model.engines.openvino_graph import put_together
 
 
 class OpenVinoEngine(Engine):
-    """Run an exported model on the CPU, with `threads` threads, for a few batch sizes.
+    """Run an exported model or an imported graph on the CPU, with `threads` threads, for a few batch sizes.
 
-    Instead of a model it takes what `compile_model` has made of it, for each size.
+    A graph answers in float32, as its author measured it, and one picture at a time if it takes no more. Instead of
+    either it takes what `compile_model` has made of it, for each size.
     """
 
     def __init__(
         self,
-        openvino_model: OpenVinoModel | Mapping[int, bytes],
+        openvino_model: OpenVinoModel | OnnxModel | Mapping[int, bytes],
         head: Head,
         *,
         threads: int,
         batch_sizes: Sequence[int] = (1, 8),
     ) -> None:
         super().__init__(head, "cpu")
-        self.batch_sizes = tuple(batch_sizes)  # few: each takes 0.1 s to compile, and a copy of the weights
+        # Few: each takes 0.1 s to compile, and a copy of the weights.
+        self.batch_sizes = possible_sizes(openvino_model, batch_sizes)
         self._requests = {
             count: (
-                _compile(openvino_model, count, threads)
-                if isinstance(openvino_model, OpenVinoModel)
-                else shared_core().import_model(openvino_model[count], "CPU", _options(threads))
+                shared_core().import_model(openvino_model[count], "CPU", _options(threads))
+                if isinstance(openvino_model, Mapping)
+                else _compile(openvino_model, count, threads)
             ).create_infer_request()
             for count in self.batch_sizes
         }
@@ -53,18 +56,33 @@ class OpenVinoEngine(Engine):
         return features, maps[0] if maps else None
 
 
-def compile_model(openvino_model: OpenVinoModel, *, threads: int, batch_sizes: Sequence[int]) -> dict[int, bytes]:
+def possible_sizes(
+    openvino_model: OpenVinoModel | OnnxModel | Mapping[int, bytes], batch_sizes: Sequence[int]
+) -> tuple[int, ...]:
+    """Give the batch sizes that a model takes: those wanted, or one, or those that it was compiled for."""
+    if isinstance(openvino_model, Mapping):
+        return tuple(sorted(openvino_model))
+    is_single = isinstance(openvino_model, OnnxModel) and not openvino_model.config.batches
+    return (1,) if is_single else tuple(batch_sizes)
+
+
+def compile_model(
+    openvino_model: OpenVinoModel | OnnxModel, *, threads: int, batch_sizes: Sequence[int]
+) -> dict[int, bytes]:
     """Compile a model for each batch size, for other processes on this machine: they open it in a third of the time."""
     compiled = {}
-    for count in batch_sizes:
+    for count in possible_sizes(openvino_model, batch_sizes):
         written = BytesIO()
         _compile(openvino_model, count, threads).export_model(written)
         compiled[count] = written.getvalue()
     return compiled
 
 
-def _compile(openvino_model: OpenVinoModel, count: int, threads: int) -> openvino.CompiledModel:
-    return shared_core().compile_model(_sized(openvino_model, count), "CPU", _options(threads))
+def _compile(openvino_model: OpenVinoModel | OnnxModel, count: int, threads: int) -> openvino.CompiledModel:
+    options = _options(threads)
+    if isinstance(openvino_model, OnnxModel):
+        options["INFERENCE_PRECISION_HINT"] = "f32"
+    return shared_core().compile_model(_sized(openvino_model, count), "CPU", options)
 
 
 def _options(threads: int) -> dict[str, object]:
@@ -96,8 +114,11 @@ def shared_core() -> openvino.Core:
     return openvino.Core()
 
 
-def _sized(openvino_model: OpenVinoModel, count: int) -> openvino.Model:
-    """Make an exported model and fix its batch size: constant shapes are faster."""
-    model = put_together(openvino_model)
+def _sized(openvino_model: OpenVinoModel | OnnxModel, count: int) -> openvino.Model:
+    """Make a model and fix its batch size: constant shapes are faster."""
+    if isinstance(openvino_model, OnnxModel):
+        model = complete(open_graph(shared_core(), openvino_model.graph), openvino_model.config)
+    else:
+        model = put_together(openvino_model)
     model.reshape([count, *model.input(0).partial_shape[1:]])
     return model

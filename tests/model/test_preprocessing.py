@@ -228,7 +228,7 @@ def test_pixel_limit_is_the_callers() -> None:
     [
         ("size", 8),
         ("size", "big"),
-        ("resize", "crop"),
+        ("resize", "stretch"),
         ("resample", "nearest"),
         ("background", (1, 2)),
         ("background", (0, 0, 256)),
@@ -237,3 +237,21 @@ def test_pixel_limit_is_the_callers() -> None:
 def test_unknown_preprocessing_is_refused(field: str, value: Any) -> None:
     with pytest.raises(ConfigError):
         Preprocessing(**{field: value})
+
+
+@pytest.mark.parametrize("format_", ["PNG", "JPEG"])
+def test_crop_is_the_middle_of_a_photo_that_is_scaled_by_its_shorter_side(format_: str) -> None:
+    photo = draw("rings", 5, (60, 40)).resize((600, 400), Image.Resampling.BICUBIC)
+    cropped = Preprocessing(112, "crop", crop_fraction=0.875).decode(encode(photo, format_, quality=95))
+    scaled = photo.resize((192, 128), Image.Resampling.BILINEAR)  # 128 = 112 / 0.875
+    middle = np.asarray(scaled.crop((40, 8, 152, 120)))
+    assert np.abs(cropped.astype(int) - middle).mean() < (2 if format_ == "PNG" else 5)
+    assert np.abs(cropped.astype(int) - Preprocessing(112).decode(encode(photo))).mean() > 20
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"resize": "crop", "crop_fraction": 0.0}, {"crop_fraction": 0.5}, {"resize": "crop", "crop_fraction": 2}]
+)
+def test_crop_fraction_that_cannot_be_is_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match="crop"):
+        Preprocessing(**wrong)

@@ -17,6 +17,7 @@ from torch import Tensor
 from whisker.model.answers.decision_rule import Outputs, softmax
 from whisker.model.atomic_write import atomic_write
 from whisker.model.classifier import Classifier
+from whisker.model.engines.onnx_engine import open_graph_engine
 from whisker.model.engines.torch_engine import TorchEngine
 from whisker.model.networks.resnet import ResidualNetwork
 from whisker.model.photo_files import is_utf8
@@ -93,6 +94,8 @@ def _early_features(classifier: Classifier) -> Callable[[list[NDArray[np.uint8]]
     Memorized labels show most in the last layers (Stephenson et al. 2021, "On the geometry of generalization and
     memorization in deep neural networks").
     """
+    if classifier.checkpoint.is_imported:
+        return open_graph_engine(classifier.checkpoint).run  # where its blocks begin is not known
     network, seen = copy.deepcopy(classifier.network), list[Tensor]()
     if isinstance(network, ResidualNetwork):
         network.layer4[-1].register_forward_pre_hook(

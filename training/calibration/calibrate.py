@@ -13,6 +13,8 @@ from whisker.model.answers.profile import Profile
 from whisker.model.card.metrics import TestMetrics
 from whisker.model.checkpoint.contents import Quantization, Thresholds
 from whisker.model.checkpoint.statistics import ClassStatistics
+from whisker.model.engines.base import Engine
+from whisker.model.engines.onnx_engine import open_graph_engine
 from whisker.model.engines.torch_engine import TorchEngine
 from whisker.model.networks.base import Network
 from whisker.model.networks.build import build_network
@@ -64,10 +66,16 @@ class CalibratedCheckpoint:
 def calibrate(
     uncalibrated: Checkpoint, data: CalibrationData, *, targets: Targets, device: str, progress: Progress
 ) -> CalibratedCheckpoint:
-    """Fit temperature, novelty and thresholds on the validation split; measure the result on the test split."""
+    """Fit temperature, novelty and thresholds on the validation split; measure the result on the test split.
+
+    An imported checkpoint whose graph gives no features gets no measure of novelty.
+    """
+    if uncalibrated.is_imported:
+        return _Calibration(uncalibrated, open_graph_engine(uncalibrated), None, data, targets, device, progress).run()
     network = build_network(uncalibrated.network, len(uncalibrated.classes))
     network.load_state_dict(dict(uncalibrated.state))
-    return _Calibration(uncalibrated, network.eval(), data, targets, device, progress).run()
+    engine = TorchEngine(network.eval(), device)
+    return _Calibration(uncalibrated, engine, network, data, targets, device, progress).run()
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +87,8 @@ class DataOutputs:
     outliers: Outputs | None
 
 
-def run_network(network: Network, data: CalibrationData, device: str, progress: Progress) -> DataOutputs:
+def run_network(engine: Engine, data: CalibrationData, progress: Progress) -> DataOutputs:
     """Compute the outputs for all parts of the data but the test split."""
-    engine = TorchEngine(network, device)
     parts = [data.validation, data.train] + ([] if data.outliers is None else [data.outliers])
     with progress.task("Calibrating", sum(len(part.rows) for part in parts)) as task:
         return DataOutputs(
@@ -111,28 +118,33 @@ class _Calibration:
     """The phases of a calibration; the test split is untouched until the last one."""
 
     uncalibrated: Checkpoint
-    network: Network
+    engine: Engine
+    network: Network | None  # that int8 is measured with
     data: CalibrationData
     targets: Targets
     device: str
     progress: Progress
 
     def run(self) -> CalibratedCheckpoint:
-        outputs = run_network(self.network, self.data, self.device, self.progress)
+        outputs = run_network(self.engine, self.data, self.progress)
         temperature = self._fit_temperature(outputs)
-        novelty = fit_data_novelty(outputs, self.data, self.targets)
+        novelty = None
+        if self.uncalibrated.has_features:
+            novelty = fit_data_novelty(outputs, self.data, self.targets)
         validation = softmax(outputs.validation.logits, temperature)
         quantization = self._quantize(validation, temperature)
         checkpoint = replace(
             self.uncalibrated,
             temperature=temperature,
-            novelty=novelty.novelty,
+            novelty=None if novelty is None else novelty.novelty,
             quantization=quantization,
             statistics=self._measure_statistics(outputs),
         )
         unsure = self._choose_unsure(checkpoint, validation, outputs.validation)
         outliers = 0 if self.data.outliers is None else len(self.data.outliers.rows)
-        warn_of_missed_targets(novelty, unsure, self.targets, outliers=outliers, progress=self.progress)
+        warn_of_missed_precision(unsure, self.targets, self.progress)
+        if novelty is not None:
+            warn_of_novelty(novelty, self.targets, outliers=outliers, progress=self.progress)
         checkpoint = replace(checkpoint, thresholds=Thresholds(unsure.threshold, shown=unsure.guaranteed))
         return self._test(checkpoint, evaluate_probabilities(validation, self.data.validation.labels), novelty, unsure)
 
@@ -141,6 +153,8 @@ class _Calibration:
         return fit_temperature(torch.from_numpy(outputs.validation.logits), labels)
 
     def _measure_statistics(self, outputs: DataOutputs) -> ClassStatistics | None:
+        if self.network is None:
+            return None  # to add classes with
         train, validation = self.data.train, self.data.validation
         return measure_statistics(
             outputs.train.features,
@@ -156,7 +170,7 @@ class _Calibration:
 
         For networks that int8 makes hardly faster, it is left out.
         """
-        if not self.uncalibrated.network.is_dense:
+        if self.network is None or not self.uncalibrated.network.is_dense:
             return None
         cost = quantize(
             self.network,
@@ -186,20 +200,22 @@ class _Calibration:
         )
 
     def _test(
-        self, checkpoint: Checkpoint, validation: Evaluation, novelty: NoveltyFit, unsure: PrecisionChoice
+        self, checkpoint: Checkpoint, validation: Evaluation, novelty: NoveltyFit | None, unsure: PrecisionChoice
     ) -> CalibratedCheckpoint:
         """Score the test split through the code that serves."""
         classifier, labels = Classifier(checkpoint, self.device), self.data.test.labels
         scores, speed = score_photos(classifier, self.data.test, self.progress)
         evaluation = evaluate_probabilities(scores.probabilities, labels)
         confident = count_confident(classifier.verdicts(scores), scores, labels)
-        unknown = None if scores.unknown is None else count_unknown(scores.unknown, novelty.outlier_scores)
+        outliers = None if novelty is None else novelty.outlier_scores
+        guaranteed = None if novelty is None else novelty.guaranteed
+        unknown = None if scores.unknown is None else count_unknown(scores.unknown, outliers)
         metrics = TestMetrics(
             validation=validation.to_metrics(),
             test=evaluation.to_metrics(),
             confident=replace(confident, target_precision=unsure.precision, guaranteed=unsure.guaranteed),
-            unknown=unknown and replace(unknown, target_rate=self.targets.false_alarms, guaranteed=novelty.guaranteed),
-            figures=measure_figures(scores.probabilities, labels, scores.unknown, novelty.outlier_scores),
+            unknown=unknown and replace(unknown, target_rate=self.targets.false_alarms, guaranteed=guaranteed),
+            figures=measure_figures(scores.probabilities, labels, scores.unknown, outliers),
             profile=Profile.measure(scores.probabilities, checkpoint.classes),
             speed=speed,
         )
@@ -210,6 +226,12 @@ def warn_of_missed_targets(
     novelty: NoveltyFit, unsure: PrecisionChoice, targets: Targets, *, outliers: int, progress: Progress
 ) -> None:
     """Say which targets the photos did not show to be kept, and whether unrelated photos were of use."""
+    warn_of_missed_precision(unsure, targets, progress)
+    warn_of_novelty(novelty, targets, outliers=outliers, progress=progress)
+
+
+def warn_of_missed_precision(unsure: PrecisionChoice, targets: Targets, progress: Progress) -> None:
+    """Say if the target of "confident" was not shown to be kept, and what was."""
     if not unsure.guaranteed:
         progress.say(
             f"Warning: the photos did not show that {targets.precision:.1%} of confident answers are right, "
@@ -220,7 +242,6 @@ def warn_of_missed_targets(
             f"The photos did not show that {targets.precision:.1%} of confident answers are right: what they show, and "
             f"confident answers promise, is {unsure.precision:.1%}."
         )
-    warn_of_novelty(novelty, targets, outliers=outliers, progress=progress)
 
 
 def warn_of_novelty(novelty: NoveltyFit, targets: Targets, *, outliers: int, progress: Progress) -> None:

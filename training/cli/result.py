@@ -45,6 +45,8 @@ def print_result(training: "Training", evaluation: "Measured", progress: "Progre
     else:
         what = "Test of the labels" if training.config.multi_label else "Test accuracy"
         progress.say(f"{what}: {evaluation}, on photos that were not used for any choice.")
+        if summary.provenance.imported is not None:
+            progress.say("Whether the imported classifier was trained with any of them is not known.")
     if training.config.multi_label:
         for line in islice(evaluation.describe_classes(checkpoint.classes), _MAX_LABELS):
             progress.say(f"  {line}")

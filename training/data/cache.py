@@ -111,7 +111,7 @@ def _decode(path: Path, preprocessing: Preprocessing) -> tuple[Decoded, NDArray[
 def _cache_key(root: Path, paths: Sequence[str], preprocessing: Preprocessing) -> str:
     # Another Pillow, or another version of ours, may decode to other pixels.
     versions = [PIL.__version__, DECODING_VERSION]
-    digest = hashlib.sha256(json.dumps([*versions, asdict(preprocessing)], sort_keys=True).encode())
+    digest = hashlib.sha256(json.dumps([*versions, preprocessing.to_json()], sort_keys=True).encode())
     for path in paths:
         digest.update(f"{path}\0{_stamp(root / path)}\n".encode(errors="surrogateescape"))
     return digest.hexdigest()

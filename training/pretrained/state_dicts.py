@@ -88,7 +88,9 @@ def read_state_dict(path: Path) -> Mapping[str, Tensor]:
     except OSError as exc:
         raise TrainingError(f"{path} cannot be read: {exc.strerror}.") from exc
     if not pickled:
-        raise TrainingError(f"{path} is not a file of PyTorch; a safetensors file goes to --pretrained as it is.")
+        raise TrainingError(
+            f"{path} is neither a file of PyTorch nor ONNX; a safetensors file goes to --pretrained as it is."
+        )
     return _plain_tensors(path, _find_state(path, _load(path)))
 
 

@@ -14,6 +14,7 @@ from whisker.model import NetworkConfig, load_checkpoint
 from whisker.model.checkpoint.file import is_checkpoint
 from whisker.model.errors import ConfigError
 from whisker.model.networks.base import Network
+from whisker.model.networks.build import require_trainable
 from whisker.training.errors import TrainingError
 from whisker.training.pretrained.recognition import IMAGENET, ChannelStatistics, recognise
 from whisker.training.pretrained.state_dicts import is_pickled
@@ -58,7 +59,7 @@ def read_pretrained(path: Path) -> Pretrained:
         checkpoint = load_checkpoint(path)
         return Pretrained(
             checkpoint.state,
-            checkpoint.network,
+            require_trainable(checkpoint.network),
             checkpoint.classes,
             own=True,
             source=f"Whisker checkpoint {checkpoint.name}",

@@ -1,7 +1,6 @@
 """The report of a checkpoint: one HTML page that needs no network, no script and no other file."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +16,14 @@ from whisker.model.card.summary import CheckpointSummary
 from whisker.model.card.wording import facts, formats, sentences
 from whisker.model.card.wording.advice import advise, describe_learning_curve
 from whisker.model.card.wording.extension import describe_extension
+from whisker.model.card.wording.imported import describe_unmeasured
 from whisker.model.card.wording.labels import describe_guarantee
 from whisker.model.checkpoint.contents import Checkpoint
 from whisker.model.engines.choice import MAX_POINTS_LOST
 from whisker.model.errors import ConfigError
+from whisker.model.networks.config import NetworkConfig
 from whisker.training.errors import TrainingError
-from whisker.training.report.first_layer import draw_first_layer
+from whisker.training.report.first_layer import FirstLayer, draw_first_layer
 from whisker.training.report.gallery import Galleries, Shown
 from whisker.training.report.multi_label import label_sections
 from whisker.training.report.plots import (
@@ -83,6 +84,11 @@ def _render(checkpoint: Checkpoint, galleries: Galleries | None) -> str:
     measured = label_sections(summary) if checkpoint.task == "multi-label" else class_sections(summary)
     whole = TestMetrics.from_json(checkpoint.metrics)
     is_whole = summary.metrics == whole and not any(name.startswith(_PARTS) for name in whole.unread())
+    if checkpoint.is_imported and not checkpoint.metrics:
+        raise TrainingError(
+            f"{checkpoint.name} was imported and never measured, so there is nothing to report: `whisker calibrate "
+            "CHECKPOINT PHOTOS` measures it on photos of its classes, and writes its report."
+        )
     if measured is None or not is_whole:
         raise TrainingError(
             f"The checkpoint {checkpoint.name} does not hold the figures of a training: only a checkpoint from "
@@ -104,7 +110,7 @@ def summarise(checkpoint: Checkpoint) -> CheckpointSummary:
         task=checkpoint.task,
         classes=checkpoint.classes,
         network=checkpoint.network.to_json(),
-        preprocessing=asdict(checkpoint.preprocessing),
+        preprocessing=checkpoint.preprocessing.to_json(),
         temperature=checkpoint.temperature,
         unsure=checkpoint.thresholds.unsure,
         shown=checkpoint.thresholds.shown,
@@ -123,7 +129,8 @@ def _sections(checkpoint: Checkpoint, summary: CheckpointSummary) -> dict[str, A
         "checkpoint": checkpoint,
         "date": provenance.date,
         "test_photos": sentences.test_photos(metrics),
-        "how_tested": sentences.describe_test(metrics),
+        "training": [] if provenance.imported is None else [*describe_unmeasured(summary)],
+        "how_tested": sentences.describe_test(metrics, is_imported=checkpoint.is_imported),
         "advice": advise(summary),
         "curve_sentence": describe_learning_curve(metrics.learning_curve, summary.classes)
         if metrics.learning_curve
@@ -150,7 +157,7 @@ def _sections(checkpoint: Checkpoint, summary: CheckpointSummary) -> dict[str, A
         ],
         "unknown_limit": sentences.describe_unknown_limit(summary),
         "plots": _plots(summary),
-        "first_layer": draw_first_layer(checkpoint.network, checkpoint.state),
+        "first_layer": _first_layer(checkpoint),
         "classes": _worst_classes(figures.per_class or figures.per_label, checkpoint.classes),
         "noticed": provenance.noticed,
         "skipped": (data.quarantined if data else None) or 0,
@@ -159,6 +166,12 @@ def _sections(checkpoint: Checkpoint, summary: CheckpointSummary) -> dict[str, A
         "numbered": MAX_NUMBERED,
         "max_files_listed": _MAX_FILES,
     }
+
+
+def _first_layer(checkpoint: Checkpoint) -> FirstLayer | None:
+    """Draw the first layer; of an imported graph, it is not known which that is."""
+    network = checkpoint.network
+    return draw_first_layer(network, checkpoint.state) if isinstance(network, NetworkConfig) else None
 
 
 def _plots(summary: CheckpointSummary) -> dict[str, Markup]:

@@ -13,7 +13,12 @@ _MANY = 1_000  # photos of a class, with which a network can be trained from scr
 
 
 def advise(summary: CheckpointSummary) -> list[str]:
-    """Say what to do next: one sentence each on photos, on classes and on verdicts."""
+    """Say what to do next: one sentence each on photos, on classes and on verdicts.
+
+    Of an imported classifier, whose training is not known, there is nothing to advise on photos.
+    """
+    if summary.provenance.imported is not None:
+        return [*_on_classes(summary), *_on_verdicts(summary)]
     return [*_on_photos(summary), *_on_classes(summary), *_on_verdicts(summary)]
 
 

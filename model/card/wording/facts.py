@@ -15,6 +15,7 @@ from whisker.model.card.wording.formats import (
     join,
     percent,
 )
+from whisker.model.card.wording.imported import comparison_fact, import_fact
 
 Fact: TypeAlias = tuple[str, str]  # a term and what there is to say
 
@@ -23,6 +24,7 @@ _PUBLISHED: Mapping[JsonValue, str] = {
     "efficientnet-lite": "EfficientNet",
     "mobilenetv3": "MobileNetV3",
     "convnext": "ConvNeXt",
+    "onnx": "ONNX graph",
 }
 _CHANNELS: Mapping[JsonValue, str] = {1: "grayscale", 3: "colour"}
 
@@ -81,6 +83,8 @@ def list_network_facts(summary: CheckpointSummary) -> list[Fact]:
         training_fact(summary),
         ("Training precision", provenance.precision),
         weights_fact(summary),
+        import_fact(summary),
+        comparison_fact(summary),
         ("Temperature", f"{summary.temperature:.3f}"),
         ("Command", provenance.command),
     )
@@ -97,7 +101,7 @@ def list_data_facts(summary: CheckpointSummary) -> list[Fact]:
     if provenance.sides:
         beside = "in the side where it was"
     return known(
-        ("Training photos" if trial else "Training split", count_photos(data.train)),
+        (_train_term(summary), count_photos(data.train)),
         ("Cross-validation", None if trial is None else f"{trial.folds} folds, repeats: {trial.repeats}"),
         ("Validation split", count_photos(data.validation)),
         ("Test split", count_photos(data.test)),
@@ -112,6 +116,13 @@ def list_data_facts(summary: CheckpointSummary) -> list[Fact]:
         ("Groups", _group_counts(groups) if groups else None),
         ("Fingerprint", data.fingerprint),
     )
+
+
+def _train_term(summary: CheckpointSummary) -> str:
+    """Name the photos that are in no other split: nothing was trained with them if the checkpoint was imported."""
+    if summary.provenance.imported is not None:
+        return "Compared with"
+    return "Training split" if summary.metrics.cross_validation is None else "Training photos"
 
 
 def list_file_facts(summary: CheckpointSummary) -> list[Fact]:
@@ -201,9 +212,7 @@ def _group_counts(groups: SplitGroups) -> str:
 def _target(bound: str, target: float | None, *, guaranteed: bool | None) -> str | None:
     if target is None:
         return None
-    return f"{bound} {percent(target)}; " + (
-        "shown by photos that were not trained on" if guaranteed else "not shown by the photos"
-    )
+    return f"{bound} {percent(target)}; " + ("shown by the photos" if guaranteed else "not shown by the photos")
 
 
 def _continues_another(provenance: Provenance) -> bool:

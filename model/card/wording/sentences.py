@@ -6,6 +6,7 @@ from whisker.model.card.confusion import photos_of_classes
 from whisker.model.card.metrics import ConfidentMetrics, Figures, SplitMetrics, TestMetrics
 from whisker.model.card.provenance import SplitGroups
 from whisker.model.card.summary import CheckpointSummary
+from whisker.model.card.wording import imported
 from whisker.model.card.wording.formats import describe_interval, describe_part, percent
 
 TEST_SPLIT_USE = (
@@ -19,6 +20,8 @@ _NAMED = 5  # classes named in a sentence
 
 def describe_training_data(summary: CheckpointSummary) -> str:
     """Say which classes the checkpoint knows, and from how many photos."""
+    if summary.provenance.imported is not None:
+        return imported.describe_photos(summary)
     is_single, data = summary.task == "single-label", summary.provenance.data
     classes = f"Knows {len(summary.classes):,} {_classes(summary)}"
     if data is None or not data.photos:
@@ -45,8 +48,10 @@ def test_photos(metrics: TestMetrics) -> str:
     return "photos" if metrics.cross_validation is not None else "test photos"
 
 
-def describe_test(metrics: TestMetrics) -> str:
+def describe_test(metrics: TestMetrics, *, is_imported: bool = False) -> str:
     """Say how the photos that figures were measured on were kept from the training."""
+    if is_imported:
+        return imported.TEST_USE
     trial = metrics.cross_validation
     if metrics.extension is not None and metrics.extension.drawn:
         return (
@@ -64,13 +69,13 @@ def describe_test(metrics: TestMetrics) -> str:
     )
 
 
-def describe_accuracy(metrics: TestMetrics) -> Iterator[str]:
+def describe_accuracy(metrics: TestMetrics, *, is_imported: bool = False) -> Iterator[str]:
     """Say how many answers for test photos were correct, and how well scores predict that."""
     test = metrics.test or SplitMetrics()
     if test.accuracy is not None and test.photos is not None:
         bounds = f" ({describe_interval(test.accuracy_95_interval)})" if test.accuracy_95_interval else ""
         photos = f"{test.photos:,} {test_photos(metrics)}"
-        yield f"{percent(test.accuracy)} correct on {photos}{bounds}. {describe_test(metrics)}"
+        yield f"{percent(test.accuracy)} correct on {photos}{bounds}. {describe_test(metrics, is_imported=is_imported)}"
     if test.expected_calibration_error is not None:
         points = 100 * test.expected_calibration_error
         yield f"On average, scores differ from the accuracy by {points:.1f} percentage points; 0 would be perfect."
@@ -89,9 +94,10 @@ def describe_promise(summary: CheckpointSummary) -> Iterator[str]:
     """Say which precision confident answers promise, and whether photos have shown it."""
     confident = summary.metrics.confident
     if confident and confident.guaranteed and confident.target_precision is not None:
+        shown = "held out" if summary.provenance.imported else "not trained on"
         yield (
             f"Of confident answers, at least {percent(confident.target_precision)} should be right: photos that were "
-            "not trained on have shown it, with 95\N{NO-BREAK SPACE}% confidence."
+            f"{shown} have shown it, with 95\N{NO-BREAK SPACE}% confidence."
         )
     yield from _missed_target(summary)
 
@@ -107,10 +113,8 @@ def warn_of_few_test_photos(metrics: TestMetrics) -> Iterator[str]:
 def describe_input_limit(summary: CheckpointSummary) -> str:
     """Say what the network can answer, and what it sees of a photo."""
     size = summary.preprocessing.get("size")
-    return (
-        f"It knows only these {_classes(summary)}, and sees every photo squashed to {size} \N{MULTIPLICATION SIGN} "
-        f"{size} pixels."
-    )
+    seen = "the middle of a photo, scaled" if summary.preprocessing.get("resize") == "crop" else "every photo squashed"
+    return f"It knows only these {_classes(summary)}, and sees {seen} to {size} \N{MULTIPLICATION SIGN} {size} pixels."
 
 
 def describe_unknown_limit(summary: CheckpointSummary) -> str:
@@ -125,8 +129,8 @@ def describe_unknown_limit(summary: CheckpointSummary) -> str:
         )
     if not unknown or not outliers or not unknown.of or not outliers.of:
         return (
-            "Its “unknown” verdict flags photos that are unlike the training photos. How many unrelated photos it "
-            "flags was not measured."
+            f"Its “unknown” verdict flags photos that are unlike the {_known_photos(summary)}. How many unrelated "
+            "photos it flags was not measured."
         )
     caught = describe_part(outliers.caught, outliers.of, "unrelated photos")
     false_alarms = describe_part(unknown.false_alarms, unknown.of, "photos of known classes")
@@ -140,6 +144,13 @@ def describe_limits(summary: CheckpointSummary) -> Iterator[str]:
     """Say what the figures do not show."""
     yield from warn_of_few_test_photos(summary.metrics)
     yield from _resolution(summary.metrics)
+    if summary.provenance.imported is not None:
+        yield from imported.describe_unmeasured(summary)
+        yield from _small_classes(summary.metrics, summary.classes)
+        yield describe_unknown_limit(summary)
+        yield from _missed_target(summary)
+        yield imported.LABELS
+        return
     if "test" in (summary.provenance.sides or ()):
         yield (
             "The test photos are those that the folder keeps apart itself. How they are related to the training photos "
@@ -163,6 +174,10 @@ def describe_limits(summary: CheckpointSummary) -> Iterator[str]:
 
 def _classes(summary: CheckpointSummary) -> str:
     return "classes" if summary.task == "single-label" else "labels"
+
+
+def _known_photos(summary: CheckpointSummary) -> str:
+    return "training photos" if summary.provenance.imported is None else "photos that it was calibrated with"
 
 
 def _resolution(metrics: TestMetrics) -> Iterator[str]:
@@ -222,7 +237,8 @@ def _missed_target(summary: CheckpointSummary) -> Iterator[str]:
         )
         return
     missed = f"The photos did not show that {percent(confident.target_precision)} of confident answers would be right"
+    again = "train" if summary.provenance.imported is None else "calibrate"
     if summary.shown is False:
-        yield f"{missed}, so no answer is called confident. To change that, add photos and train again."
+        yield f"{missed}, so no answer is called confident. To change that, add photos and {again} again."
     else:  # written by a version that called answers confident all the same
         yield f"{missed}: rely on the measured share, and on its interval."

@@ -68,7 +68,7 @@ def test_single_label_file_is_written_as_before_there_were_others(tmp_path: Path
     ("change", "message"),
     [
         (lambda h, _: h.update(format_version=1), "is multi-label, but has format version 1"),
-        (lambda h, _: h.update(format_version=3), "newer than the 2 this Whisker reads: update Whisker"),
+        (lambda h, _: h.update(format_version=5), "newer than the 4 this Whisker reads: update Whisker"),
         (lambda h, _: h.pop("task"), "is single-label, but has format version 2"),
         (lambda h, _: h.update(task="ranking"), "has the task 'ranking', which is none of single-label, multi-label"),
         (lambda h, _: h.update(task=["multi-label"]), r"has the task \['multi-label'\], which is none of"),

@@ -16,6 +16,7 @@ from tests.pictures import write_folder
 from whisker.cli import main
 from whisker.model import Checkpoint, Classifier, build_network
 from whisker.model.checkpoint.file import save_checkpoint
+from whisker.model.networks.build import require_trainable
 from whisker.model.networks.config import Family
 from whisker.model.networks.resnet import ResidualNetwork
 from whisker.training.audit.label_errors import NEIGHBOURS, find_doubtful, label_distances
@@ -178,7 +179,7 @@ def test_doubtful_photos_of_a_folder_carry_the_classifiers_scores(
 def test_distances_are_measured_before_the_last_residual_block(
     untrained: Checkpoint, tmp_path: Path, quiet: Progress, family: Family
 ) -> None:
-    config = replace(untrained.network, family=family)
+    config = replace(require_trainable(untrained.network), family=family)
     state = untrained.state if family == "resnet" else build_network(config, 2).state_dict()
     classifier = Classifier(replace(untrained, network=config, state=state))
     root = write_folder(tmp_path / "photos", 20)  # more than one batch

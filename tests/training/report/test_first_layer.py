@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from whisker.model import Checkpoint, NetworkConfig
-from whisker.model.networks.build import build_network
+from whisker.model.networks.build import build_network, require_trainable
 from whisker.training.report.first_layer import FirstLayer, draw_first_layer
 
 
@@ -124,7 +124,7 @@ def test_largest_picture_is_small_and_says_what_it_leaves_out() -> None:
 
 
 def test_data_uri_is_the_png(untrained: Checkpoint) -> None:
-    layer = draw_first_layer(untrained.network, untrained.state)
+    layer = draw_first_layer(require_trainable(untrained.network), untrained.state)
     kind, _, data = layer.data_uri().partition(",")
     assert kind == "data:image/png;base64"
     assert base64.b64decode(data) == layer.png

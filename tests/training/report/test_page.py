@@ -17,6 +17,7 @@ from whisker.model import Checkpoint, Classifier, load_checkpoint
 from whisker.model.answers.decision_rule import Verdict
 from whisker.model.card.metrics import Figures, TestMetrics
 from whisker.model.checkpoint.contents import Quantization, Thresholds
+from whisker.model.networks.build import require_trainable
 from whisker.training.calibration.figures import measure_figures
 from whisker.training.calibration.metrics import evaluate_probabilities
 from whisker.training.calibration.multi_label.metrics import count_confident_labels, evaluate_labels
@@ -206,7 +207,7 @@ def test_names_of_users_are_text(file: Path, untrained: Checkpoint) -> None:
 
 
 def test_page_shows_the_first_layer(file: Path, untrained: Checkpoint) -> None:
-    layer = draw_first_layer(untrained.network, untrained.state)
+    layer = draw_first_layer(require_trainable(untrained.network), untrained.state)
     page = write(file, measured(untrained, ("cat", "dog")))
     assert [(image["src"], image["alt"]) for image in page.all("img")] == [(layer.data_uri(), layer.alt)]
     assert "hardly differ from the random weights" in page.text

@@ -11,6 +11,7 @@ from whisker.model.answers.decision_rule import sigmoid
 from whisker.model.answers.novelty import UNKNOWN_SCORE
 from whisker.model.answers.profile import Profile
 from whisker.model.card.metrics import Figures, TestMetrics
+from whisker.model.engines.torch_engine import TorchEngine
 from whisker.model.networks.build import build_network
 from whisker.training.calibration.calibrate import (
     CalibratedCheckpoint,
@@ -48,7 +49,7 @@ def calibrate_labels(
     """
     network = build_network(uncalibrated.network, len(uncalibrated.classes))
     network.load_state_dict(dict(uncalibrated.state))
-    outputs = run_network(network.eval(), data, device, progress)
+    outputs = run_network(TorchEngine(network.eval(), device), data, progress)
     present = data.validation.require_present()
     temperature = fit_label_temperature(outputs.validation.logits, present)
     probabilities = sigmoid(outputs.validation.logits, temperature)

@@ -8,6 +8,7 @@ from torch import distributed
 
 from whisker.model import load_checkpoint
 from whisker.model.errors import ConfigError
+from whisker.model.networks.build import require_trainable
 from whisker.training.calibration.calibrate import Targets
 from whisker.training.cli.options.observing import Observing
 from whisker.training.cli.result import print_result
@@ -48,7 +49,7 @@ class Extending:
         training = Training(
             photos=self.photos,
             out=self.out,
-            config=TrainingConfig(PRESETS["quick"], source.network, seed=self.seed),
+            config=TrainingConfig(PRESETS["quick"], require_trainable(source.network), seed=self.seed),
             targets=self.targets,
             device=self.device,
             labels=self.labels,

@@ -115,6 +115,6 @@ def test_facts_say_whether_targets_are_guaranteed() -> None:
     unknown = plain_facts(list_unknown_facts(summary(metrics)))
     assert unknown == {
         "Photos of known classes flagged": "51 of 1,129, 4.5 % (95 % interval 3.5 % to 5.9 %)",
-        "Target false-alarm rate": "at most 5.0 %; shown by photos that were not trained on",
+        "Target false-alarm rate": "at most 5.0 %; shown by the photos",
         "Unrelated photos flagged": "2,262 of 2,375, 95.2 %",
     }
