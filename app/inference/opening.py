@@ -1,7 +1,7 @@
 """How an inference worker opens a model: from an exported classifier or, with PyTorch, from its checkpoint."""
 
 import pickle
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -86,7 +86,7 @@ def _card(classifier: "Classifier") -> CheckpointCard:
         "engine": classifier.engine,
         "task": checkpoint.task,
         "classes": list(checkpoint.classes),
-        "preprocessing": asdict(checkpoint.preprocessing),
+        "preprocessing": checkpoint.preprocessing.to_json(),
         "network": checkpoint.network.to_json(),
         "temperature": checkpoint.temperature,
         "unsure": checkpoint.thresholds.unsure if is_single else None,

@@ -32,7 +32,7 @@ FILL: tuple[Node, ...] = (
 )
 def test_graph_that_cannot_be_served_is_refused(make: Callable[[], bytes], problem: str) -> None:
     from whisker.model.engines.imported.reader import complete, open_graph  # noqa: PLC0415 - needs OpenVINO
-    from whisker.model.engines.openvino_engine import core  # noqa: PLC0415
+    from whisker.model.engines.openvino_engine import shared_core  # noqa: PLC0415
 
     with pytest.raises(CheckpointError, match=problem):
-        complete(open_graph(core(), make()), GraphConfig(48, tensor="logits"))
+        complete(open_graph(shared_core(), make()), GraphConfig(48, tensor="logits"))
