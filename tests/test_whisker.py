@@ -249,7 +249,7 @@ def bad(tmp_path: Path, trained: Training) -> dict[str, Path]:
         (("train", "one", "--pretrained", "one/cat/1.png"), "is not a readable safetensors file"),
         (("train", "one", "--pretrained", "missing.safetensors"), "missing.safetensors does not exist"),
         (("import", "missing.pth", "--out", "new.safetensors"), "missing.pth does not exist"),
-        (("import", "one/cat/1.png", "--out", "new.safetensors"), "is not a file of PyTorch"),
+        (("import", "one/cat/1.png", "--out", "new.safetensors"), "is neither a file of PyTorch nor ONNX"),
         (("train", "text", "--pretrained", "trained.safetensors", "--width", "8"), "with width 4, not 8"),
         (("train", "one", "--labels", "missing.csv"), "missing.csv cannot be read"),
         (("train", "one", "--groups", "patient"), "--groups names the column 'patient', so give the file"),
