@@ -21,7 +21,7 @@ def verify(
     file: Annotated[
         Path,
         typer.Argument(
-            help="File that `whisker export` wrote. Verify a .pt2 only if you trust its writer: PyTorch may run code in it.",
+            help="File that `whisker export` wrote. Only a trusted .pt2: PyTorch may run code in it.",
             metavar="FILE",
         ),
     ],
