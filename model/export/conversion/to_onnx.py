@@ -1,4 +1,4 @@
-"""ONNX files: opset 18, which ONNX Runtime has read since 1.14, and no operation of anybody's own."""
+"""ONNX files: opset 18 and no operation of anybody's own."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Programs of `torch.export`, run by PyTorch."""
+"""Programs of `torch.export`, run by PyTorch, which may run code that is in them as it opens them."""
 
 from collections.abc import Sequence
 from pathlib import Path

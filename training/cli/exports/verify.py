@@ -18,7 +18,13 @@ if TYPE_CHECKING:
 
 
 def verify(
-    file: Annotated[Path, typer.Argument(help="File that `whisker export` wrote.", metavar="FILE")],
+    file: Annotated[
+        Path,
+        typer.Argument(
+            help="File that `whisker export` wrote. Only a trusted .pt2: PyTorch may run code in it.",
+            metavar="FILE",
+        ),
+    ],
     *,
     photos: OwnPhotos = None,
     checkpoint: Annotated[
