@@ -21,7 +21,7 @@ from whisker.model.engines.onnx_engine import TOLERANCE as IMPORTED_TOLERANCE
 from whisker.model.engines.onnx_engine import graph_of, open_graph_engine, require_cpu, require_openvino
 from whisker.model.engines.torch_engine import TorchEngine
 from whisker.model.errors import CheckpointError, PictureError
-from whisker.model.exported import ExportedClassifier
+from whisker.model.exported import ExportedClassifier, batch_sizes
 from whisker.model.networks.base import Network
 from whisker.model.networks.build import build_network
 from whisker.model.predictor import Predictor
@@ -94,6 +94,18 @@ class Classifier(Predictor):
             model = self._kind.export(self.network, self.checkpoint)
         else:
             return None
+        return self._export(model)
+
+    def compiled(self, *, threads: int, largest: int) -> ExportedClassifier | None:
+        """Export the classifier as `exported` does, compiled for this machine and batches up to `largest`."""
+        ready = self._engine.compiled()
+        wanted = ready if self._kind is None else batch_sizes(largest)
+        if ready and ready.keys() >= set(wanted):
+            return self._export({count: ready[count] for count in wanted})
+        exported = self.exported()
+        return None if exported is None else exported.compiled(threads=threads, largest=largest)
+
+    def _export(self, model: OpenVinoModel | OnnxModel | Mapping[int, bytes]) -> ExportedClassifier:
         return ExportedClassifier(
             openvino_model=model,
             head=self._engine.head,

@@ -1,7 +1,8 @@
 """A classifier exported for processes without PyTorch, which answer alike with a third of the memory."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,17 +37,25 @@ class ExportedClassifier:
         from whisker.model.engines.openvino_engine import compile_model  # noqa: PLC0415 - an optional dependency
 
         assert not isinstance(self.openvino_model, Mapping)  # noqa: S101 - it is compiled once
-        compiled = compile_model(self.openvino_model, threads=threads, batch_sizes=_batch_sizes(largest))
+        compiled = compile_model(self.openvino_model, threads=threads, batch_sizes=batch_sizes(largest))
         return replace(self, openvino_model=compiled)
 
-    def open(self, *, threads: int, largest: int) -> tuple[Predictor, dict[int, float]]:
+    def open(
+        self, *, threads: int, largest: int, prepare: Callable[[Callable[[], Any]], Any] | None = None
+    ) -> tuple[Predictor, dict[int, float]]:
         """Compile it for batches up to `largest`, verify it and warm it up; return it and the seconds per batch size.
 
-        Raises `CheckpointError` if the golden answers differ here.
+        `prepare`, if given, compiles: see `OpenVinoEngine`. Raises `CheckpointError` if the golden answers differ here.
         """
-        from whisker.model.engines.openvino_engine import OpenVinoEngine  # noqa: PLC0415 - an optional dependency
+        from whisker.model.engines.openvino_engine import OpenVinoEngine, apply  # noqa: PLC0415 - an optional dependency
 
-        engine = OpenVinoEngine(self.openvino_model, self.head, threads=threads, batch_sizes=_batch_sizes(largest))
+        engine = OpenVinoEngine(
+            self.openvino_model,
+            self.head,
+            threads=threads,
+            batch_sizes=batch_sizes(largest),
+            prepare=prepare or apply,
+        )
         predictor = Predictor(engine, self.preprocessing, self.decision_rule)
         pictures, expected = self.golden
         answers = predictor.scores([self.preprocessing.decode(picture) for picture in pictures])
@@ -54,5 +63,6 @@ class ExportedClassifier:
         return predictor, engine.warm_up(self.preprocessing.size)
 
 
-def _batch_sizes(largest: int) -> list[int]:
+def batch_sizes(largest: int) -> list[int]:
+    """Choose the batch sizes to compile for."""
     return sorted({1, min(_COMMON_BATCH, largest), largest})

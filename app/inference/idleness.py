@@ -1,11 +1,17 @@
-"""Processes that take only the time that others leave."""
+"""Processes, and threads, that take only the time that others leave."""
 
 import contextlib
 import os
 import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import get_native_id
+from typing import TypeVar
 
-_NICENESS = 19  # where there is no better way to say it
+_NICENESS = 19
+
+T = TypeVar("T")
 
 
 def leave_time(pid: int) -> None:
@@ -20,3 +26,17 @@ def leave_time(pid: int) -> None:
             return
         for thread in Path(f"/proc/{pid}/task").iterdir():
             os.sched_setscheduler(int(thread.name), os.SCHED_IDLE, os.sched_param(0))
+
+
+def in_passing(work: Callable[[], T]) -> T:
+    """Do work in a thread of low priority, and return what it returns.
+
+    It must do nearly all without Python's lock: whoever holds that and is not given the core keeps all others waiting.
+    """
+    with ThreadPoolExecutor(1, thread_name_prefix="in-passing", initializer=_lower_this_thread) as pool:
+        return pool.submit(work).result()
+
+
+def _lower_this_thread() -> None:
+    if sys.platform == "linux":  # elsewhere only whole processes have a priority
+        os.setpriority(os.PRIO_PROCESS, get_native_id(), _NICENESS)

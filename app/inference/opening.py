@@ -1,9 +1,10 @@
 """How an inference worker opens a model: from an exported classifier or, with PyTorch, from its checkpoint."""
 
 import pickle
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from whisker.app.inference.wire import Opening, WorkerConfig
 from whisker.model.card.document import CheckpointCard, JsonValue, LabelThreshold
@@ -13,6 +14,8 @@ from whisker.model.predictor import Predictor
 if TYPE_CHECKING:
     from whisker.model.checkpoint.contents import Checkpoint
     from whisker.model.classifier import Classifier
+
+Prepare = Callable[[Callable[[], Any]], Any]
 
 _STATISTICS = Path("/proc/self/statm")  # in pages, on Linux alone
 _PAGE_BYTES = 4096
@@ -33,8 +36,11 @@ class Opened:
     exported: bytes = b""
 
 
-def open_model(config: WorkerConfig, opening: Opening) -> Opened:
-    """Open a model, verify its golden answers and warm it up; raise what `Classifier.load` raises."""
+def open_model(config: WorkerConfig, opening: Opening, *, prepare: Prepare | None = None) -> Opened:
+    """Open a model, verify its golden answers and warm it up; raise what `Classifier.load` raises.
+
+    `prepare` as for `ExportedClassifier.open`.
+    """
     if opening.exported is None:
         return _load(config, opening)
     from whisker.model.engines.openvino_engine import start_runtime  # noqa: PLC0415 - an optional dependency
@@ -42,7 +48,7 @@ def open_model(config: WorkerConfig, opening: Opening) -> Opened:
     start_runtime()
     before = _resident_bytes()
     exported: ExportedClassifier = pickle.loads(opening.exported)  # noqa: S301 - from a worker that has seen no upload
-    predictor, seconds = exported.open(threads=config.threads, largest=opening.max_batch)
+    predictor, seconds = exported.open(threads=config.threads, largest=opening.max_batch, prepare=prepare)
     del exported
     return Opened(predictor, seconds, max(0, _resident_bytes() - before))
 
@@ -67,10 +73,8 @@ def _load(config: WorkerConfig, opening: Opening) -> Opened:
         )
     finally:
         flush_log()  # the service may end this process as soon as it has told
-    exported = classifier.exported()
-    packed = b""
-    if exported is not None:
-        packed = pickle.dumps(exported.compiled(threads=config.threads, largest=opening.max_batch))
+    compiled = classifier.compiled(threads=config.threads, largest=opening.max_batch)
+    packed = b"" if compiled is None else pickle.dumps(compiled)
     used = max(0, _resident_bytes() - before)
     return Opened(classifier, dict(classifier.batch_seconds), used, _card(classifier), packed)
 

@@ -20,7 +20,7 @@ from threading import Lock, Thread
 
 from whisker.app.inference.batch_handler import answer_batch
 from whisker.app.inference.child_signals import LEFT, ignore
-from whisker.app.inference.idleness import leave_time
+from whisker.app.inference.idleness import in_passing, leave_time
 from whisker.app.inference.opening import open_model
 from whisker.app.inference.wire import (
     ANSWERED,
@@ -120,7 +120,7 @@ class _Worker:
 
     def _open(self, opening: Opening) -> None:
         try:
-            opened = open_model(self._config, opening)
+            opened = open_model(self._config, opening, prepare=in_passing if self._has_answered else None)
         except WhiskerError as exc:
             self._tell({"slot": opening.slot, "failed": (type(exc).__name__, str(exc))})
             return

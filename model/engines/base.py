@@ -81,6 +81,10 @@ class Engine(ABC):
             seconds[batch] = time.perf_counter() - started
         return seconds
 
+    def compiled(self) -> dict[int, bytes]:
+        """Write what was compiled for each batch size, for other processes on this machine; most engines cannot."""
+        return {}
+
     @abstractmethod
     def _embed(
         self, batch: NDArray[np.uint8], *, with_maps: bool

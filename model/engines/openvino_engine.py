@@ -4,8 +4,8 @@ OpenVINO is optional: only `whisker.model.exported` and `whisker.model.engines.c
 need it. It needs no PyTorch.
 """
 
-from collections.abc import Mapping, Sequence
-from functools import cache
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache, partial
 from io import BytesIO
 
 import numpy as np
@@ -18,12 +18,20 @@ from whisker.model.engines.base import Engine, OnnxModel, OpenVinoModel
 from whisker.model.engines.imported.reader import complete, open_graph
 from whisker.model.engines.openvino_graph import put_together
 
+Prepare = Callable[[Callable[[], openvino.CompiledModel]], openvino.CompiledModel]
+
+
+def apply(work: Callable[[], openvino.CompiledModel]) -> openvino.CompiledModel:
+    """Do work here and now."""
+    return work()
+
 
 class OpenVinoEngine(Engine):
     """Run an exported model or an imported graph on the CPU, with `threads` threads, for a few batch sizes.
 
     A graph answers in float32, as its author measured it, and one picture at a time if it takes no more. Instead of
-    either it takes what `compile_model` has made of it, for each size.
+    either it takes what `compile_model` has made of it, for each size. `prepare` does what takes long, and does without
+    Python's lock: it is given a function, and returns what that returns.
     """
 
     def __init__(
@@ -32,19 +40,20 @@ class OpenVinoEngine(Engine):
         head: Head,
         *,
         threads: int,
-        batch_sizes: Sequence[int] = (1, 8),
+        batch_sizes: Sequence[int] = (1, 4),
+        prepare: Prepare = apply,
     ) -> None:
         super().__init__(head, "cpu")
         # Few: each takes 0.1 s to compile, and a copy of the weights.
         self.batch_sizes = possible_sizes(openvino_model, batch_sizes)
         self._requests = {
-            count: (
-                shared_core().import_model(openvino_model[count], "CPU", _options(threads))
-                if isinstance(openvino_model, Mapping)
-                else _compile(openvino_model, count, threads)
-            ).create_infer_request()
+            count: prepare(partial(_prepared, openvino_model, count, threads)).create_infer_request()
             for count in self.batch_sizes
         }
+
+    def compiled(self) -> dict[int, bytes]:
+        """Write what was compiled for each batch size, as `compile_model` does."""
+        return {count: _write(request.get_compiled_model()) for count, request in self._requests.items()}
 
     def _embed(
         self, batch: NDArray[np.uint8], *, with_maps: bool
@@ -54,6 +63,14 @@ class OpenVinoEngine(Engine):
         wanted = request.output_tensors if with_maps else request.output_tensors[:1]
         features, *maps = [tensor.data.copy() for tensor in wanted]  # the next batch overwrites them
         return features, maps[0] if maps else None
+
+
+def _prepared(
+    openvino_model: OpenVinoModel | OnnxModel | Mapping[int, bytes], count: int, threads: int
+) -> openvino.CompiledModel:
+    if isinstance(openvino_model, Mapping):
+        return shared_core().import_model(openvino_model[count], "CPU", _options(threads))
+    return _compile(openvino_model, count, threads)
 
 
 def possible_sizes(
@@ -70,12 +87,14 @@ def compile_model(
     openvino_model: OpenVinoModel | OnnxModel, *, threads: int, batch_sizes: Sequence[int]
 ) -> dict[int, bytes]:
     """Compile a model for each batch size, for other processes on this machine: they open it in a third of the time."""
-    compiled = {}
-    for count in possible_sizes(openvino_model, batch_sizes):
-        written = BytesIO()
-        _compile(openvino_model, count, threads).export_model(written)
-        compiled[count] = written.getvalue()
-    return compiled
+    sizes = possible_sizes(openvino_model, batch_sizes)
+    return {count: _write(_compile(openvino_model, count, threads)) for count in sizes}
+
+
+def _write(compiled: openvino.CompiledModel) -> bytes:
+    written = BytesIO()
+    compiled.export_model(written)
+    return written.getvalue()
 
 
 def _compile(openvino_model: OpenVinoModel | OnnxModel, count: int, threads: int) -> openvino.CompiledModel:
