@@ -151,8 +151,8 @@ def itself() -> dict[str, Any]:
         (pickle.dumps({"conv1.weight": [1.0]}), "is not a readable file of PyTorch: download it again"),
         (saved(RESNET)[:5000], "is not a readable file of PyTorch: download it again"),
         (b"\x80\x02", "is not a readable file of PyTorch: download it again"),
-        (b"hello", "is not a file of PyTorch; a safetensors file goes to --pretrained as it is"),
-        (b"", "is not a file of PyTorch"),
+        (b"hello", "is neither a file of PyTorch nor ONNX; a safetensors file goes to --pretrained as it is"),
+        (b"", "is neither a file of PyTorch nor ONNX"),
     ],
 )
 def test_anything_else_is_refused(content: bytes, message: str, pth: Path, out: Path) -> None:
