@@ -2,11 +2,9 @@
 
 import asyncio
 import logging
-import math
 import random
 import time
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 from whisker.app.errors import (
@@ -15,32 +13,22 @@ from whisker.app.errors import (
     RolloutError,
     UnknownVersionError,
     VersionUnusableError,
-    WorkerError,
     quoted,
 )
 from whisker.app.inference.requests import PredictionResult
-from whisker.app.inference.service import Service, labels_of
+from whisker.app.inference.service import Service
 from whisker.app.metrics import Metrics
-from whisker.app.repository.canary_watch import CanaryWatch
-from whisker.app.repository.folder import Stamp, VersionFile, find_versions
+from whisker.app.repository.canary_trial import CanaryTrial
+from whisker.app.repository.failures import Failures
+from whisker.app.repository.folder import VersionFile, find_versions
 from whisker.app.repository.loaded import Key, LoadedVersions
-from whisker.app.repository.rollout import Canary, Rollout, Shadow, served_version
+from whisker.app.repository.rollout import Rollout, Shadow, served_version
 from whisker.app.repository.rollout_file import change_rollout, read_rollout
 from whisker.model.errors import WhiskerError
 
-_RETRY_SECONDS = 30.0  # after the process that loads has ended, which may have had another reason than the file
-
-Attempt = tuple[str, Stamp, Stamp | None]
+_ASKED_SECONDS = 300.0  # that a version stays loaded after somebody has asked for it by name
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """Why a version cannot be used, and when that is worth another try: never, if it is the file that is at fault."""
-
-    reason: str
-    retry_at: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,14 +48,14 @@ class RepositoryModel:
         self.rollout = Rollout()
         self.serving: VersionFile | None = None
         self.reason = ""  # why nothing is served, or why not what the folder asks for
-        self.failures: dict[Attempt, Failure] = {}  # of versions that cannot be used
+        self.failures = Failures(name)
         self._folder = folder
         self._loaded = loaded
         self._metrics = metrics
         self._previous: VersionFile | None = None
-        self._watch: CanaryWatch | None = None
-        self._stopped_canary: Canary | None = None
-        self._background: set[asyncio.Task[None]] = set()
+        self._trial = CanaryTrial(name, folder, metrics)
+        self._asked: dict[str, float] = {}  # when versions were asked for by name
+        self._changing = asyncio.Lock()  # what is served, by the folder or by request
 
     async def look(self) -> None:
         """Read what lies in the folder; what cannot be read leaves everything as it is, and is logged once."""
@@ -81,13 +69,7 @@ class RepositoryModel:
                 self.reason = str(exc)
                 logger.error("The folder of a model cannot be used", extra={"model": self.name, "reason": str(exc)})  # noqa: TRY400 - one sentence
             return
-        if rollout.canary is None or rollout.canary != self._stopped_canary:
-            self._stopped_canary = None
-        else:  # what was stopped here is not written yet, or cannot be
-            rollout = replace(rollout, canary=None)
-        if rollout.canary != self.rollout.canary:
-            self._watch = None if rollout.canary is None else CanaryWatch(rollout.canary.bounds)
-        self.rollout, self.reason = rollout, ""
+        self.rollout, self.reason = self._trial.follow(rollout), ""
 
     def known(self, version: str | None) -> str | None:
         """Check the name of a version that a protocol's path has; a single checkpoint goes by any.
@@ -103,7 +85,7 @@ class RepositoryModel:
         versions = list(self.versions)
         found: list[VersionFile] = []
         while (served := served_version(versions, self.rollout)).file is not None:
-            if not self._is_failing(served.file):
+            if not self.failures.is_failing(served.file):
                 found.append(served.file)
             if self.rollout.pinned is not None:
                 break
@@ -114,20 +96,16 @@ class RepositoryModel:
 
     async def follow(self) -> None:
         """Load and serve what the folder asks for; a version that cannot be used leaves the other one serving."""
-        await self.look()
-        for file in self.candidates():
-            if file == self.serving:
-                break
-            if await self._take_over(file):
-                break
-        for name in self._tried():
-            tried = self._file(name)
-            if tried is not None and tried != self.serving and not self._is_failing(tried):
-                await self._try_load(tried)
-        for key in self._loaded.of_model(self.name):
-            is_kept = self._previous is not None and key[1:] == (self._previous.name, self._previous.stamp)
-            if not (is_kept or self.serves(key) or self.tries(key[1])):
-                self._loaded.drop(key)
+        async with self._changing:
+            await self.look()
+            for file in self.candidates():
+                if file == self.serving or await self._take_over(file):
+                    break
+            for name in self._tried():
+                tried = self._file(name)
+                if tried is not None and tried != self.serving and not self.failures.is_failing(tried):
+                    await self._try_load(tried)
+        self._forget_the_rest()
 
     def serve(self, file: VersionFile, service: Service | None) -> None:
         """Answer with a version from now on; without a `service`, it is loaded when somebody asks."""
@@ -163,6 +141,7 @@ class RepositoryModel:
         """
         if version is not None:
             found = self._loaded.find(self.name, self._require(version))
+            self._asked[version] = time.monotonic()
             return None if found is None else Choice(found)
         trial = None if canary == "never" else self.rollout.canary
         other = None if trial is None else self._find(trial.version)
@@ -180,32 +159,16 @@ class RepositoryModel:
         if version is None:
             return Choice(await self._load_served())
         file = self._require(version)
-        try:
-            return Choice(await self._loaded.get(self.name, file))
-        except WhiskerError as exc:
-            self.note_failure(file, exc)
-            raise NotReadyError(f"The version {quoted(version)} cannot be used: see `GET /models`.") from exc
+        service = None if self.failures.is_failing(file) else await self._try_load(file)
+        if service is None:
+            raise NotReadyError(f"The version {quoted(version)} cannot be used: see `GET /models`.")
+        return Choice(service)
 
     def note(self, choice: Choice, outcome: PredictionResult | Exception) -> None:
-        """Count an answer while a canary runs, and stop the canary if it leaves its bounds.
-
-        The verdict `unknown` counts as a refusal, too: nobody can use the answer.
-        """
-        trial, watch = self.rollout.canary, self._watch
-        if trial is None or watch is None or not choice.is_drawn:
-            return
-        is_canary = choice.service.version == trial.version
-        prediction = outcome.prediction if isinstance(outcome, PredictionResult) else None
-        refused = prediction is None or prediction["verdict"] == "unknown"
-        track = "canary" if is_canary else "serving"
-        self._metrics.canary_answers.labels(self.name, track, "refused" if refused else "answered").inc()
-        seconds = outcome.decode_seconds + outcome.inference_seconds if isinstance(outcome, PredictionResult) else 0.0
-        labels = () if prediction is None else labels_of(prediction)
-        score = 0.0 if prediction is None else prediction["score"]
-        watch.record(is_canary=is_canary, refused=refused, seconds=seconds, labels=labels, score=score)
-        reason = watch.reason()
+        """Count an answer while a canary runs, and stop the canary if it leaves its bounds."""
+        reason = self._trial.note(choice.service.version, outcome) if choice.is_drawn else None
         if reason is not None:
-            self._stop_canary(trial.version, reason)
+            self.rollout = self._trial.stop(self.rollout, reason)
 
     @property
     def shadow(self) -> tuple[Service, Shadow] | None:
@@ -219,25 +182,38 @@ class RepositoryModel:
 
         Raises `UnknownVersionError`, `VersionUnusableError` and `RepositoryUnwritableError`.
         """
-        await self.look()
-        file = self._file(version)
-        if file is None or self._folder is None:
-            raise UnknownVersionError(self._no_version(version))
-        self.failures.pop(file.attempt, None)
-        if file != self.serving and not await self._take_over(file):
-            raise VersionUnusableError(self.failures[file.attempt].reason)
-        folder = self._folder
+        async with self._changing:
+            await self.look()
+            file = self._file(version)
+            if file is None or self._folder is None:
+                raise UnknownVersionError(self._no_version(version))
+            self.failures.forget(file)
+            if file != self.serving and not await self._take_over(file):
+                raise VersionUnusableError(self.failures.reason(file) or "It cannot be loaded.")
+            await self._pin(self._folder, version)
+
+    async def close(self) -> None:
+        """Wait for what is written in the background."""
+        await self._trial.close()
+
+    async def _pin(self, folder: Path, version: str) -> None:
         try:
-            self.rollout = await asyncio.to_thread(change_rollout, folder, lambda rollout: _pinned(rollout, version))
+            rollout = await asyncio.to_thread(change_rollout, folder, lambda rollout: _pinned(rollout, version))
         except RolloutError as exc:
             logger.error("What is served cannot be noted", extra={"model": self.name, "reason": str(exc)})  # noqa: TRY400 - one sentence
             raise RepositoryUnwritableError(
                 "The version answers now, but that cannot be noted in the folder, so that it will not last."
             ) from exc
+        self.rollout = self._trial.follow(rollout)
 
-    async def close(self) -> None:
-        """Wait for what is written in the background."""
-        await asyncio.gather(*self._background, return_exceptions=True)
+    def _forget_the_rest(self) -> None:
+        """Forget loaded versions that neither answer nor are tried, are no way back, and were not asked for lately."""
+        now = time.monotonic()
+        self._asked = {name: at for name, at in self._asked.items() if now - at < _ASKED_SECONDS}
+        for key in self._loaded.of_model(self.name):
+            is_previous = self._previous is not None and key[1:] == (self._previous.name, self._previous.stamp)
+            if not (is_previous or self.serves(key) or self.tries(key[1]) or key[1] in self._asked):
+                self._loaded.drop(key)
 
     async def _load_served(self) -> Service:
         if self.serving is None:
@@ -247,7 +223,7 @@ class RepositoryModel:
             try:
                 service = await self._loaded.get(self.name, file)
             except WhiskerError as exc:
-                self.note_failure(file, exc)
+                self.failures.note(file, exc)
                 rest = self.candidates()
                 self.serving = rest[0] if rest else None
             else:
@@ -270,39 +246,8 @@ class RepositoryModel:
         try:
             return await self._loaded.get(self.name, file)
         except WhiskerError as exc:
-            self.note_failure(file, exc)
+            self.failures.note(file, exc)
             return None
-
-    def note_failure(self, file: VersionFile, exc: WhiskerError) -> None:
-        """Remember, and log, that a version cannot be used, until its file is replaced."""
-        reason = str(exc).replace(str(file.path), file.path.name)
-        self.failures = {key: failure for key, failure in self.failures.items() if key[0] != file.name}
-        retry_at = time.monotonic() + _RETRY_SECONDS if isinstance(exc, WorkerError) else math.inf
-        self.failures[file.attempt] = Failure(reason, retry_at)
-        logger.error(
-            "A version of a model cannot be used", extra={"model": self.name, "version": file.name, "reason": str(exc)}
-        )
-
-    def _stop_canary(self, version: str, reason: str) -> None:
-        at = datetime.now(UTC)
-        logger.error("Canary stopped", extra={"model": self.name, "version": version, "reason": reason})
-        self._metrics.canary_stops.labels(self.name).inc()
-        self._stopped_canary = self.rollout.canary
-        self.rollout, self._watch = self.rollout.stop_canary(version, reason, at), None
-        if self._folder is not None:
-            task = asyncio.create_task(self._write_stop(self._folder, version, reason, at))
-            self._background.add(task)
-            task.add_done_callback(self._background.discard)
-
-    async def _write_stop(self, folder: Path, version: str, reason: str, at: datetime) -> None:
-        try:
-            await asyncio.to_thread(change_rollout, folder, lambda rollout: rollout.stop_canary(version, reason, at))
-        except WhiskerError as exc:
-            logger.error("The stop of a canary cannot be written", extra={"model": self.name, "reason": str(exc)})  # noqa: TRY400 - one sentence
-
-    def _is_failing(self, file: VersionFile) -> bool:
-        failure = self.failures.get(file.attempt)
-        return failure is not None and time.monotonic() < failure.retry_at
 
     def _tried(self) -> list[str]:
         return [it.version for it in (self.rollout.canary, self.rollout.shadow) if it is not None]

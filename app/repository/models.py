@@ -151,7 +151,7 @@ class Models:
             try:
                 card = await self._pool.start(file.path, goes_on=True)
             except WhiskerError as exc:
-                model.note_failure(file, exc)
+                model.failures.note(file, exc)
                 failure = failure or exc
                 continue
             model.serve(file, self._loaded.adopt_first(model.name, file, card))

@@ -140,11 +140,10 @@ def _describe(models: Models, model: RepositoryModel) -> RepositoryModelCard:
 
 def _describe_version(models: Models, model: RepositoryModel, file: VersionFile) -> VersionCard:
     service = models.loaded.peek(model.name, file)
-    failure = model.failures.get(file.attempt)
     return VersionCard(
         version=file.name,
         state=_state(models, model, file),
-        reason=None if failure is None else failure.reason,
+        reason=model.failures.reason(file),
         sha256=None if service is None else service.card["sha256"],
         classes=None if service is None else service.card["classes"],
         bytes=None if service is None else service.memory,
@@ -153,7 +152,7 @@ def _describe_version(models: Models, model: RepositoryModel, file: VersionFile)
 
 
 def _state(models: Models, model: RepositoryModel, file: VersionFile) -> VersionState:
-    if file.attempt in model.failures:
+    if model.failures.reason(file) is not None:
         return "failed"
     if models.loaded.is_loading(model.name, file):
         return "loading"
