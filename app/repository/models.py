@@ -65,7 +65,8 @@ class Models:
         """Find a model; raise `UnknownModelError`."""
         found = self._models.get(name)
         if found is None:
-            raise UnknownModelError(f"There is no model {quoted(name)} here: `GET /models` lists them.")
+            others = f", but {quoted(self._default)}" if len(self._models) == 1 else ": `GET /models` lists them"
+            raise UnknownModelError(f"There is no model {quoted(name)} here{others}.")
         return found
 
     @property

@@ -112,7 +112,7 @@ async def test_other_models_are_not_there(client: httpx.AsyncClient) -> None:
         ("POST", "/v2/models/other/infer"),
     ):
         answer = await client.request(method, path, content=b"{}" if method == "POST" else None)
-        assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+        assert (answer.status_code, answer.json()["code"]) == (404, "unknown_model")
 
 
 # Open Inference Protocol
@@ -328,9 +328,10 @@ async def test_protocols_can_be_turned_off(serving: Serving) -> None:
         assert (await client.get("/v1/models")).status_code == 200
         assert (await client.get("/v2")).status_code == 404
     async with serving(protocols="none") as client:
-        for method, path in (("GET", "/v1/models"), ("GET", "/ping"), ("POST", "/models/tiny")):
+        for method, path in (("GET", "/v1/models"), ("GET", "/ping"), ("POST", "/v2/models/tiny/infer")):
             assert (await client.request(method, path)).status_code == 404
-        assert (await client.post("/")).status_code == 405
+        for path in ("/", "/models/tiny"):  # a page, and a description
+            assert (await client.post(path)).status_code == 405
 
 
 def test_platforms_port_is_taken_unless_one_is_set(monkeypatch: pytest.MonkeyPatch) -> None:

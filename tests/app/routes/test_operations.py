@@ -221,7 +221,7 @@ async def test_checkpoint_of_the_named_sha256_is_served(serving: Serving, tiny: 
 async def test_openapi_describes_every_answer(client: httpx.AsyncClient) -> None:
     document = (await client.get("/openapi.json")).json()
     responses = document["paths"]["/predict"]["post"]["responses"]
-    assert set(responses) == {"200", "400", "403", "408", "413", "415", "422", "500", "503", "504"}
+    assert set(responses) == {"200", "400", "403", "404", "408", "413", "415", "422", "500", "503", "504"}
     for status, response in responses.items():
         assert list(response["content"]) == ["application/json" if status == "200" else "application/problem+json"]
     assert "HTTPValidationError" not in document["components"]["schemas"]
@@ -230,7 +230,9 @@ async def test_openapi_describes_every_answer(client: httpx.AsyncClient) -> None
     assert "the picture resembles nothing in the training data" in verdict["description"]
     assert "unknown_score" in document["components"]["schemas"]["PredictionAnswer"]["required"]
     operator = {"/health", "/livez", "/readyz", "/model", "/metrics"}
-    assert set(document["paths"]) == {"/predict", "/predict/batch", "/explain", "/corrections", *operator}
+    models = {"/models", "/models/{model}"}
+    models |= {f"/models/{{model}}/{verb}" for verb in ("predict", "predict/batch", "explain", "load")}
+    assert set(document["paths"]) == {"/predict", "/predict/batch", "/explain", "/corrections", *operator, *models}
 
 
 async def test_answer_is_what_openapi_says(client: httpx.AsyncClient) -> None:

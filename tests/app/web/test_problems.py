@@ -194,12 +194,13 @@ def test_codes_are_stable_and_tested() -> None:
     codes = [kind.code for kind in (*KINDS.values(), *HTTP_KINDS.values())]
     assert len(codes) == len(set(codes))
     # The rest have tests of their own: above, in test_limits.py, _connection, _security, _identity, _explain,
-    # _corrections and _labelling.
+    # _corrections, _labelling and _models.
     others = {"not_found", "method_not_allowed", "inference_failed", "internal_error", "not_ready", "overloaded"}
     others |= {"client_gone", "request_timeout", "malformed_request", "unauthorized", "cross_site"}
     others |= {"target_too_long", "head_too_large"}
     others |= {"misdirected_request", "unknown_class", "no_heat_map", "corrections_off", "corrections_full"}
     others |= {"photo_gone", "invalid_label", "review_unavailable"}
+    others |= {"unknown_model", "unknown_version", "version_unusable", "repository_unwritable", "model_control_off"}
     assert set(codes) == {case.code for case in CASES.values()} | others
 
 
