@@ -43,10 +43,11 @@ async def list_models(models: ModelsDep) -> ModelsAnswer:
 @router.get(
     f"/{{{MODEL}}}",
     summary="One model and its versions",
+    openapi_extra={"parameters": [_PATH]},
     responses=problem_responses(errors.NotReadyError, errors.UnknownModelError),
 )
-async def describe_model(models: ModelsDep, model: str) -> RepositoryModelCard:
-    return _describe(models, models.get(model))
+async def describe_model(request: Request, models: ModelsDep) -> RepositoryModelCard:
+    return _describe(models, models.get(request.path_params[MODEL]))
 
 
 @router.post(

@@ -33,7 +33,7 @@ def photos(tmp_path: Path) -> list[Path]:
 
 def test_every_setting_is_an_option_of_serve() -> None:
     options = [option for parameter in _command(commands.serve).params for option in parameter.opts]
-    assert sorted(options) == sorted(["file", *(flag(name) for name in (*Settings.model_fields, *RENAMED))])
+    assert sorted(options) == sorted(["files", *(flag(name) for name in (*Settings.model_fields, *RENAMED))])
 
 
 def test_serve_hands_its_options_to_the_settings() -> None:

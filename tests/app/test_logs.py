@@ -58,7 +58,7 @@ async def test_start_tells_what_serves(serving: Serving, settings: Settings) -> 
     configure_logging(settings, stream)
     async with serving():
         pass
-    (line,) = [line for line in _records(stream) if line["logger"] == "whisker.app.inference.service"]
+    (line,) = [line for line in _records(stream) if line["logger"] == "whisker.app.repository.models"]
     assert (line["checkpoint"], line["device"], line["inference_workers"], line["max_batch"]) == ("tiny", "cpu", 1, 4)
 
 
