@@ -49,7 +49,7 @@ async def choose_service(request: Request, name: str | None = None, version: str
     name = name or request.path_params.get(MODEL)
     model = models.default if name is None else models.get(name)
     if version is None and request.scope["query_string"]:
-        version = request.query_params.get("version")
+        version = request.query_params.get("version") or None
     choice = model.choose(version, _read_canary(request))
     if choice is not None:
         return choice

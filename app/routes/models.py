@@ -40,12 +40,8 @@ async def list_models(models: ModelsDep) -> ModelsAnswer:
     )
 
 
-@router.get(
-    f"/{{{MODEL}}}",
-    summary="One model and its versions",
-    openapi_extra={"parameters": [_PATH]},
-    responses=problem_responses(errors.NotReadyError, errors.UnknownModelError),
-)
+# Not described: at the same path Hugging Face's protocol has a POST, which is not ours to describe.
+@router.get(f"/{{{MODEL}}}", include_in_schema=False)
 async def describe_model(request: Request, models: ModelsDep) -> RepositoryModelCard:
     return _describe(models, models.get(request.path_params[MODEL]))
 

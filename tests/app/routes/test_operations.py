@@ -230,8 +230,7 @@ async def test_openapi_describes_every_answer(client: httpx.AsyncClient) -> None
     assert "the picture resembles nothing in the training data" in verdict["description"]
     assert "unknown_score" in document["components"]["schemas"]["PredictionAnswer"]["required"]
     operator = {"/health", "/livez", "/readyz", "/model", "/metrics"}
-    models = {"/models", "/models/{model}"}
-    models |= {f"/models/{{model}}/{verb}" for verb in ("predict", "predict/batch", "explain", "load")}
+    models = {"/models"} | {f"/models/{{model}}/{verb}" for verb in ("predict", "predict/batch", "explain", "load")}
     assert set(document["paths"]) == {"/predict", "/predict/batch", "/explain", "/corrections", *operator, *models}
 
 
