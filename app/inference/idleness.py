@@ -15,17 +15,28 @@ T = TypeVar("T")
 
 
 def leave_time(pid: int) -> None:
-    """Let every other process go before this one, which cannot be taken back.
+    """Let every other process go before this one.
 
     On Linux its threads get the policy SCHED_IDLE, as do those that they start: whoever else wants the core takes it at
     once. A process that is gone is nothing to complain of.
     """
-    with contextlib.suppress(OSError):
-        if sys.platform != "linux":
+    if sys.platform == "linux":
+        _schedule(pid, os.SCHED_IDLE)
+    else:
+        with contextlib.suppress(OSError):
             os.setpriority(os.PRIO_PROCESS, pid, _NICENESS)
-            return
+
+
+def take_time(pid: int) -> None:
+    """Take that back, where the system lets us: a process that is to end needs some time for it, too."""
+    if sys.platform == "linux":
+        _schedule(pid, os.SCHED_OTHER)
+
+
+def _schedule(pid: int, policy: int) -> None:
+    with contextlib.suppress(OSError):
         for thread in Path(f"/proc/{pid}/task").iterdir():
-            os.sched_setscheduler(int(thread.name), os.SCHED_IDLE, os.sched_param(0))
+            os.sched_setscheduler(int(thread.name), policy, os.sched_param(0))
 
 
 def in_passing(work: Callable[[], T]) -> T:

@@ -124,6 +124,7 @@ class Loader:
     async def _end(self) -> None:
         worker, self._worker, self._loads = self._worker, None, 0
         if worker is not None:
+            worker.take_time()
             await worker.end(0)
 
 

@@ -79,6 +79,7 @@ class _Worker:
     def __init__(self, connection: socket.socket, config: WorkerConfig) -> None:
         self._connection = connection
         self._sending = Lock()  # an answer, or what became of an opening
+        self._opening = Lock()  # one model at a time, whose memory is measured
         self._config = config
         self._predictors: dict[int, Predictor] = {}
         self._closed: set[int] = set()  # before they were open
@@ -120,9 +121,14 @@ class _Worker:
 
     def _open(self, opening: Opening) -> None:
         try:
-            opened = open_model(self._config, opening, prepare=in_passing if self._has_answered else None)
+            with self._opening:
+                opened = open_model(self._config, opening, prepare=in_passing if self._has_answered else None)
         except WhiskerError as exc:
             self._tell({"slot": opening.slot, "failed": (type(exc).__name__, str(exc))})
+            return
+        except Exception as exc:  # noqa: BLE001 - of libraries, or for lack of memory: the service has to know
+            reason = f"The model cannot be opened: {type(exc).__name__}: {exc}".rstrip(".")
+            self._tell({"slot": opening.slot, "failed": ("WhiskerError", f"{reason}.")})
             return
         seconds = {str(size): taken for size, taken in opened.batch_seconds.items()}
         is_first = not self._predictors

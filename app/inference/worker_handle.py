@@ -20,7 +20,7 @@ from pydantic_core import from_json
 from whisker.app import time_limits
 from whisker.app.errors import WorkerError
 from whisker.app.inference.child_signals import LEFT, blocked
-from whisker.app.inference.idleness import leave_time
+from whisker.app.inference.idleness import leave_time, take_time
 from whisker.app.inference.requests import PendingPrediction
 from whisker.app.inference.wire import (
     ANSWER,
@@ -236,6 +236,10 @@ class WorkerHandle(asyncio.Protocol):
     def leave_time(self) -> None:
         """Let all other processes go first, from now on."""
         leave_time(self.pid)
+
+    def take_time(self) -> None:
+        """Take that back."""
+        take_time(self.pid)
 
     def kill(self) -> None:
         """End the process, whatever it is doing, and listen to it no more."""

@@ -105,8 +105,16 @@ class WorkerPool:
 
         Raises what loading raises, and `WorkerError` if a worker cannot be started.
         """
+        try:
+            return await self._start(checkpoint or self._checkpoint, goes_on=goes_on)
+        except BaseException:  # raised again: another checkpoint may be tried next, and must meet nothing of this one
+            workers, self._workers = self._workers, []
+            self._models.clear()
+            await asyncio.gather(self.loader.close(), *(worker.end(0) for worker in workers))
+            raise
+
+    async def _start(self, checkpoint: Path, *, goes_on: bool) -> CheckpointCard:
         begun = time.perf_counter()
-        checkpoint = checkpoint or self._checkpoint
         loaded, first = await self.loader.load_first(
             checkpoint, FIRST_SLOT, self._max_batch, self._new_worker, goes_on=goes_on
         )
@@ -340,7 +348,10 @@ class WorkerPool:
                 if ended >= _MAX_ENDED:
                     raise
                 await asyncio.sleep(0)  # until it is no longer among the workers
-            self._dispatch()
+            finally:
+                self._dispatch()
+        if not self._workers:  # perhaps because of this model, which no replacement may open then
+            raise WorkerError("All inference workers ended while they opened a model.")
 
     def _note(self, model: _OpenModel, opened: OpenedModel) -> None:
         """Limit a model's batches to sizes that are fast enough by its warm-up, and remember what it takes.
@@ -354,7 +365,7 @@ class WorkerPool:
         fast = [size for size in seconds if seconds[size] <= self._max_batch_seconds]
         if len(fast) < len(seconds):
             model.max_batch = min(model.max_batch, max(fast, default=1))
-        model.bytes = max(model.bytes, opened.document["bytes"])
+        model.bytes = model.bytes or opened.document["bytes"]  # a replacement opens several, and tells less exactly
 
     def _describe(self, slot: int, loaded: LoadedModel) -> _OpenModel:
         card, max_batch = loaded.card, loaded.max_batch

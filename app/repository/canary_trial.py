@@ -41,14 +41,18 @@ class CanaryTrial:
             self._watch = None if rollout.canary is None else CanaryWatch(rollout.canary.bounds)
         return rollout
 
-    def note(self, version: str, outcome: PredictionResult | Exception) -> str | None:
+    def restart(self) -> None:
+        """Begin anew: what the canary is compared with is another version from now on."""
+        self._watch = None if self._canary is None else CanaryWatch(self._canary.bounds)
+
+    def note(self, version: str, served: str | None, outcome: PredictionResult | Exception) -> str | None:
         """Count the answer of a version that chance has drawn; return why the canary has to be stopped, if it has.
 
         The verdict `unknown` counts as a refusal, too: nobody can use the answer.
         """
         canary, watch = self._canary, self._watch
-        if canary is None or watch is None:
-            return None
+        if canary is None or watch is None or version not in (canary.version, served):
+            return None  # late, of versions that were tried or served before
         is_canary = version == canary.version
         prediction = outcome.prediction if isinstance(outcome, PredictionResult) else None
         refused = prediction is None or prediction["verdict"] == "unknown"

@@ -5,11 +5,10 @@ import math
 import time
 from dataclasses import dataclass
 
-from whisker.app.errors import WorkerError
 from whisker.app.repository.folder import Stamp, VersionFile
-from whisker.model.errors import WhiskerError
+from whisker.model.errors import CheckpointError, WhiskerError
 
-_RETRY_SECONDS = 30.0  # after the process that loads has ended, which may have had another reason than the file
+_RETRY_SECONDS = 30.0  # after what may have had another reason than the file: lost processes, lack of memory
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +29,7 @@ class Failures:
     def note(self, file: VersionFile, exc: WhiskerError) -> None:
         """Remember, and log, that a version cannot be used: for good, if it is the file that is at fault."""
         reason = str(exc).replace(str(file.path), file.path.name)
-        retry_at = time.monotonic() + _RETRY_SECONDS if isinstance(exc, WorkerError) else math.inf
+        retry_at = math.inf if isinstance(exc, CheckpointError) else time.monotonic() + _RETRY_SECONDS
         self._failures = {key: failure for key, failure in self._failures.items() if key[0] != file.name}
         self._failures[file.attempt] = _Failure(reason, retry_at)
         logger.error(

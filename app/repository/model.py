@@ -52,6 +52,8 @@ class RepositoryModel:
         self._folder = folder
         self._loaded = loaded
         self._metrics = metrics
+        self.is_known = folder is None  # whether it has been read what is to be served
+        self._described: Service | None = None  # in the metrics
         self._previous: VersionFile | None = None
         self._trial = CanaryTrial(name, folder, metrics)
         self._asked: dict[str, float] = {}  # when versions were asked for by name
@@ -65,11 +67,12 @@ class RepositoryModel:
             self.versions = await asyncio.to_thread(find_versions, self._folder)
             rollout = await asyncio.to_thread(read_rollout, self._folder)
         except WhiskerError as exc:
-            if str(exc) != self.reason:
-                self.reason = str(exc)
+            reason = str(exc).replace(f"{self._folder}/", "").replace(str(self._folder), self.name)
+            if reason != self.reason:
+                self.reason = reason
                 logger.error("The folder of a model cannot be used", extra={"model": self.name, "reason": str(exc)})  # noqa: TRY400 - one sentence
             return
-        self.rollout, self.reason = self._trial.follow(rollout), ""
+        self.rollout, self.reason, self.is_known = self._trial.follow(rollout), "", True
 
     def known(self, version: str | None) -> str | None:
         """Check the name of a version that a protocol's path has; a single checkpoint goes by any.
@@ -82,7 +85,7 @@ class RepositoryModel:
 
     def candidates(self) -> list[VersionFile]:
         """List what may be served, best first: the pinned version alone, or else the newest, and then older ones."""
-        versions = list(self.versions)
+        versions = list(self.versions) if self.is_known else []
         found: list[VersionFile] = []
         while (served := served_version(versions, self.rollout)).file is not None:
             if not self.failures.is_failing(served.file):
@@ -110,24 +113,39 @@ class RepositoryModel:
     def serve(self, file: VersionFile, service: Service | None) -> None:
         """Answer with a version from now on; without a `service`, it is loaded when somebody asks."""
         old, self.serving = self.serving, file
-        if service is not None:
-            service.is_serving = True
-            self._metrics.describe_model(name=service.name, version=service.version, device=service.card["device"])
+        self._describe(service)
         if old is None or old == file:
             return
-        before = self._loaded.find(self.name, old)
+        self._trial.restart()
+        self._previous = old if old.name != file.name else None
+
+    def retire(self) -> None:
+        """Report nothing of the model any longer."""
+        self._describe(None)
+
+    def _describe(self, service: Service | None) -> None:
+        """Report the version that is served, and no other."""
+        before, self._described = self._described, service
         if before is not None and before is not service:
             before.is_serving = False
             self._metrics.forget_model(name=before.name, version=before.version, device=before.card["device"])
-        self._previous = old if old.name != file.name else None
+        if service is not None:
+            service.is_serving = True
+            self._metrics.describe_model(name=service.name, version=service.version, device=service.card["device"])
 
     def serves(self, key: Key) -> bool:
         """Tell whether a loaded version is the one that is served."""
         return self.serving is not None and key[1:] == (self.serving.name, self.serving.stamp)
 
-    def tries(self, version: str) -> bool:
-        """Tell whether a version is a canary or a shadow."""
-        return version in self._tried()
+    def tries(self, key: Key) -> bool:
+        """Tell whether a loaded version is a canary or a shadow."""
+        tried = (self._file(name) for name in self._tried())
+        return any(file is not None and key[1:] == (file.name, file.stamp) for file in tried)
+
+    @property
+    def is_loaded(self) -> bool:
+        """Tell whether the version that is served is loaded."""
+        return self.serving is not None and self._loaded.peek(self.name, self.serving) is not None
 
     def find(self) -> Service | None:
         """Give the version that is served, if it is loaded."""
@@ -162,11 +180,14 @@ class RepositoryModel:
         service = None if self.failures.is_failing(file) else await self._try_load(file)
         if service is None:
             raise NotReadyError(f"The version {quoted(version)} cannot be used: see `GET /models`.")
+        if file == self.serving:
+            self.serve(file, service)
         return Choice(service)
 
     def note(self, choice: Choice, outcome: PredictionResult | Exception) -> None:
         """Count an answer while a canary runs, and stop the canary if it leaves its bounds."""
-        reason = self._trial.note(choice.service.version, outcome) if choice.is_drawn else None
+        served = None if self.serving is None else self.serving.name
+        reason = self._trial.note(choice.service.version, served, outcome) if choice.is_drawn else None
         if reason is not None:
             self.rollout = self._trial.stop(self.rollout, reason)
 
@@ -188,7 +209,8 @@ class RepositoryModel:
             if file is None or self._folder is None:
                 raise UnknownVersionError(self._no_version(version))
             self.failures.forget(file)
-            if file != self.serving and not await self._take_over(file):
+            is_there = file == self.serving and self.is_loaded
+            if not is_there and not await self._take_over(file, is_asked=True):
                 raise VersionUnusableError(self.failures.reason(file) or "It cannot be loaded.")
             await self._pin(self._folder, version)
 
@@ -212,10 +234,12 @@ class RepositoryModel:
         self._asked = {name: at for name, at in self._asked.items() if now - at < _ASKED_SECONDS}
         for key in self._loaded.of_model(self.name):
             is_previous = self._previous is not None and key[1:] == (self._previous.name, self._previous.stamp)
-            if not (is_previous or self.serves(key) or self.tries(key[1]) or key[1] in self._asked):
+            if not (is_previous or self.serves(key) or self.tries(key) or key[1] in self._asked):
                 self._loaded.drop(key)
 
     async def _load_served(self) -> Service:
+        if not self.is_known:
+            await self.look()
         if self.serving is None:
             self.serving = next(iter(self.candidates()), None)
         while self.serving is not None:
@@ -231,11 +255,15 @@ class RepositoryModel:
                 return service
         raise NotReadyError(f"No version of the model {quoted(self.name)} can be used at the moment.")
 
-    async def _take_over(self, file: VersionFile) -> bool:
+    async def _take_over(self, file: VersionFile, *, is_asked: bool = False) -> bool:
+        """Load a version and serve it, unless the folder asks for another one by then; tell whether it can be used."""
         service, before = await self._try_load(file), self.serving
         if service is None:
             self._metrics.swaps.labels(self.name, "failed").inc()
             return False
+        await self.look()
+        if not is_asked and self.candidates()[:1] != [file]:
+            return True  # the next look sees to it
         self.serve(file, service)
         if before is not None:
             self._metrics.swaps.labels(self.name, "served").inc()

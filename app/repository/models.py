@@ -39,6 +39,8 @@ class Models:
             pool, metrics, settings.max_model_bytes, is_needed=self._is_needed, max_batch=self._max_batch
         )
         self._following = asyncio.Lock()
+        self._tasks: dict[str, asyncio.Task[None]] = {}  # of models that follow their folder at this moment
+        self.waiting = 0  # requests, for a version to be loaded
 
     @property
     def default(self) -> RepositoryModel:
@@ -94,10 +96,22 @@ class Models:
             if self._root is not None:
                 await self._find(self._root)
             for model in [*self._models.values()]:
-                if model is self.default or model.find() is not None or self._loaded.has_room:
-                    await model.follow()
+                if model is self.default or model.is_loaded or self._loaded.has_room:
+                    self._follow(model)
                 else:
                     await self._note_unloaded(model)
+
+    def _follow(self, model: RepositoryModel) -> None:
+        """Let a model follow its folder, beside the others: one that loads keeps none of them waiting."""
+        if model.name in self._tasks:
+            return
+        task = self._tasks[model.name] = asyncio.create_task(model.follow())
+        task.add_done_callback(lambda done: self._followed(model.name, done))
+
+    def _followed(self, name: str, task: "asyncio.Task[None]") -> None:
+        del self._tasks[name]
+        if not task.cancelled() and (exc := task.exception()) is not None:
+            logger.error("The folder of a model cannot be followed", extra={"model": name}, exc_info=exc)
 
     async def follow_always(self) -> None:
         """Follow the folder until this is cancelled; a defect is logged, and the next look is another try."""
@@ -113,6 +127,9 @@ class Models:
 
     async def close(self) -> None:
         """Stop loading, and wait for what is written."""
+        for task in self._tasks.values():
+            task.cancel()
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
         await self._loaded.close()
         await asyncio.gather(*(model.close() for model in self._models.values()))
 
@@ -145,6 +162,7 @@ class Models:
         await self._find(root)
         if not self._models:
             raise RepositoryError(f"There is no model in {root}: add one with `whisker models add {root}/NAME FILE`.")
+        self._default = next((name for name, it in self._models.items() if it.versions), self._default)
         model = self.default
         await model.look()
         failure: WhiskerError | None = None
@@ -173,9 +191,11 @@ class Models:
         for name in found.models:
             if name not in self._models:
                 self._add(name, root / name, found.models[name])
-        for name in self._models.keys() - found.models.keys() - {self._default}:
+        there = {*found.models, *(refused.path.name for refused in found.refused), self._default}
+        for name in self._models.keys() - there:
             logger.warning("A model is gone from the folder", extra={"model": name})
             model = self._models.pop(name)
+            model.retire()
             await model.close()
             for key in self._loaded.of_model(name):
                 self._loaded.drop(key)
@@ -211,7 +231,7 @@ class Models:
     def _is_needed(self, key: Key) -> bool:
         """Tell whether a version may not give way: the default model's, and all that are tried."""
         model = self._models.get(key[0])
-        return model is not None and (model.tries(key[1]) or (model is self.default and model.serves(key)))
+        return model is not None and (model.tries(key) or (model is self.default and model.serves(key)))
 
     def _max_batch(self, name: str) -> int:
         is_roomy = len(self._models) <= _ROOMY_MODELS or name == self._default

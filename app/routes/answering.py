@@ -66,11 +66,12 @@ def _offer(request: Request, choice: Choice, data: bytes, result: PredictionResu
     state, service = state_of(request.app), choice.service
     if state.models is None or not service.is_serving:
         return
-    if state.keeper is not None and service.name == state.models.default.name:
+    is_kept = service.name == state.models.default.name  # whose classes the photos for review are labelled with
+    if state.keeper is not None and is_kept:
         state.keeper.consider(service, data, result)
     shadow = state.models.get(service.name).shadow
     if shadow is not None:
-        state.shadows.offer(service, shadow, data, result)
+        state.shadows.offer(service, shadow, data, result, is_kept=is_kept)
 
 
 def _deadline(request: Request) -> float:

@@ -16,6 +16,7 @@ from whisker.app.settings import Settings
 
 MODEL = "model"  # in a path: the name of the model that is to answer
 CANARY_HEADER = "whisker-canary"
+_WAITING_SHARE = 4  # one of so many upload slots may be held by requests that wait for a model
 CANARY_VALUES = ("always", "never")
 
 
@@ -53,11 +54,17 @@ async def choose_service(request: Request, name: str | None = None, version: str
     choice = model.choose(version, _read_canary(request))
     if choice is not None:
         return choice
+    settings = state_of(request.app).settings
+    if models.waiting >= max(1, settings.max_in_flight // _WAITING_SHARE):
+        raise NotReadyError("Many requests wait for models to be loaded; try again soon.")
+    models.waiting += 1
     try:
-        async with asyncio.timeout(state_of(request.app).settings.deadline_seconds):
+        async with asyncio.timeout(settings.deadline_seconds):
             return await model.load(version)
     except TimeoutError as exc:
         raise NotReadyError("The model is being loaded; try again soon.") from exc
+    finally:
+        models.waiting -= 1
 
 
 def _read_canary(request: Request) -> str | None:

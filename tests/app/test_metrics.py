@@ -31,8 +31,8 @@ async def test_an_answer_is_counted_in_every_way(serving: Serving) -> None:
     assert samples[_key("whisker_batch_size_sum")] == 1
     assert samples[_key("whisker_queue_depth")] == 0
     assert samples[_key("whisker_in_flight")] == 0
-    assert samples[_key("whisker_predictions_total", label=answer["label"])] == 1
-    assert samples[_key("whisker_verdicts_total", verdict="confident")] == 1
+    assert samples[_key("whisker_predictions_total", model="tiny", label=answer["label"])] == 1
+    assert samples[_key("whisker_verdicts_total", model="tiny", verdict="confident")] == 1
     version = answer["model"]["version"]
     assert samples[_key("whisker_model_info", name="tiny", version=version, device="cpu")] == 1
     assert samples[_key("whisker_build_info", version=__version__)] == 1

@@ -73,7 +73,7 @@ CASES = {
     "a text field": Case(422, "invalid_upload", files={"file": (None, b"text")}),
     "top_k of zero": Case(422, "invalid_request", _PNG, query="?top_k=0"),
     "top_k of text": Case(422, "invalid_request", _PNG, query="?top_k=many"),
-    "deadline passed": Case(504, "deadline_exceeded", _PNG, settings={"deadline_seconds": 1e-6}),
+    "deadline passed": Case(504, "deadline_exceeded", picture(3000, 2000), settings={"deadline_seconds": 1e-6}),
 }
 
 
