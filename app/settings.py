@@ -62,7 +62,8 @@ class Settings(BaseSettings):
         default=1_000_000_000,
         ge=1,
         le=1_000_000_000_000,
-        description="Maximum bytes of all loaded models in all inference workers; the least recently used give way.",
+        description="Maximum bytes of all loaded models in all inference workers of an HTTP worker; "
+        "the least recently used give way.",
     )
     model_control: Literal["off", "on"] = Field(
         default="off",
