@@ -4,7 +4,7 @@ import asyncio
 import logging
 import random
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from whisker.app.errors import (
@@ -24,6 +24,7 @@ from whisker.app.repository.folder import VersionFile, find_versions
 from whisker.app.repository.loaded import Key, LoadedVersions
 from whisker.app.repository.rollout import Rollout, Shadow, served_version
 from whisker.app.repository.rollout_file import change_rollout, read_rollout
+from whisker.app.repository.steps import pin
 from whisker.model.errors import WhiskerError
 
 _ASKED_SECONDS = 300.0  # that a version stays loaded after somebody has asked for it by name
@@ -220,7 +221,9 @@ class RepositoryModel:
 
     async def _pin(self, folder: Path, version: str) -> None:
         try:
-            rollout = await asyncio.to_thread(change_rollout, folder, lambda rollout: _pinned(rollout, version))
+            rollout = await asyncio.to_thread(
+                change_rollout, folder, lambda rollout: pin(self.versions, rollout, version)
+            )
         except RolloutError as exc:
             logger.error("What is served cannot be noted", extra={"model": self.name, "reason": str(exc)})  # noqa: TRY400 - one sentence
             raise RepositoryUnwritableError(
@@ -295,14 +298,3 @@ class RepositoryModel:
 
     def _no_version(self, version: str) -> str:
         return f"The model {quoted(self.name)} has no version {quoted(version)}: `GET /models` lists them."
-
-
-def _pinned(rollout: Rollout, version: str) -> Rollout:
-    """Serve a version, which is tried no longer."""
-    canary, shadow = rollout.canary, rollout.shadow
-    return replace(
-        rollout,
-        pinned=version,
-        canary=None if canary is not None and canary.version == version else canary,
-        shadow=None if shadow is not None and shadow.version == version else shadow,
-    )

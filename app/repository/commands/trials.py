@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from whisker.app.repository.commands import steps
+from whisker.app.repository import steps
 from whisker.app.repository.commands.arguments import Model, Version, take_step
 from whisker.app.repository.rollout import MAX_ANSWERS, Bounds, Canary, Shadow
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from whisker.app.repository.commands import steps
+from whisker.app.repository import steps
 from whisker.app.repository.commands.adding import add_version, choose_version, create_model
 from whisker.app.repository.commands.arguments import Model, say, take_step
 from whisker.app.repository.commands.listing import COLUMNS, Row, list_document, list_rows
