@@ -24,6 +24,7 @@ from tests.app.inference.frail_worker import BABBLER, BOASTER, GLUTTON, HANGER, 
 from tests.pictures import encode
 from whisker.app import time_limits
 from whisker.app.errors import InferenceFailedError, OverloadedError, WorkerError
+from whisker.app.inference.loader import LoadedModel
 from whisker.app.inference.requests import PendingPrediction, PredictionResult
 from whisker.app.inference.wire import PredictionOptions
 from whisker.app.inference.worker_handle import PROGRAM, WorkerHandle
@@ -37,6 +38,7 @@ from whisker.model.errors import CheckpointError, DeviceError, UndecodablePictur
 
 pytestmark = pytest.mark.anyio
 
+FATAL = "tests.app.inference.programs.fatal"
 FRAIL = "tests.app.inference.frail_worker"
 SLOW = scanned_jpeg((640, 480), 50)  # 10 ms
 COLOURS = ("red", "green", "blue", "white")
@@ -396,6 +398,18 @@ async def test_failure_to_load_is_raised_by_start(
     with pytest.raises(error, match=message):
         async with at_work(settings, **change):
             pass
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_model_that_ends_the_workers_that_open_it_is_open_nowhere(
+    settings: Settings, tiny: Path, workers: int
+) -> None:
+    async with at_work(settings, inference_workers=workers, program=FATAL) as bench:
+        assert bench.card is not None
+        with pytest.raises(WorkerError):
+            await bench.pool.open(LoadedModel(tiny, bench.card, b"", 4))
+        await until(lambda: len(bench.pool.pids) == workers)
+        assert (await bench.submit(picture())).prediction["label"]
 
 
 async def test_batches_stay_below_the_time_wanted(settings: Settings) -> None:

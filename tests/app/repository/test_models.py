@@ -16,6 +16,7 @@ import pytest
 from tests.app.conftest import child_processes, connected, picture
 from tests.app.repository.conftest import KEY, House, Opening, keyed, put
 from tests.app.web.test_problems import assert_problem
+from whisker.app.errors import RepositoryError
 from whisker.app.main import create_app
 from whisker.app.repository.rollout_file import read_rollout
 from whisker.app.settings import Settings
@@ -184,6 +185,14 @@ async def test_start_that_cannot_be_is_one_sentence(
     (root / "pets" / "v1.safetensors").write_bytes(b"no checkpoint")
     app = create_app(Settings(models=root, device="cpu", **change))
     with pytest.raises(error, match=message):
+        async with app.router.lifespan_context(app):
+            pass
+
+
+async def test_rollout_that_cannot_be_read_at_the_start_is_not_guessed(root: Path) -> None:
+    (root / "pets" / "rollout.json").write_text("{")
+    app = create_app(Settings(models=root, device="cpu"))
+    with pytest.raises(RepositoryError, match=r"The model pets cannot be served\. rollout\.json cannot be used"):
         async with app.router.lifespan_context(app):
             pass
 
