@@ -86,7 +86,9 @@ class RepositoryModel:
 
     def candidates(self) -> list[VersionFile]:
         """List what may be served, best first: the pinned version alone, or else the newest, and then older ones."""
-        versions = list(self.versions) if self.is_known else []
+        if not self.is_known:
+            return []
+        versions = list(self.versions)
         found: list[VersionFile] = []
         while (served := served_version(versions, self.rollout)).file is not None:
             if not self.failures.is_failing(served.file):
