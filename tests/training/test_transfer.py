@@ -74,7 +74,7 @@ def test_too_few_photos_show_no_confidence(transferred: Training) -> None:
     (answer,) = Classifier.load(transferred.out).predict([(transferred.photos / "rings" / "000.png").read_bytes()])
     assert answer.verdict == "unsure"
     assert answer.reason is not None
-    assert answer.reason.startswith("The photos of the training did not show")
+    assert answer.reason.startswith("No photos have shown")
 
 
 def test_report_shows_candidates_and_the_learning_curve(transferred: Training) -> None:
