@@ -12,7 +12,7 @@ JOBS := $(shell n=$$(getconf _NPROCESSORS_ONLN); echo $$((n < 4 ? 4 : n)))
 STAMP := $(VENV)/installed-$(or $(WHISKER_TORCH),default)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check lint types imports docs audit licences format pins sbom wheels bench torture clean
+.PHONY: help run test cluster check lint types imports docs audit licences format pins sbom wheels bench torture clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -25,6 +25,9 @@ test: $(STAMP)-dev  ## install what is missing and run the tests with branch cov
 	$(BIN)/coverage run -m pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
+
+cluster: $(STAMP)-dev  ## run the tests that start a Ray Serve cluster: minutes, on a machine with nothing else to do
+	TEST_RAY_SERVE=1 $(BIN)/python -m pytest tests/deploy/test_ray_serve.py
 
 check: lint types imports docs audit licences test  ## everything that CI runs
 

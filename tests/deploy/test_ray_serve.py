@@ -36,6 +36,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600), pytest.mark.filterwarn
 
 ROOT = Path(__file__).parents[2]
 PORT = 18_437
+_ASKED = "TEST_RAY_SERVE"
 KEY = "a-key-of-the-test"
 PICTURES = [picture(colour=f"#{200 - 40 * number:02x}80{60 * number:02x}") for number in range(4)]
 HEADERS = {"Authorization": f"Bearer {KEY}", "Content-Type": "image/png"}
@@ -101,6 +102,8 @@ class Cluster:
 def cluster() -> Iterator[Cluster]:
     from ray import serve  # noqa: PLC0415
 
+    if _ASKED not in os.environ:
+        pytest.skip(f"takes minutes, and a machine with nothing else to do: `make cluster`, which sets {_ASKED}")
     short = "/tmp"  # noqa: S108 - the path of a socket has 107 letters at most
     with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory(prefix="ray-", dir=short) as folder:
         for name, value in VARIABLES.items():
