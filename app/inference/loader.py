@@ -15,6 +15,7 @@ from whisker.app.inference.worker_handle import PROGRAM, OpenedModel, WorkerHand
 from whisker.model.card.document import CheckpointCard
 
 _MAX_LOADS = 30  # by one process: PyTorch's memory grows with each
+_DYING_SECONDS = 10.0  # for the end of a process that was killed, and has had no time to end
 _PATIENCE_SECONDS = 20.0  # for a load in the time that others leave; then it takes part as they do
 
 logger = logging.getLogger(__name__)
@@ -42,6 +43,7 @@ class Loader:
         self._program = program
         self._worker: WorkerHandle | None = None
         self._loads = 0
+        self._dying: list[WorkerHandle] = []
         self._used_at = 0.0
         self._turn = asyncio.Lock()
 
@@ -118,14 +120,18 @@ class Loader:
             await self._end()
 
     async def close(self) -> None:
-        """End the process, whatever it is doing."""
+        """End the process, whatever it is doing, and wait for those that a busy machine has not let end yet."""
         await self._end()
+        for worker in self._dying:
+            await worker.end(_DYING_SECONDS)
+        self._dying.clear()
 
     async def _end(self) -> None:
         worker, self._worker, self._loads = self._worker, None, 0
         if worker is not None:
             worker.take_time()
-            await worker.end(0)
+            if await worker.end(0) is None:
+                self._dying.append(worker)
 
 
 def _ignore(*_: object) -> None:
