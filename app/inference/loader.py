@@ -58,9 +58,7 @@ class Loader:
         worker = new_worker()
         opening = Opening(slot, checkpoint, self._engine, max_batch)
         (opened,) = await worker.open(self._config, [opening], seconds=self._seconds)
-        card = opened.document["card"]
-        assert card is not None  # noqa: S101 - this worker has loaded the checkpoint
-        loaded = LoadedModel(checkpoint, card, opened.exported, max_batch)
+        loaded = _loaded(opening, opened)
         if not loaded.exported:
             return loaded, (worker, opened)
         if goes_on:
@@ -98,9 +96,7 @@ class Loader:
         self._used_at = time.monotonic()
         if self._loads >= _MAX_LOADS:
             await self._end()
-        card = opened.document["card"]
-        assert card is not None  # noqa: S101 - as above
-        return LoadedModel(checkpoint, card, opened.exported, max_batch)
+        return _loaded(opening, opened)
 
     async def _open(self, opening: Opening, *, is_idle: bool) -> OpenedModel:
         """Open a model in the process that is there, or in a new one."""
@@ -110,7 +106,11 @@ class Loader:
             return await self._worker.open_model(opening, seconds=self._seconds)
         worker = WorkerHandle(_ignore, _ignore, program=self._program)
         config = replace(self._config, is_idle=is_idle)
-        (opened,) = await worker.open(config, [opening], seconds=self._seconds)
+        try:
+            (opened,) = await worker.open(config, [opening], seconds=self._seconds)
+        except BaseException:  # raised again: a busy machine may not have let the process end yet
+            self._worker = worker if worker.is_left else None
+            raise
         self._worker = worker
         return opened
 
@@ -128,10 +128,14 @@ class Loader:
 
     async def _end(self) -> None:
         worker, self._worker, self._loads = self._worker, None, 0
-        if worker is not None:
-            worker.take_time()
-            if await worker.end(0) is None:
-                self._dying.append(worker)
+        if worker is not None and await worker.end(0) is None:
+            self._dying.append(worker)
+
+
+def _loaded(opening: Opening, opened: OpenedModel) -> LoadedModel:
+    card = opened.document["card"]
+    assert card is not None  # noqa: S101 - it was opened from its checkpoint
+    return LoadedModel(opening.checkpoint, card, opened.exported, opening.max_batch)
 
 
 def _ignore(*_: object) -> None:

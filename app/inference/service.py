@@ -103,13 +103,7 @@ class Service:
 
         Raises `NotReadyError`; the result raises a `PictureError`, `OverloadedError` or `InferenceFailedError`.
         """
-        if not self.is_ready:
-            raise NotReadyError("The service is starting or stopping; try again soon.")
-        pending = PendingPrediction(
-            data, options, asyncio.get_running_loop().create_future(), has_company, slot=self._slot
-        )
-        self._pool.put(pending)
-        return pending.result
+        return self._put(data, options, has_company=has_company)
 
     @property
     def has_time(self) -> bool:
@@ -121,21 +115,19 @@ class Service:
 
         It is not tried again if its worker ends, and not beside heavy pictures if it is one.
         """
-        if not self.is_ready:
-            raise NotReadyError("The service is starting or stopping; try again soon.")
         options = PredictionOptions(len(self.card["classes"]), opacity=0, wants_descriptor=True)
-        return self._submit_spare(data, options)
+        return self._put(data, options, is_spare=True)
 
     def compare(self, data: bytes) -> asyncio.Future[PredictionResult]:
         """Queue an upload that another version has answered; raise as `submit`, and give way as `look_again`."""
+        return self._put(data, PredictionOptions(1), is_spare=True)
+
+    def _put(self, data: bytes, options: PredictionOptions, **kind: bool) -> asyncio.Future[PredictionResult]:
         if not self.is_ready:
             raise NotReadyError("The service is starting or stopping; try again soon.")
-        return self._submit_spare(data, PredictionOptions(1))
-
-    def _submit_spare(self, data: bytes, options: PredictionOptions) -> asyncio.Future[PredictionResult]:
-        future: asyncio.Future[PredictionResult] = asyncio.get_running_loop().create_future()
-        self._pool.put(PendingPrediction(data, options, future, slot=self._slot, is_spare=True))
-        return future
+        result: asyncio.Future[PredictionResult] = asyncio.get_running_loop().create_future()
+        self._pool.put(PendingPrediction(data, options, result, slot=self._slot, **kind))
+        return result
 
     def record(self, result: PredictionResult) -> None:
         """Count a result that a client gets, in metrics and drift."""

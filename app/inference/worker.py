@@ -83,6 +83,7 @@ class _Worker:
         self._config = config
         self._predictors: dict[int, Predictor] = {}
         self._closed: set[int] = set()  # before they were open
+        self._changing = Lock()  # both
         self._has_answered = False
         self._has_pytorch = False
 
@@ -96,8 +97,9 @@ class _Worker:
 
     def close(self, slot: int) -> None:
         """Forget a model, also one that is still being opened."""
-        if self._predictors.pop(slot, None) is None:
-            self._closed.add(slot)
+        with self._changing:
+            if self._predictors.pop(slot, None) is None:
+                self._closed.add(slot)
         self._limit_memory()
 
     def answer(self, slot: int, batch: list[WorkItem]) -> None:
@@ -132,10 +134,11 @@ class _Worker:
             return
         seconds = {str(size): taken for size, taken in opened.batch_seconds.items()}
         is_first = not self._predictors
-        if opening.slot in self._closed:
-            self._closed.discard(opening.slot)
-        else:
-            self._predictors[opening.slot] = opened.predictor
+        with self._changing:
+            if opening.slot in self._closed:
+                self._closed.discard(opening.slot)
+            else:
+                self._predictors[opening.slot] = opened.predictor
         card, exported, taken = opened.card, opened.exported, opened.memory
         del opened
         if is_first and not self._has_answered:

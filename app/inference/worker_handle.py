@@ -85,6 +85,7 @@ class WorkerHandle(asyncio.Protocol):
         self.bytes = 0  # of the pictures in the batches
         self.uploads_at_end = 0
         self.was_stalled = False
+        self._is_idle = False
         self.ended = asyncio.Event()
         self.slots: set[int] = set()  # of the models that are open
         self._opening: dict[int, tuple[Opening, asyncio.Future[OpenedModel]]] = {}
@@ -115,6 +116,7 @@ class WorkerHandle(asyncio.Protocol):
 
     async def _open(self, config: WorkerConfig, openings: Sequence[Opening]) -> list[OpenedModel]:
         ours = await self._start()
+        self._is_idle = config.is_idle
         try:
             transport, _ = await asyncio.get_running_loop().create_connection(lambda: self, sock=ours)
             packed = pickle.dumps(config)
@@ -190,6 +192,11 @@ class WorkerHandle(asyncio.Protocol):
             raise
 
     @property
+    def is_left(self) -> bool:
+        """Tell whether the process was started, and has not been seen to end."""
+        return hasattr(self, "_process") and self._process.poll() is None
+
+    @property
     def pid(self) -> int:
         return self._process.pid
 
@@ -236,10 +243,7 @@ class WorkerHandle(asyncio.Protocol):
     def leave_time(self) -> None:
         """Let all other processes go first, from now on."""
         leave_time(self.pid)
-
-    def take_time(self) -> None:
-        """Take that back."""
-        take_time(self.pid)
+        self._is_idle = True
 
     def kill(self) -> None:
         """End the process, whatever it is doing, and listen to it no more."""
@@ -254,6 +258,8 @@ class WorkerHandle(asyncio.Protocol):
         """
         if self._transport is not None:
             self._transport.close()
+        if self._is_idle:
+            take_time(self.pid)  # the end needs some, too
         deadline = time.perf_counter() + seconds
         while (code := self._process.poll()) is None and time.perf_counter() < deadline + time_limits.KILLED_SECONDS:
             if time.perf_counter() >= deadline:

@@ -11,7 +11,6 @@ import multiprocessing
 import os
 import time
 from collections.abc import Coroutine, Sequence
-from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
@@ -20,19 +19,19 @@ from pydantic_core import from_json
 from whisker.app import time_limits
 from whisker.app.errors import InferenceFailedError, OverloadedError, WorkerError
 from whisker.app.inference.loader import LoadedModel, Loader
+from whisker.app.inference.open_model import OpenModel
 from whisker.app.inference.position import Position
 from whisker.app.inference.requests import PendingPrediction, PredictionResult, set_result_if_waiting
+from whisker.app.inference.results import read_results
 from whisker.app.inference.waiting import LARGE_BYTES, WaitingPictures, has_large
-from whisker.app.inference.wire import AnswerDocument, BatchDocument, Opening, WorkerConfig
-from whisker.app.inference.worker_handle import PROGRAM, OpenedModel, WorkerHandle, error_from_name
+from whisker.app.inference.wire import WorkerConfig
+from whisker.app.inference.worker_handle import PROGRAM, WorkerHandle
 from whisker.app.metrics import Metrics
 from whisker.app.settings import Settings
 from whisker.model.card.document import CheckpointCard
 from whisker.model.cores import available_cores
 from whisker.model.errors import (
-    CheckpointError,
     HeavyPictureError,
-    PictureError,
     SlowPictureError,
     UndecodablePictureError,
 )
@@ -48,15 +47,6 @@ _MAX_ENDED = 2  # workers that may end while they open a model, before it is the
 FIRST_SLOT = 0
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(slots=True)
-class _OpenModel:
-    """A model that workers have open, or are opening."""
-
-    opening: Opening
-    max_batch: int
-    bytes: int = 0  # that it takes in one worker
 
 
 class WorkerPool:
@@ -85,7 +75,7 @@ class WorkerPool:
         )
         self.loader = Loader(self._config, settings.engine, seconds=settings.start_seconds, program=program)
         self._loop = asyncio.get_running_loop()
-        self._models: dict[int, _OpenModel] = {}
+        self._models: dict[int, OpenModel] = {}
         self._last_slot = FIRST_SLOT
         self._opening = asyncio.Lock()
         self._workers: list[WorkerHandle] = []
@@ -118,14 +108,14 @@ class WorkerPool:
         loaded, first = await self.loader.load_first(
             checkpoint, FIRST_SLOT, self._max_batch, self._new_worker, goes_on=goes_on
         )
-        self._models[FIRST_SLOT] = self._describe(FIRST_SLOT, loaded)
+        self._models[FIRST_SLOT] = OpenModel.of(FIRST_SLOT, loaded)
         if loaded.card["device"] != "cpu":
             self.count = min(self.count, _MAX_WORKERS_ON_A_GPU)
         self._metrics.wanted_inference_workers.set(self.count)
         holders = []
         if first is not None:
             holder, told = first
-            self._note(self._models[FIRST_SLOT], told)
+            self._models[FIRST_SLOT].note(told, max_batch_seconds=self._max_batch_seconds)
             self._add(holder)
             holders.append(holder)
         opened = [self._open() for _ in range(self.count - len(holders))]
@@ -148,7 +138,7 @@ class WorkerPool:
         Raises the `WhiskerError` that a worker fails with, and then the model is open nowhere.
         """
         self._last_slot = slot = self._last_slot + 1
-        self._models[slot] = self._describe(slot, loaded)
+        self._models[slot] = OpenModel.of(slot, loaded)
         try:
             async with self._opening:
                 await self._open_everywhere(slot)
@@ -259,7 +249,7 @@ class WorkerPool:
     def _answered(self, worker: WorkerHandle, document: bytes, drawings: Sequence[bytes]) -> None:
         """Give each upload of a worker's oldest batch its result, after the worker has got its next batch."""
         try:
-            results = _results(worker.batches[0], from_json(document), drawings)
+            results = read_results(worker.batches[0], from_json(document), drawings)
         except (LookupError, TypeError, ValueError):
             logger.exception(
                 "An inference worker has answered what it was not asked", extra={"inference_worker": worker.pid}
@@ -325,10 +315,10 @@ class WorkerPool:
         told = await worker.open(self._config, [it.opening for it in models], seconds=self._start_seconds)
         try:
             for model, opened in zip(models, told, strict=True):
-                self._note(model, opened)
+                model.note(opened, max_batch_seconds=self._max_batch_seconds)
             while missing := [it for it in self._models.values() if it.opening.slot not in worker.slots]:
                 opened = await worker.open_model(missing[0].opening, seconds=self._start_seconds)
-                self._note(missing[0], opened)
+                missing[0].note(opened, max_batch_seconds=self._max_batch_seconds)
         except BaseException:  # raised again: no process may be left behind
             await worker.end(0)
             raise
@@ -342,7 +332,8 @@ class WorkerPool:
         model, ended = self._models[slot], 0
         while lacking := [it for it in self._workers if slot not in it.slots]:
             try:
-                self._note(model, await lacking[0].open_model(model.opening, seconds=self._start_seconds))
+                opened = await lacking[0].open_model(model.opening, seconds=self._start_seconds)
+                model.note(opened, max_batch_seconds=self._max_batch_seconds)
             except WorkerError:
                 ended += 1
                 if ended >= _MAX_ENDED:
@@ -352,27 +343,6 @@ class WorkerPool:
                 self._dispatch()
         if not self._workers:  # perhaps because of this model, which no replacement may open then
             raise WorkerError("All inference workers ended while they opened a model.")
-
-    def _note(self, model: _OpenModel, opened: OpenedModel) -> None:
-        """Limit a model's batches to sizes that are fast enough by its warm-up, and remember what it takes.
-
-        Raises `CheckpointError` if the worker has loaded another file.
-        """
-        card = opened.document["card"]
-        if card is not None and card["sha256"] != model.opening.sha256:
-            raise CheckpointError(f"{model.opening.checkpoint} is another file than when the service was started.")
-        seconds = {int(size): taken for size, taken in opened.document["batch_seconds"].items()}
-        fast = [size for size in seconds if seconds[size] <= self._max_batch_seconds]
-        if len(fast) < len(seconds):
-            model.max_batch = min(model.max_batch, max(fast, default=1))
-        model.bytes = model.bytes or opened.document["bytes"]  # a replacement opens several, and tells less exactly
-
-    def _describe(self, slot: int, loaded: LoadedModel) -> _OpenModel:
-        card, max_batch = loaded.card, loaded.max_batch
-        opening = Opening(
-            slot, loaded.checkpoint, card["engine"], max_batch, card["sha256"], exported=loaded.exported or None
-        )
-        return _OpenModel(opening, max_batch)
 
     def _add(self, worker: WorkerHandle) -> None:
         """Use a worker that is ready."""
@@ -416,34 +386,3 @@ def _has_room(worker: WorkerHandle) -> bool:
 
 def _batch_count(worker: WorkerHandle) -> int:
     return len(worker.batches)
-
-
-def _results(
-    batch: Sequence[PendingPrediction], document: BatchDocument, drawings: Sequence[bytes]
-) -> list[PredictionResult | Exception]:
-    """Read a worker's answer to a batch; raise `LookupError`, `TypeError` or `ValueError` if it is none."""
-    seconds, now, remaining = document["inference_seconds"], time.perf_counter(), iter(drawings)
-    return [
-        _result(pending, answer, seconds, now, next(remaining) if pending.options.wants_drawing else b"")
-        for pending, answer in zip(batch, document["answers"], strict=True)
-    ]
-
-
-def _result(
-    pending: PendingPrediction, answer: AnswerDocument, inference_seconds: float, now: float, drawing: bytes
-) -> PredictionResult | Exception:
-    if "prediction" in answer:
-        decode_seconds = answer["decode_seconds"]
-        queue_seconds = max(0.0, now - pending.since - decode_seconds - inference_seconds)
-        descriptor = bytes.fromhex(answer.get("descriptor", ""))
-        return PredictionResult(
-            answer["prediction"], decode_seconds, queue_seconds, inference_seconds, drawing, descriptor
-        )
-    if "refused" in answer:
-        name, sentence = answer["refused"]
-        refusal = error_from_name(name, sentence, base=PictureError)
-        if pending.is_heavy and isinstance(refusal, HeavyPictureError):
-            raise ValueError("A picture that may be heavy was refused for that.")
-        return refusal
-    logger.error("Inference failed", extra={"failure": answer["failure"]})
-    return InferenceFailedError("The network could not answer for this picture.")

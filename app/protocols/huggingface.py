@@ -17,6 +17,7 @@ router = APIRouter(include_in_schema=False)
 
 
 @router.post("/", response_model=None)
+@router.post("/models/{name:path}", response_model=None)
 async def classify(request: Request) -> list[ClassScoreDocument]:
     """Take a picture's bytes, or JSON with it in Base64 as `inputs`, and `parameters`."""
     choice = await choose_service(request, request.path_params.get("name"))
@@ -27,12 +28,6 @@ async def classify(request: Request) -> list[ClassScoreDocument]:
     options = service.options(top_k if isinstance(top_k, int) else default)
     (result,) = await predict_all(request, choice, reading.pictures, options)
     return result.prediction["predictions"]
-
-
-@router.post("/models/{name:path}", response_model=None)
-async def classify_with(request: Request, name: str) -> list[ClassScoreDocument]:
-    del name  # `classify` reads it
-    return await classify(request)
 
 
 async def _read(request: Request) -> Reading:

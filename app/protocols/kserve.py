@@ -43,12 +43,6 @@ async def model_metadata(models: ModelsDep, name: str) -> dict[str, object]:
     return {"name": name, "ready": True}
 
 
-@router.post("/v1/models/{name}:predict")
-async def predict(request: Request, name: str) -> Response:
-    del name  # `predict_instances` reads it
-    return await predict_instances(request)
-
-
 async def predict_or_instances(request: Request) -> Response:
     """Answer JSON with `instances`, and anything else as `/predict` does: the platform's path may be just that."""
     return await (predict_instances(request) if media_type(request) == JSON else predict_picture(request))
@@ -60,6 +54,9 @@ async def predict_instances(request: Request) -> Response:
     reading = await read_pictures(request, "instances")
     results = await predict_all(request, choice, reading.pictures, choice.service.options(DEFAULT_TOP_K))
     return JSONResponse({"predictions": [result.prediction for result in results]})
+
+
+router.add_api_route("/v1/models/{name}:predict", predict_instances, methods=["POST"])
 
 
 async def _health(_service: LastingServiceDep) -> dict[str, object]:

@@ -2,6 +2,7 @@
 
 import logging
 import math
+import re
 import time
 from dataclasses import dataclass
 
@@ -19,6 +20,11 @@ class _Failure:
     retry_at: float
 
 
+def without_folders(sentence: str) -> str:
+    """Leave out where files lie: clients may read the sentence."""
+    return re.sub(r"(?<![^\s`'(])/(?:[^\s/]+/)+", "", sentence)
+
+
 class Failures:
     """Remember the versions of one model that could not be loaded; a file that was replaced is another one."""
 
@@ -28,7 +34,7 @@ class Failures:
 
     def note(self, file: VersionFile, exc: WhiskerError) -> None:
         """Remember, and log, that a version cannot be used: for good, if it is the file that is at fault."""
-        reason = str(exc).replace(str(file.path), file.path.name)
+        reason = without_folders(str(exc))
         retry_at = math.inf if isinstance(exc, CheckpointError) else time.monotonic() + _RETRY_SECONDS
         self._failures = {key: failure for key, failure in self._failures.items() if key[0] != file.name}
         self._failures[file.attempt] = _Failure(reason, retry_at)

@@ -32,7 +32,7 @@ class LoadedVersions:
         is_needed: Callable[[Key], bool],
         max_batch: Callable[[str], int],
     ) -> None:
-        self._pool, self._metrics, self._max_bytes = pool, metrics, max_bytes
+        self._pool, self._metrics, self.max_bytes = pool, metrics, max_bytes
         self._is_needed, self._max_batch = is_needed, max_batch
         self._services: OrderedDict[Key, Service] = OrderedDict()  # least recently used first
         self._loading: dict[Key, asyncio.Task[Service]] = {}
@@ -91,7 +91,7 @@ class LoadedVersions:
     @property
     def has_room(self) -> bool:
         """Tell whether one more, as large as the largest, would not make another give way."""
-        return self.bytes + self._largest <= self._max_bytes
+        return self.bytes + self._largest <= self.max_bytes
 
     async def close(self) -> None:
         """Stop loading."""
@@ -119,7 +119,7 @@ class LoadedVersions:
         self._report()
 
     def _make_room(self, needed: int) -> None:
-        while self.bytes + needed > self._max_bytes:
+        while self.bytes + needed > self.max_bytes:
             latest = next(reversed(self._services), None)
             victim = next((key for key in self._services if key != latest and not self._is_needed(key)), None)
             if victim is None:

@@ -19,7 +19,7 @@ from whisker.app.inference.requests import PredictionResult
 from whisker.app.inference.service import Service
 from whisker.app.metrics import Metrics
 from whisker.app.repository.canary_trial import CanaryTrial
-from whisker.app.repository.failures import Failures
+from whisker.app.repository.failures import Failures, without_folders
 from whisker.app.repository.folder import VersionFile, find_versions
 from whisker.app.repository.loaded import Key, LoadedVersions
 from whisker.app.repository.rollout import Rollout, Shadow, served_version
@@ -68,7 +68,7 @@ class RepositoryModel:
             self.versions = await asyncio.to_thread(find_versions, self._folder)
             rollout = await asyncio.to_thread(read_rollout, self._folder)
         except WhiskerError as exc:
-            reason = str(exc).replace(f"{self._folder}/", "").replace(str(self._folder), self.name)
+            reason = without_folders(str(exc))
             if reason != self.reason:
                 self.reason = reason
                 logger.error("The folder of a model cannot be used", extra={"model": self.name, "reason": str(exc)})  # noqa: TRY400 - one sentence

@@ -38,7 +38,6 @@ class Models:
         self._loaded = LoadedVersions(
             pool, metrics, settings.max_model_bytes, is_needed=self._is_needed, max_batch=self._max_batch
         )
-        self._following = asyncio.Lock()
         self._tasks: dict[str, asyncio.Task[None]] = {}  # of models that follow their folder at this moment
         self.waiting = 0  # requests, for a version to be loaded
 
@@ -58,14 +57,13 @@ class Models:
         """Give the versions that are loaded."""
         return self._loaded
 
-    @property
-    def max_loaded_bytes(self) -> int:
-        """Give the bound of what all loaded versions may take."""
-        return self._settings.max_model_bytes
+    def find(self, name: str) -> RepositoryModel | None:
+        """Find a model, which may be gone since it was asked."""
+        return self._models.get(name)
 
     def get(self, name: str) -> RepositoryModel:
         """Find a model; raise `UnknownModelError`."""
-        found = self._models.get(name)
+        found = self.find(name)
         if found is None:
             others = f", but {quoted(self._default)}" if len(self._models) == 1 else ": `GET /models` lists them"
             raise UnknownModelError(f"There is no model {quoted(name)} here{others}.")
@@ -92,14 +90,13 @@ class Models:
 
     async def follow(self) -> None:
         """Do once what the folder asks for."""
-        async with self._following:
-            if self._root is not None:
-                await self._find(self._root)
-            for model in [*self._models.values()]:
-                if model is self.default or model.is_loaded or self._loaded.has_room:
-                    self._follow(model)
-                else:
-                    await self._note_unloaded(model)
+        if self._root is not None:
+            await self._find(self._root)
+        for model in [*self._models.values()]:
+            if model is self.default or model.is_loaded or self._loaded.has_room:
+                self._follow(model)
+            else:
+                await self._note_unloaded(model)
 
     def _follow(self, model: RepositoryModel) -> None:
         """Let a model follow its folder, beside the others: one that loads keeps none of them waiting."""
@@ -114,8 +111,11 @@ class Models:
             logger.error("The folder of a model cannot be followed", extra={"model": name}, exc_info=exc)
 
     async def follow_always(self) -> None:
-        """Follow the folder until this is cancelled; a defect is logged, and the next look is another try."""
-        while True:
+        """Follow the folder until this is cancelled; a defect is logged, and the next look is another try.
+
+        There is nothing to follow if a single checkpoint is served.
+        """
+        while self._root is not None or len(self._models) > 1:
             try:
                 await self.follow()
             except RepositoryError as exc:

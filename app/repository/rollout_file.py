@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from whisker.app.errors import RolloutError, quoted
-from whisker.app.repository.folder import ROLLOUT, Stamp, stamp_of
+from whisker.app.repository.folder import ROLLOUT
 from whisker.app.repository.rollout import Rollout
 from whisker.model.atomic_write import atomic_write
 from whisker.model.regular_file import read_regular
@@ -47,11 +47,6 @@ def rollout_document(rollout: Rollout) -> dict[str, Any]:
     """Give the JSON object that the file holds."""
     document: dict[str, Any] = _document().dump_python(rollout, mode="json")
     return document
-
-
-def rollout_stamp(folder: Path) -> Stamp | None:
-    """Give what changes whenever the file is replaced; `None` if there is none."""
-    return stamp_of(folder / ROLLOUT)
 
 
 def change_rollout(folder: Path, change: Callable[[Rollout], Rollout]) -> Rollout:

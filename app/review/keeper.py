@@ -30,6 +30,7 @@ _MAX_WAITING, _MAX_WAITING_BYTES = 8, 32_000_000  # uploads; of too many, the le
 _MAX_DECODE_SECONDS = 0.5  # what took longer the first time is not decoded again
 _IDLE_CHECK_SECONDS = 0.02
 _REFRESH_SECONDS = 30.0  # between two looks at the folder, which other processes and people change, too
+_MAX_INTEREST = 1.0
 _LISTED = 10  # classes of an answer that are stored
 
 logger = logging.getLogger(__name__)
@@ -58,10 +59,8 @@ class Keeper:
         """Queue an upload that a service has answered if it may be worth keeping; takes no time and never fails."""
         if random.random() >= self._share:  # noqa: S311 - no secret
             self._skip("share")
-        elif time.monotonic() < self._paused_until:
-            self._skip("failed")
-        elif result.decode_seconds > _MAX_DECODE_SECONDS:
-            self._skip("heavy")
+        elif reason := self._obstacle(result):
+            self._skip(reason)
         elif (interest := rate(result.prediction, _thresholds(service))) <= self._floor:
             self._skip("uninteresting")
         else:
@@ -69,10 +68,10 @@ class Keeper:
 
     def consider_disagreement(self, service: Service, data: bytes, result: PredictionResult) -> None:
         """Queue an upload that a shadow has answered otherwise: nothing is worth a label more."""
-        if time.monotonic() < self._paused_until or result.decode_seconds > _MAX_DECODE_SECONDS:
-            self._skip("failed" if time.monotonic() < self._paused_until else "heavy")
+        if reason := self._obstacle(result):
+            self._skip(reason)
         else:
-            self._queue(_Upload(data, 1.0, service))
+            self._queue(_Upload(data, _MAX_INTEREST, service))
 
     def take(self) -> _Upload:
         """Remove the most interesting upload that waits, which must be there."""
@@ -90,6 +89,12 @@ class Keeper:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
+
+    def _obstacle(self, result: PredictionResult) -> str:
+        """Say why no upload can be kept now, or this one never; nothing if it can."""
+        if time.monotonic() < self._paused_until:
+            return "failed"
+        return "heavy" if result.decode_seconds > _MAX_DECODE_SECONDS else ""
 
     def _queue(self, upload: _Upload) -> None:
         if sum(len(it.data) for it in self._waiting) + len(upload.data) > _MAX_WAITING_BYTES:

@@ -9,8 +9,7 @@ from fastapi import Request
 from whisker.app.errors import InferenceFailedError
 from whisker.app.inference.requests import PredictionResult
 from whisker.app.inference.wire import PredictionOptions
-from whisker.app.repository.model import Choice
-from whisker.app.routes.dependencies import require_models
+from whisker.app.repository.model import Choice, RepositoryModel
 from whisker.app.routes.state import state_of
 from whisker.app.tracing.outcome import trace_outcome
 from whisker.app.uploads.deadline import in_time
@@ -57,21 +56,27 @@ async def predict_many(
 
 def _note(request: Request, choice: Choice, outcome: PredictionResult | Exception) -> None:
     """Let the model know what came of an answer, while it tries another version."""
-    if choice.is_drawn:
-        require_models(request.app).get(choice.service.name).note(choice, outcome)
+    model = _model(request, choice) if choice.is_drawn else None
+    if model is not None:
+        model.note(choice, outcome)
 
 
 def _offer(request: Request, choice: Choice, data: bytes, result: PredictionResult) -> None:
     """Offer an upload for review, if the operator keeps any, and to the shadow, if there is one."""
-    state, service = state_of(request.app), choice.service
-    if state.models is None or not service.is_serving:
+    state, service, model = state_of(request.app), choice.service, _model(request, choice)
+    if state.models is None or model is None or not service.is_serving:
         return
-    is_kept = service.name == state.models.default.name  # whose classes the photos for review are labelled with
+    is_kept = model is state.models.default  # whose classes the photos for review are labelled with
     if state.keeper is not None and is_kept:
         state.keeper.consider(service, data, result)
-    shadow = state.models.get(service.name).shadow
-    if shadow is not None:
+    if (shadow := model.shadow) is not None:
         state.shadows.offer(service, shadow, data, result, is_kept=is_kept)
+
+
+def _model(request: Request, choice: Choice) -> RepositoryModel | None:
+    """Find the model that has answered; it may be gone by now."""
+    models = state_of(request.app).models
+    return None if models is None else models.find(choice.service.name)
 
 
 def _deadline(request: Request) -> float:

@@ -25,7 +25,6 @@ from whisker.app.web.problems import problem_responses
 
 router = APIRouter(prefix="/models", tags=["models"])
 _PATH = {"name": MODEL, "in": "path", "required": True, "schema": {"type": "string"}}
-_UNKNOWN = (errors.UnknownModelError, errors.UnknownVersionError)
 
 
 @router.get(
@@ -36,7 +35,7 @@ async def list_models(models: ModelsDep) -> ModelsAnswer:
     return ModelsAnswer(
         models=[_describe(models, it) for it in models.all.values()],
         loaded_bytes=models.loaded.bytes,
-        max_loaded_bytes=models.max_loaded_bytes,
+        max_loaded_bytes=models.loaded.max_bytes,
     )
 
 
@@ -102,7 +101,8 @@ async def explain_with_model(request: Request) -> Response:
         errors.ModelControlOffError,
         errors.VersionUnusableError,
         errors.RepositoryUnwritableError,
-        *_UNKNOWN,
+        errors.UnknownModelError,
+        errors.UnknownVersionError,
     ),
 )
 async def load_version(models: ModelsDep, settings: SettingsDep, model: str, version: str) -> RepositoryModelCard:

@@ -1,0 +1,40 @@
+"""A model that workers have open, or are opening: what they need for it, and what they have told of it."""
+
+from dataclasses import dataclass
+
+from whisker.app.inference.loader import LoadedModel
+from whisker.app.inference.wire import Opening
+from whisker.app.inference.worker_handle import OpenedModel
+from whisker.model.errors import CheckpointError
+
+
+@dataclass(slots=True)
+class OpenModel:
+    """One model under its slot; `bytes` is what it takes in one worker, as far as the system tells."""
+
+    opening: Opening
+    max_batch: int
+    bytes: int = 0
+
+    @classmethod
+    def of(cls, slot: int, loaded: LoadedModel) -> "OpenModel":
+        """Give what workers need to open a model that was loaded."""
+        card = loaded.card
+        opening = Opening(
+            slot, loaded.checkpoint, card["engine"], loaded.max_batch, card["sha256"], loaded.exported or None
+        )
+        return cls(opening, loaded.max_batch)
+
+    def note(self, opened: OpenedModel, *, max_batch_seconds: float) -> None:
+        """Limit batches to sizes that are fast enough by a worker's warm-up, and remember what the model takes.
+
+        Raises `CheckpointError` if the worker has loaded another file.
+        """
+        card = opened.document["card"]
+        if card is not None and card["sha256"] != self.opening.sha256:
+            raise CheckpointError(f"{self.opening.checkpoint} is another file than when the service was started.")
+        seconds = {int(size): taken for size, taken in opened.document["batch_seconds"].items()}
+        fast = [size for size in seconds if seconds[size] <= max_batch_seconds]
+        if len(fast) < len(seconds):
+            self.max_batch = min(self.max_batch, max(fast, default=1))
+        self.bytes = self.bytes or opened.document["bytes"]  # a replacement opens several, and tells less exactly
