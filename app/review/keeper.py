@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from whisker.app import time_limits
 from whisker.app.errors import InferenceFailedError, OverloadedError
@@ -32,6 +33,8 @@ _IDLE_CHECK_SECONDS = 0.02
 _REFRESH_SECONDS = 30.0  # between two looks at the folder, which other processes and people change, too
 _MAX_INTEREST = 1.0
 _LISTED = 10  # classes of an answer that are stored
+
+SkipReason = Literal["busy", "failed", "full", "heavy", "known", "share", "uninteresting"]
 
 logger = logging.getLogger(__name__)
 
@@ -90,11 +93,11 @@ class Keeper:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
 
-    def _obstacle(self, result: PredictionResult) -> str:
+    def _obstacle(self, result: PredictionResult) -> SkipReason | None:
         """Say why no upload can be kept now, or this one never; nothing if it can."""
         if time.monotonic() < self._paused_until:
             return "failed"
-        return "heavy" if result.decode_seconds > _MAX_DECODE_SECONDS else ""
+        return "heavy" if result.decode_seconds > _MAX_DECODE_SECONDS else None
 
     def _queue(self, upload: _Upload) -> None:
         if sum(len(it.data) for it in self._waiting) + len(upload.data) > _MAX_WAITING_BYTES:
@@ -157,7 +160,7 @@ class Keeper:
         shown = {**prediction, "predictions": prediction["predictions"][:_LISTED]}
         return Entry(upload, service.version, shown, rate(prediction, _thresholds(service)), result.descriptor)
 
-    def _skip(self, reason: str) -> None:
+    def _skip(self, reason: SkipReason) -> None:
         self._metrics.review_skipped.labels(reason).inc()
 
 

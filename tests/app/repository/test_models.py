@@ -41,6 +41,7 @@ async def test_versions_swap_without_losing_or_mixing_an_answer(opened: Opening,
         await asyncio.sleep(0)
         put(leaning("bird"), house.root / "pets" / "v10.safetensors")
         found = await house.until_serving("pets", "v10")
+        answers.append(await house.predict())  # a client may not have asked since
         stopped.set()
         await asyncio.gather(*clients)
         assert {it["version"]: it["state"] for it in found["versions"]} == {
