@@ -16,16 +16,16 @@ from whisker.model import MAX_PIXELS
 from whisker.model.colours import Conversion, find_conversion
 from whisker.model.decoder import draft, load, open_picture, orientation_of
 from whisker.model.errors import ConfigError, UndecodablePictureError
+from whisker.model.resizing import Box, Pixels, Resample, as_image, resize, size_of
 from whisker.model.structure.budget import Light, check_size, check_work, most_pixels
 from whisker.model.structure.outline import Format
 from whisker.model.structure.reading import read_outline
 
-DECODING_VERSION = 2  # raised when files come out as other pixels: 2 turns colours into sRGB
+# Raised when files come out as other pixels: 2 turns colours into sRGB, 3 rounds otherwise when it resizes
+DECODING_VERSION = 3
 
 Resize = Literal["squash", "crop"]
-Resample = Literal["bilinear", "bicubic"]
 
-_RESAMPLING = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 _TURNS = {  # EXIF orientation -> what makes the picture upright (JEITA CP-3451, tag 0x0112)
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -37,7 +37,6 @@ _TURNS = {  # EXIF orientation -> what makes the picture upright (JEITA CP-3451,
 }
 
 MIN_CROP_FRACTION = 0.1
-Box = tuple[float, float, float, float]
 
 _QUARTER_TURNS = (5, 6, 7, 8)  # orientations that swap width and height
 
@@ -133,32 +132,37 @@ class Preprocessing:
             try:
                 conversion = find_conversion(image, outline.profile)
                 orientation = orientation_of(image, outline)
-                whole = load(image, "RGB" if conversion is None else conversion.mode)
-                view = None if view_size is None else _turn(self._shrink(whole, view_size, conversion), orientation)
-                if view is not None:
+                whole = load(image, outline, "RGB" if conversion is None else conversion.mode)
+                view = None
+                if view_size is not None:
+                    view = as_image(_turn(self._shrink(whole, view_size, conversion), orientation))
                     view.info.clear()  # comments and the like, which would be saved with it
-                reduced = whole.reduce(reduction) if reduction > 1 else whole
-                size, part = (square, self._kept(reduced)) if resized else (reduced.size, None)
-                pixels = _turn(self._shrink(reduced, size, conversion, part), orientation)
+                reduced = as_image(whole).reduce(reduction) if reduction > 1 else whole
+                reduced_size = size_of(reduced)
+                target, part = (square, self._kept(*reduced_size)) if resized else (reduced_size, None)
+                pixels = _turn(self._shrink(reduced, target, conversion, part), orientation)
             except Exception as exc:  # on hostile bytes a decoder can raise anything at all
                 raise UndecodablePictureError(_DAMAGED) from exc
             if orientation in _QUARTER_TURNS:
                 width, height = height, width
             return Picture(np.array(pixels, dtype=np.uint8), width, height, outline.format, view)
 
-    def _kept(self, image: Image.Image) -> Box | None:
-        """Give the part that the network sees, left, top, right and bottom; `None` is all of it."""
+    def _kept(self, width: int, height: int) -> Box | None:
+        """Give the part of a picture that the network sees; `None` is all of it."""
         if self.resize == "squash":
             return None
-        side = self.crop_fraction * min(image.size)
-        left, top = ((whole - side) / 2 for whole in image.size)
+        side = self.crop_fraction * min(width, height)
+        left, top = ((whole - side) / 2 for whole in (width, height))
         return left, top, left + side, top + side
 
     def _shrink(
-        self, image: Image.Image, size: tuple[int, int], conversion: Conversion | None, part: Box | None = None
-    ) -> Image.Image:
+        self, picture: Pixels, size: tuple[int, int], conversion: Conversion | None, part: Box | None = None
+    ) -> Pixels:
         """Squash a picture, or a part of it, to sRGB of a width and height; transparent parts show the background."""
-        image = image.resize(size, _RESAMPLING[self.resample], part)
+        picture = resize(picture, size, self.resample, part)
+        if conversion is None and isinstance(picture, np.ndarray):
+            return picture
+        image = as_image(picture)
         if conversion is not None:
             image = conversion.apply(image)
         if image.mode == "RGB":
@@ -167,9 +171,9 @@ class Preprocessing:
         return Image.alpha_composite(canvas, image).convert("RGB")
 
 
-def _turn(image: Image.Image, orientation: int) -> Image.Image:
+def _turn(picture: Pixels, orientation: int) -> Pixels:
     """Turn a picture upright."""
-    return image.transpose(_TURNS[orientation]) if orientation in _TURNS else image
+    return as_image(picture).transpose(_TURNS[orientation]) if orientation in _TURNS else picture
 
 
 def _fit(width: int, height: int, side: int) -> tuple[int, int]:

@@ -17,6 +17,7 @@ from whisker.app.repository.loaded import Key, LoadedVersions
 from whisker.app.repository.model import RepositoryModel
 from whisker.app.settings import Settings, chosen_checkpoints, require_one_source
 from whisker.model.errors import CheckpointError, ConfigError, WhiskerError
+from whisker.model.resizing import HAS_SIMD
 
 VERSION_DIGITS = 12  # of a single checkpoint's SHA-256, which stand for its version
 _FOLLOW_SECONDS = 0.5  # between two looks at the folder
@@ -245,6 +246,8 @@ async def running_models(settings: Settings, metrics: Metrics) -> AsyncIterator[
     Raises what `Classifier.load` raises, `ConfigError`, and `CheckpointError` if the file is not the one the settings
     ask for.
     """
+    if not HAS_SIMD:
+        logger.warning("Pictures are resized without SIMD instructions, in three times the time: see docs/adr/0035")
     pool = WorkerPool(settings, metrics)
     models = Models(settings, metrics, pool)
     following: asyncio.Task[None] | None = None

@@ -29,9 +29,6 @@ _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _PROGRESSIVE, _ARITHMETIC, _LOSSLESS = (0xC2, 0xC6, 0xCA, 0xCE), range(0xC9, 0xD0), (0xC3, 0xC7, 0xCB, 0xCF)
 _XMP = b"http://ns.adobe.com/xap/1.0/\0"
 _PROFILE = b"ICC_PROFILE\0"  # then this part's number and how many there are, a byte each
-# Some cameras leave out the end marker, and whatever cuts a file off may write one. So the decoder of a single
-# scan is given none: it reads a few bytes ahead, of these, and lacks data only if rows are missing.
-_AHEAD = bytes(16)
 _EOI = b"\xff\xd9"
 _JFIF_BYTES, _ADOBE_BYTES = 16, 14  # of these segments, up to where nothing more is read
 _MAX_SEGMENTS = 1_000  # before the first scan: 64 MB of metadata
@@ -100,7 +97,8 @@ def outline_jpeg(data: bytes) -> Outline:
         raise incomplete()
     return Outline(
         "JPEG",
-        content=b"".join([b"\xff\xd8", *header.kept, data[start : scans.end], _EOI if is_buffered else _AHEAD]),
+        content=b"".join([b"\xff\xd8", *header.kept, data[start : scans.end], _EOI]),
+        has_single_scan=not is_buffered,
         nanoseconds=_SEGMENT_NS * (len(header.kept) + scans.segments)
         + (_PROGRESSIVE_BYTE_NS if is_buffered else _BYTE_NS) * (scans.end - start)
         + scans.nanoseconds

@@ -22,7 +22,8 @@ class Outline:
     `nanoseconds` is an estimate from above for one core of a server, without what every pixel that comes out costs.
     `coefficients` counts the bytes that a decoder holds beside the pixels. `orientation` is that of EXIF or XMP, 1 to
     8, and `None` if only the decoder can find it. `profile` says what the colours mean: an ICC profile, or empty for
-    sRGB, which is what pictures without a profile are taken for.
+    sRGB, which is what pictures without a profile are taken for. A JPEG ends with an end marker, whether or not its
+    file had one, and `has_single_scan` if all of it is in one, from top to bottom.
     """
 
     format: Format
@@ -31,6 +32,7 @@ class Outline:
     orientation: int | None = 1
     coefficients: int = 0
     profile: bytes = b""
+    has_single_scan: bool = False
 
 
 def damaged_header() -> UndecodablePictureError:

@@ -1,14 +1,13 @@
-"""Pillow's resize, as a network's first layer: one matrix for each side, rounded to whole values after each.
+"""A picture's resize, as a network's first layer: one matrix for each side, rounded to whole values after each.
 
-Pillow 13 begins with the height where a picture loses more than twice as many rows as columns, as 1,498 pictures of
-random sizes showed; the order decides about roundings. It computes the same sums with weights of 22 bits, so that a sum
-next to a half may still be rounded the other way.
+The height comes first, as in `whisker.model.resizing`; the order decides about roundings. Weights there have some 20
+bits, so that a sum next to a half may still be rounded the other way.
 """
 
 import torch
 from torch import Tensor, nn
 
-from whisker.model.preprocessing import Resample
+from whisker.model.resizing import Resample
 
 
 class Resizing(nn.Module):
@@ -24,12 +23,8 @@ class Resizing(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Resize whole values 0 to 255 in float32: `[N, 3, H, W]`."""
-        across, down = torch.ones(x.shape[3]), torch.ones(x.shape[2])
-        columns, rows = self._weights(across).T, self._weights(down)  # [W, size], [size, H]
-        width_first = _round(torch.matmul(rows, _round(torch.matmul(x, columns))))  # [N, 3, size, size]
-        height_first = _round(torch.matmul(_round(torch.matmul(rows, x)), columns))
-        lost_columns, lost_rows = across.sum() - self.size, down.sum() - self.size
-        return torch.where((lost_rows > 0) & (lost_rows > 2 * lost_columns), height_first, width_first)
+        columns, rows = self._weights(torch.ones(x.shape[3])).T, self._weights(torch.ones(x.shape[2]))
+        return _round(torch.matmul(_round(torch.matmul(rows, x)), columns))  # [size, H], then [W, size]
 
     def _weights(self, ones: Tensor) -> Tensor:
         """Weigh the `[L]` pixels of a side for each of the `size` ones that they become: `[size, L]`.

@@ -40,7 +40,7 @@ from whisker.model.export.exporter import export_checkpoint
 from whisker.model.export.formats import FORMATS, format_named
 from whisker.model.export.runtimes.base import ExportedFile
 from whisker.model.export.runtimes.opening import open_export
-from whisker.model.preprocessing import Resample
+from whisker.model.resizing import Resample, as_image, resize
 
 PAGE = Path(__file__).parents[3] / "docs" / "how-to" / "export.md"
 SCRIPTS = dict(
@@ -50,7 +50,6 @@ SCRIPTS = dict(
         strict=True,
     )
 )
-RESAMPLING = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 
 
 @pytest.fixture(scope="module")
@@ -245,11 +244,11 @@ def test_missing_converter_is_named_with_its_extra(
 
 
 @pytest.mark.parametrize("resample", ["bilinear", "bicubic"])
-def test_resize_is_pillows(resample: Resample) -> None:
+def test_resize_is_the_services(resample: Resample) -> None:
     rng, resizing = np.random.default_rng(0), Resizing(48, resample)
     for height, width in ((48, 48), (1, 1), (300, 200), (200, 300), (90, 40), (40, 90), (500, 20), (20, 500)):
         pixels = rng.integers(0, 256, (height, width, 3), np.uint8)
-        expected = np.asarray(Image.fromarray(pixels).resize((48, 48), RESAMPLING[resample]))
+        expected = np.asarray(as_image(resize(pixels, (48, 48), resample)))
         resized = resizing(torch.from_numpy(pixels)[None].permute(0, 3, 1, 2).float())[0].permute(1, 2, 0).numpy()
         apart = np.abs(resized - expected)
         assert apart.max() <= 1  # next to a half
