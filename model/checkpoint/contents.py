@@ -45,17 +45,28 @@ class Golden:
 
 
 @dataclass(frozen=True, slots=True)
+class Int8Cost:
+    """What int8 costs on the validation split.
+
+    `points_lost` are the percentage points of accuracy that its answers lose against float32, `mean_difference` is the
+    mean absolute difference of a probability.
+    """
+
+    points_lost: float
+    mean_difference: float
+
+
+@dataclass(frozen=True, slots=True)
 class Quantization:
     """What an int8 engine needs, and the accuracy that it costs.
 
-    `ranges` has the lowest and highest input of each layer, by its name. `points_lost` are the percentage points of
-    accuracy on the validation split that int8 answers lose against float32, `mean_difference` is the mean absolute
-    difference of a probability there.
+    `ranges` has the lowest and highest input of each layer, by its name. `narrow` is the cost with weights of 7 bits,
+    for processors without VNNI; `None` if it was not measured, as by older versions.
     """
 
     ranges: Mapping[str, Range]
-    points_lost: float
-    mean_difference: float
+    cost: Int8Cost
+    narrow: Int8Cost | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,8 @@ nothing in it is executed. An imported classifier has `onnx.graph` (the bytes of
 `fc.bias` as its state.
 """
 
-import dataclasses
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -27,7 +27,7 @@ from whisker.model.checkpoint.contents import Checkpoint
 from whisker.model.checkpoint.document import KEY, find_document, place_document
 from whisker.model.checkpoint.integrity import check_tensors, content_digest, refuse
 from whisker.model.checkpoint.json_object import plain_json
-from whisker.model.checkpoint.parts import GOLDEN, HELD_OUT, NOVELTY, NOVELTY_NUMBERS, read_parts
+from whisker.model.checkpoint.parts import GOLDEN, HELD_OUT, NOVELTY, NOVELTY_NUMBERS, quantization_header, read_parts
 from whisker.model.checkpoint.task import LATEST_VERSION, task_header
 from whisker.model.errors import CheckpointError, ConfigError
 
@@ -91,7 +91,7 @@ def load_checkpoint(path: Path, *, signed_by: Path | None = None) -> Checkpoint:
         checkpoint = _read(container)
     except CheckpointError as exc:
         raise CheckpointError(f"The checkpoint {path} {exc}.") from exc
-    return dataclasses.replace(checkpoint, sha256=container.sha256)
+    return replace(checkpoint, sha256=container.sha256)
 
 
 def _read(container: Container) -> Checkpoint:
@@ -130,7 +130,7 @@ def _to_header(checkpoint: Checkpoint) -> dict[str, Any]:
         "classes": list(checkpoint.classes),
         "temperature": checkpoint.temperature,
         "novelty": None if checkpoint.novelty is None else _novelty_header(checkpoint.novelty),
-        "quantization": None if checkpoint.quantization is None else dataclasses.asdict(checkpoint.quantization),
+        "quantization": None if checkpoint.quantization is None else quantization_header(checkpoint.quantization),
         "metrics": dict(checkpoint.metrics),
         "provenance": dict(checkpoint.provenance),
     }

@@ -1,6 +1,7 @@
 """The parts of a checkpoint, read from its header and its tensors; each refuses what it cannot use."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,7 @@ import torch
 from torch import Tensor
 
 from whisker.model.answers.novelty import Novelty
-from whisker.model.checkpoint.contents import Checkpoint, Golden, HeldOut, Quantization
+from whisker.model.checkpoint.contents import Checkpoint, Golden, HeldOut, Int8Cost, Quantization
 from whisker.model.checkpoint.golden import MAX_BYTES, MAX_PICTURES, require_small
 from whisker.model.checkpoint.integrity import refuse
 from whisker.model.checkpoint.json_object import read_number, read_object, shown
@@ -28,6 +29,7 @@ _NOT_OF_THE_NETWORK = (GOLDEN, NOVELTY, HELD_OUT, STATISTICS)
 _MAX_NAME = 255  # characters
 _MIN_TEMPERATURE = 1e-6
 _LARGE = 1e9  # more than any distance, weight or input of a layer is; their products still are no infinity
+_COSTS = ("points_lost", "mean_difference")  # of int8
 
 
 def read_parts(header: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Checkpoint:
@@ -157,8 +159,20 @@ def _quantization(value: object) -> Quantization | None:
         return None
     values = read_object(value, "quantisation")
     ranges = {name: _range(bounds) for name, bounds in read_object(values["ranges"], "ranges").items()}
-    costs = (read_number(values[name], name.replace("_", " ")) for name in ("points_lost", "mean_difference"))
-    return Quantization(ranges, *costs)
+    narrow = values.get("narrow")
+    return Quantization(
+        ranges, _int8_cost(values), None if narrow is None else _int8_cost(read_object(narrow, "cost of 7 bits"))
+    )
+
+
+def quantization_header(quantization: Quantization) -> dict[str, Any]:
+    """Give the JSON object of a header; what was not measured is left out."""
+    header = {"ranges": dict(quantization.ranges), **asdict(quantization.cost)}
+    return header if quantization.narrow is None else {**header, "narrow": asdict(quantization.narrow)}
+
+
+def _int8_cost(values: Mapping[str, Any]) -> Int8Cost:
+    return Int8Cost(*(read_number(values[name], name.replace("_", " ")) for name in _COSTS))
 
 
 def _range(bounds: object) -> tuple[float, float]:

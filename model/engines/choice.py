@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 from whisker.model.answers.decision_rule import Outputs
 from whisker.model.checkpoint.contents import Checkpoint
 from whisker.model.engines.base import Engine, OpenVinoModel
+from whisker.model.engines.instructions import has_dot_products
+from whisker.model.engines.quantization import MAX_NARROW_WEIGHT, MAX_WEIGHT
 from whisker.model.engines.torch_engine import FoldedEngine, TorchEngine, head_of
 from whisker.model.errors import EngineError
 from whisker.model.networks.base import Network
@@ -62,7 +64,12 @@ def _torch_bf16(network: Network, checkpoint: Checkpoint, device: str) -> Engine
 def _export(network: Network, checkpoint: Checkpoint, *, int8: bool = False) -> OpenVinoModel:
     from whisker.model.engines.openvino_export import export_openvino_model  # noqa: PLC0415 - an optional dependency
 
-    return export_openvino_model(network, checkpoint.preprocessing.size, checkpoint.quantization if int8 else None)
+    return export_openvino_model(
+        network,
+        checkpoint.preprocessing.size,
+        checkpoint.quantization if int8 else None,
+        max_weight=MAX_WEIGHT if has_dot_products() else MAX_NARROW_WEIGHT,
+    )
 
 
 def _openvino(network: Network, checkpoint: Checkpoint, device: str, *, int8: bool = False) -> Engine:
@@ -79,10 +86,13 @@ def _openvino(network: Network, checkpoint: Checkpoint, device: str, *, int8: bo
 
 
 def _openvino_int8(network: Network, checkpoint: Checkpoint, device: str) -> Engine:
-    cost = checkpoint.quantization
-    if cost is None:
+    quantization = checkpoint.quantization
+    if quantization is None:
         _require(checkpoint.network.is_dense, "depthwise convolutions gain little by int8")
         raise EngineError("its cost was not measured")
+    cost = quantization.cost if has_dot_products() else quantization.narrow
+    if cost is None:
+        raise EngineError("its cost on a processor without VNNI was not measured: `whisker calibrate` does")
     _require(
         cost.points_lost < MAX_POINTS_LOST and cost.mean_difference <= MAX_MEAN_DIFFERENCE,
         f"int8 lost {cost.points_lost:.2f} percentage points on the validation photos, and moved probabilities by "

@@ -34,15 +34,17 @@ _OPERATORS: Mapping[Callable[..., Any], Callable[[_Node, _Node], _Node]] = {
 }
 
 
-def export_openvino_model(network: Network, size: int, quantization: Quantization | None = None) -> OpenVinoModel:
+def export_openvino_model(
+    network: Network, size: int, quantization: Quantization | None = None, *, max_weight: int = MAX_WEIGHT
+) -> OpenVinoModel:
     """Export a forward pass: uint8 pictures `[N, size, size, 3]` in, features `[N, F]` and their maps out.
 
-    A network without feature maps has the one output alone. With a `quantization` it computes in int8. Raises
-    `EngineError` for a layer without ranges, or a layer or an operation of an unknown kind.
+    A network without feature maps has the one output alone. With a `quantization` it computes in int8, with weights up
+    to `max_weight`. Raises `EngineError` for a layer without ranges, or a layer or an operation of an unknown kind.
     """
     graph = fold(network)
     if quantization is not None:
-        quantize(graph, quantization.ranges)
+        quantize(graph, quantization.ranges, max_weight)
     return take_apart(_build(graph, network.normalization, size))
 
 
@@ -105,7 +107,7 @@ def _quantized_weight(layer: Quantized) -> _Node:
     """Give the weights as 8 bits and a scale for each channel: a quarter of the memory that floats would take."""
     weight = layer.layer.weight
     scale = layer.weight_scale.view(-1, *[1] * (weight.dim() - 1))  # [channels out, 1, ...]
-    steps = (weight.detach() / scale).round().clamp(-MAX_WEIGHT, MAX_WEIGHT).to(torch.int8)
+    steps = (weight.detach() / scale).round().clamp(-layer.max_weight, layer.max_weight).to(torch.int8)
     return ops.multiply(ops.convert(_constant(steps), np.float32), _constant(scale))
 
 

@@ -19,19 +19,20 @@ from whisker.model.networks.base import Network
 
 _LEVELS = 255  # steps of an activation's 8 bits
 MAX_WEIGHT = 127  # symmetric, so that 0 stays 0 and -w mirrors w
+MAX_NARROW_WEIGHT = 63  # of 7 bits: the sum of two products, up to 2 * 255 * 63, fits into 16 bits
 
 
 class Quantized(nn.Module):
     """A convolution or a matrix whose input and weights are rounded to 8 bits, computed in float: a simulation."""
 
-    def __init__(self, layer: nn.Conv2d | nn.Linear, bounds: Range) -> None:
+    def __init__(self, layer: nn.Conv2d | nn.Linear, bounds: Range, max_weight: int = MAX_WEIGHT) -> None:
         super().__init__()
-        self.layer = layer
+        self.layer, self.max_weight = layer, max_weight
         low, high = min(bounds[0], 0.0), max(bounds[1], 0.0)  # 0 must be exact: convolutions pad with it
         self.scale = max(high - low, 1e-6) / _LEVELS
         self.zero_point = round(-low / self.scale)
         largest = layer.weight.detach().abs().flatten(1).amax(1)
-        self.weight_scale = nn.Buffer(largest.clamp_min(1e-12) / MAX_WEIGHT)  # [channels out]
+        self.weight_scale = nn.Buffer(largest.clamp_min(1e-12) / max_weight)  # [channels out]
 
     @property
     def input_bounds(self) -> Range:
@@ -41,13 +42,13 @@ class Quantized(nn.Module):
     @property
     def largest_weight(self) -> Tensor:
         """Return the largest absolute weight of each output channel: `[channels out]`."""
-        return self.weight_scale * MAX_WEIGHT
+        return self.weight_scale * self.max_weight
 
     def forward(self, x: Tensor) -> Tensor:
         x = torch.fake_quantize_per_tensor_affine(x, self.scale, self.zero_point, 0, _LEVELS)
         zeros = torch.zeros_like(self.weight_scale, dtype=torch.int32)
         weight = torch.fake_quantize_per_channel_affine(
-            self.layer.weight, self.weight_scale, zeros, 0, -MAX_WEIGHT, MAX_WEIGHT
+            self.layer.weight, self.weight_scale, zeros, 0, -self.max_weight, self.max_weight
         )
         if isinstance(self.layer, nn.Conv2d):
             stride, padding, groups = self.layer.stride, self.layer.padding, self.layer.groups
@@ -58,20 +59,22 @@ class Quantized(nn.Module):
 class SimulatedInt8Engine(FoldedEngine):
     """Answer as an int8 engine does, but in float32 arithmetic: for measuring what int8 costs, on any device."""
 
-    def __init__(self, network: Network, device: str, ranges: Mapping[str, Range]) -> None:
+    def __init__(
+        self, network: Network, device: str, ranges: Mapping[str, Range], *, max_weight: int = MAX_WEIGHT
+    ) -> None:
         super().__init__(network, device, torch.float32)
-        quantize(self._graph, ranges)
+        quantize(self._graph, ranges, max_weight)
 
 
-def quantize(graph: fx.GraphModule, ranges: Mapping[str, Range]) -> None:
-    """Replace each convolution and matrix of a folded graph by its quantised self.
+def quantize(graph: fx.GraphModule, ranges: Mapping[str, Range], max_weight: int) -> None:
+    """Replace each convolution and matrix of a folded graph by its quantised self, with weights up to `max_weight`.
 
     Raises `EngineError` if one of them has no range.
     """
     for name, layer in _layers(graph):
         if name not in ranges:
             raise EngineError(f"the checkpoint has no range for the inputs of {name}")
-        graph.set_submodule(name, Quantized(layer, ranges[name]))
+        graph.set_submodule(name, Quantized(layer, ranges[name], max_weight))
 
 
 @torch.inference_mode()

@@ -21,7 +21,7 @@ from whisker.model.card.document import CheckpointCard
 from whisker.model.card.overview import describe
 from whisker.model.card.wording.advice import advise
 from whisker.model.checkpoint import container
-from whisker.model.checkpoint.contents import Quantization
+from whisker.model.checkpoint.contents import Int8Cost, Quantization
 from whisker.model.checkpoint.golden import golden_pictures, require_small
 from whisker.model.checkpoint.json_object import parse_object
 from whisker.model.errors import CheckpointError, WhiskerError
@@ -63,7 +63,7 @@ def whole(bundled: Checkpoint, untrained: Checkpoint) -> Checkpoint:
         metrics=bundled.metrics,
         provenance=bundled.provenance,
         novelty=Novelty(np.eye(16, dtype=np.float32)[:5], np.ones(16, np.float32), 3, 0.7, 0.1, 0.5),
-        quantization=Quantization({"network.conv1": (0.0, 1.0)}, 0.0, 0.0),
+        quantization=Quantization({"network.conv1": (0.0, 1.0)}, Int8Cost(0.0, 0.0)),
     )
 
 

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from whisker.model.answers.decision_rule import softmax
-from whisker.model.checkpoint.contents import Quantization
-from whisker.model.engines.quantization import SimulatedInt8Engine, measure_ranges
+from whisker.model.checkpoint.contents import Int8Cost, Quantization
+from whisker.model.engines.quantization import MAX_NARROW_WEIGHT, MAX_WEIGHT, SimulatedInt8Engine, measure_ranges
 from whisker.model.networks.base import Network
 from whisker.training.calibration.photos import BATCH, run_engine, thin_out
 from whisker.training.data.dataset import Split, batched
@@ -29,12 +29,15 @@ def quantize(
     progress: Progress,
 ) -> Quantization:
     """Measure ranges on training photos, and what int8 costs against the `float32` probabilities `[N, classes]`."""
-    with progress.task("Measuring int8", len(validation.rows)) as task:
+    labels, costs = validation.labels, list[Int8Cost]()
+    with progress.task("Measuring int8", 2 * len(validation.rows)) as task:
         ranges = measure_ranges(network, _inputs(thin_out(train, _MAX_PHOTOS)))
-        outputs = run_engine(SimulatedInt8Engine(network, device, ranges), validation, task)
-    int8, labels = softmax(outputs.logits, temperature), validation.labels
-    lost = int((float32.argmax(1) == labels).sum()) - int((int8.argmax(1) == labels).sum())
-    return Quantization(ranges, 100 * lost / len(labels), float(np.abs(int8 - float32).mean()))
+        for max_weight in (MAX_WEIGHT, MAX_NARROW_WEIGHT):
+            engine = SimulatedInt8Engine(network, device, ranges, max_weight=max_weight)
+            int8 = softmax(run_engine(engine, validation, task).logits, temperature)
+            lost = int((float32.argmax(1) == labels).sum()) - int((int8.argmax(1) == labels).sum())
+            costs.append(Int8Cost(100 * lost / len(labels), float(np.abs(int8 - float32).mean())))
+    return Quantization(ranges, *costs)
 
 
 def _inputs(photos: Split) -> Iterator[Tensor]:

@@ -1,7 +1,9 @@
 import dataclasses
 import errno
 import logging
+import platform
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NoReturn
 
@@ -11,12 +13,19 @@ import torch
 
 from tests.model.networks import trained_like
 from whisker.model import Checkpoint, Classifier, NetworkConfig, Preprocessing, save_checkpoint, with_golden_answers
-from whisker.model.checkpoint.contents import Quantization
+from whisker.model.checkpoint.contents import Int8Cost, Quantization, Range
 from whisker.model.engines.choice import ENGINES
+from whisker.model.engines.instructions import has_dot_products
 from whisker.model.engines.quantization import measure_ranges
 from whisker.model.errors import EngineError
 
 CONFIG = NetworkConfig(width=8, depth=1, size=32)
+
+
+def quantization(ranges: Mapping[str, Range], points_lost: float, mean_difference: float) -> Quantization:
+    """Say that int8 costs the same on every processor."""
+    cost = Int8Cost(points_lost, mean_difference)
+    return Quantization(ranges, cost, cost)
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +36,7 @@ def checkpoint() -> Checkpoint:
     assert checkpoint.golden is not None
     pictures = [checkpoint.preprocessing.decode(picture) for picture in checkpoint.golden.pictures]
     x = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).float() / 255
-    return dataclasses.replace(checkpoint, quantization=Quantization(measure_ranges(network, [x]), 0.0, 0.001))
+    return dataclasses.replace(checkpoint, quantization=quantization(measure_ranges(network, [x]), 0.0, 0.001))
 
 
 def saved(checkpoint: Checkpoint, folder: Path) -> Path:
@@ -60,9 +69,9 @@ def test_choice_and_its_reason_are_logged(
     ("cost", "reason"),
     [
         (None, "its cost was not measured"),
-        (Quantization({}, 0.1, 0.001), "lost 0.10 percentage points"),
-        (Quantization({}, 0.0, 0.006), "by 0.0060 on average"),
-        (Quantization({}, -0.2, 0.001), "no range"),
+        (quantization({}, 0.1, 0.001), "lost 0.10 percentage points"),
+        (quantization({}, 0.0, 0.006), "by 0.0060 on average"),
+        (quantization({}, -0.2, 0.001), "no range"),
     ],
 )
 def test_int8_that_costs_too_much_is_refused(
@@ -75,13 +84,35 @@ def test_int8_that_costs_too_much_is_refused(
     assert Classifier.load(path).engine != "openvino-int8"
 
 
+def test_int8_is_used_without_vnni_only_where_its_cost_there_is_known(
+    checkpoint: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("openvino")
+    assert checkpoint.quantization is not None
+    measured = saved(checkpoint, tmp_path)
+    (tmp_path / "older").mkdir()
+    unmeasured = dataclasses.replace(checkpoint.quantization, narrow=None)
+    older = saved(dataclasses.replace(checkpoint, quantization=unmeasured), tmp_path / "older")
+    monkeypatch.setattr(torch.cpu, "get_capabilities", dict)
+    monkeypatch.setattr(platform, "machine", lambda: "x86_64")
+    has_dot_products.cache_clear()
+    assert Classifier.load(measured, engine="openvino-int8").engine == "openvino-int8"
+    with pytest.raises(EngineError, match="without VNNI was not measured: `whisker calibrate` does"):
+        Classifier.load(older, engine="openvino-int8")
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_vnni": True})
+    has_dot_products.cache_clear()
+    assert has_dot_products()
+    monkeypatch.undo()
+    has_dot_products.cache_clear()
+
+
 def test_engine_that_answers_wrongly_is_passed_over(
     checkpoint: Checkpoint, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     pytest.importorskip("openvino")
     assert checkpoint.quantization is not None
     ranges = {name: (low / 50, high / 50) for name, (low, high) in checkpoint.quantization.ranges.items()}
-    wrong = dataclasses.replace(checkpoint, quantization=Quantization(ranges, 0.0, 0.0), temperature=1.0)
+    wrong = dataclasses.replace(checkpoint, quantization=quantization(ranges, 0.0, 0.0), temperature=1.0)
     path = saved(with_golden_answers(wrong), tmp_path)
     caplog.set_level(logging.INFO)
     assert Classifier.load(path).engine != "openvino-int8"

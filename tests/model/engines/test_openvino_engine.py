@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from tests.model.networks import CONFIGS, trained_like
 from whisker.model.answers.decision_rule import Outputs
-from whisker.model.checkpoint.contents import Quantization
-from whisker.model.engines.quantization import SimulatedInt8Engine, measure_ranges
+from whisker.model.checkpoint.contents import Int8Cost, Quantization
+from whisker.model.engines.quantization import MAX_NARROW_WEIGHT, SimulatedInt8Engine, measure_ranges
 from whisker.model.engines.torch_engine import TorchEngine, head_of
 from whisker.model.errors import EngineError
 from whisker.model.networks.base import Network
@@ -36,7 +36,9 @@ def pixels() -> list[NDArray[np.uint8]]:
 
 
 def compiled(network: Network, quantization: Quantization | None = None) -> OpenVinoEngine:
-    return OpenVinoEngine(export_openvino_model(network, 32, quantization), head_of(network), threads=1)
+    """Compile it; in int8 with weights that no processor's sums overflow with."""
+    exported = export_openvino_model(network, 32, quantization, max_weight=MAX_NARROW_WEIGHT)
+    return OpenVinoEngine(exported, head_of(network), threads=1)
 
 
 def largest_difference(answers: Outputs, expected: Outputs) -> float:
@@ -54,9 +56,10 @@ def test_int8_answers_as_its_simulation_does(config: NetworkConfig, pixels: list
     network = trained_like(config)
     x = torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2).float() / 255
     ranges = measure_ranges(network, [x])
-    answers = compiled(network, Quantization(ranges, 0.0, 0.0)).run(pixels)
+    answers = compiled(network, Quantization(ranges, Int8Cost(0.0, 0.0))).run(pixels)
     # What is not int8 is bfloat16, where the CPU has it: values close to the middle of two steps go to the other one.
-    assert largest_difference(answers, SimulatedInt8Engine(network, "cpu", ranges).run(pixels)) < 0.03
+    simulated = SimulatedInt8Engine(network, "cpu", ranges, max_weight=MAX_NARROW_WEIGHT)
+    assert largest_difference(answers, simulated.run(pixels)) < 0.03
     assert largest_difference(answers, TorchEngine(network, "cpu").run(pixels)) < 0.1
 
 

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from tests.model.networks import CONFIGS, trained_like
-from whisker.model.engines.quantization import Quantized, SimulatedInt8Engine, measure_ranges
+from whisker.model.engines.quantization import MAX_NARROW_WEIGHT, Quantized, SimulatedInt8Engine, measure_ranges
 from whisker.model.engines.torch_engine import TorchEngine
 from whisker.model.errors import EngineError
 from whisker.model.networks.config import NetworkConfig
@@ -46,3 +46,11 @@ def test_int8_stays_near_float32() -> None:
     exact = TorchEngine(network, "cpu").run(pixels).features
     rounded = SimulatedInt8Engine(network, "cpu", measure_ranges(network, [x])).run(pixels).features
     assert 0 < float(np.abs(rounded - exact).max() / exact.max()) < 0.1
+
+
+def test_products_of_narrow_weights_fit_into_sums_of_16_bits() -> None:
+    layer = nn.Linear(64, 32)
+    narrow = Quantized(layer, (0.0, 255.0), MAX_NARROW_WEIGHT)
+    steps = (layer.weight / narrow.weight_scale.view(-1, 1)).round().abs().max()
+    assert steps == MAX_NARROW_WEIGHT
+    assert 2 * 255 * steps < 2**15

@@ -48,6 +48,8 @@ def test_int8_and_unknown_are_fitted_on_the_pixels_that_are_served(trained: Trai
     x = torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2).float() / 255
     for name, bounds in measure_ranges(network.eval(), [x]).items():
         assert bounds == pytest.approx(checkpoint.quantization.ranges[name], rel=1e-4, abs=1e-5)
+    assert checkpoint.quantization.narrow is not None
+    assert checkpoint.quantization.narrow.mean_difference > checkpoint.quantization.cost.mean_difference
 
     assert checkpoint.novelty is not None
     features = torch.from_numpy(TorchEngine(network, "cpu").run(pixels).features)

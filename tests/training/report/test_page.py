@@ -16,7 +16,7 @@ from tests.training.report.test_plots import history
 from whisker.model import Checkpoint, Classifier, load_checkpoint
 from whisker.model.answers.decision_rule import Verdict
 from whisker.model.card.metrics import Figures, TestMetrics
-from whisker.model.checkpoint.contents import Quantization, Thresholds
+from whisker.model.checkpoint.contents import Int8Cost, Quantization, Thresholds
 from whisker.model.networks.build import require_trainable
 from whisker.training.calibration.figures import measure_figures
 from whisker.training.calibration.metrics import evaluate_probabilities
@@ -107,7 +107,7 @@ def test_page_shows_accuracy_with_its_interval_and_all_plots(file: Path, untrain
     }
     speed = {"milliseconds_per_photo": 5.43, "multiply_adds": 296e6, "threads": 2, "processor": "Abacus 3000"}
     checkpoint = measured(untrained, ("cat", "dog", "owl"), unknown=unknown, speed=speed)
-    int8 = Quantization({}, points_lost=0.07, mean_difference=0.00123)
+    int8 = Quantization({}, Int8Cost(0.07, 0.00123), Int8Cost(0.08, 0.00234))
     page = write(file, replace(checkpoint, provenance=provenance, quantization=int8))
     test = checkpoint.metrics["test"]
     low, high = test["accuracy_95_interval"]
@@ -121,6 +121,7 @@ def test_page_shows_accuracy_with_its_interval_and_all_plots(file: Path, untrain
         "Abacus 3000",
         "296 million multiply-adds",
         "loses 0.07 percentage points on the validation photos, and probabilities move by 0.0012",
+        "on processors without VNNI 0.08 and 0.0023",
     ):
         assert text in page.text.replace("\N{NO-BREAK SPACE}", " "), text
     assert len(page.all("svg")) == 7
