@@ -21,9 +21,10 @@ help:  ## list the targets
 run: $(STAMP)  ## install what is missing and serve the bundled checkpoint (port: WHISKER_PORT, or 8000)
 	exec $(BIN)/whisker serve
 
+# There are more processes than cores: PyTorch's threads must not spin while they wait for one another.
 test: $(STAMP)-dev  ## install what is missing and run the tests with branch coverage
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder
+	OMP_WAIT_POLICY=PASSIVE $(BIN)/coverage run -m pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
