@@ -7,8 +7,9 @@ WHISKER_TORCH ?=
 # Forced, as another build of the same version may be there; its dependencies come from the usual index, with the rest.
 TORCH_BUILD := $(if $(WHISKER_TORCH),--force-reinstall --no-deps --index-url https://download.pytorch.org/whl/$(WHISKER_TORCH))
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
+CORES := $(shell getconf _NPROCESSORS_ONLN)
 # Processes that run tests: one per core, which it keeps to, but at least four, as many tests wait.
-JOBS := $(shell n=$$(getconf _NPROCESSORS_ONLN); echo $$((n < 4 ? 4 : n)))
+JOBS := $(shell echo $$(($(CORES) < 4 ? 4 : $(CORES))))
 STAMP := $(VENV)/installed-$(or $(WHISKER_TORCH),default)
 
 .DEFAULT_GOAL := help
@@ -20,9 +21,10 @@ help:  ## list the targets
 run: $(STAMP)  ## install what is missing and serve the bundled checkpoint (port: WHISKER_PORT, or 8000)
 	exec $(BIN)/whisker serve
 
+# There are more processes than cores: PyTorch's threads must not spin while they wait for one another.
 test: $(STAMP)-dev  ## install what is missing and run the tests with branch coverage
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder
+	OMP_WAIT_POLICY=PASSIVE $(BIN)/coverage run -m pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
@@ -36,7 +38,7 @@ lint: $(STAMP)-dev  ## formatting and style
 	$(BIN)/ruff check .
 
 types: $(STAMP)-dev  ## static types, strict
-	$(BIN)/mypy
+	$(BIN)/mypy --num-workers $(CORES)
 
 imports: $(STAMP)-dev  ## who may import whom
 	$(BIN)/lint-imports
@@ -98,7 +100,8 @@ $(STAMP): pyproject.toml constraints.txt
 
 $(STAMP)-dev: $(STAMP)
 	@echo "Installing the development tools ..."
-	@$(PIP) --editable '.[dev,openvino,imagenet]'
+	@: Python compiles what is imported; pip would compile all of it, most of which never is.
+	@$(PIP) --no-compile --editable '.[dev,openvino,imagenet]'
 	@touch $@
 
 $(STAMP)-bench: $(STAMP)

@@ -24,6 +24,7 @@ from whisker.training.progress import Progress
 
 TINY = NetworkConfig(width=4, depth=1, size=32)
 _TOLD = "told.pickle"
+_MEASURING = "COVERAGE_PROCESS_CONFIG"  # set by coverage for the processes that are started
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -35,6 +36,24 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _unmeasured_processes() -> Iterator[str]:
+    """Start processes whose coverage is not measured: measuring makes their many imports half as slow again."""
+    with pytest.MonkeyPatch.context() as patch:
+        config = os.environ.get(_MEASURING, "")
+        patch.delenv(_MEASURING, raising=False)
+        yield config
+
+
+@pytest.fixture(scope="module")
+def measured(_unmeasured_processes: str) -> Iterator[None]:
+    """Measure the coverage of the processes that a module's tests start, as they run what no test's process does."""
+    with pytest.MonkeyPatch.context() as patch:
+        if _unmeasured_processes:
+            patch.setenv(_MEASURING, _unmeasured_processes)
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -28,8 +28,6 @@ from whisker.model import (
     with_golden_answers,
 )
 
-ray = pytest.importorskip("ray", reason="needs the extra `ray-serve`")
-pytest.importorskip("ray.serve", reason="needs the extra `ray-serve`: `ray` alone is here")
 yaml = pytest.importorskip("yaml", reason="comes with the extra `ray-serve`")
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600), pytest.mark.filterwarnings("ignore")]
@@ -99,17 +97,25 @@ class Cluster:
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[Cluster]:
-    from ray import serve  # noqa: PLC0415
+def ray() -> Any:
+    """Import Ray when a test needs it: for every process that only collects tests, it would take seconds."""
+    pytest.importorskip("ray.serve", reason="needs the extra `ray-serve`")
+    return pytest.importorskip("ray")
 
+
+@pytest.fixture(scope="module")
+def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
     if _ASKED not in os.environ:
         pytest.skip(f"takes minutes, and a machine with nothing else to do: `make cluster`, which sets {_ASKED}")
+    ray = request.getfixturevalue("ray")
+    from ray import serve  # noqa: PLC0415
+
     short = "/tmp"  # noqa: S108 - the path of a socket has 107 letters at most
     with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory(prefix="ray-", dir=short) as folder:
         for name, value in VARIABLES.items():
             patch.setenv(name, value)
         previous = signal.getsignal(signal.SIGTERM)  # Ray leaves a handler of its own
-        _start(folder)
+        _start(ray, folder)
         serve.start(http_options={"host": "127.0.0.1", "port": PORT})
         yield Cluster(Path(folder))
         serve.shutdown()  # type: ignore[no-untyped-call]
@@ -174,6 +180,7 @@ def test_defences_hold_behind_rays_proxy() -> None:
         assert client.get("/health").json()["status"] == "ready"
 
 
+@pytest.mark.usefixtures("ray")
 @pytest.mark.parametrize(("cores", "given", "used"), [(4, {}, (4, 1)), (0, {}, (1, 1)), (4, {"threads": 2}, (4, 2))])
 def test_replica_uses_the_cores_it_was_given(cores: int, given: dict[str, int], used: tuple[int, int]) -> None:
     from whisker.app.ray_serve.replica import on_cores  # noqa: PLC0415 - it needs Ray
@@ -182,7 +189,7 @@ def test_replica_uses_the_cores_it_was_given(cores: int, given: dict[str, int], 
     assert (settings.inference_workers, settings.threads) == used
 
 
-def _start(folder: str) -> None:
+def _start(ray: Any, folder: str) -> None:
     """Start Ray, up to three times: it gives a helper of its own 15 seconds, however busy the machine is."""
     for further in (True, True, False):
         try:

@@ -17,7 +17,7 @@ from whisker.app.batch.photos import Photo
 from whisker.app.errors import ResultsError
 from whisker.app.settings import Settings
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("measured")]
 
 
 def test_processes_answer_as_threads_do(

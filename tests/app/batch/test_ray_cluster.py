@@ -16,14 +16,13 @@ from whisker.app.batch.job import Job, predict_to_file
 from whisker.app.errors import ResultsError
 from whisker.app.settings import Settings
 
-ray = pytest.importorskip("ray", reason="an optional extra")
-
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("cluster")]
 
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[None]:
     """Run a cluster of two workers, which find Whisker where this process does."""
+    ray = pytest.importorskip("ray", reason="an optional extra")  # here, as it takes seconds of all who collect tests
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(Path(__file__).parents[3]))
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")

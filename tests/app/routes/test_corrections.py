@@ -3,7 +3,10 @@
 import asyncio
 import errno
 import json
+import shutil
 from collections import Counter
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +25,29 @@ pytestmark = pytest.mark.anyio
 _AGREED = {"label": "dog", "consent": "yes"}
 
 
+@dataclass(frozen=True, slots=True)
+class Keeper:
+    """A client of a service that keeps corrections, and their folder."""
+
+    client: httpx.AsyncClient
+    folder: Path
+
+
+@pytest.fixture(scope="module")
+async def running(serving: Serving, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Keeper]:
+    folder = tmp_path_factory.mktemp("corrections")
+    async with serving(corrections=folder) as client:
+        yield Keeper(client, folder)
+
+
+@pytest.fixture
+def keeper(running: Keeper) -> Keeper:
+    """Empty the folder of the one service: a start for each test would take most of their time."""
+    shutil.rmtree(running.folder)
+    running.folder.mkdir()
+    return running
+
+
 def photo(orientation: int = 6) -> dict[str, tuple[str, bytes]]:
     return {"file": ("private name.jpg", encode(Image.new("RGB", (60, 40), "teal"), "JPEG", exif=exif(orientation)))}
 
@@ -36,19 +62,18 @@ async def test_without_a_folder_nothing_is_kept(client: httpx.AsyncClient) -> No
         assert (await client.get(path)).status_code == 404
 
 
-async def test_correction_is_kept_under_its_label_without_what_a_camera_adds(serving: Serving, tmp_path: Path) -> None:
-    async with serving(corrections=tmp_path) as client:
-        assert "Report a mistake" in (await client.get("/")).text
-        for _ in range(2):  # the same again is no other
-            answer = await client.post("/corrections", files=photo(), data=_AGREED)
-            assert answer.status_code == 201
-    (kept,) = (file for file in _files(tmp_path) if file.suffix == ".jpg")
-    assert kept.parent == tmp_path / "dog"
+async def test_correction_is_kept_under_its_label_without_what_a_camera_adds(keeper: Keeper) -> None:
+    assert "Report a mistake" in (await keeper.client.get("/")).text
+    for _ in range(2):  # the same again is no other
+        answer = await keeper.client.post("/corrections", files=photo(), data=_AGREED)
+        assert answer.status_code == 201
+    (kept,) = (file for file in _files(keeper.folder) if file.suffix == ".jpg")
+    assert kept.parent == keeper.folder / "dog"
     assert kept.name == answer.json()["photo"]
     with Image.open(kept) as image:
         assert (image.format, image.size) == ("JPEG", (40, 60))
         assert not image.getexif()
-    (line,) = map(json.loads, (tmp_path / "corrections.jsonl").read_text().splitlines())
+    (line,) = map(json.loads, (keeper.folder / "corrections.jsonl").read_text().splitlines())
     assert (line["photo"], line["label"]) == (f"dog/{kept.name}", "dog")
     assert line["answered"]["label"] in {"bird", "cat", "dog"}
     assert "private" not in json.dumps(line)
@@ -64,21 +89,19 @@ async def test_correction_is_kept_under_its_label_without_what_a_camera_adds(ser
     ],
 )
 async def test_correction_without_consent_or_class_is_refused(
-    serving: Serving, tmp_path: Path, fields: dict[str, str], code: str
+    keeper: Keeper, fields: dict[str, str], code: str
 ) -> None:
-    async with serving(corrections=tmp_path) as client:
-        answer = await client.post("/corrections", files=photo(), data=fields)
-        assert (answer.status_code, answer.json()["code"]) == (422, code)
-    assert _files(tmp_path) == []
+    answer = await keeper.client.post("/corrections", files=photo(), data=fields)
+    assert (answer.status_code, answer.json()["code"]) == (422, code)
+    assert _files(keeper.folder) == []
 
 
-async def test_damaged_photo_or_no_form_is_refused(serving: Serving, tmp_path: Path) -> None:
-    async with serving(corrections=tmp_path) as client:
-        answer = await client.post("/corrections", files={"file": ("a.png", picture()[:60])}, data=_AGREED)
-        assert answer.json()["code"] == "undecodable_picture"
-        answer = await client.post("/corrections", content=picture(), headers={"Content-Type": "image/png"})
-        assert answer.json()["code"] == "unsupported_media_type"
-    assert _files(tmp_path) == []
+async def test_damaged_photo_or_no_form_is_refused(keeper: Keeper) -> None:
+    answer = await keeper.client.post("/corrections", files={"file": ("a.png", picture()[:60])}, data=_AGREED)
+    assert answer.json()["code"] == "undecodable_picture"
+    answer = await keeper.client.post("/corrections", content=picture(), headers={"Content-Type": "image/png"})
+    assert answer.json()["code"] == "unsupported_media_type"
+    assert _files(keeper.folder) == []
 
 
 async def test_full_folder_takes_no_more(serving: Serving, tmp_path: Path) -> None:
@@ -108,18 +131,17 @@ def test_full_disk_is_told_and_logged_and_leaves_nothing(
     assert {path.name for path in _files(tmp_path)} == {name, "corrections.jsonl"}
 
 
-async def test_comments_are_not_kept_and_cost_nothing(serving: Serving, tmp_path: Path) -> None:
+async def test_comments_are_not_kept_and_cost_nothing(keeper: Keeper) -> None:
     text = PngImagePlugin.PngInfo()
     text.add_text("comment", "where I live " * 6_000, zip=True)  # longer than a JPEG's comment can be
     files = (
         encode(Image.new("RGB", (60, 40), "teal"), "JPEG", comment=b"where I live"),
         encode(Image.new("RGB", (60, 40), "teal"), "PNG", pnginfo=text),
     )
-    async with serving(corrections=tmp_path) as client:
-        for data in files:
-            answer = await client.post("/corrections", files={"file": ("a", data)}, data=_AGREED)
-            assert answer.status_code == 201
-            assert b"where I live" not in (tmp_path / "dog" / answer.json()["photo"]).read_bytes()
+    for data in files:
+        answer = await keeper.client.post("/corrections", files={"file": ("a", data)}, data=_AGREED)
+        assert answer.status_code == 201
+        assert b"where I live" not in (keeper.folder / "dog" / answer.json()["photo"]).read_bytes()
 
 
 @pytest.mark.parametrize("fails", [0, 1, 2])

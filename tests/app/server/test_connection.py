@@ -21,6 +21,8 @@ from benchmarks.reliability.mutation import mutated_requests
 from tests.app.conftest import Server, picture
 from whisker.app.server.bounded_connection import MAX_WAITING
 
+pytestmark = pytest.mark.usefixtures("measured")
+
 _PNG = picture()
 
 

@@ -20,6 +20,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.app.conftest import ROOT, Server, picture
 
+pytestmark = pytest.mark.usefixtures("measured")
+
 _RAW = {"Content-Type": "image/png"}
 
 

@@ -22,6 +22,8 @@ from whisker.app.server.run import bind, run
 from whisker.app.settings import Settings
 from whisker.model.errors import CheckpointError, ConfigError
 
+pytestmark = pytest.mark.usefixtures("measured")
+
 
 @pytest.fixture(scope="module")
 def server(tiny: Path) -> Iterator[Server]:

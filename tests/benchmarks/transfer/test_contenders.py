@@ -1,5 +1,6 @@
-import subprocess
+import runpy
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -31,20 +32,32 @@ def test_linear_probe_tells_rings_from_stripes(root: Path, tmp_path: Path) -> No
     assert row.accuracy >= 5 / 6
 
 
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch) -> Callable[..., object]:
+    """Run the command in this process, which has PyTorch already; return its exit code or sentence."""
+
+    def run(*words: object) -> object:
+        monkeypatch.setattr(sys, "argv", ["transfer", *map(str, words)])
+        with pytest.raises(SystemExit) as ended:
+            runpy.run_module("benchmarks.transfer", run_name="__main__")
+        return ended.value.code
+
+    return run
+
+
 @pytest.mark.slow
-def test_command_trains_whisker_and_goes_on_where_the_journal_ends(root: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "benchmarks.transfer", str(root), "--photos", "6", "--seeds", "1", "--minutes"]
-    command += ["0.1", "--size", "64", "--only", PROBE, "--only", WHISKER, "--out", str(tmp_path / "journal.json")]
-    first, again = (subprocess.run(command, capture_output=True, text=True, check=True) for _ in range(2))  # noqa: S603
+def test_command_trains_whisker_and_goes_on_where_the_journal_ends(
+    root: Path, tmp_path: Path, command: Callable[..., object], capfd: pytest.CaptureFixture[str]
+) -> None:
+    words = (root, "--photos", 6, "--seeds", 1, "--minutes", 0.1, "--size", 64, "--out", tmp_path / "journal.json")
+    assert command(*words, "--only", PROBE, "--only", WHISKER) == 0
+    assert "seed 0: " in capfd.readouterr().out
+    assert command(*words, "--only", PROBE, "--only", WHISKER) == 0
+    assert "seed 0: " not in capfd.readouterr().out
     table = (tmp_path / "journal.md").read_text()
     assert "| linear probe |" in table
     assert "| `whisker train` |" in table
-    assert "seed 0: " in first.stdout
-    assert "seed 0: " not in again.stdout
 
 
-def test_unknown_row_is_one_sentence(root: Path) -> None:
-    command = [sys.executable, "-m", "benchmarks.transfer", str(root), "--only", "keras"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
-    assert done.returncode == 1
-    assert done.stderr.strip().startswith("transfer: The rows are")
+def test_unknown_row_is_one_sentence(root: Path, command: Callable[..., object]) -> None:
+    assert str(command(root, "--only", "keras")).startswith("transfer: The rows are")
