@@ -6,7 +6,8 @@ import torch
 from numpy.typing import NDArray
 
 from tests.model.networks import CONFIGS, trained_like
-from whisker.model.engines.cuda_engine import Compute, CudaGraphEngine, Recording, half_precision
+from tests.model.recorder import Recorder
+from whisker.model.engines.cuda_engine import CudaGraphEngine, half_precision
 from whisker.model.engines.torch_engine import FoldedEngine, TorchEngine
 from whisker.model.networks.config import NetworkConfig
 
@@ -15,28 +16,6 @@ on_a_gpu = [
     pytest.mark.gpu,
     pytest.mark.skipif(not torch.cuda.is_available(), reason="this machine has no CUDA device"),
 ]
-
-
-class Recorder:
-    """Record as CUDA does: a replay reads and writes the memory that the recorded pass did."""
-
-    def __init__(self) -> None:
-        self.recorded: list[int] = []
-        self.replayed: list[int] = []
-
-    def __call__(self, compute: Compute, device: str) -> Recording:
-        assert device == "cpu"
-        features, maps = compute()
-        self.recorded.append(len(features))
-
-        def replay() -> None:
-            self.replayed.append(len(features))
-            again, maps_again = compute()
-            features.copy_(again)
-            if maps is not None and maps_again is not None:
-                maps.copy_(maps_again)
-
-        return Recording(replay, features, maps)
 
 
 def random_pictures(count: int, size: int = 32, seed: int = 0) -> list[NDArray[np.uint8]]:
