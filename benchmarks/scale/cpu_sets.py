@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from benchmarks.errors import BenchmarkError
 from benchmarks.load import run_closed
 from benchmarks.process import running
+from benchmarks.scale.comparison import NOISE, QUIET_CORES
 from benchmarks.scale.costs import Costs
 from benchmarks.scale.service import PEAK_CONNECTIONS, Meter, Setting
 from benchmarks.servers import WHISKER
@@ -18,7 +19,7 @@ from benchmarks.servers import WHISKER
 class Row:
     """A service on so many cores: answers a second, what its costs allow, and how busy its HTTP process was.
 
-    `is_alone` tells whether the load generator had other cores.
+    `is_alone` tells whether the load generator had other cores; `others` are cores that other programs took.
     """
 
     cores: int
@@ -26,6 +27,7 @@ class Row:
     allowed: float
     http_utilisation: float
     is_alone: bool
+    others: float = 0.0
 
 
 @contextmanager
@@ -64,7 +66,9 @@ def _measure(setting: Setting, costs: Costs, chosen: list[int], cores: list[int]
                 target, PEAK_CONNECTIONS, warm_up=setting.warm_up, seconds=setting.seconds, server_cpu=meter
             )
     allowed = allowed_rate(costs, len(chosen), of=len(cores))
-    return Row(len(chosen), load.rate, allowed, meter.since_last("http") / setting.seconds, bool(others))
+    busy = meter.since_last("http") / setting.seconds
+    taken = (meter.since_last("machine") - load.server_cpu - load.generator_cpu) / setting.seconds
+    return Row(len(chosen), load.rate, allowed, busy, is_alone=bool(others), others=max(0.0, taken))
 
 
 def allowed_rate(costs: Costs, cores: int, *, of: int) -> float:
@@ -79,10 +83,12 @@ def allowed_rate(costs: Costs, cores: int, *, of: int) -> float:
 
 def describe_sets(rows: Sequence[Row]) -> list[str]:
     """Write a table."""
-    lines = ["  cores   answered/s   as its costs allow   HTTP process busy   load generator"]
+    lines = ["  cores   answered/s   as its costs allow   HTTP process busy   others   load generator"]
     lines += [
-        f"{it.cores:7}{it.rate:13.0f}{it.allowed:21.0f}{100 * it.http_utilisation:18.0f} %   "
+        f"{it.cores:7}{it.rate:13.0f}{it.allowed:21.0f}{100 * it.http_utilisation:18.0f} %{it.others:9.2f}   "
         f"{'elsewhere' if it.is_alone else 'on the same cores'}"
         for it in rows
     ]
+    if any(it.others > QUIET_CORES for it in rows):
+        lines.append(NOISE)
     return lines

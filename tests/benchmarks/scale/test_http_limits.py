@@ -93,12 +93,12 @@ def test_cores_are_given_back() -> None:
     assert os.sched_getaffinity(0) == before
 
 
-def test_table_of_sets_says_where_the_load_generator_was() -> None:
-    first, last = describe_sets([Row(1, 90.0, 125.0, 0.2, is_alone=True), Row(2, 150.0, 180.0, 0.4, is_alone=False)])[
-        1:
-    ]
-    assert first.split() == ["1", "90", "125", "20", "%", "elsewhere"]
-    assert last.split() == ["2", "150", "180", "40", "%", "on", "the", "same", "cores"]
+def test_table_of_sets_says_where_the_load_generator_was_and_who_else_computed() -> None:
+    quiet = [Row(1, 90.0, 125.0, 0.2, is_alone=True), Row(2, 150.0, 180.0, 0.4, is_alone=False, others=0.05)]
+    first, last = describe_sets(quiet)[1:]
+    assert first.split() == ["1", "90", "125", "20", "%", "0.00", "elsewhere"]
+    assert last.split() == ["2", "150", "180", "40", "%", "0.05", "on", "the", "same", "cores"]
+    assert "quiet machine" in describe_sets([replace(quiet[0], others=0.2)])[-1]
 
 
 @pytest.fixture
