@@ -48,7 +48,7 @@ def test_http_worker_is_the_bottleneck_of_more_cores_than_fill_it(
 
 
 def test_cheaper_http_needs_fewer_workers() -> None:
-    assert limits(replace(COSTS, http=0.0005), 16).http_workers == 1
+    assert limits(replace(COSTS, http=0.0004), 16).http_workers == 1
     assert limits(replace(COSTS, http=0.1, decode=(0.0,), inference={1: (0.0,)}), 2).http_workers == 2
 
 
