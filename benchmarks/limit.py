@@ -23,17 +23,26 @@ _LOAD_SECONDS = 120.0
 class _Job:
     checkpoint: Path
     photos: Sequence[bytes]
+    device: str
     processes: int
     warm_up: float
     seconds: float
 
 
-def measure_limit(checkpoint: Path, photos: Sequence[bytes], *, warm_up: float, seconds: float) -> float:
-    """Give the photos a second that one process a core decodes and classifies together, in batches of 8."""
-    processes = available_cores()
+def measure_limit(
+    checkpoint: Path,
+    photos: Sequence[bytes],
+    *,
+    warm_up: float,
+    seconds: float,
+    device: str = "cpu",
+    processes: int | None = None,
+) -> float:
+    """Give the photos a second that processes decode and classify together, in batches of 8: one a core unless told."""
+    processes = processes or available_cores()
     context = multiprocessing.get_context("spawn")
     ready, rates = context.Barrier(processes), context.Queue()
-    job = _Job(checkpoint, photos, processes, warm_up, seconds)
+    job = _Job(checkpoint, photos, device, processes, warm_up, seconds)
     workers = [context.Process(target=_work, args=(job, ready, rates), daemon=True) for _ in range(processes)]
     for worker in workers:
         worker.start()
@@ -50,7 +59,7 @@ def measure_limit(checkpoint: Path, photos: Sequence[bytes], *, warm_up: float, 
 
 def _work(job: _Job, ready: Barrier, rates: "Queue[float]") -> None:
     use_available_cores(job.processes)
-    classifier = Classifier.load(job.checkpoint)
+    classifier = Classifier.load(job.checkpoint, job.device)
     ready.wait(_LOAD_SECONDS)  # a process that loads must not slow down one that is timed
     begin = start = time.perf_counter()
     answered = 0

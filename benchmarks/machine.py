@@ -2,11 +2,15 @@
 
 import platform
 import re
+import shutil
+import subprocess
 from importlib.metadata import version
 from pathlib import Path
 
 import psutil
 
+from benchmarks.servers import ROOT
+from whisker import __version__
 from whisker.model.cores import available_cores
 
 _FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "avx_vnni", "amx_tile", "amx_int8", "amx_bf16")
@@ -25,7 +29,16 @@ def describe_machine() -> dict[str, str]:
         "Python": platform.python_version(),
         "PyTorch": version("torch"),
         "Pillow": version("pillow"),
+        "Whisker": f"{__version__}, {_revision()}",
     }
+
+
+def _revision() -> str:
+    """Name the commit that is checked out, and whether files differ from it."""
+    git = shutil.which("git")
+    command = [git or "git", "-C", str(ROOT), "describe", "--always", "--dirty", "--exclude=*"]
+    done = subprocess.run(command, check=False, capture_output=True, text=True) if git else None  # noqa: S603
+    return done.stdout.strip() if done is not None and done.returncode == 0 else "of no known revision"
 
 
 def _read_cpu(file: Path) -> tuple[str, frozenset[str]]:

@@ -120,7 +120,7 @@ class Results:
     def to_json(self) -> str:
         """Write everything, with the summary; what is not a number becomes null."""
         rows = [asdict(row) | {"met": row.met} for row in summarise(self)]
-        return json.dumps(_finite(asdict(self) | {"summary": rows}), indent=1, allow_nan=False)
+        return json.dumps(finite(asdict(self) | {"summary": rows}), indent=1, allow_nan=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,10 +199,10 @@ def _alone(ours: ServerResult, limit: float) -> Iterable[Row]:
         yield Row("Growth of resident memory", growth, "%", 5, 1, "less", detail)
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
     """Replace NaN and infinity, which JSON does not have, by `None`."""
     if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
+        return {key: finite(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_finite(item) for item in value]
+        return [finite(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value

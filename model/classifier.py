@@ -15,7 +15,7 @@ from whisker.model.checkpoint.file import load_checkpoint
 from whisker.model.checkpoint.golden import TOLERANCE, check_golden_answers, golden_pictures
 from whisker.model.engines.base import Engine, OnnxModel, OpenVinoModel
 from whisker.model.engines.choice import AUTO, PLAIN, Candidate, choose_engine
-from whisker.model.engines.device import resolve_device
+from whisker.model.engines.device import gpu_errors_named, resolve_device
 from whisker.model.engines.onnx_engine import NAME as IMPORTED_ENGINE
 from whisker.model.engines.onnx_engine import TOLERANCE as IMPORTED_TOLERANCE
 from whisker.model.engines.onnx_engine import graph_of, open_graph_engine, require_cpu, require_openvino
@@ -45,14 +45,15 @@ class Classifier(Predictor):
         """Load a checkpoint file, replay its golden pictures, choose the fastest engine and warm up.
 
         Raises `CheckpointError` if the file cannot be used or its golden answers differ, `DeviceError` if `device`
-        (`auto`, `cpu`, `cuda` or `cuda:N`) is not there, `EngineError` if an `engine` asked for cannot be used.
-        `signed_by` as for `load_checkpoint`.
+        (`auto`, `cpu`, `cuda` or `cuda:N`) is not there or fails, `EngineError` if an `engine` that is asked for cannot
+        be used. `signed_by` as for `load_checkpoint`.
         """
         checkpoint = load_checkpoint(Path(path), signed_by=None if signed_by is None else Path(signed_by))
-        classifier = cls(checkpoint, device)
-        classifier.verify()
-        classifier.use_engine(engine)
-        classifier.batch_seconds = classifier._engine.warm_up(checkpoint.preprocessing.size)
+        with gpu_errors_named():
+            classifier = cls(checkpoint, device)
+            classifier.verify()
+            classifier.use_engine(engine)
+            classifier.batch_seconds = classifier._engine.warm_up(checkpoint.preprocessing.size)
         return classifier
 
     @cached_property

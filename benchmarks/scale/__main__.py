@@ -2,6 +2,7 @@
 
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -10,9 +11,12 @@ import typer
 from benchmarks.machine import describe_machine
 from benchmarks.photos import read_photos
 from benchmarks.process import running
-from benchmarks.scale.capacity import cores_that_fill_http, describe_capacities, describe_machines
+from benchmarks.scale.accepting import measure_accepting
+from benchmarks.scale.capacity import Capacity, cores_that_fill_http, describe_capacities, describe_machines
 from benchmarks.scale.comparison import SHARES, Comparison, describe
 from benchmarks.scale.costs import Costs
+from benchmarks.scale.cpu_sets import describe_sets, measure_sets
+from benchmarks.scale.http_limits import BUSY, describe_limits
 from benchmarks.scale.pictures import measure_pictures
 from benchmarks.scale.service import MAX_BATCH, Setting, costs_of, measure_refusal, measure_service
 from benchmarks.scale.simulation import Service
@@ -48,11 +52,16 @@ def main(
         assert costs is not None  # noqa: S101 - one of both is given
         measured = Costs.read(costs)
     typer.echo(describe_costs(measured))
+    found: list[Capacity] = []
     if capacity:
         typer.echo(f"\nSimulated: one service with a p99 of at most {p99:g} ms and 0.1 % refused")
         found = describe_capacities(measured, p99 / 1000, typer.echo)
         typer.echo("\nServices for so many requests a second, none spare")
         typer.echo("\n".join(describe_machines(found, rate or _RATES)))
+    typer.echo(
+        f"\nHTTP workers, each at most {100 * BUSY:.0f} % busy; in time is a p99 of at most {p99:g} ms, simulated"
+    )
+    typer.echo("\n".join(describe_limits(measured, {it.cores: it for it in found})))
 
 
 def _measure(folder: Path, checkpoint: Path, *, seconds: float) -> Costs:
@@ -73,7 +82,12 @@ def _measure(folder: Path, checkpoint: Path, *, seconds: float) -> Costs:
         rows = [comparison.row(share, service.rate) for share in SHARES]
     typer.echo(f"Peak: {service.rate:.0f} requests/s in batches of {service.mean_batch:.1f}")
     typer.echo("\n".join(describe(rows)))
-    return costs
+    _say("The service on a part of the cores")
+    typer.echo("\n".join(describe_sets(measure_sets(setting, costs))))
+    _say("New connections")
+    accepting = measure_accepting(setting)
+    typer.echo(f"New connections: {accepting.rate:.0f} a second by two HTTP workers")
+    return replace(costs, connection=accepting.connection, supervisor=accepting.supervisor)
 
 
 def describe_costs(costs: Costs) -> str:

@@ -12,7 +12,8 @@ from benchmarks.scale.simulation import Service, Simulated, simulate
 
 SHARES = (0.3, 0.6, 0.8, 0.95, 1.3)  # of the peak, at which requests arrive
 _PERCENTS = (50.0, 95.0, 99.0)
-_QUIET_CORES = 0.1  # that others may take
+QUIET_CORES = 0.1  # that others may take
+NOISE = "Other programs took more than a tenth of a core meanwhile: measure again on a quiet machine."
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +68,8 @@ def describe(rows: Sequence[Row]) -> list[str]:
             for percent, errors in zip(_PERCENTS, each, strict=True)
         )
         lines.append(f"Mean error below the peak: {means}.")
-    if any(row.others > _QUIET_CORES for row in rows):
-        lines.append("Other programs took more than a tenth of a core meanwhile: measure again on a quiet machine.")
+    if any(row.others > QUIET_CORES for row in rows):
+        lines.append(NOISE)
     return lines
 
 

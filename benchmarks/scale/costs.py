@@ -17,6 +17,7 @@ class Costs:
 
     `decode` has one value a photo, in the order in which photos are sent. `inference` has samples for each size of a
     batch. `worker_overhead` is what an inference worker needs for a picture besides both: pipes, JSON, cold caches.
+    `connection` is what a new connection costs an HTTP worker, and `supervisor` what the supervisor takes each second.
     """
 
     http: float
@@ -26,6 +27,8 @@ class Costs:
     decode: tuple[float, ...]
     inference: Mapping[int, tuple[float, ...]]
     slowdown: float = 1.0
+    connection: float | None = None
+    supervisor: float | None = None
 
     @property
     def max_batch(self) -> int:

@@ -19,8 +19,8 @@ from benchmarks.scale.pictures import PictureCosts
 from benchmarks.servers import WHISKER
 
 MAX_BATCH = 4  # the setting's default, and so what `whisker serve` does here
-_WORKER = "whisker.app.inference.worker"  # on the command line of an inference worker
-_PEAK_CONNECTIONS = 32  # enough to keep all workers busy, and few enough that nothing is refused
+WORKER = "whisker.app.inference.worker"  # on the command line of an inference worker
+PEAK_CONNECTIONS = 32  # enough to keep all workers busy, and few enough that nothing is refused
 _EASE, _EASE_SEED = 0.6, 1_000  # share of the peak at which the load generator's own cost is measured
 _REFUSING = replace(WHISKER, command=(*WHISKER.command, "--max-in-flight", "1"))
 _BATCHES = {"whisker_batch_size_sum": "pictures", "whisker_batch_size_count": "batches"}
@@ -55,7 +55,7 @@ class Meter:
         taken = {"http": 0.0, "worker": 0.0}
         for process in self.server.processes():
             with suppress(psutil.NoSuchProcess):
-                role = "worker" if _WORKER in process.cmdline() else "http"
+                role = "worker" if WORKER in process.cmdline() else "http"
                 taken[role] += sum(process.cpu_times()[:2])
         times = psutil.cpu_times()
         machine = {"machine": times.user + times.nice + times.system + times.irq + times.softirq}
@@ -87,7 +87,7 @@ class ServiceCosts:
 def measure_service(server: RunningServer, setting: Setting) -> ServiceCosts:
     """Measure the peak in a closed loop, and the generator in an open one, as it is used later."""
     meter, target = Meter(server), setting.target(server)
-    peak = run_closed(target, _PEAK_CONNECTIONS, warm_up=setting.warm_up, seconds=setting.seconds, server_cpu=meter)
+    peak = run_closed(target, PEAK_CONNECTIONS, warm_up=setting.warm_up, seconds=setting.seconds, server_cpu=meter)
     answers = _count(peak)
     http, worker = meter.since_last("http") / answers, meter.since_last("worker") / answers
     mean_batch = meter.since_last("pictures") / max(1.0, meter.since_last("batches"))
@@ -101,7 +101,7 @@ def measure_refusal(setting: Setting, http: float) -> float:
     with running(_REFUSING, setting.python, setting.checkpoint, setting.photos[0]) as server:
         meter = Meter(server)
         load = run_closed(
-            setting.target(server), _PEAK_CONNECTIONS, warm_up=1.0, seconds=setting.seconds, server_cpu=meter
+            setting.target(server), PEAK_CONNECTIONS, warm_up=1.0, seconds=setting.seconds, server_cpu=meter
         )
     refused = load.errors.get("503", 0)
     if not refused:

@@ -20,7 +20,7 @@ from whisker.model.engines.base import Engine, OpenVinoModel
 from whisker.model.engines.instructions import has_dot_products
 from whisker.model.engines.quantization import MAX_NARROW_WEIGHT, MAX_WEIGHT
 from whisker.model.engines.torch_engine import FoldedEngine, TorchEngine, head_of
-from whisker.model.errors import EngineError
+from whisker.model.errors import EngineError, InferenceError
 from whisker.model.networks.base import Network
 
 AUTO = "auto"
@@ -104,9 +104,10 @@ def _openvino_int8(network: Network, checkpoint: Checkpoint, device: str) -> Eng
 def _cuda_graphs(network: Network, checkpoint: Checkpoint, device: str) -> Engine:
     if not device.startswith("cuda"):
         raise EngineError("it computes on an NVIDIA GPU")
-    from whisker.model.engines.cuda_engine import CudaGraphEngine  # noqa: PLC0415 - of no use elsewhere
+    from whisker.model.engines.cuda_engine import CudaGraphEngine, half_precision  # noqa: PLC0415 - of no use elsewhere
 
-    return CudaGraphEngine(network, device, checkpoint.preprocessing.size)
+    dtype = half_precision(torch.cuda.get_device_capability(device))
+    return CudaGraphEngine(network, device, dtype, checkpoint.preprocessing.size)
 
 
 PLAIN = Candidate("torch", _torch, 0.001, ("cpu", "cuda"))
@@ -121,8 +122,20 @@ _CANDIDATES = (  # fastest first, as measured in docs/adr/0011
 ENGINES = tuple(candidate.name for candidate in _CANDIDATES)
 
 
+def candidates_for(name: str, device: str) -> list[Candidate]:
+    """List the engines to try on a device, fastest first, or the one that `name` asks for."""
+    kind = device.partition(":")[0]
+    return [it for it in _CANDIDATES if it.name == name or (name == AUTO and kind in it.devices)]
+
+
 def choose_engine(
-    network: Network, checkpoint: Checkpoint, plain: Engine, pixels: Sequence[NDArray[np.uint8]], *, name: str = AUTO
+    network: Network,
+    checkpoint: Checkpoint,
+    plain: Engine,
+    pixels: Sequence[NDArray[np.uint8]],
+    *,
+    name: str = AUTO,
+    find_candidates: Callable[[str, str], Sequence[Candidate]] = candidates_for,
 ) -> tuple[Engine, Candidate]:
     """Build, for the device of the `plain` one, the fastest accurate engine, or the one that `name` asks for.
 
@@ -135,19 +148,18 @@ def choose_engine(
         raise EngineError(f"The engine is one of {AUTO}, {', '.join(ENGINES)}, not {name!r}.")
     expected = plain.run(pixels)
     seconds = _seconds(plain, pixels, timings=1)  # it is warm, and several times slower than most
-    kind = plain.device.partition(":")[0]
-    for candidate in _CANDIDATES:
-        if name != candidate.name and (name != AUTO or kind not in candidate.devices):
-            continue
+    for candidate in find_candidates(name, plain.device):
         try:
             engine = candidate.build(network, checkpoint, plain.device)
             difference = _check(candidate, checkpoint, engine.run(pixels), expected)
             speed = seconds / _seconds(engine, pixels)
             _require(name != AUTO or candidate is PLAIN or speed > 1, f"it is {speed:.2f} times as fast as PyTorch")
-        except (EngineError, RuntimeError, OSError) as exc:  # from compilers, for machines that they cannot serve
+        # RuntimeError and OSError come from compilers and drivers, for machines that they cannot serve.
+        except (EngineError, InferenceError, RuntimeError, OSError) as exc:
+            reason = str(exc).rstrip(".")
             if name != AUTO:
-                raise EngineError(f"The engine {name} cannot be used: {exc}.") from exc
-            logger.info("Engine passed over", extra={"engine": candidate.name, "reason": str(exc)})
+                raise EngineError(f"The engine {name} cannot be used: {reason}.") from exc
+            logger.info("Engine passed over", extra={"engine": candidate.name, "reason": reason})
             continue
         reason = f"{speed:.1f} times as fast as plain PyTorch, golden probabilities within {difference:.4f}"
         logger.info("Engine chosen", extra={"engine": candidate.name, "asked": name, "reason": reason})

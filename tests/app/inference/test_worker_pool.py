@@ -38,7 +38,7 @@ from whisker.model.errors import CheckpointError, DeviceError, UndecodablePictur
 
 pytestmark = pytest.mark.anyio
 
-FATAL = "tests.app.inference.programs.fatal"
+FATAL, ON_A_GPU = (f"tests.app.inference.programs.{name}" for name in ("fatal", "on_a_gpu"))
 FRAIL = "tests.app.inference.frail_worker"
 SLOW = scanned_jpeg((640, 480), 50)  # 10 ms
 COLOURS = ("red", "green", "blue", "white")
@@ -399,6 +399,13 @@ async def test_failure_to_load_is_raised_by_start(
     with pytest.raises(error, match=message):
         async with at_work(settings, **change):
             pass
+
+
+@pytest.mark.parametrize(("wanted", "started"), [(2, 2), (4, 4), (7, 4)])
+async def test_at_most_four_workers_share_a_gpu(settings: Settings, wanted: int, started: int) -> None:
+    async with at_work(settings, inference_workers=wanted, program=ON_A_GPU) as bench:
+        assert bench.pool.count == len(bench.pool.pids) == started
+        assert f"whisker_inference_workers_wanted {started}.0" in bench.metrics.render().decode()
 
 
 @pytest.mark.parametrize("workers", [1, 2])

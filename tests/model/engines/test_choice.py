@@ -3,21 +3,26 @@ import errno
 import logging
 import platform
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NoReturn
 
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
 from tests.model.networks import trained_like
 from whisker.model import Checkpoint, Classifier, NetworkConfig, Preprocessing, save_checkpoint, with_golden_answers
 from whisker.model.checkpoint.contents import Int8Cost, Quantization, Range
-from whisker.model.engines.choice import ENGINES
+from whisker.model.engines.base import Engine
+from whisker.model.engines.choice import ENGINES, PLAIN, Candidate, candidates_for, choose_engine
 from whisker.model.engines.instructions import has_dot_products
 from whisker.model.engines.quantization import measure_ranges
-from whisker.model.errors import EngineError
+from whisker.model.engines.torch_engine import FoldedEngine, TorchEngine, head_of
+from whisker.model.errors import EngineError, InferenceError
+from whisker.model.networks.base import Network
 
 CONFIG = NetworkConfig(width=8, depth=1, size=32)
 
@@ -146,6 +151,116 @@ def test_engine_that_this_system_cannot_load_is_passed_over_with_a_reason(
     assert not classifier.engine.startswith("openvino")
     passed = {vars(record)["engine"]: vars(record)["reason"] for record in caplog.records if "passed" in record.message}
     assert reason in passed["openvino"]
+
+
+class SlowGpu(Engine):
+    """The reference on a GPU that is slower than any other engine."""
+
+    def __init__(self, network: Network) -> None:
+        super().__init__(head_of(network), "cuda:1")
+        self._plain = TorchEngine(network, "cpu")
+
+    def _embed(
+        self, batch: NDArray[np.uint8], *, with_maps: bool
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+        time.sleep(0.05)
+        outputs = self._plain.run(list(batch), with_maps=with_maps)
+        return outputs.features, outputs.maps
+
+
+@pytest.mark.parametrize(
+    ("name", "device", "names"),
+    [
+        ("auto", "cuda", ["cuda-graphs", "torch-bf16", "torch-folded", "torch"]),
+        ("auto", "cuda:1", ["cuda-graphs", "torch-bf16", "torch-folded", "torch"]),
+        ("auto", "cpu", ["openvino-int8", "openvino", "torch-bf16", "torch-folded", "torch"]),
+        ("openvino", "cuda", ["openvino"]),
+        ("cuda-graphs", "cpu", ["cuda-graphs"]),
+    ],
+)
+def test_engines_are_tried_in_the_order_of_their_speed(name: str, device: str, names: list[str]) -> None:
+    assert [it.name for it in candidates_for(name, device)] == names
+
+
+@pytest.mark.parametrize(
+    ("failure", "reason"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory."), "CUDA out of memory"),
+        (torch.AcceleratorError("CUDA error: operation not permitted"), "operation not permitted"),
+        (InferenceError("The network's answer is not a finite number."), "is not a finite number"),
+    ],
+)
+def test_engine_that_a_gpu_cannot_run_gives_way_to_the_next(
+    checkpoint: Checkpoint, caplog: pytest.LogCaptureFixture, failure: Exception, reason: str
+) -> None:
+    tried: list[str] = []
+
+    def build(network: Network, _checkpoint: Checkpoint, device: str) -> Engine:
+        tried.append(device)
+        if len(tried) == 1:
+            raise failure
+        return FoldedEngine(network, "cpu", torch.float32)
+
+    def find(name: str, device: str) -> list[Candidate]:
+        return [dataclasses.replace(it, build=build) for it in candidates_for(name, device)]
+
+    caplog.set_level(logging.INFO)
+    classifier = Classifier(checkpoint)
+    plain, pixels = SlowGpu(classifier.network), [np.zeros((32, 32, 3), np.uint8)] * 2
+    engine, chosen = choose_engine(classifier.network, checkpoint, plain, pixels, find_candidates=find)
+    assert chosen.name == "torch-bf16"
+    assert isinstance(engine, FoldedEngine)
+    assert tried == ["cuda:1", "cuda:1"]
+    logged = [(record.message, vars(record)["engine"], vars(record)["reason"]) for record in caplog.records]
+    assert [it[:2] for it in logged] == [("Engine passed over", "cuda-graphs"), ("Engine chosen", "torch-bf16")]
+    assert reason in logged[0][2]
+    tried.clear()
+    with pytest.raises(EngineError, match=f"cuda-graphs cannot be used: .*{reason}"):
+        choose_engine(classifier.network, checkpoint, plain, pixels, name="cuda-graphs", find_candidates=find)
+
+
+def test_features_that_half_precision_cannot_hold_are_not_served(
+    checkpoint: Checkpoint, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Beyond 65,504, float16 is infinite: what a GPU before Ampere would answer is no reason not to start."""
+    network = trained_like(CONFIG, classes=2)
+    for layer in network.modules():
+        if isinstance(layer, torch.nn.BatchNorm2d):
+            layer.weight.data.mul_(1000)
+    candidate = Candidate(
+        "cuda-graphs", lambda network, *_: FoldedEngine(network, "cpu", torch.float16), 0.1, ("cuda",)
+    )
+    caplog.set_level(logging.INFO)
+    plain = TorchEngine(network, "cpu")
+    pixels = [np.full((32, 32, 3), 200, np.uint8)]
+    _, chosen = choose_engine(network, checkpoint, plain, pixels, find_candidates=lambda *_: [candidate])
+    assert chosen is PLAIN
+    assert "finite" in vars(caplog.records[-1])["reason"]
+
+
+def rounding() -> tuple[bool, bool]:
+    return torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
+
+
+@pytest.mark.parametrize(
+    ("build", "expected"),
+    [
+        (lambda network: TorchEngine(network, "cpu"), (False, False)),
+        (lambda network: FoldedEngine(network, "cpu", torch.float32), (False, False)),
+        (lambda network: FoldedEngine(network, "cpu", torch.float32, may_use_tf32=True), (True, True)),
+    ],
+    ids=["reference", "folded", "folded, rounding"],
+)
+def test_float32_is_rounded_on_a_gpu_only_where_that_is_allowed(
+    build: Callable[[Network], Engine], expected: tuple[bool, bool]
+) -> None:
+    network, seen, before = trained_like(CONFIG), set[tuple[bool, bool]](), rounding()
+    for layer in network.modules():
+        if isinstance(layer, torch.nn.Conv2d):
+            layer.register_forward_pre_hook(lambda *_: seen.add(rounding()))
+    build(network).run([np.zeros((32, 32, 3), np.uint8)])
+    assert seen == {expected}
+    assert rounding() == before
 
 
 @pytest.mark.parametrize(
