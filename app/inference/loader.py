@@ -1,6 +1,8 @@
 """The loader: a process with PyTorch that loads and verifies checkpoints, and has seen no upload.
 
 What it exports, inference workers open without PyTorch. A checkpoint that ends a process ends this one, and no worker.
+What was exported before, on the same machine and from the same file, is found in a cache instead, and then there is no
+such process.
 """
 
 import asyncio
@@ -13,6 +15,8 @@ from pathlib import Path
 from whisker.app.inference.wire import Opening, WorkerConfig
 from whisker.app.inference.worker_handle import PROGRAM, OpenedModel, WorkerHandle
 from whisker.model.card.document import CheckpointCard
+from whisker.model.prepared.cache import PreparedCache, PreparedFile
+from whisker.model.prepared.key import PreparedFor, digest_of
 
 _MAX_LOADS = 30  # by one process: PyTorch's memory grows with each
 _DYING_SECONDS = 10.0  # for the end of a process that was killed, and has had no time to end
@@ -23,22 +27,37 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class LoadedModel:
-    """A checkpoint that was loaded and has answered its golden pictures, ready for workers to open.
+    """A checkpoint that was loaded, ready for workers to open; a `file` of a cache stands for `exported`.
 
-    `exported` is empty if each of them has to load the checkpoint itself.
+    Both are empty if each worker has to load the checkpoint itself. Whoever opens it replays its golden pictures.
     """
 
     checkpoint: Path
     card: CheckpointCard
     exported: bytes
     max_batch: int
+    file: PreparedFile | None = None
+
+    @property
+    def source(self) -> bytes | Path | None:
+        """Give what workers open; `None` if that is the checkpoint."""
+        return self.exported or None if self.file is None else self.file.source
 
 
 class Loader:
     """Load checkpoints, one at a time. Belongs to one event loop."""
 
-    def __init__(self, config: WorkerConfig, engine: str, *, seconds: float, program: str = PROGRAM) -> None:
+    def __init__(
+        self,
+        config: WorkerConfig,
+        engine: str,
+        *,
+        seconds: float,
+        program: str = PROGRAM,
+        cache: PreparedCache | None = None,
+    ) -> None:
         self._config = config
+        self._cache = cache
         self._engine, self._seconds = engine, seconds
         self._program = program
         self._worker: WorkerHandle | None = None
@@ -55,11 +74,14 @@ class Loader:
         Where its engine needs PyTorch, the worker that has it open is given, too. Raises what `Classifier.load` raises,
         and `WorkerError`.
         """
+        found = await asyncio.to_thread(self._find, checkpoint, max_batch)
+        if found is not None:
+            return found, None
         worker = new_worker()
         opening = Opening(slot, checkpoint, self._engine, max_batch)
         (opened,) = await worker.open(self._config, [opening], seconds=self._seconds)
-        loaded = _loaded(opening, opened)
-        if not loaded.exported:
+        loaded = await self._loaded(opening, opened)
+        if loaded.source is None:
             return loaded, (worker, opened)
         if goes_on:
             worker.close_model(slot)
@@ -76,6 +98,9 @@ class Loader:
         `WorkerError`.
         """
         async with self._turn:
+            found = await asyncio.to_thread(self._find, checkpoint, max_batch)
+            if found is not None:
+                return found
             try:
                 async with asyncio.timeout(_PATIENCE_SECONDS):
                     return await self._load(checkpoint, max_batch, is_idle=True)
@@ -96,7 +121,46 @@ class Loader:
         self._used_at = time.monotonic()
         if self._loads >= _MAX_LOADS:
             await self._end()
-        return _loaded(opening, opened)
+        return await self._loaded(opening, opened)
+
+    def refuse(self, loaded: LoadedModel, reason: Exception) -> bool:
+        """Tell whether loading the checkpoint anew is worth a try: what was opened in vain came from the cache."""
+        if loaded.file is None or self._cache is None:
+            return False
+        self._cache.refuse(loaded.file.path, str(reason))
+        return True
+
+    def _find(self, checkpoint: Path, max_batch: int) -> LoadedModel | None:
+        """Look for the checkpoint in the cache; reads the whole file."""
+        if self._cache is None:
+            return None
+        try:
+            sha256 = digest_of(checkpoint)
+        except OSError:  # whoever loads it says what is wrong
+            return None
+        file = self._cache.find(self._asked(sha256, max_batch))
+        if file is None:
+            return None
+        logger.info("Found what was prepared of the checkpoint", extra={"path": str(file.path)})
+        return LoadedModel(checkpoint, file.card, b"", max_batch, file)
+
+    def _keep(self, loaded: LoadedModel) -> LoadedModel:
+        """Write what was loaded into the cache; give it as a file, if that is possible, which takes no memory here."""
+        if self._cache is None or not loaded.exported:
+            return loaded
+        asked = self._asked(loaded.card["sha256"], loaded.max_batch)
+        self._cache.keep(asked, loaded.exported)
+        file = self._cache.find(asked)
+        return loaded if file is None else replace(loaded, exported=b"", file=file)
+
+    def _asked(self, sha256: str, max_batch: int) -> PreparedFor:
+        return PreparedFor(sha256, self._engine, self._config.device, self._config.threads, max_batch)
+
+    async def _loaded(self, opening: Opening, opened: OpenedModel) -> LoadedModel:
+        card = opened.document["card"]
+        assert card is not None  # noqa: S101 - it was opened from its checkpoint
+        loaded = LoadedModel(opening.checkpoint, card, opened.exported, opening.max_batch)
+        return await asyncio.to_thread(self._keep, loaded)
 
     async def _open(self, opening: Opening, *, is_idle: bool) -> OpenedModel:
         """Open a model in the process that is there, or in a new one."""
@@ -130,12 +194,6 @@ class Loader:
         worker, self._worker, self._loads = self._worker, None, 0
         if worker is not None and await worker.end(0) is None:
             self._dying.append(worker)
-
-
-def _loaded(opening: Opening, opened: OpenedModel) -> LoadedModel:
-    card = opened.document["card"]
-    assert card is not None  # noqa: S101 - it was opened from its checkpoint
-    return LoadedModel(opening.checkpoint, card, opened.exported, opening.max_batch)
 
 
 def _ignore(*_: object) -> None:

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NotRequired, Required, TypedDict
 
-from whisker.model.answers.decision_rule import Verdict
 from whisker.model.answers.heat_map import NO_CLASS
+from whisker.model.answers.kinds import Verdict
 from whisker.model.card.document import CheckpointCard
 
 LENGTH = struct.Struct("<I")  # of the configuration, in bytes
@@ -72,14 +72,17 @@ class WorkerConfig:
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """A model to open under a slot: from its `exported` classifier or, without one, by loading its checkpoint."""
+    """A model to open under a slot: from its `exported` classifier or, without one, by loading its checkpoint.
+
+    An exported classifier is a container as `whisker.model.prepared` writes it, or a file of one.
+    """
 
     slot: int
     checkpoint: Path
     engine: str
     max_batch: int
     sha256: str = ""  # of the checkpoint file, if it has been loaded before
-    exported: bytes | None = None
+    exported: bytes | Path | None = None
 
 
 class ClassScoreDocument(TypedDict):

@@ -25,8 +25,9 @@ from whisker.app.inference.requests import PendingPrediction, PredictionResult, 
 from whisker.app.inference.results import read_results
 from whisker.app.inference.waiting import LARGE_BYTES, WaitingPictures, has_large
 from whisker.app.inference.wire import WorkerConfig
-from whisker.app.inference.worker_handle import PROGRAM, WorkerHandle
+from whisker.app.inference.worker_handle import PROGRAM, OpenedModel, WorkerHandle
 from whisker.app.metrics import Metrics
+from whisker.app.prepared import open_cache
 from whisker.app.settings import Settings
 from whisker.model.card.document import CheckpointCard
 from whisker.model.cores import available_cores
@@ -34,6 +35,7 @@ from whisker.model.errors import (
     HeavyPictureError,
     SlowPictureError,
     UndecodablePictureError,
+    WhiskerError,
 )
 
 _MAX_WORKERS_ON_A_GPU = 4  # each has a context of its own there, and four answer more than one service can pass on
@@ -73,7 +75,9 @@ class WorkerPool:
             signed_by=settings.signed_by,
             http_worker=None if multiprocessing.parent_process() is None else os.getpid(),
         )
-        self.loader = Loader(self._config, settings.engine, seconds=settings.start_seconds, program=program)
+        self.loader = Loader(
+            self._config, settings.engine, seconds=settings.start_seconds, program=program, cache=open_cache(settings)
+        )
         self._loop = asyncio.get_running_loop()
         self._models: dict[int, OpenModel] = {}
         self._last_slot = FIRST_SLOT
@@ -95,19 +99,41 @@ class WorkerPool:
 
         Raises what loading raises, and `WorkerError` if a worker cannot be started.
         """
-        try:
-            return await self._start(checkpoint or self._checkpoint, goes_on=goes_on)
-        except BaseException:  # raised again: another checkpoint may be tried next, and must meet nothing of this one
-            workers, self._workers = self._workers, []
-            self._models.clear()
-            await asyncio.gather(self.loader.close(), *(worker.end(0) for worker in workers))
-            raise
-
-    async def _start(self, checkpoint: Path, *, goes_on: bool) -> CheckpointCard:
         begun = time.perf_counter()
-        loaded, first = await self.loader.load_first(
-            checkpoint, FIRST_SLOT, self._max_batch, self._new_worker, goes_on=goes_on
-        )
+        try:
+            card = await self._load_and_start(checkpoint or self._checkpoint, goes_on=goes_on)
+        except BaseException:  # raised again: another checkpoint may be tried next, and must meet nothing of this one
+            await self._forget_all()
+            raise
+        took = time.perf_counter() - begun
+        self._start_seconds = min(self._max_start_seconds, max(time_limits.REPLACEMENT_SECONDS, 10 * took))
+        return card
+
+    async def _load_and_start(self, checkpoint: Path, *, goes_on: bool) -> CheckpointCard:
+        """Load a checkpoint and start all workers, once more if what was prepared of it cannot be used."""
+
+        async def load() -> tuple[LoadedModel, tuple[WorkerHandle, OpenedModel] | None]:
+            return await self.loader.load_first(
+                checkpoint, FIRST_SLOT, self._max_batch, self._new_worker, goes_on=goes_on
+            )
+
+        loaded, first = await load()
+        try:
+            await self._start(loaded, first)
+        except WhiskerError as exc:
+            if not self.loader.refuse(loaded, exc):
+                raise
+            await self._forget_all()
+            loaded, first = await load()
+            await self._start(loaded, first)
+        return loaded.card
+
+    async def _forget_all(self) -> None:
+        workers, self._workers = self._workers, []
+        self._models.clear()
+        await asyncio.gather(self.loader.close(), *(worker.end(0) for worker in workers))
+
+    async def _start(self, loaded: LoadedModel, first: tuple[WorkerHandle, OpenedModel] | None) -> None:
         self._models[FIRST_SLOT] = OpenModel.of(FIRST_SLOT, loaded)
         if loaded.card["device"] != "cpu":
             self.count = min(self.count, _MAX_WORKERS_ON_A_GPU)
@@ -123,14 +149,11 @@ class WorkerPool:
             if isinstance(outcome, BaseException):
                 raise outcome
             holders.append(outcome)
-        took = time.perf_counter() - begun
-        self._start_seconds = min(self._max_start_seconds, max(time_limits.REPLACEMENT_SECONDS, 10 * took))
         self._positions = [Position(holder, self._open) for holder in holders]
         for position in self._positions:
             self._keep(position.keep_filled())
         self._keep(self._watch())
         self._started = True
-        return loaded.card
 
     async def open(self, loaded: LoadedModel) -> int:
         """Let every worker open a model, one after another, while all answer; return its slot.
@@ -161,7 +184,8 @@ class WorkerPool:
     def memory(self, slot: int) -> int:
         """Give the bytes that a model takes in all workers, as far as the system tells, and here."""
         found = self._models[slot]
-        return found.bytes * self.count + len(found.opening.exported or b"")
+        exported = found.opening.exported
+        return found.bytes * self.count + (len(exported) if isinstance(exported, bytes) else 0)
 
     def max_batch(self, slot: int) -> int:
         """Give the largest batch for a model."""
