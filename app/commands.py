@@ -227,7 +227,8 @@ def _print(photos: Sequence[Path], batches: Iterable[list[Result]], *, top_k: in
 
 def _draw(classifier: "Classifier", photo: Path, out: Path, *, max_pixels: int) -> None:
     """Write a photo with the heat map for its best class, as a PNG."""
-    from whisker.model.answers.heat_map import BEST_CLASS, overlay  # noqa: PLC0415 - NumPy and Pillow
+    from whisker.model.answers.heat_map import overlay  # noqa: PLC0415 - NumPy and Pillow
+    from whisker.model.answers.kinds import BEST_CLASS  # noqa: PLC0415
     from whisker.model.photo_files import read_photo  # noqa: PLC0415
 
     data = read_photo(photo)

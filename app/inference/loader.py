@@ -9,39 +9,19 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
+from whisker.app.inference.prepared_models import LoadedModel, PreparedModels
+from whisker.app.inference.program import PROGRAM
 from whisker.app.inference.wire import Opening, WorkerConfig
-from whisker.app.inference.worker_handle import PROGRAM, OpenedModel, WorkerHandle
-from whisker.model.card.document import CheckpointCard
-from whisker.model.prepared.cache import PreparedCache, PreparedFile
-from whisker.model.prepared.key import PreparedFor, digest_of
+from whisker.app.inference.worker_handle import OpenedModel, WorkerHandle
 
 _MAX_LOADS = 30  # by one process: PyTorch's memory grows with each
 _DYING_SECONDS = 10.0  # for the end of a process that was killed, and has had no time to end
 _PATIENCE_SECONDS = 20.0  # for a load in the time that others leave; then it takes part as they do
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class LoadedModel:
-    """A checkpoint that was loaded, ready for workers to open; a `file` of a cache stands for `exported`.
-
-    Both are empty if each worker has to load the checkpoint itself. Whoever opens it replays its golden pictures.
-    """
-
-    checkpoint: Path
-    card: CheckpointCard
-    exported: bytes
-    max_batch: int
-    file: PreparedFile | None = None
-
-    @property
-    def source(self) -> bytes | Path | None:
-        """Give what workers open; `None` if that is the checkpoint."""
-        return self.exported or None if self.file is None else self.file.source
 
 
 class Loader:
@@ -54,10 +34,10 @@ class Loader:
         *,
         seconds: float,
         program: str = PROGRAM,
-        cache: PreparedCache | None = None,
+        prepared: PreparedModels | None = None,
     ) -> None:
         self._config = config
-        self._cache = cache
+        self.prepared = prepared or PreparedModels(None, config, engine)
         self._engine, self._seconds = engine, seconds
         self._program = program
         self._worker: WorkerHandle | None = None
@@ -74,7 +54,7 @@ class Loader:
         Where its engine needs PyTorch, the worker that has it open is given, too. Raises what `Classifier.load` raises,
         and `WorkerError`.
         """
-        found = await asyncio.to_thread(self._find, checkpoint, max_batch)
+        found = await asyncio.to_thread(self.prepared.find, checkpoint, max_batch)
         if found is not None:
             return found, None
         worker = new_worker()
@@ -98,7 +78,7 @@ class Loader:
         `WorkerError`.
         """
         async with self._turn:
-            found = await asyncio.to_thread(self._find, checkpoint, max_batch)
+            found = await asyncio.to_thread(self.prepared.find, checkpoint, max_batch)
             if found is not None:
                 return found
             try:
@@ -123,44 +103,11 @@ class Loader:
             await self._end()
         return await self._loaded(opening, opened)
 
-    def refuse(self, loaded: LoadedModel, reason: Exception) -> bool:
-        """Tell whether loading the checkpoint anew is worth a try: what was opened in vain came from the cache."""
-        if loaded.file is None or self._cache is None:
-            return False
-        self._cache.refuse(loaded.file.path, str(reason))
-        return True
-
-    def _find(self, checkpoint: Path, max_batch: int) -> LoadedModel | None:
-        """Look for the checkpoint in the cache; reads the whole file."""
-        if self._cache is None:
-            return None
-        try:
-            sha256 = digest_of(checkpoint)
-        except OSError:  # whoever loads it says what is wrong
-            return None
-        file = self._cache.find(self._asked(sha256, max_batch))
-        if file is None:
-            return None
-        logger.info("Found what was prepared of the checkpoint", extra={"path": str(file.path)})
-        return LoadedModel(checkpoint, file.card, b"", max_batch, file)
-
-    def _keep(self, loaded: LoadedModel) -> LoadedModel:
-        """Write what was loaded into the cache; give it as a file, if that is possible, which takes no memory here."""
-        if self._cache is None or not loaded.exported:
-            return loaded
-        asked = self._asked(loaded.card["sha256"], loaded.max_batch)
-        self._cache.keep(asked, loaded.exported)
-        file = self._cache.find(asked)
-        return loaded if file is None else replace(loaded, exported=b"", file=file)
-
-    def _asked(self, sha256: str, max_batch: int) -> PreparedFor:
-        return PreparedFor(sha256, self._engine, self._config.device, self._config.threads, max_batch)
-
     async def _loaded(self, opening: Opening, opened: OpenedModel) -> LoadedModel:
         card = opened.document["card"]
         assert card is not None  # noqa: S101 - it was opened from its checkpoint
         loaded = LoadedModel(opening.checkpoint, card, opened.exported, opening.max_batch)
-        return await asyncio.to_thread(self._keep, loaded)
+        return await asyncio.to_thread(self.prepared.keep, loaded)
 
     async def _open(self, opening: Opening, *, is_idle: bool) -> OpenedModel:
         """Open a model in the process that is there, or in a new one."""

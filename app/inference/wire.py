@@ -9,13 +9,13 @@ none. Everything that comes up from a worker that has seen an upload is JSON or 
 the service even if a hostile picture has taken the worker over.
 """
 
+import pickle
 import struct
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NotRequired, Required, TypedDict
 
-from whisker.model.answers.heat_map import NO_CLASS
-from whisker.model.answers.kinds import Verdict
+from whisker.model.answers.kinds import NO_CLASS, Verdict
 from whisker.model.card.document import CheckpointCard
 
 LENGTH = struct.Struct("<I")  # of the configuration, in bytes
@@ -83,6 +83,18 @@ class Opening:
     max_batch: int
     sha256: str = ""  # of the checkpoint file, if it has been loaded before
     exported: bytes | Path | None = None
+
+
+def pack_config(config: WorkerConfig) -> bytes:
+    """Write what a worker is told first."""
+    packed = pickle.dumps(config)
+    return LENGTH.pack(len(packed)) + packed
+
+
+def pack_opening(opening: Opening) -> bytes:
+    """Write the order to open a model."""
+    packed = pickle.dumps(opening)
+    return ORDER.pack(OPEN, opening.slot, len(packed)) + packed
 
 
 class ClassScoreDocument(TypedDict):

@@ -5,8 +5,9 @@ import logging
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 
+from whisker.app.inference.begun import FIRST_SLOT
 from whisker.app.inference.service import Service
-from whisker.app.inference.worker_pool import FIRST_SLOT, WorkerPool
+from whisker.app.inference.worker_pool import WorkerPool
 from whisker.app.metrics import Metrics
 from whisker.app.repository.folder import Stamp, VersionFile
 from whisker.model.card.document import CheckpointCard
@@ -106,7 +107,7 @@ class LoadedVersions:
         try:
             slot = await self._pool.open(loaded)
         except WhiskerError as exc:
-            if not self._pool.loader.refuse(loaded, exc):
+            if not self._pool.loader.prepared.refuse(loaded, exc):
                 raise
             loaded = await self._pool.loader.load(file.path, self._max_batch(model))
             slot = await self._pool.open(loaded)
