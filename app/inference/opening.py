@@ -9,8 +9,7 @@ from whisker.app.inference.wire import Opening, WorkerConfig
 from whisker.model.card.document import CheckpointCard
 from whisker.model.errors import PreparedError
 from whisker.model.predictor import Predictor
-from whisker.model.prepared.cache import map_content
-from whisker.model.prepared.contents import unpack
+from whisker.model.prepared.contents import map_content, unpack
 
 Prepare = Callable[[Callable[[], Any]], Any]
 

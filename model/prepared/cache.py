@@ -131,16 +131,6 @@ class PreparedCache:
             logger.info("A prepared classifier %s", what, extra={"path": str(path), "reason": exc.strerror or str(exc)})
 
 
-def map_content(path: Path) -> memoryview:
-    """Map a prepared classifier into memory, which all processes that do so share; raise `PreparedError`."""
-    try:
-        with path.open("rb") as file:
-            # Private, as OpenVINO takes no memory that cannot be written, and does not write it.
-            return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY))
-    except (OSError, ValueError) as exc:
-        raise PreparedError(f"cannot be mapped: {exc}") from exc
-
-
 def _checked(file: BufferedReader, sha256: str) -> CheckpointCard:
     """Check a file as a whole, and give the card in it; raise `PreparedError`, `OSError`, or `ValueError` if empty."""
     status = os.fstat(file.fileno())

@@ -1,8 +1,10 @@
 """What a prepared classifier holds: an exported classifier, compiled for this machine, and its checkpoint's card."""
 
 import math
+import mmap
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -50,6 +52,16 @@ def pack(exported: ExportedClassifier, card: CheckpointCard) -> bytes:
         "shapes": {name: list(array.shape) for name, array in arrays.items()},
     }
     return put_together(document, {name: np.ascontiguousarray(it, _kind(name)).data for name, it in arrays.items()})
+
+
+def map_content(path: Path) -> memoryview:
+    """Map a prepared classifier into memory, which all processes that do so share; raise `PreparedError`."""
+    try:
+        with path.open("rb") as file:
+            # Private, as OpenVINO takes no memory that cannot be written, and does not write it.
+            return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY))
+    except (OSError, ValueError) as exc:
+        raise PreparedError(f"cannot be mapped: {exc}") from exc
 
 
 def unpack(data: bytes | memoryview) -> ExportedClassifier:
