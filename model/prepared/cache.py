@@ -10,7 +10,7 @@ import os
 import re
 import stat
 import time
-from dataclasses import dataclass, field
+import weakref
 from functools import cached_property
 from io import BufferedReader
 from pathlib import Path
@@ -23,7 +23,7 @@ from whisker.model.prepared.key import PreparedFor, environment_key, file_name
 from whisker.model.regular_file import open_regular
 
 SUFFIX = ".prepared"
-_MAX_FILES = 16  # in the folder; those that were not used for longest go
+MAX_FILES = 16  # in the folder; those that were not used for longest go
 _NAME = re.compile(r"[0-9a-f]{16}-[0-9a-f]{16}-[0-9a-f]{16}\.prepared")
 _UNFINISHED = re.compile(r"\.[0-9a-f-]+\.prepared\.[0-9a-f]+\.unfinished")
 _UNFINISHED_SECONDS = 3600.0  # after which whoever wrote it has ended
@@ -32,18 +32,19 @@ _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
 class PreparedFile:
     """A prepared classifier that was found, and stays as it is while this is kept, whatever becomes of its name."""
 
-    path: Path
-    card: CheckpointCard
-    file: BufferedReader = field(repr=False)
+    def __init__(self, path: Path, card: CheckpointCard, descriptor: int) -> None:
+        """Own the descriptor of the open file."""
+        self.path, self.card = path, card
+        self._descriptor = descriptor
+        weakref.finalize(self, os.close, descriptor).atexit = False
 
     @property
     def source(self) -> Path | bytes:
         """Give what another process of this user opens it by: a path, or its content where there is none that lasts."""
-        lasting = Path(f"/proc/{os.getpid()}/fd/{self.file.fileno()}")
+        lasting = Path(f"/proc/{os.getpid()}/fd/{self._descriptor}")
         return lasting if lasting.exists() else self.path.read_bytes()
 
 
@@ -67,12 +68,13 @@ class PreparedCache:
         except OSError as exc:
             self._tell("cannot be read", path, exc)
             return None
-        try:
-            found = PreparedFile(path, _checked(file, asked.sha256), file)
-        except (PreparedError, OSError, ValueError) as exc:
-            file.close()
-            self.refuse(path, str(exc))
-            return None
+        with file:
+            try:
+                card = _checked(file, asked.sha256)
+            except (PreparedError, OSError, ValueError) as exc:
+                self.refuse(path, str(exc))
+                return None
+            found = PreparedFile(path, card, os.dup(file.fileno()))
         try:
             os.utime(path)  # it was used
         except OSError:
@@ -121,7 +123,7 @@ class PreparedCache:
                     ages[path] = entry.stat().st_mtime
         newest = sorted(ages, key=lambda path: ages[path], reverse=True)
         for index, path in enumerate(newest):
-            if path.name.startswith(f"{alike}-") or index >= _MAX_FILES - 1:
+            if path.name.startswith(f"{alike}-") or index >= MAX_FILES - 1:
                 path.unlink(missing_ok=True)
 
     def _tell(self, what: str, path: Path, exc: OSError) -> None:
