@@ -107,6 +107,7 @@ class LocalClassifier:
             asked = self._asked(self.card["sha256"])
             self._cache.keep(asked, content)
             self._file = self._cache.find(asked)
+            self._content = content if self._file is None else b""
 
     def _prepare(self) -> bytes:
         from whisker.model.prepared.preparing import prepare  # noqa: PLC0415 - PyTorch
