@@ -19,7 +19,7 @@ from whisker.model.errors import ConfigError
 from whisker.model.plain_text import printable, printable_json
 
 if TYPE_CHECKING:
-    from whisker.model.classifier import Classifier
+    from whisker.model.predictor import Predictor
 
 _DRAWING_SIDE = 1_200  # pixels of the longer side of a drawing of --explain, at most
 
@@ -198,12 +198,13 @@ def _ask(server: str, photos: Sequence[Path], settings: Settings, *, top_k: int,
 
 
 def _classify(photos: Sequence[Path], settings: Settings, *, top_k: int, as_json: bool, explain: Path | None) -> None:
-    from whisker.app.batch.local import classify, load_classifier  # noqa: PLC0415 - PyTorch takes seconds to import
+    from whisker.app.batch.local import LocalClassifier  # noqa: PLC0415 - NumPy and decoders take a while to import
+    from whisker.app.batch.threads import classify  # noqa: PLC0415 - as above
 
-    classifier = load_classifier(settings)
-    _print(photos, classify(classifier, find_photos(photos), settings), top_k=top_k, as_json=as_json)
+    predictor = LocalClassifier(settings).predictor()
+    _print(photos, classify(predictor, find_photos(photos), settings), top_k=top_k, as_json=as_json)
     if explain is not None:
-        _draw(classifier, photos[0], explain, max_pixels=settings.max_pixels)
+        _draw(predictor, photos[0], explain, max_pixels=settings.max_pixels)
 
 
 def _print(photos: Sequence[Path], batches: Iterable[list[Result]], *, top_k: int, as_json: bool) -> None:
@@ -225,14 +226,15 @@ def _print(photos: Sequence[Path], batches: Iterable[list[Result]], *, top_k: in
         raise typer.Exit(1)
 
 
-def _draw(classifier: "Classifier", photo: Path, out: Path, *, max_pixels: int) -> None:
+def _draw(predictor: "Predictor", photo: Path, out: Path, *, max_pixels: int) -> None:
     """Write a photo with the heat map for its best class, as a PNG."""
-    from whisker.model.answers.heat_map import BEST_CLASS, overlay  # noqa: PLC0415 - NumPy and Pillow
+    from whisker.model.answers.heat_map import overlay  # noqa: PLC0415 - NumPy and Pillow
+    from whisker.model.answers.kinds import BEST_CLASS  # noqa: PLC0415
     from whisker.model.photo_files import read_photo  # noqa: PLC0415
 
     data = read_photo(photo)
-    picture = classifier.preprocessing.read(data, max_pixels=max_pixels, view_side=_DRAWING_SIDE)
-    (prediction,) = classifier.predict_pixels([picture.pixels], [BEST_CLASS])
+    picture = predictor.preprocessing.read(data, max_pixels=max_pixels, view_side=_DRAWING_SIDE)
+    (prediction,) = predictor.predict_pixels([picture.pixels], [BEST_CLASS])
     assert picture.view is not None  # noqa: S101 - it was asked for
     assert prediction.heat_map is not None  # noqa: S101 - it was asked for
     try:

@@ -162,7 +162,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     state = state_of(app)
     try:
         async with (
-            running_models(state.settings, state.metrics) as state.models,
+            running_models(state.settings, state.metrics, begun=state.begun) as state.models,
             nullcontext() if state.keeper is None else state.keeper.running(),
         ):
             yield

@@ -32,6 +32,7 @@ from whisker.model.errors import ConfigError
 Engine = Literal["auto", "cuda-graphs", "openvino-int8", "openvino", "torch-bf16", "torch-folded", "torch"]
 
 PREFIX = "WHISKER_"
+AUTO_CACHE, NO_CACHE = "auto", "off"  # instead of a folder
 # Vertex AI's, SageMaker's, and that of Cloud Run, Knative, Heroku and App Runner.
 PLATFORM_PORTS = ("AIP_HTTP_PORT", "SAGEMAKER_BIND_TO_PORT", "PORT")
 # What Kubernetes puts into a variable `..._PORT` for each Service.
@@ -82,6 +83,12 @@ class Settings(BaseSettings):
     )
     engine: Engine = Field(
         default="auto", description="Inference engine; auto takes the fastest one that is accurate on this machine."
+    )
+    cache: str = Field(
+        default=AUTO_CACHE,
+        min_length=1,
+        description="Folder to keep in what loading a checkpoint came to, so that the next start needs no PyTorch; "
+        "auto is the user's own cache, off is none.",
     )
     host: str = Field(
         default="0.0.0.0", min_length=1, description="Address to listen on; 127.0.0.1 keeps it to this machine."

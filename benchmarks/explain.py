@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from benchmarks.photos import read_photos
 from whisker.model import BUNDLED_CHECKPOINT, Classifier
-from whisker.model.answers.heat_map import BEST_CLASS
+from whisker.model.answers.kinds import BEST_CLASS
 from whisker.model.engines.device import use_available_cores
 from whisker.model.errors import WhiskerError
 from whisker.model.predictor import Predictor

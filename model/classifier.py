@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from whisker.model.checkpoint.contents import Checkpoint, Golden
 from whisker.model.checkpoint.file import load_checkpoint
 from whisker.model.checkpoint.golden import TOLERANCE, check_golden_answers, golden_pictures
-from whisker.model.engines.base import Engine, OnnxModel, OpenVinoModel
+from whisker.model.engines.base import Compiled, Engine, OnnxModel, OpenVinoModel
 from whisker.model.engines.choice import AUTO, PLAIN, Candidate, choose_engine
 from whisker.model.engines.device import gpu_errors_named, resolve_device
 from whisker.model.engines.onnx_engine import NAME as IMPORTED_ENGINE
@@ -106,7 +106,7 @@ class Classifier(Predictor):
         exported = self.exported()
         return None if exported is None else exported.compiled(threads=threads, largest=largest)
 
-    def _export(self, model: OpenVinoModel | OnnxModel | Mapping[int, bytes]) -> ExportedClassifier:
+    def _export(self, model: OpenVinoModel | OnnxModel | Compiled) -> ExportedClassifier:
         return ExportedClassifier(
             openvino_model=model,
             head=self._engine.head,

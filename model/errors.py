@@ -6,6 +6,7 @@
     │   └── SignatureError             it lacks a valid signature of the key that is trusted
     ├── DeviceError                    the requested device is not available
     ├── EngineError                    the requested engine cannot be used here
+    ├── PreparedError                  a prepared classifier cannot be used, so that the checkpoint is loaded
     ├── InferenceError                 the network's output is not a number
     ├── NoHeatMapError                 the network has no feature map
     ├── PictureError                   one picture cannot be used
@@ -55,6 +56,10 @@ class EngineError(WhiskerError):
 
 class ExportError(WhiskerError):
     """A checkpoint cannot be exported, or an exported file cannot be used or answers otherwise than its checkpoint."""
+
+
+class PreparedError(WhiskerError):
+    """A prepared classifier is damaged, or of another version or checkpoint: its checkpoint has to be loaded."""
 
 
 class InferenceError(WhiskerError):

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from whisker.model.answers.decision_rule import DecisionRule
 from whisker.model.answers.head import Head
 from whisker.model.checkpoint.golden import check_golden_answers
-from whisker.model.engines.base import OnnxModel, OpenVinoModel
+from whisker.model.engines.base import Compiled, OnnxModel, OpenVinoModel
 from whisker.model.predictor import Predictor
 from whisker.model.preprocessing import Preprocessing
 
@@ -25,7 +25,7 @@ class ExportedClassifier:
     size.
     """
 
-    openvino_model: OpenVinoModel | OnnxModel | Mapping[int, bytes]
+    openvino_model: OpenVinoModel | OnnxModel | Compiled
     head: Head
     preprocessing: Preprocessing
     decision_rule: DecisionRule

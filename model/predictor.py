@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from whisker.model.answers.decision_rule import DecisionRule, HeatMap, Prediction, Scores, Verdict
-from whisker.model.answers.heat_map import BEST_CLASS, NO_CLASS, class_activation_map
+from whisker.model.answers.heat_map import class_activation_map
+from whisker.model.answers.kinds import BEST_CLASS, NO_CLASS
 from whisker.model.engines.base import Engine
 from whisker.model.errors import NoHeatMapError
 from whisker.model.preprocessing import Preprocessing

@@ -38,6 +38,18 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Let no test, nor a process that it starts, find what was prepared elsewhere, or leave anything there.
+
+    All processes that run tests share what is prepared, as most start the same checkpoints.
+    """
+    folder = make_once(tmp_path_factory, "cache", lambda _: None)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(folder))
+        yield
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _unmeasured_processes() -> Iterator[str]:
     """Start processes whose coverage is not measured: measuring makes their many imports half as slow again."""

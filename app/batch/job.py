@@ -15,6 +15,7 @@ from whisker.app.batch.photos import Photo, count_photos, find_photos
 from whisker.app.batch.results import Lines, ResultsFile, check_format, results_file
 from whisker.app.errors import ResultsError
 from whisker.app.settings import Settings
+from whisker.model.answers.kinds import Task
 from whisker.model.atomic_write import atomic_write
 from whisker.model.plain_text import printable
 
@@ -25,6 +26,15 @@ if TYPE_CHECKING:
 _JOURNAL_VERSION = 2  # of what a line of the journal holds; others are refused
 
 _Classify = Callable[[Iterator[Photo], ResultsFile], Generator[Lines]]
+
+
+@dataclass(frozen=True, slots=True)
+class KnownCheckpoint:
+    """What a job has to know of its checkpoint."""
+
+    sha256: str
+    task: Task
+    classes: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +58,7 @@ class Job:
         """List the photos; if one folder is given, names are relative to it."""
         return find_photos(self.photos, relative=len(self.photos) == 1, leave_out=(self.out, self.journal))
 
-    def heading(self, checkpoint: "Checkpoint | ModelCard") -> dict[str, object]:
+    def heading(self, checkpoint: "Checkpoint | KnownCheckpoint | ModelCard") -> dict[str, object]:
         """Return what must be equal for a run to resume another one's results."""
         return {
             "journal": _JOURNAL_VERSION,
@@ -102,16 +112,13 @@ def _check(job: Job) -> None:
         raise ResultsError("--ray needs Ray Data, which is not installed: run `pip install 'whisker-vision[ray]'`.")
 
 
-def _here(job: Job) -> tuple["Checkpoint", _Classify]:
-    """Load the classifier into this process."""
-    from whisker.app.batch.local import classify_to_lines, load_classifier  # noqa: PLC0415 - PyTorch takes seconds to import
+def _here(job: Job) -> tuple[KnownCheckpoint, _Classify]:
+    """Open the classifier on this machine."""
+    from whisker.app.batch.local import LocalClassifier  # noqa: PLC0415 - NumPy and decoders take a while to import
 
-    classifier = load_classifier(job.settings)
-
-    def classify_here(photos: Iterator[Photo], results: ResultsFile) -> Generator[Lines]:
-        yield from classify_to_lines(classifier, photos, job.settings, results)
-
-    return classifier.checkpoint, classify_here
+    classifier = LocalClassifier(job.settings)
+    card = classifier.card
+    return KnownCheckpoint(card["sha256"], card["task"], card["classes"]), classifier.classify
 
 
 def _on_server(job: Job, server: str) -> tuple["ModelCard", _Classify]:

@@ -1,88 +1,131 @@
-"""Many photos at once: processes decode and predict, or threads decode ahead and the calling thread predicts.
+"""The classifier of `whisker predict` on this machine: what was prepared of it before or, with PyTorch, loaded anew.
 
-The calling thread owns the classifier.
+The thread that opens it must also be the one that lets it classify.
 """
 
-from collections import deque
-from collections.abc import Generator, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from functools import partial
+from collections.abc import Generator, Iterable
 from itertools import chain, islice
-
-import torch
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from whisker.app.batch.photos import Photo
-from whisker.app.batch.processes import BATCH, Decoded, ProcessConfig, answer, classify_in_processes, decode
-from whisker.app.batch.results import Failure, Lines, Result, ResultsFile
+from whisker.app.batch.processes import BATCH, THREADS, ProcessConfig, classify_in_processes
+from whisker.app.batch.results import Lines, ResultsFile
+from whisker.app.batch.threads import classify
+from whisker.app.prepared import open_cache
 from whisker.app.settings import Settings
-from whisker.model.classifier import Classifier
+from whisker.model.card.document import CheckpointCard
 from whisker.model.cores import available_cores
+from whisker.model.errors import PreparedError, WhiskerError
+from whisker.model.predictor import Predictor
+from whisker.model.prepared.cache import PreparedFile
+from whisker.model.prepared.contents import unpack
+from whisker.model.prepared.key import PreparedFor, digest_of
 
-_MAX_BATCH_PHOTOS = 256  # including photos that cannot be used: a folder full of them must show progress, too
-_PHOTOS_A_TASK = 8  # that a thread decodes at a time: handing over one costs a tenth of decoding it
+if TYPE_CHECKING:
+    from whisker.model.classifier import Classifier
+
 MIN_PHOTOS_FOR_PROCESSES = 512  # half a second in threads, which is about what starting processes takes
 
 
-def load_classifier(settings: Settings) -> Classifier:
-    """Load the checkpoint in the calling thread, which must also be the one that calls `classify`."""
-    torch.set_num_threads(settings.threads or available_cores())
-    return Classifier.load(
-        settings.checkpoint, device=settings.device, engine=settings.engine, signed_by=settings.signed_by
-    )
+class LocalClassifier:
+    """A checkpoint, ready to classify here. `card` describes it."""
+
+    card: CheckpointCard
+
+    def __init__(self, settings: Settings) -> None:
+        """Find what was prepared of the checkpoint, or load it; raise what `Classifier.load` raises."""
+        self._settings = settings
+        self._cache = open_cache(settings)
+        self._loaded: Classifier | None = None
+        self._content = b""
+        self._file: PreparedFile | None = self._find()
+        if self._file is None:
+            self._load()
+        else:
+            self.card = self._file.card
+
+    def predictor(self) -> Predictor:
+        """Open it in this process."""
+        if self._loaded is None and self._file is not None:
+            try:
+                exported = unpack(self._file.path.read_bytes())
+                return exported.open(threads=_threads(self._settings), largest=BATCH)[0]
+            except (WhiskerError, OSError) as exc:
+                self._give_up(exc)
+        assert self._loaded is not None  # noqa: S101 - otherwise there was a file
+        return self._loaded
+
+    def classify(self, photos: Iterable[Photo], results: ResultsFile) -> Generator[Lines]:
+        """Yield the results as lines; use processes if photos and cores are enough, and the engine allows it."""
+        source = iter(photos)
+        first = list(islice(source, MIN_PHOTOS_FOR_PROCESSES))
+        photos = chain(first, source)
+        processes = self._settings.inference_workers or available_cores()
+        if len(first) == MIN_PHOTOS_FOR_PROCESSES and processes > 1:
+            while prepared := self._prepared():
+                try:
+                    yield from classify_in_processes(
+                        ProcessConfig(prepared, results, self._settings.max_pixels), photos, processes
+                    )
+                except PreparedError as exc:  # before any photo was read
+                    if self._loaded is not None:
+                        raise
+                    self._give_up(exc)
+                else:
+                    return
+        yield from map(results.lines, classify(self.predictor(), photos, self._settings))
+
+    def _prepared(self) -> Path | bytes:
+        """Give what processes open; empty if the engine needs PyTorch."""
+        if self._file is not None:
+            return self._file.source
+        return self._content or self._prepare()
+
+    def _find(self) -> PreparedFile | None:
+        if self._cache is None:
+            return None
+        try:
+            return self._cache.find(self._asked(digest_of(self._settings.checkpoint)))
+        except OSError:  # whoever loads it says what is wrong
+            return None
+
+    def _load(self) -> None:
+        """Load the checkpoint with PyTorch, and prepare it for the next time."""
+        import torch  # noqa: PLC0415 - it takes seconds
+
+        from whisker.model.classifier import Classifier  # noqa: PLC0415 - as above
+        from whisker.model.prepared.preparing import card_of  # noqa: PLC0415
+
+        settings = self._settings
+        torch.set_num_threads(_threads(settings))
+        self._loaded = Classifier.load(
+            settings.checkpoint, device=settings.device, engine=settings.engine, signed_by=settings.signed_by
+        )
+        self.card = card_of(self._loaded)
+        if self._cache is not None and (content := self._prepare()):
+            asked = self._asked(self.card["sha256"])
+            self._cache.keep(asked, content)
+            self._file = self._cache.find(asked)
+            self._content = content if self._file is None else b""
+
+    def _prepare(self) -> bytes:
+        from whisker.model.prepared.preparing import prepare  # noqa: PLC0415 - PyTorch
+
+        assert self._loaded is not None  # noqa: S101 - callers have loaded it
+        _, self._content = prepare(self._loaded, threads=THREADS, largest=BATCH)
+        return self._content
+
+    def _give_up(self, reason: Exception) -> None:
+        """Load the checkpoint, as what was prepared of it cannot be used."""
+        if self._cache is not None and self._file is not None:
+            self._cache.refuse(self._file.path, str(reason))
+        self._file = None
+        self._load()
+
+    def _asked(self, sha256: str) -> PreparedFor:
+        return PreparedFor(sha256, self._settings.engine, self._settings.device, THREADS, BATCH)
 
 
-def classify_to_lines(
-    classifier: Classifier, photos: Iterable[Photo], settings: Settings, results: ResultsFile
-) -> Generator[Lines]:
-    """Yield the results as lines; use processes if photos and cores are enough, and the engine can be exported."""
-    source = iter(photos)
-    first = list(islice(source, MIN_PHOTOS_FOR_PROCESSES))
-    photos = chain(first, source)
-    processes = settings.inference_workers or available_cores()
-    exported = classifier.exported() if len(first) == MIN_PHOTOS_FOR_PROCESSES and processes > 1 else None
-    if exported is None:
-        yield from map(results.lines, classify(classifier, photos, settings))
-    else:
-        yield from classify_in_processes(ProcessConfig(exported, results, settings.max_pixels), photos, processes)
-
-
-def classify(classifier: Classifier, photos: Iterable[Photo], settings: Settings) -> Iterator[list[Result]]:
-    """Yield the results for `photos`, in their order, a batch at a time.
-
-    Photos are read only a little ahead of the results.
-    """
-    threads = settings.inference_workers or available_cores()
-    decode_one = partial(decode, classifier.preprocessing, settings.max_pixels)
-    for batch in _batches(_decode_ahead(decode_one, photos, threads)):
-        yield answer(classifier, batch)
-
-
-def _decode_ahead(decode_one: "partial[Decoded]", photos: Iterable[Photo], threads: int) -> Iterator[Decoded]:
-    """Decode in order; two batches, and two tasks for each thread, are in flight."""
-    source = iter(photos)
-    chunks = iter(lambda: list(islice(source, _PHOTOS_A_TASK)), [])
-    pool = ThreadPoolExecutor(threads, thread_name_prefix="decode")
-    try:
-        ahead: deque[Future[list[Decoded]]] = deque()
-        for chunk in chunks:
-            ahead.append(pool.submit(lambda photos: [*map(decode_one, photos)], chunk))
-            if len(ahead) == 2 * BATCH // _PHOTOS_A_TASK + 2 * threads:
-                yield from ahead.popleft().result()
-        while ahead:
-            yield from ahead.popleft().result()
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _batches(decoded: Iterable[Decoded]) -> Iterator[list[Decoded]]:
-    """Gather full batches of usable pictures."""
-    batch: list[Decoded] = []
-    pictures = 0
-    for item in decoded:
-        batch.append(item)
-        pictures += not isinstance(item[1], Failure)
-        if pictures == BATCH or len(batch) == _MAX_BATCH_PHOTOS:
-            yield batch
-            batch, pictures = [], 0
-    if batch:
-        yield batch
+def _threads(settings: Settings) -> int:
+    return settings.threads or available_cores()

@@ -24,13 +24,14 @@ from whisker.app.batch.photos import Photo
 from whisker.app.batch.results import Failure, Lines, Result, ResultsFile
 from whisker.app.errors import InferenceFailedError, ResultsError
 from whisker.model.answers.decision_rule import Prediction
-from whisker.model.errors import InferenceError, PictureError
-from whisker.model.exported import ExportedClassifier
+from whisker.model.errors import InferenceError, PictureError, PreparedError, WhiskerError
 from whisker.model.photo_files import read_photo
 from whisker.model.predictor import Predictor
+from whisker.model.prepared.contents import map_content, unpack
 from whisker.model.preprocessing import Preprocessing
 
 BATCH = 32  # pictures; the engine takes no more at once
+THREADS = 1  # of each process
 _BATCHES_A_PROCESS = 3  # in flight: one in work, the others so that the process need not wait
 
 Decoded = tuple[Photo, NDArray[np.uint8] | Failure]
@@ -38,9 +39,9 @@ Decoded = tuple[Photo, NDArray[np.uint8] | Failure]
 
 @dataclass(frozen=True, slots=True)
 class ProcessConfig:
-    """The classifier that processes predict with, and the file format that they write results in."""
+    """The classifier that processes predict with, as a file of it or its bytes, and the format of their results."""
 
-    exported: ExportedClassifier
+    prepared: Path | bytes
     results: ResultsFile
     max_pixels: int
 
@@ -48,12 +49,14 @@ class ProcessConfig:
 def classify_in_processes(config: ProcessConfig, photos: Iterable[Photo], processes: int) -> Generator[Lines]:
     """Yield the results for `photos`, in order, a batch at a time; photos are read a little ahead of the results.
 
-    Raises `ResultsError` if a process ends in the middle.
+    Raises `PreparedError` if they cannot open the classifier, before any photo is read, and `ResultsError` if a process
+    ends in the middle.
     """
     source = iter(photos)
     ahead: deque[Future[Lines]] = deque()
     # Through a file: the executor's pipe would block for ever if a process ended before it has read it all.
     with _file(pickle.dumps(config)) as file, _pool(processes) as pool:
+        _begin_all(pool, file, processes)
         try:
             while batch := list(islice(source, BATCH)):
                 ahead.append(pool.submit(classify_batch, file, batch))
@@ -68,6 +71,19 @@ def classify_in_processes(config: ProcessConfig, photos: Iterable[Photo], proces
             ) from exc
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+def _begin_all(pool: ProcessPoolExecutor, file: Path, processes: int) -> None:
+    """Let the processes open the classifier."""
+    try:
+        for opened in [pool.submit(_verify, file) for _ in range(processes)]:
+            opened.result()
+    except (WhiskerError, BrokenProcessPool) as exc:
+        raise PreparedError(f"The processes that classify photos could not begin: {exc}") from exc
+
+
+def _verify(file: Path) -> None:
+    _open_once(file)
 
 
 def _pool(processes: int) -> ProcessPoolExecutor:
@@ -119,7 +135,8 @@ def classify_batch(file: Path, photos: list[Photo]) -> Lines:
 def _open_once(file: Path) -> tuple[ProcessConfig, Predictor]:
     """Read the configuration and open its classifier, once in each process."""
     config: ProcessConfig = pickle.loads(file.read_bytes())  # noqa: S301 - from the process that started this one
-    return config, config.exported.open(threads=1, largest=BATCH)[0]
+    content = map_content(config.prepared) if isinstance(config.prepared, Path) else config.prepared
+    return config, unpack(content).open(threads=THREADS, largest=BATCH)[0]
 
 
 def decode(preprocessing: Preprocessing, max_pixels: int, photo: Photo) -> Decoded:

@@ -17,9 +17,10 @@ import ray
 import ray.data
 from ray.exceptions import RayError
 
-from whisker.app.batch.local import classify, load_classifier
+from whisker.app.batch.local import LocalClassifier
 from whisker.app.batch.photos import Photo
 from whisker.app.batch.results import Lines, ResultsFile
+from whisker.app.batch.threads import classify
 from whisker.app.errors import ResultsError
 from whisker.app.settings import Settings
 from whisker.model.errors import CheckpointError
@@ -34,15 +35,16 @@ class RayWorker:
     def __init__(self, settings: Settings, sha256: str, results: ResultsFile) -> None:
         """Load the checkpoint; raise `CheckpointError` if the file here has another SHA-256."""
         self._settings = settings.model_copy(update={"threads": 1, "inference_workers": 1})
-        self._classifier = load_classifier(self._settings)
-        if self._classifier.checkpoint.sha256 != sha256:
+        classifier = LocalClassifier(self._settings)
+        if classifier.card["sha256"] != sha256:
             raise CheckpointError(f"{settings.checkpoint} is another file on a worker than where the run was started.")
+        self._predictor = classifier.predictor()
         self._results = results
 
     def __call__(self, block: dict[str, Any]) -> dict[str, list[Any]]:
         """Classify a block of photos: columns `path` (bytes) and `name` to the columns of `Lines`, a row a batch."""
         photos = [Photo(os.fsdecode(path), name) for path, name in zip(block["path"], block["name"], strict=True)]
-        batches = classify(self._classifier, photos, self._settings)
+        batches = classify(self._predictor, photos, self._settings)
         columns = zip(*map(self._results.lines, batches), strict=True)
         return dict(zip(Lines._fields, map(list, columns), strict=True))
 

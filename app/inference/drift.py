@@ -5,7 +5,7 @@ from collections import Counter, deque
 from collections.abc import Sequence
 
 from whisker.app.metrics import Metrics
-from whisker.model.answers.decision_rule import Task
+from whisker.model.answers.kinds import Task
 from whisker.model.answers.profile import SCORE_EDGES, Profile, largest_stability_index, stability_index
 
 _ANSWERS = 1000  # compared at a time, the latest ones; with fewer, chance looks like drift

@@ -1,18 +1,21 @@
 """The loader: a process with PyTorch that loads and verifies checkpoints, and has seen no upload.
 
 What it exports, inference workers open without PyTorch. A checkpoint that ends a process ends this one, and no worker.
+What was exported before, on the same machine and from the same file, is found in a cache instead, and then there is no
+such process.
 """
 
 import asyncio
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
+from whisker.app.inference.prepared_models import LoadedModel, PreparedModels
+from whisker.app.inference.program import PROGRAM
 from whisker.app.inference.wire import Opening, WorkerConfig
-from whisker.app.inference.worker_handle import PROGRAM, OpenedModel, WorkerHandle
-from whisker.model.card.document import CheckpointCard
+from whisker.app.inference.worker_handle import OpenedModel, WorkerHandle
 
 _MAX_LOADS = 30  # by one process: PyTorch's memory grows with each
 _DYING_SECONDS = 10.0  # for the end of a process that was killed, and has had no time to end
@@ -21,24 +24,20 @@ _PATIENCE_SECONDS = 20.0  # for a load in the time that others leave; then it ta
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class LoadedModel:
-    """A checkpoint that was loaded and has answered its golden pictures, ready for workers to open.
-
-    `exported` is empty if each of them has to load the checkpoint itself.
-    """
-
-    checkpoint: Path
-    card: CheckpointCard
-    exported: bytes
-    max_batch: int
-
-
 class Loader:
     """Load checkpoints, one at a time. Belongs to one event loop."""
 
-    def __init__(self, config: WorkerConfig, engine: str, *, seconds: float, program: str = PROGRAM) -> None:
+    def __init__(
+        self,
+        config: WorkerConfig,
+        engine: str,
+        *,
+        seconds: float,
+        program: str = PROGRAM,
+        prepared: PreparedModels | None = None,
+    ) -> None:
         self._config = config
+        self.prepared = prepared or PreparedModels(None, config, engine)
         self._engine, self._seconds = engine, seconds
         self._program = program
         self._worker: WorkerHandle | None = None
@@ -55,11 +54,14 @@ class Loader:
         Where its engine needs PyTorch, the worker that has it open is given, too. Raises what `Classifier.load` raises,
         and `WorkerError`.
         """
+        found = await asyncio.to_thread(self.prepared.find, checkpoint, max_batch)
+        if found is not None:
+            return found, None
         worker = new_worker()
         opening = Opening(slot, checkpoint, self._engine, max_batch)
         (opened,) = await worker.open(self._config, [opening], seconds=self._seconds)
-        loaded = _loaded(opening, opened)
-        if not loaded.exported:
+        loaded = await self._loaded(opening, opened)
+        if loaded.source is None:
             return loaded, (worker, opened)
         if goes_on:
             worker.close_model(slot)
@@ -76,6 +78,9 @@ class Loader:
         `WorkerError`.
         """
         async with self._turn:
+            found = await asyncio.to_thread(self.prepared.find, checkpoint, max_batch)
+            if found is not None:
+                return found
             try:
                 async with asyncio.timeout(_PATIENCE_SECONDS):
                     return await self._load(checkpoint, max_batch, is_idle=True)
@@ -96,7 +101,13 @@ class Loader:
         self._used_at = time.monotonic()
         if self._loads >= _MAX_LOADS:
             await self._end()
-        return _loaded(opening, opened)
+        return await self._loaded(opening, opened)
+
+    async def _loaded(self, opening: Opening, opened: OpenedModel) -> LoadedModel:
+        card = opened.document["card"]
+        assert card is not None  # noqa: S101 - it was opened from its checkpoint
+        loaded = LoadedModel(opening.checkpoint, card, opened.exported, opening.max_batch)
+        return await asyncio.to_thread(self.prepared.keep, loaded)
 
     async def _open(self, opening: Opening, *, is_idle: bool) -> OpenedModel:
         """Open a model in the process that is there, or in a new one."""
@@ -130,12 +141,6 @@ class Loader:
         worker, self._worker, self._loads = self._worker, None, 0
         if worker is not None and await worker.end(0) is None:
             self._dying.append(worker)
-
-
-def _loaded(opening: Opening, opened: OpenedModel) -> LoadedModel:
-    card = opened.document["card"]
-    assert card is not None  # noqa: S101 - it was opened from its checkpoint
-    return LoadedModel(opening.checkpoint, card, opened.exported, opening.max_batch)
 
 
 def _ignore(*_: object) -> None:

@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass
 
-from whisker.app.inference.loader import LoadedModel
+from whisker.app.inference.begun import opening_of
+from whisker.app.inference.prepared_models import LoadedModel
 from whisker.app.inference.wire import Opening
 from whisker.app.inference.worker_handle import OpenedModel
 from whisker.model.errors import CheckpointError
+from whisker.model.prepared.cache import PreparedFile
 
 
 @dataclass(slots=True)
@@ -15,15 +17,12 @@ class OpenModel:
     opening: Opening
     max_batch: int
     bytes: int = 0
+    file: PreparedFile | None = None  # kept open: later workers open it, too
 
     @classmethod
     def of(cls, slot: int, loaded: LoadedModel) -> "OpenModel":
         """Give what workers need to open a model that was loaded."""
-        card = loaded.card
-        opening = Opening(
-            slot, loaded.checkpoint, card["engine"], loaded.max_batch, card["sha256"], loaded.exported or None
-        )
-        return cls(opening, loaded.max_batch)
+        return cls(opening_of(loaded, slot), loaded.max_batch, file=loaded.file)
 
     def note(self, opened: OpenedModel, *, max_batch_seconds: float) -> None:
         """Limit batches to sizes that are fast enough by a worker's warm-up, and remember what the model takes.

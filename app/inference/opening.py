@@ -1,19 +1,15 @@
 """How an inference worker opens a model: from an exported classifier or, with PyTorch, from its checkpoint."""
 
-import pickle
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
 from whisker.app.inference.wire import Opening, WorkerConfig
-from whisker.model.card.document import CheckpointCard, JsonValue, LabelThreshold
-from whisker.model.exported import ExportedClassifier
+from whisker.model.card.document import CheckpointCard
+from whisker.model.errors import PreparedError
 from whisker.model.predictor import Predictor
-
-if TYPE_CHECKING:
-    from whisker.model.checkpoint.contents import Checkpoint
-    from whisker.model.classifier import Classifier
+from whisker.model.prepared.contents import map_content, unpack
 
 Prepare = Callable[[Callable[[], Any]], Any]
 
@@ -47,7 +43,10 @@ def open_model(config: WorkerConfig, opening: Opening, *, prepare: Prepare | Non
 
     start_runtime()
     before = _resident_bytes()
-    exported: ExportedClassifier = pickle.loads(opening.exported)  # noqa: S301 - from a worker that has seen no upload
+    try:
+        exported = unpack(map_content(opening.exported) if isinstance(opening.exported, Path) else opening.exported)
+    except PreparedError as exc:
+        raise PreparedError(f"What was prepared of {opening.checkpoint} {exc}.") from exc
     predictor, seconds = exported.open(threads=config.threads, largest=opening.max_batch, prepare=prepare)
     del exported
     return Opened(predictor, seconds, max(0, _resident_bytes() - before))
@@ -63,6 +62,7 @@ def _load(config: WorkerConfig, opening: Opening) -> Opened:
 
     from whisker.app.logs import configure_logging, flush_log  # noqa: PLC0415
     from whisker.model.classifier import Classifier  # noqa: PLC0415
+    from whisker.model.prepared.preparing import prepare  # noqa: PLC0415
 
     before = _resident_bytes()
     configure_logging(config, http_worker=config.http_worker)
@@ -73,37 +73,6 @@ def _load(config: WorkerConfig, opening: Opening) -> Opened:
         )
     finally:
         flush_log()  # the service may end this process as soon as it has told
-    compiled = classifier.compiled(threads=config.threads, largest=opening.max_batch)
-    packed = b"" if compiled is None else pickle.dumps(compiled)
+    card, packed = prepare(classifier, threads=config.threads, largest=opening.max_batch)
     used = max(0, _resident_bytes() - before)
-    return Opened(classifier, dict(classifier.batch_seconds), used, _card(classifier), packed)
-
-
-def _card(classifier: "Classifier") -> CheckpointCard:
-    """Describe the checkpoint."""
-    checkpoint = classifier.checkpoint
-    is_single = checkpoint.task == "single-label"
-    return {
-        "name": checkpoint.name,
-        "sha256": checkpoint.sha256,
-        "device": classifier.device,
-        "engine": classifier.engine,
-        "task": checkpoint.task,
-        "classes": list(checkpoint.classes),
-        "preprocessing": checkpoint.preprocessing.to_json(),
-        "network": checkpoint.network.to_json(),
-        "temperature": checkpoint.temperature,
-        "unsure": checkpoint.thresholds.unsure if is_single else None,
-        "shown": checkpoint.thresholds.shown if is_single else None,
-        "label_thresholds": None if is_single else _label_thresholds(checkpoint),
-        "knows_novelty": checkpoint.novelty is not None,
-        "has_heat_maps": checkpoint.network.has_feature_map,
-        "metrics": cast("dict[str, JsonValue]", dict(checkpoint.metrics)),
-        "provenance": cast("dict[str, JsonValue]", dict(checkpoint.provenance)),
-    }
-
-
-def _label_thresholds(checkpoint: "Checkpoint") -> list[LabelThreshold]:
-    thresholds = checkpoint.thresholds
-    rows = zip(checkpoint.classes, thresholds.labels, thresholds.guaranteed, strict=True)
-    return [{"label": name, "threshold": score, "guaranteed": guaranteed} for name, score, guaranteed in rows]
+    return Opened(classifier, dict(classifier.batch_seconds), used, card, packed)

@@ -11,7 +11,7 @@ from whisker.app.inference.wire import NO_DRAWING, PredictionDocument, Predictio
 from whisker.app.inference.worker_pool import WorkerPool
 from whisker.app.metrics import Metrics
 from whisker.app.schemas import CheckpointId
-from whisker.model.answers.heat_map import BEST_CLASS
+from whisker.model.answers.kinds import BEST_CLASS
 from whisker.model.card.document import CheckpointCard
 from whisker.model.card.metrics import TestMetrics
 from whisker.model.errors import NoHeatMapError

@@ -9,13 +9,13 @@ none. Everything that comes up from a worker that has seen an upload is JSON or 
 the service even if a hostile picture has taken the worker over.
 """
 
+import pickle
 import struct
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NotRequired, Required, TypedDict
 
-from whisker.model.answers.decision_rule import Verdict
-from whisker.model.answers.heat_map import NO_CLASS
+from whisker.model.answers.kinds import NO_CLASS, Verdict
 from whisker.model.card.document import CheckpointCard
 
 LENGTH = struct.Struct("<I")  # of the configuration, in bytes
@@ -72,14 +72,29 @@ class WorkerConfig:
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """A model to open under a slot: from its `exported` classifier or, without one, by loading its checkpoint."""
+    """A model to open under a slot: from its `exported` classifier or, without one, by loading its checkpoint.
+
+    An exported classifier is a container as `whisker.model.prepared` writes it, or a file of one.
+    """
 
     slot: int
     checkpoint: Path
     engine: str
     max_batch: int
     sha256: str = ""  # of the checkpoint file, if it has been loaded before
-    exported: bytes | None = None
+    exported: bytes | Path | None = None
+
+
+def pack_config(config: WorkerConfig) -> bytes:
+    """Write what a worker is told first."""
+    packed = pickle.dumps(config)
+    return LENGTH.pack(len(packed)) + packed
+
+
+def pack_opening(opening: Opening) -> bytes:
+    """Write the order to open a model."""
+    packed = pickle.dumps(opening)
+    return ORDER.pack(OPEN, opening.slot, len(packed)) + packed
 
 
 class ClassScoreDocument(TypedDict):

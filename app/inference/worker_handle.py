@@ -3,52 +3,43 @@
 import asyncio
 import logging
 import math
-import os
-import pickle
 import socket
 import subprocess
-import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import astuple, dataclass
-from pathlib import Path
 from typing import TypeVar
 
 from pydantic_core import from_json
 
 from whisker.app import time_limits
 from whisker.app.errors import WorkerError
-from whisker.app.inference.child_signals import LEFT, blocked
+from whisker.app.inference.begun import BegunWorker
 from whisker.app.inference.idleness import leave_time, take_time
+from whisker.app.inference.program import PROGRAM, connected_pair, run_program
 from whisker.app.inference.requests import PendingPrediction
 from whisker.app.inference.wire import (
     ANSWER,
     CLOSE,
     EXPORTED,
     FRAME,
-    LENGTH,
-    OPEN,
     OPENED,
     ORDER,
     PICTURE,
     OpenedDocument,
     Opening,
     WorkerConfig,
+    pack_config,
+    pack_opening,
 )
-from whisker.app.settings import environment_for_children
 from whisker.model import errors
 from whisker.model.errors import WhiskerError
 
-PROGRAM = "whisker.app.inference.worker"
-_SOCKET_BYTES = 2_000_000  # a batch of photos goes through at once
 _MAX_ANSWER_BYTES = 10_000_000  # a thousand classes for 32 pictures are a quarter of it
 _MAX_DRAWING_BYTES = 2_500_000  # 800 x 800 pixels of noise as PNG are 2 MB
 _POLL_SECONDS = 0.01
 _RUN_SECONDS = 1.0  # that the start of a process may still take when nobody wants it any more
-# The memory that a large picture took goes back to the system at once, instead of staying in every worker (glibc,
-# mallopt(3)).
-_MEMORY = {"MALLOC_MMAP_THRESHOLD_": "4000000", "MALLOC_TRIM_THRESHOLD_": "8000000", "MALLOC_ARENA_MAX": "2"}
 
 E = TypeVar("E", bound=WhiskerError)
 OnAnswer = Callable[["WorkerHandle", bytes, Sequence[bytes]], None]
@@ -96,15 +87,22 @@ class WorkerHandle(asyncio.Protocol):
         self._received = bytearray()
         self._answer: list[bytes] = []  # the frames so far of the answer to the oldest batch
 
-    async def open(self, config: WorkerConfig, openings: Sequence[Opening], *, seconds: float) -> list[OpenedModel]:
-        """Start the process and let it open models; return what it tells of each.
+    async def open(
+        self,
+        config: WorkerConfig,
+        openings: Sequence[Opening],
+        *,
+        seconds: float,
+        begun: BegunWorker | None = None,
+    ) -> list[OpenedModel]:
+        """Start the process and let it open models; return what it tells of each. One that has `begun` does so already.
 
         Raises the `WhiskerError` that the worker fails with, and `WorkerError` if no process can be started, or none is
         ready within `seconds`.
         """
         try:
             async with asyncio.timeout(seconds) as limit:
-                return await self._open(config, openings)
+                return await self._open(config, openings, begun)
         except (OSError, RuntimeError, MemoryError) as exc:  # no memory, descriptors, processes or threads are left
             if limit.expired():
                 names = ", ".join(str(opening.checkpoint) for opening in openings)
@@ -114,14 +112,22 @@ class WorkerHandle(asyncio.Protocol):
                 ) from exc
             raise WorkerError(f"An inference worker cannot be started: {str(exc) or type(exc).__name__}.") from exc
 
-    async def _open(self, config: WorkerConfig, openings: Sequence[Opening]) -> list[OpenedModel]:
-        ours = await self._start()
+    async def _open(
+        self, config: WorkerConfig, openings: Sequence[Opening], begun: BegunWorker | None
+    ) -> list[OpenedModel]:
+        expected = list["asyncio.Future[OpenedModel]"]()
+        if begun is None:
+            ours = await self._start()
+        else:
+            ours, self._process = begun.connection, begun.process
+            expected = [self._expect(opening) for opening in openings]  # first: it may have answered already
         self._is_idle = config.is_idle
         try:
             transport, _ = await asyncio.get_running_loop().create_connection(lambda: self, sock=ours)
-            packed = pickle.dumps(config)
-            transport.write(LENGTH.pack(len(packed)) + packed)
-            return [await told for told in [self._order(opening) for opening in openings]]
+            if begun is None:
+                transport.write(pack_config(config))
+                expected = [self._order(opening) for opening in openings]
+            return [await told for told in expected]
         except BaseException:  # raised again: even when this is cancelled, no process may be left behind
             if self._transport is None:
                 ours.close()
@@ -160,21 +166,21 @@ class WorkerHandle(asyncio.Protocol):
         return bool(self._opening)
 
     def _order(self, opening: Opening) -> "asyncio.Future[OpenedModel]":
-        told: asyncio.Future[OpenedModel] = asyncio.get_running_loop().create_future()
         if self._transport is None or self.ended.is_set():
             raise WorkerError("An inference worker ended before it could open a model.")
-        packed = pickle.dumps(opening)
-        self._transport.write(ORDER.pack(OPEN, opening.slot, len(packed)) + packed)
+        self._transport.write(pack_opening(opening))
+        return self._expect(opening)
+
+    def _expect(self, opening: Opening) -> "asyncio.Future[OpenedModel]":
+        told: asyncio.Future[OpenedModel] = asyncio.get_running_loop().create_future()
         self._opening[opening.slot] = (opening, told)
         return told
 
     async def _start(self) -> socket.socket:
         """Start the process with one end of a pair of sockets; return the other."""
-        ours, theirs = socket.socketpair()
+        ours, theirs = connected_pair()
         try:
             with theirs:
-                for end in (ours, theirs):
-                    end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SOCKET_BYTES)
                 await self._run(theirs)
         except BaseException:  # raised again: our end must be closed, which also ends a process that has started
             ours.close()
@@ -353,19 +359,6 @@ class WorkerHandle(asyncio.Protocol):
     def _refuse(self, complaint: str, **details: object) -> None:
         logger.error("An inference worker %s", complaint, extra={"inference_worker": self.pid, **details})
         self.kill()
-
-
-def run_program(program: str, connection: socket.socket) -> "subprocess.Popen[bytes]":
-    """Start a module as a process that has one end of a pair of sockets, and our environment without secrets."""
-    descriptor = connection.fileno()
-    paths = os.pathsep.join(path or str(Path.cwd()) for path in sys.path)
-    with blocked(LEFT):
-        return subprocess.Popen(  # noqa: S603 - our own program
-            [sys.executable, "-P", "-m", program, str(descriptor)],
-            pass_fds=(descriptor,),
-            stdin=subprocess.DEVNULL,
-            env={**_MEMORY, **environment_for_children(), "PYTHONPATH": paths},
-        )
 
 
 def _end_unwanted(running: "asyncio.Future[subprocess.Popen[bytes]]") -> None:

@@ -7,8 +7,6 @@ lone upload never waits for company: a batch is whatever waits when a worker is 
 import asyncio
 import logging
 import math
-import multiprocessing
-import os
 import time
 from collections.abc import Coroutine, Sequence
 from itertools import chain
@@ -18,22 +16,25 @@ from pydantic_core import from_json
 
 from whisker.app import time_limits
 from whisker.app.errors import InferenceFailedError, OverloadedError, WorkerError
-from whisker.app.inference.loader import LoadedModel, Loader
+from whisker.app.inference.begun import FIRST_SLOT, BegunWorkers, worker_config, worker_count
+from whisker.app.inference.loader import Loader
 from whisker.app.inference.open_model import OpenModel
 from whisker.app.inference.position import Position
+from whisker.app.inference.prepared_models import LoadedModel, PreparedModels
+from whisker.app.inference.program import PROGRAM
 from whisker.app.inference.requests import PendingPrediction, PredictionResult, set_result_if_waiting
 from whisker.app.inference.results import read_results
 from whisker.app.inference.waiting import LARGE_BYTES, WaitingPictures, has_large
-from whisker.app.inference.wire import WorkerConfig
-from whisker.app.inference.worker_handle import PROGRAM, WorkerHandle
+from whisker.app.inference.worker_handle import OpenedModel, WorkerHandle
 from whisker.app.metrics import Metrics
+from whisker.app.prepared import open_cache
 from whisker.app.settings import Settings
 from whisker.model.card.document import CheckpointCard
-from whisker.model.cores import available_cores
 from whisker.model.errors import (
     HeavyPictureError,
     SlowPictureError,
     UndecodablePictureError,
+    WhiskerError,
 )
 
 _MAX_WORKERS_ON_A_GPU = 4  # each has a context of its own there, and four answer more than one service can pass on
@@ -44,7 +45,6 @@ _HEAVY_PATIENCE = 2
 _SAME_MOMENT_SECONDS = 0.25
 _MAX_BATCHES = 2  # that a worker holds: the next one is there when one is done
 _MAX_ENDED = 2  # workers that may end while they open a model, before it is the model that is given up
-FIRST_SLOT = 0
 
 logger = logging.getLogger(__name__)
 
@@ -52,28 +52,30 @@ logger = logging.getLogger(__name__)
 class WorkerPool:
     """Own the inference workers, hand them uploads, and replace those that end. Belongs to one event loop.
 
-    Every worker has the same models open, each under a slot. `program` is the module that workers run.
+    Every worker has the same models open, each under a slot. `program` is the module that workers run; `begun` are
+    workers of the first model that are there already.
     """
 
-    def __init__(self, settings: Settings, metrics: Metrics, *, program: str = PROGRAM) -> None:
+    def __init__(
+        self, settings: Settings, metrics: Metrics, *, program: str = PROGRAM, begun: BegunWorkers | None = None
+    ) -> None:
         self._metrics = metrics
         self._program = program
         self._checkpoint = settings.checkpoint
         self._stall_seconds = settings.stall_seconds
         self._max_batch_seconds = settings.max_batch_seconds
         self._start_seconds = self._max_start_seconds = settings.start_seconds
-        self.count = settings.inference_workers or available_cores()
+        self.count = worker_count(settings)
         self._max_batch = settings.max_batch
-        self._config = WorkerConfig(
-            device=settings.device,
-            threads=settings.threads or max(1, available_cores() // self.count),
-            max_pixels=settings.max_pixels,
-            log_format=settings.log_format,
-            log_level=settings.log_level,
-            signed_by=settings.signed_by,
-            http_worker=None if multiprocessing.parent_process() is None else os.getpid(),
+        self._config = worker_config(settings)
+        self._begun = begun or BegunWorkers(PreparedModels(open_cache(settings), self._config, settings.engine))
+        self.loader = Loader(
+            self._config,
+            settings.engine,
+            seconds=settings.start_seconds,
+            program=program,
+            prepared=self._begun.prepared,
         )
-        self.loader = Loader(self._config, settings.engine, seconds=settings.start_seconds, program=program)
         self._loop = asyncio.get_running_loop()
         self._models: dict[int, OpenModel] = {}
         self._last_slot = FIRST_SLOT
@@ -95,19 +97,45 @@ class WorkerPool:
 
         Raises what loading raises, and `WorkerError` if a worker cannot be started.
         """
-        try:
-            return await self._start(checkpoint or self._checkpoint, goes_on=goes_on)
-        except BaseException:  # raised again: another checkpoint may be tried next, and must meet nothing of this one
-            workers, self._workers = self._workers, []
-            self._models.clear()
-            await asyncio.gather(self.loader.close(), *(worker.end(0) for worker in workers))
-            raise
-
-    async def _start(self, checkpoint: Path, *, goes_on: bool) -> CheckpointCard:
         begun = time.perf_counter()
-        loaded, first = await self.loader.load_first(
-            checkpoint, FIRST_SLOT, self._max_batch, self._new_worker, goes_on=goes_on
-        )
+        try:
+            card = await self._load_and_start(checkpoint or self._checkpoint, goes_on=goes_on)
+        except BaseException:  # raised again: another checkpoint may be tried next, and must meet nothing of this one
+            await self._forget_all()
+            raise
+        took = time.perf_counter() - begun
+        self._start_seconds = min(self._max_start_seconds, max(time_limits.REPLACEMENT_SECONDS, 10 * took))
+        return card
+
+    async def _load_and_start(self, checkpoint: Path, *, goes_on: bool) -> CheckpointCard:
+        """Load a checkpoint and start all workers, once more if what was prepared of it cannot be used."""
+
+        async def load() -> tuple[LoadedModel, tuple[WorkerHandle, OpenedModel] | None]:
+            begun = self._begun.take_model()
+            if begun is not None and begun.checkpoint == checkpoint:
+                return begun, None
+            self._begun.end()
+            return await self.loader.load_first(
+                checkpoint, FIRST_SLOT, self._max_batch, self._new_worker, goes_on=goes_on
+            )
+
+        loaded, first = await load()
+        try:
+            await self._start(loaded, first)
+        except WhiskerError as exc:
+            if not self.loader.prepared.refuse(loaded, exc):
+                raise
+            await self._forget_all()
+            loaded, first = await load()
+            await self._start(loaded, first)
+        return loaded.card
+
+    async def _forget_all(self) -> None:
+        workers, self._workers = self._workers, []
+        self._models.clear()
+        await asyncio.gather(self.loader.close(), *(worker.end(0) for worker in workers))
+
+    async def _start(self, loaded: LoadedModel, first: tuple[WorkerHandle, OpenedModel] | None) -> None:
         self._models[FIRST_SLOT] = OpenModel.of(FIRST_SLOT, loaded)
         if loaded.card["device"] != "cpu":
             self.count = min(self.count, _MAX_WORKERS_ON_A_GPU)
@@ -123,14 +151,11 @@ class WorkerPool:
             if isinstance(outcome, BaseException):
                 raise outcome
             holders.append(outcome)
-        took = time.perf_counter() - begun
-        self._start_seconds = min(self._max_start_seconds, max(time_limits.REPLACEMENT_SECONDS, 10 * took))
         self._positions = [Position(holder, self._open) for holder in holders]
         for position in self._positions:
             self._keep(position.keep_filled())
         self._keep(self._watch())
         self._started = True
-        return loaded.card
 
     async def open(self, loaded: LoadedModel) -> int:
         """Let every worker open a model, one after another, while all answer; return its slot.
@@ -161,7 +186,8 @@ class WorkerPool:
     def memory(self, slot: int) -> int:
         """Give the bytes that a model takes in all workers, as far as the system tells, and here."""
         found = self._models[slot]
-        return found.bytes * self.count + len(found.opening.exported or b"")
+        exported = found.opening.exported
+        return found.bytes * self.count + (len(exported) if isinstance(exported, bytes) else 0)
 
     def max_batch(self, slot: int) -> int:
         """Give the largest batch for a model."""
@@ -312,7 +338,12 @@ class WorkerPool:
         """Start a worker with all models open."""
         worker = self._new_worker()
         models = [*self._models.values()]
-        told = await worker.open(self._config, [it.opening for it in models], seconds=self._start_seconds)
+        told = await worker.open(
+            self._config,
+            [it.opening for it in models],
+            seconds=self._start_seconds,
+            begun=self._begun.take_worker(),
+        )
         try:
             for model, opened in zip(models, told, strict=True):
                 model.note(opened, max_batch_seconds=self._max_batch_seconds)

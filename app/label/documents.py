@@ -7,7 +7,7 @@ from pydantic import BaseModel, Field, StringConstraints
 from whisker.app.review.entry import Entry
 from whisker.app.review.progress import Progress
 from whisker.app.schemas import Answer, ScoredLabel
-from whisker.model.answers.decision_rule import Verdict
+from whisker.model.answers.kinds import Verdict
 
 _MAX_LETTERS, _MAX_LABELS = 300, 1000
 

@@ -20,7 +20,7 @@ from whisker.app.routes.state import AppState, state_of
 from whisker.app.uploads.reader import read_uploads
 from whisker.app.web.files import ContentResponse, PackageFiles
 from whisker.app.web.problems import describe
-from whisker.model.answers.heat_map import OPACITY
+from whisker.model.answers.kinds import OPACITY
 from whisker.model.card.overview import describe as describe_card
 from whisker.model.card.wording.formats import format_score
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from whisker.app.inference.wire import PredictionDocument
-from whisker.model.answers.decision_rule import Verdict
+from whisker.model.answers.kinds import Verdict
 from whisker.model.card.document import CheckpointCard
 from whisker.model.card.summary import CheckpointSummary
 from whisker.model.card.wording.formats import format_score, percent

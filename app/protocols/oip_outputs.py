@@ -6,16 +6,17 @@
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
 from starlette.responses import Response
 
 from whisker.app.inference.requests import PredictionResult
 from whisker.app.inference.service import Service
 from whisker.app.protocols.oip_inputs import HEADER_LENGTH, PROBABILITIES, Output, Wanted
 from whisker.app.protocols.tensors import to_bytes_elements
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 LABEL, VERDICT, REASON, LABELS = "label", "verdict", "reason", "labels"
 _BINARY_TYPES = {"FP32": "<f4", "BOOL": "?"}
@@ -38,6 +39,8 @@ def list_outputs(service: Service) -> list[dict[str, object]]:
 
 def write_answer(wanted: Wanted, service: Service, results: Sequence[PredictionResult]) -> Response:
     """Write the outputs that are asked for; each as JSON or, if it is wanted so, after the JSON."""
+    import numpy as np  # noqa: PLC0415 - for this protocol alone
+
     outputs, binary = [], list[bytes]()
     for output in wanted.outputs:
         datatype, values = _values(output, service.card["classes"], results)
@@ -59,7 +62,7 @@ def write_answer(wanted: Wanted, service: Service, results: Sequence[PredictionR
     return Response(b"".join([text, *binary]), headers=headers, media_type="application/octet-stream")
 
 
-def _to_binary(datatype: str, flat: NDArray[Any]) -> bytes:
+def _to_binary(datatype: str, flat: "NDArray[Any]") -> bytes:
     if datatype == "BYTES":
         return to_bytes_elements([*map(str, flat)])
     return flat.astype(_BINARY_TYPES[datatype]).tobytes()

@@ -11,8 +11,8 @@ from pydantic_core import from_json, to_json
 
 from whisker.app import time_limits
 from whisker.app.errors import DeadlineExceededError, NotReadyError, OverloadedError, WorkerError
+from whisker.app.inference.program import run_program
 from whisker.app.inference.wire import LENGTH
-from whisker.app.inference.worker_handle import run_program
 from whisker.app.protocols.reading import Order, Reading
 from whisker.app.protocols.reading_worker import FAILURES
 

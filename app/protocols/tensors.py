@@ -9,15 +9,15 @@ import math
 import struct
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
+from typing import TYPE_CHECKING, Any
 
 from whisker.app.errors import InvalidUploadError
 from whisker.app.protocols.documents import decode_base64
 from whisker.model.structure.budget import check_size
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 _LENGTH = struct.Struct("<I")
 _RGB = 3
@@ -58,7 +58,9 @@ class Tensor:
             raise InvalidUploadError(_OTHER_SHAPE)
         return [*map(decode_base64, texts)]
 
-    def _pixels(self) -> NDArray[np.uint8]:
+    def _pixels(self) -> "NDArray[np.uint8]":
+        import numpy as np  # noqa: PLC0415 - for this protocol alone
+
         shape = (1, *self.shape) if len(self.shape) == 3 else self.shape
         if len(shape) != 4 or shape[-1] != _RGB or 0 in shape:
             raise InvalidUploadError("Pixels have the shape [H, W, 3] or [N, H, W, 3].")
@@ -75,8 +77,10 @@ def to_bytes_elements(strings: list[str]) -> bytes:
     return b"".join(_LENGTH.pack(len(text)) + text for text in (string.encode() for string in strings))
 
 
-def _to_file(pixels: NDArray[np.uint8]) -> bytes:
+def _to_file(pixels: "NDArray[np.uint8]") -> bytes:
     """Wrap pixels as BMP, which keeps them as they are, so that workers treat them like any picture."""
+    from PIL import Image  # noqa: PLC0415 - as above
+
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "BMP")
     return buffer.getvalue()

@@ -8,8 +8,6 @@ grows with the logarithm of their number at most (Kaufmann and Koolen 2021, Mixt
 import math
 from collections.abc import Sequence
 
-import numpy as np
-
 SURE = 12.0
 _MIN_EXPECTED = 5  # answers of a category in the smaller group; rarer ones are one category (Cochran 1954)
 
@@ -32,6 +30,8 @@ def evidence_of_difference(counts: Sequence[int], others: Sequence[int]) -> floa
     It is the likelihood-ratio statistic G (Wilks 1938), held against Chernoff's bound of the chi-squared distribution
     (Dasgupta and Gupta 2003, lemma 2.2).
     """
+    import numpy as np  # noqa: PLC0415 - for canaries alone
+
     table = np.array([counts, others], np.float64)
     expected = table.sum(1, keepdims=True) * table.sum(0) / table.sum()
     found = table > 0
@@ -44,6 +44,8 @@ def evidence_of_difference(counts: Sequence[int], others: Sequence[int]) -> floa
 
 def join_rare(counts: Sequence[int], others: Sequence[int]) -> tuple[list[int], list[int]]:
     """Join the categories that are too rare for a comparison into one, the last; no stability index grows by that."""
+    import numpy as np  # noqa: PLC0415 - for canaries alone
+
     table = np.array([counts, others], np.int64)
     smaller = table.sum(1).min() / table.sum()
     rare = table.sum(0) * smaller < _MIN_EXPECTED

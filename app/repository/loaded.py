@@ -5,11 +5,13 @@ import logging
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 
+from whisker.app.inference.begun import FIRST_SLOT
 from whisker.app.inference.service import Service
-from whisker.app.inference.worker_pool import FIRST_SLOT, WorkerPool
+from whisker.app.inference.worker_pool import WorkerPool
 from whisker.app.metrics import Metrics
 from whisker.app.repository.folder import Stamp, VersionFile
 from whisker.model.card.document import CheckpointCard
+from whisker.model.errors import WhiskerError
 
 Key = tuple[str, str, Stamp]  # the names of a model and of a version, and the stamp of the version's file
 
@@ -102,7 +104,13 @@ class LoadedVersions:
     async def _load(self, model: str, file: VersionFile) -> Service:
         loaded = await self._pool.loader.load(file.path, self._max_batch(model))
         self._make_room(self._largest)
-        slot = await self._pool.open(loaded)
+        try:
+            slot = await self._pool.open(loaded)
+        except WhiskerError as exc:
+            if not self._pool.loader.prepared.refuse(loaded, exc):
+                raise
+            loaded = await self._pool.loader.load(file.path, self._max_batch(model))
+            slot = await self._pool.open(loaded)
         service = Service(self._pool, slot, loaded.card, self._metrics, name=model, version=file.name)
         del loaded
         self._keep(_key(model, file), service)

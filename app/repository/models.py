@@ -10,6 +10,7 @@ from pathlib import Path
 
 from whisker.app import time_limits
 from whisker.app.errors import NotReadyError, RepositoryError, UnknownModelError, quoted
+from whisker.app.inference.begun import BegunWorkers
 from whisker.app.inference.worker_pool import WorkerPool
 from whisker.app.metrics import Metrics
 from whisker.app.repository.folder import Refused, VersionFile, find_models, stamp_of
@@ -240,15 +241,17 @@ class Models:
 
 
 @asynccontextmanager
-async def running_models(settings: Settings, metrics: Metrics) -> AsyncIterator[Models]:
+async def running_models(
+    settings: Settings, metrics: Metrics, *, begun: BegunWorkers | None = None
+) -> AsyncIterator[Models]:
     """Load the default model, and follow the folder of models within the context.
 
-    Raises what `Classifier.load` raises, `ConfigError`, and `CheckpointError` if the file is not the one the settings
-    ask for.
+    `begun` are inference workers that are there already. Raises what `Classifier.load` raises, `ConfigError`, and
+    `CheckpointError` if the file is not the one the settings ask for.
     """
     if not HAS_SIMD:
         logger.warning("Pictures are resized without SIMD instructions, in three times the time: see docs/adr/0035")
-    pool = WorkerPool(settings, metrics)
+    pool = WorkerPool(settings, metrics, begun=begun)
     models = Models(settings, metrics, pool)
     following: asyncio.Task[None] | None = None
     try:

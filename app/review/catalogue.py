@@ -11,7 +11,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from whisker.app.review.entry import Entry, Labels
-from whisker.app.review.order import Rated
+from whisker.app.review.rated import Rated
 
 _WAIT_SECONDS, _READ_WAIT_SECONDS = 10.0, 2.0  # for another process
 _TABLE = """CREATE TABLE IF NOT EXISTS photos (

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from whisker.app.review.order import Rated
+from whisker.app.review.rated import Rated
 
 Labels = Sequence[str] | None  # `None`: nobody has labelled it; empty: it shows none of the classes
 

@@ -5,24 +5,13 @@ distance is that of the core-set approach, which takes the photo farthest from i
 Sener and Savarese 2018), by the network's features.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
+from whisker.app.review.rated import Rated
 from whisker.model.answers.descriptor import read_descriptors
 
 _LEAST = 1e-3  # interest of a photo whose answer is certain: then distance alone decides
-
-
-@dataclass(frozen=True, slots=True)
-class Rated:
-    """A photo, as its place in the order needs it. `model` is the checkpoint whose features the descriptor is of."""
-
-    interest: float
-    descriptor: bytes
-    model: str
-    skips: int = 0  # how often a person has passed it over
 
 
 def next_photos(waiting: list[Rated], done: list[Rated], count: int) -> list[int]:

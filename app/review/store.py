@@ -22,7 +22,6 @@ from whisker.app.errors import PhotoGoneError, ReviewUnavailableError
 from whisker.app.review.catalogue import Catalogue, Transaction
 from whisker.app.review.entry import Entry, Labels
 from whisker.app.review.folder import ReviewFolder, taken_bytes
-from whisker.app.review.order import nearest_distances, next_photos
 from whisker.app.review.progress import Progress, count_labels
 from whisker.app.review.sweep import mend, sweep
 
@@ -67,6 +66,8 @@ class ReviewStore:
         It is worth its interest, and less the more it is like one that is kept. If the folder is full, photos that are
         worth less give way to it, unless they are labelled.
         """
+        from whisker.app.review.order import nearest_distances  # noqa: PLC0415 - NumPy, for this folder alone
+
         entry = replace(entry, id=hashlib.sha256(content).hexdigest(), bytes=taken_bytes(content), kept_at=_now())
         with _translated(), self._catalogue.writing() as catalogue:
             if catalogue.has(entry.id, entry.upload):
@@ -86,6 +87,8 @@ class ReviewStore:
 
     def next(self, count: int) -> list[Entry]:
         """List the photos to be labelled next."""
+        from whisker.app.review.order import next_photos  # noqa: PLC0415 - as above
+
         with _translated(), self._catalogue.reading() as catalogue:
             waiting, done = catalogue.waiting(), catalogue.done(_CENTRES)
             ids = [*waiting]

@@ -27,7 +27,7 @@ from whisker.app.schemas import DEFAULT_TOP_K, BatchAnswer, PredictionAnswer
 from whisker.app.uploads.form_files import FIELD
 from whisker.app.uploads.reader import RAW, read_upload, read_uploads
 from whisker.app.web.problems import describe, problem_responses
-from whisker.model.answers.heat_map import OPACITY
+from whisker.model.answers.kinds import OPACITY
 from whisker.model.errors import NoHeatMapError, PictureTooLargeError, UndecodablePictureError, UnsupportedFormatError
 
 router = APIRouter(tags=["predict"])

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from fastapi import FastAPI
 
+from whisker.app.inference.begun import BegunWorkers
 from whisker.app.metrics import Metrics
 from whisker.app.repository.models import Models
 from whisker.app.repository.shadows import Shadows
@@ -30,6 +31,7 @@ class AppState:
     keeper: Keeper | None = None  # if the operator has set a folder for review
     examples: list[Path] = field(default_factory=list)
     models: Models | None = None
+    begun: BegunWorkers | None = None  # if inference workers were started before the application was there
     draining: bool = False
 
 

@@ -8,11 +8,13 @@ import signal
 import socket
 import sys
 import time
+from contextlib import ExitStack
 from functools import partial
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from threading import Thread
 
+from whisker.app.inference.begun import begun_workers
 from whisker.app.inference.child_signals import blocked, ignore
 from whisker.app.logs import configure_logging, flush_log
 from whisker.app.metrics import share_metrics
@@ -125,19 +127,21 @@ def _work(
     Thread(target=watch, name="supervised", daemon=True).start()
     configure_logging(settings, http_worker=os.getpid())
     share_metrics(name)
-    with beating_without_loop(balance):
-        from whisker.app.server.process import serve  # noqa: PLC0415 - PyTorch and FastAPI take seconds to import
 
     def tell_ready() -> None:
         flush_log()  # what is told of the start comes before what the supervisor says of all
         status.send(None)
 
     signals = [name for name in stop_signals() if name != signal.SIGINT]
-    try:
-        serve(settings, listener, on_ready=tell_ready, balance=balance, signals=signals)
-    except WhiskerError as exc:
-        status.send(exc)
-        sys.exit(1)
+    with ExitStack() as stack:
+        with beating_without_loop(balance):
+            begun = stack.enter_context(begun_workers(settings))
+            from whisker.app.server.process import serve  # noqa: PLC0415 - FastAPI takes a second to import
+        try:
+            serve(settings, listener, on_ready=tell_ready, balance=balance, signals=signals, begun=begun)
+        except WhiskerError as exc:
+            status.send(exc)
+            sys.exit(1)
 
 
 def _end_with_parent(max_seconds: float) -> None:

@@ -19,6 +19,7 @@ from types import FrameType
 from fastapi import FastAPI
 
 from whisker.app.errors import WorkerError
+from whisker.app.inference.begun import BegunWorkers
 from whisker.app.logs import take_dropped_lines
 from whisker.app.main import create_app
 from whisker.app.routes.state import state_of
@@ -134,14 +135,16 @@ def serve(
     on_ready: Callable[[], None],
     balance: ConnectionBalance | None = None,
     signals: Sequence[signal.Signals] | None = None,
+    begun: BegunWorkers | None = None,
 ) -> None:
     """Answer requests on `listener` until one of `signals` comes, then finish the requests in flight.
 
     `signals` are, by default, all that stop the service. `on_ready` is called once the classifier is loaded, before
-    anything is answered. Raises what loading it raises, and `WorkerError` if there has been no process to compute for
-    too long.
+    anything is answered. `begun` are inference workers that are there already. Raises what loading the classifier
+    raises, and `WorkerError` if there has been no process to compute for too long.
     """
     app = create_app(settings)
+    state_of(app).begun = begun
     server = _Server(app, listener, balance)
     with (
         handled(stop_signals() if signals is None else signals, server.handle_exit),

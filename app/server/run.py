@@ -8,6 +8,7 @@ import socket
 from collections.abc import Iterable
 
 from whisker import __version__
+from whisker.app.inference.begun import begun_workers
 from whisker.app.logs import configure_logging, flush_log
 from whisker.app.server.stop_signals import end_at_once, handled, stop_signals
 from whisker.app.server.supervisor import Supervisor, count_workers
@@ -45,9 +46,10 @@ def _serve(settings: Settings, workers: int) -> None:
         if workers > 1:
             Supervisor(settings, listener, workers).run(on_ready=lambda: _announce(listener))
         else:
-            from whisker.app.server.process import serve  # noqa: PLC0415 - PyTorch and FastAPI take seconds to import
+            with begun_workers(settings) as begun:
+                from whisker.app.server.process import serve  # noqa: PLC0415 - FastAPI takes a second to import
 
-            serve(settings, listener, on_ready=lambda: _announce(listener))
+                serve(settings, listener, on_ready=lambda: _announce(listener), begun=begun)
 
 
 def bind(host: str, port: int) -> socket.socket:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import psutil
 
-from whisker.app.inference.worker_handle import PROGRAM
+from whisker.app.inference.program import PROGRAM
 
 
 def command_of(process: psutil.Process) -> list[str]:

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from whisker.model.answers.kinds import OPACITY
+
 # Blue and orange of Okabe and Ito's palette (2008), which colour-blind people can tell apart.
 AGAINST, FOR = (0, 114, 178), (230, 159, 0)
-OPACITY = 0.7
-NO_CLASS, BEST_CLASS = -2, -1  # instead of a class index: no heat map, and one for the best class
 
 
 def class_activation_map(maps: NDArray[np.float32], weights: NDArray[np.float32]) -> NDArray[np.float32]:

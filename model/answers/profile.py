@@ -3,12 +3,14 @@
 It is measured on the test split. A service compares its own answers with it (`whisker.app.inference.drift`).
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 SCORE_EDGES = (0.5, 0.7, 0.9, 0.95, 0.99)  # between the bins of the best class's score
 _MIN_SHARE = 1e-3  # of a class in a comparison: one that was never the answer must not decide it alone
@@ -28,20 +30,24 @@ class Profile:
     rest: Mapping[str, object] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
-    def measure(cls, probabilities: NDArray[np.float32], classes: Sequence[str]) -> Self:
+    def measure(cls, probabilities: "NDArray[np.float32]", classes: Sequence[str]) -> Self:
         """Measure single-label answers, probabilities `[N, classes]`."""
+        import numpy as np  # noqa: PLC0415 - a service that compares has none
+
         labels = np.bincount(probabilities.argmax(1), minlength=len(classes)) / len(probabilities)
         return cls._of(labels, probabilities, classes)
 
     @classmethod
     def measure_labels(
-        cls, found: NDArray[np.bool_], probabilities: NDArray[np.float32], classes: Sequence[str]
+        cls, found: "NDArray[np.bool_]", probabilities: "NDArray[np.float32]", classes: Sequence[str]
     ) -> Self:
         """Measure multi-label answers: the labels found `[N, classes]`, and probabilities of that shape."""
         return cls._of(found.mean(0), probabilities, classes)
 
     @classmethod
-    def _of(cls, labels: NDArray[np.float64], probabilities: NDArray[np.float32], classes: Sequence[str]) -> Self:
+    def _of(cls, labels: "NDArray[np.float64]", probabilities: "NDArray[np.float32]", classes: Sequence[str]) -> Self:
+        import numpy as np  # noqa: PLC0415 - as above
+
         bins = np.digitize(probabilities.max(1), SCORE_EDGES)
         scores = np.bincount(bins, minlength=len(SCORE_EDGES) + 1) / len(probabilities)
         return cls(
@@ -72,8 +78,8 @@ def stability_index(expected: Sequence[float], found: Sequence[float]) -> float:
 
     Up to 0.1 counts as the same, above 0.25 as another population (Siddiqi 2006, Credit Risk Scorecards).
     """
-    p, q = (np.maximum(shares, _MIN_SHARE) for shares in (expected, found))
-    return float(((q - p) * np.log(q / p)).sum())
+    pairs = ((max(p, _MIN_SHARE), max(q, _MIN_SHARE)) for p, q in zip(expected, found, strict=True))
+    return math.fsum((q - p) * math.log(q / p) for p, q in pairs)
 
 
 def largest_stability_index(expected: Sequence[float], found: Sequence[float]) -> float:

@@ -2,7 +2,7 @@
 
 from typing import TypedDict, Union
 
-from whisker.model.answers.decision_rule import Task
+from whisker.model.answers.kinds import Task
 
 JsonValue = Union[None, bool, int, float, str, list["JsonValue"], dict[str, "JsonValue"]]  # noqa: UP007 - recursive, which `|` cannot be
 

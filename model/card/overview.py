@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TypedDict
 
-from whisker.model.answers.decision_rule import Task
+from whisker.model.answers.kinds import Task
 from whisker.model.card.confusion import photos_of_classes, wrong_cells
 from whisker.model.card.confusion_table import ConfusionTable, tabulate
 from whisker.model.card.document import CheckpointCard

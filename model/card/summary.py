@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
-from whisker.model.answers.decision_rule import Task
+from whisker.model.answers.kinds import Task
 from whisker.model.card.consistency import consistent
 from whisker.model.card.document import CheckpointCard, JsonValue
 from whisker.model.card.metrics import TestMetrics

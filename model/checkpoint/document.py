@@ -11,8 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from whisker.model.checkpoint.integrity import refuse
-from whisker.model.checkpoint.json_object import parse_object
+from whisker.model.checkpoint.json_object import parse_object, refuse
 
 KEY = "whisker"
 _TENSOR = "whisker.header"

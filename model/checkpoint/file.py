@@ -25,8 +25,8 @@ from whisker.model.atomic_write import atomic_write
 from whisker.model.checkpoint.container import Container, read_container
 from whisker.model.checkpoint.contents import Checkpoint
 from whisker.model.checkpoint.document import KEY, find_document, place_document
-from whisker.model.checkpoint.integrity import check_tensors, content_digest, refuse
-from whisker.model.checkpoint.json_object import plain_json
+from whisker.model.checkpoint.integrity import check_tensors, content_digest
+from whisker.model.checkpoint.json_object import plain_json, refuse
 from whisker.model.checkpoint.parts import GOLDEN, HELD_OUT, NOVELTY, NOVELTY_NUMBERS, quantization_header, read_parts
 from whisker.model.checkpoint.task import LATEST_VERSION, task_header
 from whisker.model.errors import CheckpointError, ConfigError

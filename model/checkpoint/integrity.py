@@ -4,13 +4,14 @@ import hashlib
 import json
 import reprlib
 from collections.abc import Mapping, Sequence
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from whisker.model.answers.novelty import Novelty
+from whisker.model.checkpoint.json_object import refuse
 from whisker.model.errors import CheckpointError
 from whisker.model.networks.build import build_network
 from whisker.model.networks.config import NetworkConfig
@@ -86,8 +87,3 @@ def content_digest(header: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> 
 
 def _shape(tensor: Tensor) -> Sequence[int]:
     return list(tensor.shape)
-
-
-def refuse(problem: str, cause: Exception | None = None) -> NoReturn:
-    """Raise with the end of a sentence that begins "The checkpoint PATH"."""
-    raise CheckpointError(problem) from cause

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
-from whisker.model.checkpoint.integrity import refuse
+from whisker.model.errors import CheckpointError
 
 _MAX_DEPTH = 32
 _MAX_INT = 2**53  # above it, JavaScript and floating point round
@@ -56,6 +56,11 @@ def read_number(value: object, what: str, low: float = -_MAX_FLOAT, high: float 
 def shown(value: object) -> str:
     """Write a value of any kind and length in a sentence."""
     return reprlib.repr(value)
+
+
+def refuse(problem: str, cause: Exception | None = None) -> NoReturn:
+    """Raise with the end of a sentence that begins "The checkpoint PATH"."""
+    raise CheckpointError(problem) from cause
 
 
 def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -11,8 +11,7 @@ from torch import Tensor
 from whisker.model.answers.novelty import Novelty
 from whisker.model.checkpoint.contents import Checkpoint, Golden, HeldOut, Int8Cost, Quantization
 from whisker.model.checkpoint.golden import MAX_BYTES, MAX_PICTURES, require_small
-from whisker.model.checkpoint.integrity import refuse
-from whisker.model.checkpoint.json_object import read_number, read_object, shown
+from whisker.model.checkpoint.json_object import read_number, read_object, refuse, shown
 from whisker.model.checkpoint.statistics import PREFIX as STATISTICS
 from whisker.model.checkpoint.statistics import read_statistics
 from whisker.model.checkpoint.task import is_imported, read_task, read_thresholds

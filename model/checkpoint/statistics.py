@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from whisker.model.checkpoint.integrity import refuse
+from whisker.model.checkpoint.json_object import refuse
 
 MIN_PHOTOS = 4  # different ones, that any stored average is of
 PREFIX = "statistics."

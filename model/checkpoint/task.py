@@ -10,8 +10,7 @@ from typing import Any, cast
 
 from whisker.model.answers.decision_rule import TASKS, Task
 from whisker.model.checkpoint.contents import Checkpoint, Thresholds
-from whisker.model.checkpoint.integrity import refuse
-from whisker.model.checkpoint.json_object import shown
+from whisker.model.checkpoint.json_object import refuse, shown
 from whisker.model.onnx.config import FAMILY
 
 FORMAT_VERSIONS: Mapping[Task, int] = {"single-label": 1, "multi-label": 2}

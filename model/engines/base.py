@@ -46,6 +46,9 @@ class OnnxModel:
     config: GraphConfig
 
 
+Compiled = Mapping[int, bytes | NDArray[np.uint8]]  # what was compiled for each batch size, in a compiler's own format
+
+
 class Engine(ABC):
     """Run a network's forward pass on one device. Not thread-safe: one thread owns an engine.
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from openvino import opset14 as ops
 
 from whisker.model.answers.head import Head
-from whisker.model.engines.base import Engine, OnnxModel, OpenVinoModel
+from whisker.model.engines.base import Compiled, Engine, OnnxModel, OpenVinoModel
 from whisker.model.engines.imported.reader import complete, open_graph
 from whisker.model.engines.openvino_graph import put_together
 
@@ -36,7 +36,7 @@ class OpenVinoEngine(Engine):
 
     def __init__(
         self,
-        openvino_model: OpenVinoModel | OnnxModel | Mapping[int, bytes],
+        openvino_model: OpenVinoModel | OnnxModel | Compiled,
         head: Head,
         *,
         threads: int,
@@ -44,6 +44,7 @@ class OpenVinoEngine(Engine):
         prepare: Prepare = apply,
     ) -> None:
         super().__init__(head, "cpu")
+        self._memory = openvino_model  # of the weights, if it is mapped: without it the next pass would be the last
         # Few: each takes 0.1 s to compile, and a copy of the weights.
         self.batch_sizes = possible_sizes(openvino_model, batch_sizes)
         self._requests = {
@@ -65,17 +66,20 @@ class OpenVinoEngine(Engine):
         return features, maps[0] if maps else None
 
 
-def _prepared(
-    openvino_model: OpenVinoModel | OnnxModel | Mapping[int, bytes], count: int, threads: int
-) -> openvino.CompiledModel:
+def _prepared(openvino_model: OpenVinoModel | OnnxModel | Compiled, count: int, threads: int) -> openvino.CompiledModel:
     if isinstance(openvino_model, Mapping):
-        return shared_core().import_model(openvino_model[count], "CPU", _options(threads))
+        return shared_core().import_model(_as_it_lies(openvino_model[count]), "CPU", _options(threads))
     return _compile(openvino_model, count, threads)
 
 
-def possible_sizes(
-    openvino_model: OpenVinoModel | OnnxModel | Mapping[int, bytes], batch_sizes: Sequence[int]
-) -> tuple[int, ...]:
+def _as_it_lies(compiled: bytes | NDArray[np.uint8]) -> object:
+    """Give OpenVINO memory that it can use without a copy, as a mapped file's; what cannot be written it copies."""
+    if isinstance(compiled, np.ndarray) and compiled.flags.writeable:
+        return openvino.Tensor(compiled, shared_memory=True)
+    return bytes(compiled)
+
+
+def possible_sizes(openvino_model: OpenVinoModel | OnnxModel | Compiled, batch_sizes: Sequence[int]) -> tuple[int, ...]:
     """Give the batch sizes that a model takes: those wanted, or one, or those that it was compiled for."""
     if isinstance(openvino_model, Mapping):
         return tuple(sorted(openvino_model))

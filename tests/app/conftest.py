@@ -125,7 +125,7 @@ def fragile(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def settings(tiny: Path) -> Settings:
     """Serve the tiny checkpoint with the engine that starts fastest; real servers in the tests choose their own."""
-    return Settings(checkpoint=tiny, device="cpu", engine="torch", threads=1, inference_workers=1)
+    return Settings(checkpoint=tiny, device="cpu", engine="openvino", threads=1, inference_workers=1)
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ from torch import nn
 
 from tests.model.networks import trained_like
 from whisker.model import Checkpoint, Classifier, Preprocessing, save_checkpoint, with_golden_answers
-from whisker.model.answers.heat_map import BEST_CLASS
+from whisker.model.answers.kinds import BEST_CLASS
 from whisker.model.errors import NoHeatMapError
 from whisker.model.networks.build import build_network, count_multiply_adds
 from whisker.model.networks.config import NetworkConfig

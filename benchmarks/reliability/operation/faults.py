@@ -25,7 +25,7 @@ from benchmarks.reliability.plan import Trial
 from benchmarks.reliability.prober import Probes, probing
 from benchmarks.reliability.scoreboard import Finding
 from benchmarks.servers import ROOT
-from whisker.app.inference.worker_handle import PROGRAM as WORKER_PROGRAM
+from whisker.app.inference.program import PROGRAM as WORKER_PROGRAM
 
 _KILLS = 5
 _CONNECTIONS, _REQUESTS = 8, 400

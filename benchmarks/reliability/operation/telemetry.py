@@ -37,7 +37,9 @@ def audited(home: Path) -> dict[str, str]:
     """Give variables with which every Python process tells on stderr what it should not do."""
     # Continuous integration is spared by OpenVINO's telemetry. A measurement of coverage writes files of its own.
     others = {name: value for name, value in os.environ.items() if not name.startswith(_LEFT_OUT)}
-    return others | {"PYTHONPATH": str(_AUDITED), "AUDITED": "1", "HOME": str(home)}
+    # Its own cache, which is in HOME by default, is meant to be there.
+    cache = {"XDG_CACHE_HOME": str(home.with_name("cache"))}
+    return others | cache | {"PYTHONPATH": str(_AUDITED), "AUDITED": "1", "HOME": str(home)}
 
 
 def heard(log: str) -> list[str]:

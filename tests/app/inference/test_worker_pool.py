@@ -24,10 +24,11 @@ from tests.app.inference.frail_worker import BABBLER, BOASTER, GLUTTON, HANGER, 
 from tests.pictures import encode
 from whisker.app import time_limits
 from whisker.app.errors import InferenceFailedError, OverloadedError, WorkerError
-from whisker.app.inference.loader import LoadedModel
+from whisker.app.inference.prepared_models import LoadedModel
+from whisker.app.inference.program import PROGRAM
 from whisker.app.inference.requests import PendingPrediction, PredictionResult
 from whisker.app.inference.wire import PredictionOptions
-from whisker.app.inference.worker_handle import PROGRAM, WorkerHandle
+from whisker.app.inference.worker_handle import WorkerHandle
 from whisker.app.inference.worker_pool import WorkerPool
 from whisker.app.metrics import Metrics
 from whisker.app.settings import Settings

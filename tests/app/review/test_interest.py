@@ -5,7 +5,8 @@ import pytest
 
 from whisker.app.inference.wire import PredictionDocument
 from whisker.app.review.interest import rate
-from whisker.app.review.order import Rated, nearest_distances, next_photos
+from whisker.app.review.order import nearest_distances, next_photos
+from whisker.app.review.rated import Rated
 from whisker.model.answers.descriptor import DESCRIPTOR_BYTES, describe_features, read_descriptors
 
 

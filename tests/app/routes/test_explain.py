@@ -22,7 +22,7 @@ from whisker.model import (
     save_checkpoint,
     with_golden_answers,
 )
-from whisker.model.answers.heat_map import BEST_CLASS, NO_CLASS
+from whisker.model.answers.kinds import BEST_CLASS, NO_CLASS
 
 pytestmark = pytest.mark.anyio
 

@@ -17,7 +17,7 @@ import pytest
 
 from benchmarks.reliability.commands import left_of
 from tests.app.conftest import ROOT, Server, picture
-from whisker.app.inference.worker_handle import PROGRAM
+from whisker.app.inference.program import PROGRAM
 from whisker.app.server.run import bind, run
 from whisker.app.settings import Settings
 from whisker.model.errors import CheckpointError, ConfigError

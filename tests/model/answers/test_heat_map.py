@@ -10,7 +10,8 @@ from PIL import Image, ImageFile, ImageOps
 from benchmarks.explain import find_telling
 from tests.pictures import CLASSES, draw, encode, exif
 from whisker.model import Checkpoint, Classifier, NetworkConfig, Preprocessing, build_network, with_golden_answers
-from whisker.model.answers.heat_map import AGAINST, BEST_CLASS, FOR, NO_CLASS, overlay
+from whisker.model.answers.heat_map import AGAINST, FOR, overlay
+from whisker.model.answers.kinds import BEST_CLASS, NO_CLASS
 from whisker.model.decoder import open_picture
 from whisker.model.engines.choice import ENGINES
 from whisker.model.errors import EngineError, NoHeatMapError, UndecodablePictureError

@@ -12,7 +12,6 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from whisker.app.inference.opening import _card
 from whisker.model import (
     Checkpoint,
     Classifier,
@@ -26,6 +25,7 @@ from whisker.model import (
 from whisker.model.card.overview import describe
 from whisker.model.checkpoint import document
 from whisker.model.errors import CheckpointError
+from whisker.model.prepared.preparing import card_of
 from whisker.training.calibration.figures import measure_figures
 from whisker.training.calibration.metrics import evaluate_probabilities
 from whisker.training.report.page import write_report
@@ -59,7 +59,7 @@ def test_five_thousand_classes_are_saved_loaded_and_described(many: Checkpoint, 
     assert path.stat().st_size < 3_000_000
     classifier = Classifier.load(path, "cpu")
     assert (classifier.classes, classifier.checkpoint.metrics) == (CLASSES, many.metrics)
-    card = _card(classifier)
+    card = card_of(classifier)
     assert len(json.dumps(card)) < 2_000_000
     overview = describe(card)
     assert (len(overview["rows"]), overview["confusion"]) == (1000, None)
