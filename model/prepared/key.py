@@ -13,7 +13,7 @@ from whisker import __version__
 from whisker.model.prepared.container import FORMAT
 from whisker.model.regular_file import open_regular
 
-_PACKAGES = ("openvino", "torch", "numpy", "pillow")
+_PACKAGES = ("openvino", "torch", "numpy", "pillow", "simplejpeg", "cykooz-resizer")
 _CPU = Path("/proc/cpuinfo")
 # What decides there which instructions can be used: x86's names and ARM's.
 _CPU_FIELDS = (
