@@ -10,6 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
+from starlette.routing import BaseRoute
 
 from whisker import __version__
 from whisker.app.errors import MisdirectedRequestError
@@ -19,7 +20,7 @@ from whisker.app.metrics import Metrics
 from whisker.app.page.examples import find_examples
 from whisker.app.page.routes import add_page
 from whisker.app.protocols.bodies import reading_process_of
-from whisker.app.protocols.kserve import vertex_health
+from whisker.app.protocols.kserve import vertex_health, vertex_predict
 from whisker.app.protocols.routers import add_protocols
 from whisker.app.repository.models import running_models
 from whisker.app.repository.shadows import Shadows
@@ -41,6 +42,7 @@ from whisker.app.uploads.reader import set_turns
 from whisker.app.uploads.slots import UploadSlotMiddleware, UploadSlots
 from whisker.app.web.access_log import AccessMiddleware
 from whisker.app.web.cors import CorsMiddleware, CorsOrigins
+from whisker.app.web.direct_routes import DirectRoutesMiddleware
 from whisker.app.web.head import HeadMiddleware
 from whisker.app.web.identity import IdentityMiddleware
 from whisker.app.web.problems import ProblemMiddleware, problem_handler
@@ -102,6 +104,7 @@ def create_app(settings: Settings | None = None, *, tracing: Tracing | None = No
                 max_seconds=settings.receive_seconds,
             ),
             Middleware(UploadSlotMiddleware, slots=slots),
+            Middleware(DirectRoutesMiddleware, routes=_direct_routes()),
         ],
         exception_handlers={HTTPException: handler, RequestValidationError: handler},
     )
@@ -171,6 +174,11 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         await reading_process_of(app).close()
         if (tracing := tracing_of(app)) is not None:
             await tracing.close()
+
+
+def _direct_routes() -> list[BaseRoute]:
+    """List the routes of the hot path, but none whose path a platform has chosen for its protocol."""
+    return [it for it in predict_router.routes if getattr(it, "path", None) != vertex_predict()]
 
 
 def _operation_id(route: APIRoute) -> str:
