@@ -10,7 +10,6 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.routing import BaseRoute
 
 from whisker import __version__
 from whisker.app.errors import MisdirectedRequestError
@@ -85,6 +84,7 @@ def create_app(settings: Settings | None = None, *, tracing: Tracing | None = No
         redoc_url=None,
         generate_unique_id_function=_operation_id,
         lifespan=lifespan,
+        telemetry={"tracing": False, "metrics": False, "logs": False},  # ours is; FastAPI would look for it each time
         middleware=[  # outermost first
             *([] if tracing is None else [tracing.middleware]),
             Middleware(RequestIdMiddleware),
@@ -104,7 +104,7 @@ def create_app(settings: Settings | None = None, *, tracing: Tracing | None = No
                 max_seconds=settings.receive_seconds,
             ),
             Middleware(UploadSlotMiddleware, slots=slots),
-            Middleware(DirectRoutesMiddleware, routes=_direct_routes()),
+            Middleware(DirectRoutesMiddleware, routes=direct_routes()),
         ],
         exception_handlers={HTTPException: handler, RequestValidationError: handler},
     )
@@ -132,6 +132,12 @@ def create_app(settings: Settings | None = None, *, tracing: Tracing | None = No
     if settings.allowed_hosts is not None:
         may_answer(app, MisdirectedRequestError)
     return app
+
+
+def direct_routes() -> list[APIRoute]:
+    """List the routes of the hot path, but none whose path a platform has chosen for its protocol."""
+    routes = [it for it in predict_router.routes if isinstance(it, APIRoute)]
+    return [it for it in routes if it.path != vertex_predict()]
 
 
 def __getattr__(name: str) -> FastAPI:
@@ -174,11 +180,6 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         await reading_process_of(app).close()
         if (tracing := tracing_of(app)) is not None:
             await tracing.close()
-
-
-def _direct_routes() -> list[BaseRoute]:
-    """List the routes of the hot path, but none whose path a platform has chosen for its protocol."""
-    return [it for it in predict_router.routes if getattr(it, "path", None) != vertex_predict()]
 
 
 def _operation_id(route: APIRoute) -> str:

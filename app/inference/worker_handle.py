@@ -11,7 +11,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -206,7 +206,7 @@ class WorkerHandle(asyncio.Protocol):
 
     def send(self, batch: list[PendingPrediction]) -> None:
         """Send a batch for one model, to be answered after those that were sent before."""
-        headers = [PICTURE.pack(len(one.data), one.is_heavy, *astuple(one.options)) for one in batch]
+        headers = [PICTURE.pack(len(one.data), one.is_heavy, *one.options.packed) for one in batch]
         order = ORDER.pack(ANSWER, batch[0].slot, len(batch))
         message = b"".join([order, *headers, *(one.data for one in batch)])
         if not self.batches:

@@ -11,7 +11,6 @@ from typing import cast
 from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 _Endpoint = Callable[[Request], Awaitable[Response]]
@@ -23,13 +22,12 @@ class DirectRoutesMiddleware:
     Their endpoints take the request alone and return a response; what they raise is for `ProblemMiddleware`.
     """
 
-    def __init__(self, app: ASGIApp, *, routes: Iterable[BaseRoute]) -> None:
+    def __init__(self, app: ASGIApp, *, routes: Iterable[APIRoute]) -> None:
         self.app = app
         self._routes = {
             (method, route.path): (route, cast("_Endpoint", route.endpoint))
             for route in routes
-            if isinstance(route, APIRoute)
-            for method in route.methods
+            for method in route.methods or ()
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
