@@ -19,7 +19,7 @@ from whisker.app.metrics import Metrics
 from whisker.app.page.examples import find_examples
 from whisker.app.page.routes import add_page
 from whisker.app.protocols.bodies import reading_process_of
-from whisker.app.protocols.kserve import vertex_health
+from whisker.app.protocols.kserve import vertex_health, vertex_predict
 from whisker.app.protocols.routers import add_protocols
 from whisker.app.repository.models import running_models
 from whisker.app.repository.shadows import Shadows
@@ -41,6 +41,7 @@ from whisker.app.uploads.reader import set_turns
 from whisker.app.uploads.slots import UploadSlotMiddleware, UploadSlots
 from whisker.app.web.access_log import AccessMiddleware
 from whisker.app.web.cors import CorsMiddleware, CorsOrigins
+from whisker.app.web.direct_routes import DirectRoutesMiddleware
 from whisker.app.web.head import HeadMiddleware
 from whisker.app.web.identity import IdentityMiddleware
 from whisker.app.web.problems import ProblemMiddleware, problem_handler
@@ -83,6 +84,7 @@ def create_app(settings: Settings | None = None, *, tracing: Tracing | None = No
         redoc_url=None,
         generate_unique_id_function=_operation_id,
         lifespan=lifespan,
+        telemetry={"tracing": False, "metrics": False, "logs": False},  # ours is; FastAPI would look for it each time
         middleware=[  # outermost first
             *([] if tracing is None else [tracing.middleware]),
             Middleware(RequestIdMiddleware),
@@ -102,6 +104,7 @@ def create_app(settings: Settings | None = None, *, tracing: Tracing | None = No
                 max_seconds=settings.receive_seconds,
             ),
             Middleware(UploadSlotMiddleware, slots=slots),
+            Middleware(DirectRoutesMiddleware, routes=direct_routes()),
         ],
         exception_handlers={HTTPException: handler, RequestValidationError: handler},
     )
@@ -129,6 +132,12 @@ def create_app(settings: Settings | None = None, *, tracing: Tracing | None = No
     if settings.allowed_hosts is not None:
         may_answer(app, MisdirectedRequestError)
     return app
+
+
+def direct_routes() -> list[APIRoute]:
+    """List the routes of the hot path, but none whose path a platform has chosen for its protocol."""
+    routes = [it for it in predict_router.routes if isinstance(it, APIRoute)]
+    return [it for it in routes if it.path != vertex_predict()]
 
 
 def __getattr__(name: str) -> FastAPI:

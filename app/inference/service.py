@@ -3,6 +3,7 @@
 import asyncio
 import time
 import weakref
+from functools import cache, partial
 
 from whisker.app.errors import NotReadyError, UnknownClassError, quoted
 from whisker.app.inference.drift import Drift
@@ -48,6 +49,8 @@ class Service:
         stages = metrics.stages  # resolved once: looking a label up costs as much as counting
         self._decode_seconds, self._queue_seconds = stages.labels("decode"), stages.labels("queue")
         self._inference_seconds = stages.labels("inference")
+        self._predictions = cache(partial(metrics.predictions.labels, name))
+        self._verdicts = cache(partial(metrics.verdicts.labels, name))
         profile = TestMetrics.from_json(card["metrics"]).profile
         self._drift = Drift(metrics, self.name, card["classes"], profile, task=card["task"])
         self._started = time.monotonic()
@@ -136,11 +139,11 @@ class Service:
         self._inference_seconds.observe(result.inference_seconds)
         labels, score = labels_of(result.prediction), result.prediction["score"]
         for label in labels:
-            self._metrics.predictions.labels(self.name, label).inc()
+            self._predictions(label).inc()
         self._metrics.scores.observe(score)
         if self.is_serving:
             self._drift.record(labels, score)
-        self._metrics.verdicts.labels(self.name, result.prediction["verdict"]).inc()
+        self._verdicts(result.prediction["verdict"]).inc()
         self.answers += 1
 
 

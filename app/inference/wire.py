@@ -43,6 +43,11 @@ class PredictionOptions:
     wants_descriptor: bool = False
 
     @property
+    def packed(self) -> tuple[int, int, float, bool]:
+        """List the fields in their order, as `PICTURE` has them; `dataclasses.astuple` would copy each deeply."""
+        return self.top_k, self.explain, self.opacity, self.wants_descriptor
+
+    @property
     def wants_drawing(self) -> bool:
         return self.opacity != NO_DRAWING
 

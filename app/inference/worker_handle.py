@@ -8,7 +8,7 @@ import subprocess
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from typing import TypeVar
 
 from pydantic_core import from_json
@@ -212,7 +212,7 @@ class WorkerHandle(asyncio.Protocol):
 
     def send(self, batch: list[PendingPrediction]) -> None:
         """Send a batch for one model, to be answered after those that were sent before."""
-        headers = [PICTURE.pack(len(one.data), one.is_heavy, *astuple(one.options)) for one in batch]
+        headers = [PICTURE.pack(len(one.data), one.is_heavy, *one.options.packed) for one in batch]
         order = ORDER.pack(ANSWER, batch[0].slot, len(batch))
         message = b"".join([order, *headers, *(one.data for one in batch)])
         if not self.batches:

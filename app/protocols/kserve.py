@@ -22,12 +22,17 @@ def vertex_health(variables: Mapping[str, str] = os.environ) -> str | None:
     return variables.get(_HEALTH_ROUTE)
 
 
+def vertex_predict(variables: Mapping[str, str] = os.environ) -> str | None:
+    """Give the path at which Vertex AI asks for predictions, if it does."""
+    return variables.get(_PREDICT_ROUTE)
+
+
 def vertex_router(variables: Mapping[str, str] = os.environ) -> APIRouter:
     """Make the two routes that Vertex AI asks for; none where it has not."""
     vertex = APIRouter(include_in_schema=False)
     if path := vertex_health(variables):
         vertex.add_api_route(path, _health)
-    if path := variables.get(_PREDICT_ROUTE):
+    if path := vertex_predict(variables):
         vertex.add_api_route(path, predict_or_instances, methods=["POST"])
     return vertex
 

@@ -21,6 +21,7 @@ from whisker.app.server.bounded_connection import BoundedConnection
 from whisker.app.server.outflow import Outflow
 from whisker.app.server.raw_problem import RawProblem
 from whisker.app.time_limits import HEAD_SECONDS
+from whisker.app.uploads.body_limits import HAS_RECEIVED
 from whisker.app.uploads.slots import SLOT, UploadSlot
 from whisker.app.web.request_id import choose_request_id
 
@@ -100,6 +101,7 @@ class Connection(BoundedConnection):
             self._shed()
             return
         super().on_request()
+        self.request_scope[HAS_RECEIVED] = self.has_received
         # Now, and not when it is the request's turn: many more heads may come before that. Without a key, if there is
         # one, the upload will be refused.
         if is_upload and self._state.key.allows(self.request_scope):

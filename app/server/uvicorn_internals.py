@@ -16,7 +16,7 @@ import httptools
 import uvicorn
 from starlette.types import ASGIApp, Scope
 from uvicorn.protocols.http.flow_control import FlowControl
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from whisker.app.time_limits import GRACEFUL_SECONDS
 from whisker.model.errors import ConfigError
@@ -64,6 +64,51 @@ class _Flow(FlowControl):
             super().resume_reading()
 
 
+class _HeadFirst:
+    """Stands for a connection's transport while the two parts of an answer are written: they leave as one."""
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._head = b""
+
+    def write(self, data: bytes) -> None:
+        if self._head:
+            self._transport.write(self._head + data)
+        else:
+            self._head = data
+
+    def close(self) -> None:
+        self._transport.close()
+
+
+class _Cycle(RequestResponseCycle):
+    """uvicorn's request and its answer, whose head waits for the first part of its body.
+
+    Each write is a system call here, and two more in a client that wakes up for the head and cannot use it.
+    """
+
+    _start: Any = None  # of the answer, while it waits
+
+    async def send(self, message: Any) -> None:
+        start, self._start = self._start, None
+        if start is not None:
+            transport = self.transport
+            self.transport = cast("Any", _HeadFirst(transport))
+            try:
+                await super().send(start)
+                await super().send(message)
+            finally:
+                self.transport = transport
+        elif message["type"] == "http.response.start" and self._has_body and not self.response_started:
+            self._start = message
+        else:
+            await super().send(message)
+
+    @property
+    def _has_body(self) -> bool:
+        return self.scope["method"] != "HEAD"
+
+
 class StopReadingError(Exception):
     """Raised in a connection's callback: the parser is to read no further."""
 
@@ -100,6 +145,11 @@ class HttpConnection(HttpToolsProtocol):
     def request_scope(self) -> Scope:
         """Give the ASGI scope of the request whose head has come."""
         return cast("Scope", self.scope)
+
+    @property
+    def has_received(self) -> Callable[[], bool]:
+        """Tell, when called, whether `receive` has something at once for the request whose head has come."""
+        return self.cycle.message_event.is_set
 
     @property
     def wants_keep_alive(self) -> bool:
@@ -223,6 +273,7 @@ class HttpConnection(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def _start_asgi_task(self, cycle: Any, app: Any) -> None:
+        cycle.__class__ = _Cycle  # uvicorn has no hook for its own class, which has no slots either
         self._running = cycle
         super()._start_asgi_task(cycle, app)
 

@@ -2,10 +2,10 @@
 
 import asyncio
 
-from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from whisker.app.errors import BodyTooLargeError, InvalidUploadError, UnsupportedEncodingError, quoted
+from whisker.app.uploads.body_limits import HAS_RECEIVED, declared_length
 from whisker.app.uploads.inflater import CODINGS, Inflater
 
 _HEADER = b"content-encoding"
@@ -28,9 +28,9 @@ class EncodedBodyMiddleware:
         if scope["type"] == "http" and scope["method"] == "POST":
             coding = _coding_of(scope)
             if coding is not None:
-                declared = Headers(scope=scope).get("content-length", "")
-                length = int(declared) if declared.isdecimal() else 0
+                length = declared_length(scope)
                 receive = _EncodedBody(Inflater(coding), receive, self._turns, self._max_bytes, length).receive
+                scope.pop(HAS_RECEIVED, None)  # a piece may bring forth nothing yet
         await self.app(scope, receive, send)
 
 

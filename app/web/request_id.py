@@ -4,13 +4,13 @@ import re
 import secrets
 from collections.abc import Iterable
 
-from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from whisker.app.logs import request_context
 from whisker.app.web.trace_context import TRACE, Trace, find_trace
 
 HEADER = "X-Request-ID"
+_HEADER = HEADER.lower().encode()
 _NAMES = (b"x-request-id", b"x-correlation-id")  # under which clients send one; the first counts
 # What UUIDs, ULIDs, base64 and trace ids need, and nothing that could break a log line or a header.
 _VALID = re.compile(rb"[A-Za-z0-9._:=+/-]{1,128}")
@@ -38,10 +38,9 @@ class RequestIdMiddleware:
 
         async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                headers[HEADER] = request_id
+                message["headers"] = [*message.get("headers", ()), (_HEADER, request_id.encode())]
                 if trace.response:
-                    headers["traceresponse"] = trace.response
+                    message["headers"].append((b"traceresponse", trace.response.encode()))
             await send(message)
 
         with request_context(request_id, trace.fields):

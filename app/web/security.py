@@ -1,9 +1,10 @@
 """API keys, requests from pages of other sites, and the security headers of answers."""
 
 import hmac
+from collections.abc import Sequence
 
 from pydantic import SecretStr
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from whisker.app.errors import CrossSiteError, UnauthorizedError, quoted
@@ -13,12 +14,14 @@ HEALTH = ("/health", "/livez", "/readyz", "/ping", "/v2/health/live", "/v2/healt
 _PAGES = ("/", "/card", "/docs", "/label", "/openapi.json")
 _FORMS = ("/label",)  # whose routes read the key from a field of the form
 _FOLDERS = ("/docs/", "/page/", "/examples/", "/label/")
-_SAME_SITE = ("same-origin", "none")  # the latter: typed in, or from a bookmark
+_OF_BROWSERS = (b"sec-fetch-site", b"origin")
+_SAME_SITE = (b"same-origin", b"none")  # the latter: typed in, or from a bookmark
 _HARMLESS = ("GET", "HEAD", "OPTIONS")  # methods that change nothing
 _SCHEME = b"bearer"  # in any case: RFC 9110, section 11.1
 
 NOSNIFF = ("X-Content-Type-Options", "nosniff")
 CLOSED_POLICY = ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+_NOSNIFF, _POLICY = [(name.lower().encode(), value.encode()) for name, value in (NOSNIFF, CLOSED_POLICY)]
 
 
 class SecurityHeadersMiddleware:
@@ -30,9 +33,10 @@ class SecurityHeadersMiddleware:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def send_guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                headers.append(*NOSNIFF)
-                headers.setdefault(*CLOSED_POLICY)
+                headers = [*message.get("headers", ()), _NOSNIFF]
+                if _POLICY[0] not in [name for name, _ in headers]:
+                    headers.append(_POLICY)
+                message["headers"] = headers
             await send(message)
 
         await self.app(scope, receive, send_guarded)
@@ -50,12 +54,11 @@ class CrossSiteMiddleware:
         self._origins = origins
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["method"] not in _HARMLESS:
-            headers = Headers(scope=scope)
-            if _is_cross_site(headers) and not self._origins.allow(scope):
-                origin = headers.get("origin", "")
-                page = f"a page of {quoted(origin)}" if origin else "a page of another site"
-                raise CrossSiteError(f"The request comes from {page}, which the operator has not named for this path.")
+        is_asked = scope["type"] == "http" and scope["method"] not in _HARMLESS
+        if is_asked and _is_cross_site(scope["headers"]) and not self._origins.allow(scope):
+            origin = Headers(scope=scope).get("origin", "")
+            page = f"a page of {quoted(origin)}" if origin else "a page of another site"
+            raise CrossSiteError(f"The request comes from {page}, which the operator has not named for this path.")
         await self.app(scope, receive, send)
 
 
@@ -116,11 +119,15 @@ def _has_key(scope: Scope, expected: bytes) -> bool:
     return bool(hmac.compare_digest(key.strip(b" \t"), expected) & (scheme.lower() == _SCHEME))
 
 
-def _is_cross_site(headers: Headers) -> bool:
+def _is_cross_site(headers: Sequence[tuple[bytes, bytes]]) -> bool:
     """Tell whether a browser asks for a page of another site; it sends each header once, so that a second one hides."""
-    sites, origins = headers.getlist("sec-fetch-site"), headers.getlist("origin")
+    said = [header for header in headers if header[0] in _OF_BROWSERS]
+    if not said:
+        return False
+    sites, origins = [[value for name, value in said if name == it] for it in _OF_BROWSERS]
     if len(sites) > 1 or len(origins) > 1:
         return True
     if sites:
         return sites[0] not in _SAME_SITE
-    return bool(origins) and origins[0].partition("://")[2] != headers.get("host")
+    host = next((value for name, value in headers if name == b"host"), None)
+    return origins[0].partition(b"://")[2] != host

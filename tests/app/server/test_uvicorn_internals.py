@@ -8,6 +8,7 @@ from typing import cast
 import pytest
 import uvicorn
 from starlette.applications import Starlette
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from whisker.app.server.uvicorn_internals import SERIES, HttpConnection, Server, check_version, server_config
 from whisker.model.errors import ConfigError
@@ -51,14 +52,50 @@ class Transport(asyncio.Transport):
     def resume_reading(self) -> None:
         self.told.append("resume")
 
+    def is_closing(self) -> bool:
+        return False
 
-@pytest.mark.anyio
-async def test_connection_is_read_when_neither_uvicorn_nor_the_service_has_stopped_it() -> None:
-    server = Server(server_config(Starlette(), HttpConnection))
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.told.append(bytes(data).decode())
+
+
+async def _answer(scope: Scope, _receive: Receive, send: Send) -> None:
+    body = b"photo" if scope["path"] != "/" else b""
+    headers = [(b"content-length", b"%d" % len(body))]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    if scope["path"] == "/pieces":
+        await send({"type": "http.response.body", "body": body[:2], "more_body": True})
+        body = body[2:]
+    await send({"type": "http.response.body", "body": body})
+
+
+def _connect(app: ASGIApp) -> tuple[HttpConnection, Transport]:
+    server = Server(server_config(app, HttpConnection))
     server.config.load()
     server.lifespan = server.config.lifespan_class(server.config)
     connection, transport = cast("HttpConnection", server.new_connection()), Transport()
     connection.connection_made(transport)
+    return connection, transport
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("request_line", "bodies"),
+    [("GET /photo", ["photo"]), ("GET /", [""]), ("GET /pieces", ["ph", "oto"]), ("HEAD /photo", [""])],
+)
+async def test_head_of_an_answer_leaves_with_the_first_part_of_its_body(request_line: str, bodies: list[str]) -> None:
+    connection, transport = _connect(_answer)
+    connection.data_received(f"{request_line} HTTP/1.1\r\nHost: whisker\r\n\r\n".encode())
+    await asyncio.gather(*connection.tasks)
+    first, *others = transport.told
+    head, _, body = first.partition("\r\n\r\n")
+    assert head.startswith("HTTP/1.1 200 OK\r\n")
+    assert [body, *others] == bodies
+
+
+@pytest.mark.anyio
+async def test_connection_is_read_when_neither_uvicorn_nor_the_service_has_stopped_it() -> None:
+    connection, transport = _connect(Starlette())
     connection.hold_reading()
     connection.flow.pause_reading()  # as uvicorn does when a body has not been taken
     connection.release_reading()
