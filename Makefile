@@ -98,9 +98,9 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(PIP) --editable '.[openvino,imagenet]'
 	@touch $@
 
+# Not compiled by pip: Python compiles what is imported, which most of it never is.
 $(STAMP)-dev: $(STAMP)
 	@echo "Installing the development tools ..."
-	@: Python compiles what is imported; pip would compile all of it, most of which never is.
 	@$(PIP) --no-compile --editable '.[dev,openvino,imagenet]'
 	@touch $@
 

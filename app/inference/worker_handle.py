@@ -214,13 +214,13 @@ class WorkerHandle(asyncio.Protocol):
         """Send a batch for one model, to be answered after those that were sent before."""
         headers = [PICTURE.pack(len(one.data), one.is_heavy, *one.options.packed) for one in batch]
         order = ORDER.pack(ANSWER, batch[0].slot, len(batch))
-        message = b"".join([order, *headers, *(one.data for one in batch)])
         if not self.batches:
             self._busy_since = time.perf_counter()
         self.batches.append(batch)
         self.bytes += sum(len(one.data) for one in batch)
         assert self._transport is not None  # noqa: S101 - the worker has opened a model
-        self._transport.write(message)
+        # Not joined: uvloop hands the pictures to the system as they are.
+        self._transport.writelines([b"".join([order, *headers]), *(one.data for one in batch)])
 
     def pop_answered(self) -> list[PendingPrediction]:
         """Remove and return the oldest batch, since it was answered."""
