@@ -20,7 +20,6 @@ Resample = Literal["bilinear", "bicubic"]
 Box = tuple[float, float, float, float]
 Pixels = Image.Image | NDArray[np.uint8]  # a picture of any mode, or uint8 `[height, width, 3]` RGB
 
-HAS_SIMD = simd is not None
 _FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 _MOST_PIXELS = 1_000_000  # that are copied for it: Pillow needs no copy of a larger picture
 

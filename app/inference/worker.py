@@ -51,6 +51,8 @@ _NICENESS = 5  # the HTTP process goes first: it keeps all workers busy
 def main() -> None:
     """Serve the socket whose number is the only argument until it is closed."""
     ignore(LEFT)
+    # OpenVINO's converter, which it imports where it can: two thirds of what its import takes, and of no use here
+    sys.modules.setdefault("openvino.tools.ovc", None)  # type: ignore[arg-type]  # what a failed import leaves
     Thread(target=_end_with_service, args=(int(sys.argv[1]),), name="hang-up", daemon=True).start()
     with socket.socket(fileno=int(sys.argv[1])) as connection, contextlib.suppress(ConnectionError):
         serve(connection)

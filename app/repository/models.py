@@ -6,6 +6,7 @@ import gc
 import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from importlib.util import find_spec
 from pathlib import Path
 
 from whisker.app import time_limits
@@ -18,7 +19,6 @@ from whisker.app.repository.loaded import Key, LoadedVersions
 from whisker.app.repository.model import RepositoryModel
 from whisker.app.settings import Settings, chosen_checkpoints, require_one_source
 from whisker.model.errors import CheckpointError, ConfigError, WhiskerError
-from whisker.model.resizing import HAS_SIMD
 
 VERSION_DIGITS = 12  # of a single checkpoint's SHA-256, which stand for its version
 _FOLLOW_SECONDS = 0.5  # between two looks at the folder
@@ -249,7 +249,7 @@ async def running_models(
     `begun` are inference workers that are there already. Raises what `Classifier.load` raises, `ConfigError`, and
     `CheckpointError` if the file is not the one the settings ask for.
     """
-    if not HAS_SIMD:
+    if find_spec("cykooz_resizer") is None:  # inference workers import it, and NumPy with it
         logger.warning("Pictures are resized without SIMD instructions, in three times the time: see docs/adr/0035")
     pool = WorkerPool(settings, metrics, begun=begun)
     models = Models(settings, metrics, pool)
