@@ -84,7 +84,11 @@ def create_app(settings: Settings | None = None, *, tracing: Tracing | None = No
         redoc_url=None,
         generate_unique_id_function=_operation_id,
         lifespan=lifespan,
-        telemetry={"tracing": False, "metrics": False, "logs": False},  # ours is; FastAPI would look for it each time
+        telemetry={
+            "tracing": False,
+            "metrics": False,
+            "logs": False,
+        },  # FastAPI's own, looked for each time
         middleware=[  # outermost first
             *([] if tracing is None else [tracing.middleware]),
             Middleware(RequestIdMiddleware),

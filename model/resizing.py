@@ -21,19 +21,21 @@ Box = tuple[float, float, float, float]
 Pixels = Image.Image | NDArray[np.uint8]  # a picture of any mode, or uint8 `[height, width, 3]` RGB
 
 _FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
-_MOST_PIXELS = 1_000_000  # that are copied for it: Pillow needs no copy of a larger picture
+MOST_PIXELS = 1_000_000  # that are copied for it: Pillow needs no copy of a larger picture
 
 
 def resize(picture: Pixels, size: tuple[int, int], resample: Resample, box: Box | None = None) -> Pixels:
     """Resize a picture, or the part of it within `box` (left, top, right and bottom), to a width and height.
 
     A filter reaches as far as the reduction is strong (antialiasing), and so weighs every pixel; beyond a box, too.
+    With a box, Pillow chooses the order.
     """
     filter_ = _FILTERS[resample]
-    if box is not None or not (isinstance(picture, np.ndarray) or picture.mode == "RGB"):
+    if box is not None:
         return as_image(picture).resize(size, filter_, box)
     width, height = size_of(picture)
-    if simd is None or width * height > _MOST_PIXELS:
+    is_plain = isinstance(picture, np.ndarray) or picture.mode == "RGB"
+    if simd is None or not is_plain or width * height > MOST_PIXELS:
         return as_image(picture).resize((width, size[1]), filter_).resize(size, filter_)
     source = simd.ImageData(width, height, simd.PixelType.U8x3, picture.tobytes())
     target = simd.ImageData(*size, simd.PixelType.U8x3)

@@ -92,6 +92,7 @@ class _Cycle(RequestResponseCycle):
     async def send(self, message: Any) -> None:
         start, self._start = self._start, None
         if start is not None:
+            await self.flow.drain()
             transport = self.transport
             self.transport = cast("Any", _HeadFirst(transport))
             try:
@@ -99,14 +100,15 @@ class _Cycle(RequestResponseCycle):
                 await super().send(message)
             finally:
                 self.transport = transport
-        elif message["type"] == "http.response.start" and self._has_body and not self.response_started:
+        elif message["type"] == "http.response.start" and self.scope["method"] != "HEAD" and not self.response_started:
             self._start = message
         else:
             await super().send(message)
 
-    @property
-    def _has_body(self) -> bool:
-        return self.scope["method"] != "HEAD"
+    async def send_500_response(self) -> None:
+        """Answer for an application that has failed; a head that still waits was never sent."""
+        self._start = None
+        await super().send_500_response()
 
 
 class StopReadingError(Exception):

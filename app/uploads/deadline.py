@@ -33,7 +33,7 @@ class _Watch:
     """Cancels an answer when its deadline has passed, or its client has left, and remembers which."""
 
     def __init__(self, answer: asyncio.Future[T], receive: Receive, seconds: float) -> None:
-        self.reason: Exception | None = None
+        self.reason: BaseException | None = None
         self._answer = answer
         self._receive = receive
         self._seconds = seconds
@@ -58,10 +58,10 @@ class _Watch:
 
     def _left(self, leaving: asyncio.Task[None]) -> None:
         if not leaving.cancelled():
-            leaving.result()  # raises a defect
-            self._give_up(ClientGoneError("The connection was closed before the answer was ready."))
+            gone = ClientGoneError("The connection was closed before the answer was ready.")
+            self._give_up(leaving.exception() or gone)
 
-    def _give_up(self, reason: Exception) -> None:
+    def _give_up(self, reason: BaseException) -> None:
         if not self._answer.done():
             self.reason = reason
             self._answer.cancel()

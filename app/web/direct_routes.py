@@ -32,7 +32,7 @@ class DirectRoutesMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         found = self._routes.get((scope["method"], scope["path"])) if scope["type"] == "http" else None
-        if found is None or scope.get("root_path"):  # the path may begin with it, or not
+        if found is None or scope.get("root_path"):  # which some servers have in the path, and some not
             await self.app(scope, receive, send)
             return
         scope["route"], endpoint = found

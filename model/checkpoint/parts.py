@@ -28,7 +28,6 @@ _NOT_OF_THE_NETWORK = (GOLDEN, NOVELTY, HELD_OUT, STATISTICS)
 _MAX_NAME = 255  # characters
 _MIN_TEMPERATURE = 1e-6
 _LARGE = 1e9  # more than any distance, weight or input of a layer is; their products still are no infinity
-_COSTS = ("points_lost", "mean_difference")  # of int8
 
 
 def read_parts(header: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Checkpoint:
@@ -171,7 +170,10 @@ def quantization_header(quantization: Quantization) -> dict[str, Any]:
 
 
 def _int8_cost(values: Mapping[str, Any]) -> Int8Cost:
-    return Int8Cost(*(read_number(values[name], name.replace("_", " ")) for name in _COSTS))
+    return Int8Cost(
+        read_number(values["points_lost"], "points lost", -100, 100),
+        read_number(values["mean_difference"], "mean difference", 0, 1),
+    )
 
 
 def _range(bounds: object) -> tuple[float, float]:

@@ -92,7 +92,7 @@ def _openvino_int8(network: Network, checkpoint: Checkpoint, device: str) -> Eng
         raise EngineError("its cost was not measured")
     cost = quantization.cost if has_dot_products() else quantization.narrow
     if cost is None:
-        raise EngineError("its cost on a processor without VNNI was not measured: `whisker calibrate` does")
+        raise EngineError("its cost on a processor without VNNI was not measured; `whisker calibrate` measures it")
     _require(
         cost.points_lost < MAX_POINTS_LOST and cost.mean_difference <= MAX_MEAN_DIFFERENCE,
         f"int8 lost {cost.points_lost:.2f} percentage points on the validation photos, and moved probabilities by "

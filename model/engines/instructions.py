@@ -1,7 +1,7 @@
 """What this machine's processor can compute."""
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 
 import torch
@@ -19,6 +19,8 @@ def has_dot_products() -> bool:
     """
     if platform.machine() not in _X86:
         return True
-    tell = getattr(torch.cpu, "get_capabilities", dict)  # older PyTorch does not tell: 7 bits are right everywhere
-    capabilities: Mapping[str, object] = tell()
+    tell: Callable[[], Mapping[str, object]] | None = getattr(torch.cpu, "get_capabilities", None)
+    if tell is None:  # an older PyTorch, which tells of the one kind alone, if at all: 7 bits are right everywhere
+        return bool(getattr(torch.cpu, "_is_vnni_supported", bool)())
+    capabilities = tell()
     return any(capabilities.get(name) for name in _DOT_PRODUCTS)

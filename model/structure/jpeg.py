@@ -26,6 +26,7 @@ _SCAN, _END = 0xDA, 0xD9
 _BARE = frozenset([0x01, *range(0xD0, 0xDA)])  # markers without a segment
 _TABLES = frozenset([*range(0xC0, 0xD0), *range(0xDB, 0xE0)])
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_USUAL = (0xC0, 0xC1, 0xC2)  # Huffman codes, sequential or progressive
 _PROGRESSIVE, _ARITHMETIC, _LOSSLESS = (0xC2, 0xC6, 0xCA, 0xCE), range(0xC9, 0xD0), (0xC3, 0xC7, 0xCB, 0xCF)
 _XMP = b"http://ns.adobe.com/xap/1.0/\0"
 _PROFILE = b"ICC_PROFILE\0"  # then this part's number and how many there are, a byte each
@@ -39,6 +40,7 @@ _MAX_TABLE_BYTES = 32_768  # ordinary files have fewer than 3,000
 
 # Measured from above with libjpeg-turbo 3.2 (Zen 5), with files that were made to be slow
 _SEGMENT_NS, _BYTE_NS = 3_000, 12
+_MAX_USUAL_NS = 50_000_000  # for visiting blocks: the ten scans that libjpeg writes of 12 megapixels take 43 ms
 _PROGRESSIVE_BYTE_NS = 22
 _COEFFICIENTS_NS = 90  # to have a block's coefficients until all scans have been read; mostly the system's
 # To visit a block, once in each scan, and what is added for each coefficient of a scan that refines them.
@@ -99,6 +101,7 @@ def outline_jpeg(data: bytes) -> Outline:
         "JPEG",
         content=b"".join([b"\xff\xd8", *header.kept, data[start : scans.end], _EOI]),
         has_single_scan=not is_buffered,
+        is_usual=frame.process in _USUAL and scans.nanoseconds <= _MAX_USUAL_NS,
         nanoseconds=_SEGMENT_NS * (len(header.kept) + scans.segments)
         + (_PROGRESSIVE_BYTE_NS if is_buffered else _BYTE_NS) * (scans.end - start)
         + scans.nanoseconds

@@ -23,7 +23,8 @@ class Outline:
     `coefficients` counts the bytes that a decoder holds beside the pixels. `orientation` is that of EXIF or XMP, 1 to
     8, and `None` if only the decoder can find it. `profile` says what the colours mean: an ICC profile, or empty for
     sRGB, which is what pictures without a profile are taken for. A JPEG ends with an end marker, whether or not its
-    file had one, and `has_single_scan` if all of it is in one, from top to bottom.
+    file had one; `has_single_scan` if all of it is in one, from top to bottom, and `is_usual` if it is of the kinds
+    that cameras and programs write.
     """
 
     format: Format
@@ -33,6 +34,7 @@ class Outline:
     coefficients: int = 0
     profile: bytes = b""
     has_single_scan: bool = False
+    is_usual: bool = True
 
 
 def damaged_header() -> UndecodablePictureError:

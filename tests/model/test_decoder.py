@@ -1,5 +1,6 @@
 """JPEGs are decoded in half of Pillow's time, and to its pixels."""
 
+import base64
 import io
 
 import numpy as np
@@ -8,8 +9,17 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from tests.pictures import draw, encode
+from whisker.model.errors import UndecodablePictureError
 from whisker.model.preprocessing import Preprocessing
 
+# 64 x 64 pixels, quality 40, written by libjpeg with arithmetic codes, which Pillow reads but does not write
+ARITHMETIC = base64.b85decode(
+    b"|JeWF01!$>Nk#wx0RR9200961|JwjV02B@n5)Ta&5)cv>6%-gAG9exu93DL^E+jHZKuk+VKt@GST61DhRc%&9Mr4R(ZFhTtf`Lw8"
+    b"jhBplmUDiAeE-`3Lje^R7akfOJ0T%Ed{ahKe0+R-e0+R-e0+R-e0+R-e0+R-e0+R-e0+R-e0+R-e0+R-e0+R-e0+R-e0+R-e0=}O"
+    b"01*fPKmb4k0U`hb5di}c0sqVZ3IGrg1pyEd1^?Or3<CiG0ucid06zf#0CLfoo;})*;a1|+U>(u=ROpNJ3k0Ahk74K^!rAsRLKHA_"
+    b"@l*OQy}=ihHTf>qzjxw*PP>rMuR+|YUAP1w%H#@B0ZD0{Th(pzU=ZMQXrR9Q@Gy=~8(HJ!J5&=dTa?2yQ_Sb*HMePFy?LQWM60|%"
+    b"`~TS"
+)
 SIZES = (16, 64, 150, 400)  # a JPEG of 640 x 480 pixels is decoded at 1/8, 1/4, 1/2 and 1/1 for them
 PHOTO = draw("rings", 0, (641, 483))  # sides that no block divides
 FILES = {
@@ -52,3 +62,11 @@ def test_a_damaged_part_that_pillow_lets_pass_still_passes() -> None:
     pixels = Preprocessing(400).read(bytes(data), resized=False).pixels
     np.testing.assert_array_equal(pixels, by_pillow(bytes(data), 400))
     assert (pixels != by_pillow(FILES["restarts"], 400)).any()
+
+
+def test_arithmetic_codes_that_end_too_early_are_missed() -> None:
+    """Libjpeg takes what is missing for zeros, and does not say so."""
+    preprocessing = Preprocessing(64)
+    np.testing.assert_array_equal(preprocessing.decode(ARITHMETIC), by_pillow(ARITHMETIC, 64))
+    with pytest.raises(UndecodablePictureError):
+        preprocessing.decode(ARITHMETIC[: len(ARITHMETIC) // 2])

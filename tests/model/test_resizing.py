@@ -72,6 +72,14 @@ def test_where_there_is_no_wheel_pillow_does_it_all(monkeypatch: pytest.MonkeyPa
 
 
 @resamples
+def test_opaque_alpha_changes_no_pixel_but_by_rounding(resample: Resample) -> None:
+    picture = Image.fromarray(noise(60, 90))
+    opaque = as_image(resize(picture.convert("RGBA"), SIZE, resample)).convert("RGB")
+    apart = np.abs(np.asarray(opaque).astype(int) - np.asarray(as_image(resize(picture, SIZE, resample))))
+    assert apart.max() <= 1
+
+
+@resamples
 def test_filters_reach_over_the_edge_of_a_box(resample: Resample) -> None:
     pixels, box = noise(60, 90), (10.5, 5.0, 70.5, 55.0)
     expected = Image.fromarray(pixels).resize(SIZE, FILTERS[resample], box)

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -111,7 +112,7 @@ def _decode(path: Path, preprocessing: Preprocessing) -> tuple[Decoded, NDArray[
 
 def _cache_key(root: Path, paths: Sequence[str], preprocessing: Preprocessing) -> str:
     # Another decoder, or another version of ours, may decode to other pixels.
-    versions = [PIL.__version__, version("simplejpeg"), DECODING_VERSION]
+    versions = [PIL.__version__, version("simplejpeg"), find_spec("cykooz_resizer") is not None, DECODING_VERSION]
     digest = hashlib.sha256(json.dumps([*versions, preprocessing.to_json()], sort_keys=True).encode())
     for path in paths:
         digest.update(f"{path}\0{_stamp(root / path)}\n".encode(errors="surrogateescape"))

@@ -55,6 +55,9 @@ class Transport(asyncio.Transport):
     def is_closing(self) -> bool:
         return False
 
+    def close(self) -> None:
+        self.told.append("close")
+
     def write(self, data: bytes | bytearray | memoryview) -> None:
         self.told.append(bytes(data).decode())
 
@@ -63,6 +66,10 @@ async def _answer(scope: Scope, _receive: Receive, send: Send) -> None:
     body = b"photo" if scope["path"] != "/" else b""
     headers = [(b"content-length", b"%d" % len(body))]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
+    if scope["path"] == "/failure":
+        raise OSError("The disk has failed.")
+    if scope["path"] == "/nothing":
+        return
     if scope["path"] == "/pieces":
         await send({"type": "http.response.body", "body": body[:2], "more_body": True})
         body = body[2:]
@@ -91,6 +98,16 @@ async def test_head_of_an_answer_leaves_with_the_first_part_of_its_body(request_
     head, _, body = first.partition("\r\n\r\n")
     assert head.startswith("HTTP/1.1 200 OK\r\n")
     assert [body, *others] == bodies
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("path", ["/failure", "/nothing"])
+async def test_application_that_fails_after_the_head_is_answered_for(path: str) -> None:
+    connection, transport = _connect(_answer)
+    connection.data_received(f"GET {path} HTTP/1.1\r\nHost: whisker\r\n\r\n".encode())
+    await asyncio.gather(*connection.tasks)
+    assert transport.told[0].startswith("HTTP/1.1 500 Internal Server Error\r\n")
+    assert transport.told[1:] == ["close"]
 
 
 @pytest.mark.anyio

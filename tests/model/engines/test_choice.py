@@ -102,7 +102,7 @@ def test_int8_is_used_without_vnni_only_where_its_cost_there_is_known(
     monkeypatch.setattr(platform, "machine", lambda: "x86_64")
     has_dot_products.cache_clear()
     assert Classifier.load(measured, engine="openvino-int8").engine == "openvino-int8"
-    with pytest.raises(EngineError, match="without VNNI was not measured: `whisker calibrate` does"):
+    with pytest.raises(EngineError, match="without VNNI was not measured; `whisker calibrate` measures it"):
         Classifier.load(older, engine="openvino-int8")
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_vnni": True})
     has_dot_products.cache_clear()
