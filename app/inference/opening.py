@@ -9,7 +9,7 @@ from whisker.app.inference.wire import Opening, WorkerConfig
 from whisker.model.card.document import CheckpointCard
 from whisker.model.errors import PreparedError
 from whisker.model.predictor import Predictor
-from whisker.model.prepared.contents import map_content, unpack
+from whisker.model.prepared.contents import map_content, open_prepared
 
 Prepare = Callable[[Callable[[], Any]], Any]
 
@@ -44,11 +44,10 @@ def open_model(config: WorkerConfig, opening: Opening, *, prepare: Prepare | Non
     start_runtime()
     before = _resident_bytes()
     try:
-        exported = unpack(map_content(opening.exported) if isinstance(opening.exported, Path) else opening.exported)
+        content = map_content(opening.exported) if isinstance(opening.exported, Path) else opening.exported
+        predictor, seconds = open_prepared(content, threads=config.threads, largest=opening.max_batch, prepare=prepare)
     except PreparedError as exc:
         raise PreparedError(f"What was prepared of {opening.checkpoint} {exc}.") from exc
-    predictor, seconds = exported.open(threads=config.threads, largest=opening.max_batch, prepare=prepare)
-    del exported
     return Opened(predictor, seconds, max(0, _resident_bytes() - before))
 
 
