@@ -38,7 +38,7 @@ logger = logging.getLogger(__name__)
 
 
 class PreparedFile:
-    """A prepared classifier that was found, and stays as it is while this is kept, whatever becomes of its name."""
+    """A prepared classifier that was found, and can be read while this is kept, whatever becomes of its name."""
 
     def __init__(self, path: Path, card: CheckpointCard, descriptor: int) -> None:
         """Own the descriptor of the open file."""
@@ -51,6 +51,11 @@ class PreparedFile:
         """Give what another process of this user opens it by: a path, or its content where there is none that lasts."""
         lasting = Path(f"/proc/{os.getpid()}/fd/{self._descriptor}")
         return lasting if lasting.exists() else self.read()
+
+    @property
+    def size(self) -> int:
+        """Count its bytes."""
+        return os.fstat(self._descriptor).st_size
 
     def read(self) -> bytes:
         """Give its content."""
