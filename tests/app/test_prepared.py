@@ -6,19 +6,23 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import psutil
 import pytest
 
 from tests.app.conftest import ROOT, Server, Serving, connected, picture
 from whisker.app.batch.job import Job, predict_to_file
-from whisker.app.inference.begun import begun_workers
+from whisker.app.errors import WorkerError
+from whisker.app.inference.begun import begun_workers, worker_config
+from whisker.app.inference.prepared_models import LoadedModel, PreparedModels
 from whisker.app.main import create_app
 from whisker.app.prepared import open_cache
 from whisker.app.settings import Settings
-from whisker.model.prepared.cache import PreparedFile
+from whisker.model.card.document import CheckpointCard
+from whisker.model.prepared.cache import PreparedCache, PreparedFile
 from whisker.model.prepared.container import put_together, read_document
+from whisker.model.prepared.key import digest_of
 
 FOUND, UNUSABLE = "Found what was prepared of the checkpoint", "A prepared classifier cannot be used"
 UPLOAD = {"file": ("a.png", picture())}
@@ -134,6 +138,20 @@ async def test_workers_that_may_not_open_the_file_of_the_service_get_its_content
         assert (await client.post("/predict", files=UPLOAD)).status_code == 200
     assert "cannot be mapped" in next(it for it in caplog.records if it.getMessage() == UNUSABLE).__dict__["reason"]
     assert prepared(cache).exists()
+
+
+def test_file_is_not_to_blame_for_a_worker_that_ended_but_is_handed_on_as_bytes(
+    settings: Settings, tiny: Path, cache: Path
+) -> None:
+    models = PreparedModels(PreparedCache(cache), worker_config(settings), "openvino")
+    card = cast("CheckpointCard", {"sha256": digest_of(tiny)})
+    loaded = LoadedModel(tiny, card, put_together({"card": card}, {"model.1": memoryview(b"weights")}), 4)
+    kept = models.keep(loaded)
+    assert isinstance(kept.source, Path)
+    assert models.refuse(kept, WorkerError("A worker ended."))
+    assert models.find(tiny, 4) is None
+    assert prepared(cache).exists()
+    assert models.keep(loaded).source == loaded.exported
 
 
 @pytest.mark.parametrize("photos", [1, 3], ids=["threads", "processes"])
