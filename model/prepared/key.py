@@ -82,7 +82,7 @@ def _sources(folder: Path) -> str:
     digest = hashlib.sha256()
     for path in sorted(folder.rglob("*.py")):
         content = path.read_bytes()
-        digest.update(f"{path.relative_to(folder)} {len(content)}\n".encode())
+        digest.update(f"{path.name} {len(content)}\n".encode())
         digest.update(content)
     return digest.hexdigest()
 
