@@ -4,7 +4,8 @@ import logging
 import os
 from pathlib import Path
 
-from whisker.app.settings import AUTO_CACHE, NO_CACHE, Settings, variable
+from whisker.app.setting_values import AUTO_CACHE, NO_CACHE
+from whisker.app.settings import Settings, variable
 from whisker.model.prepared.cache import PreparedCache
 
 _USERS = "XDG_CACHE_HOME"  # of the XDG Base Directory Specification, which wants it to be absolute

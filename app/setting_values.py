@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
+AUTO_CACHE, NO_CACHE = "auto", "off"  # instead of a folder
 PROTOCOLS = ("huggingface", "oip", "kserve", "vertex", "sagemaker")
 # A name or an address, of any subdomain or not, at any port or one.
 _HOST_PATTERN = re.compile(r"(?:(?:\*\.)?[\w-]+(?:\.[\w-]+)*|\[[0-9a-f:.]+\])(?::\d{1,5})?", re.ASCII | re.IGNORECASE)
@@ -19,6 +20,18 @@ def checked_device(value: str) -> str:
     if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", value):
         raise ValueError("auto, cpu, cuda or cuda:N")
     return value
+
+
+def checked_cache(value: str) -> str:
+    """Check where the cache is: a name that may be meant as another word for off is no folder."""
+    if value.lower() in {AUTO_CACHE, NO_CACHE}:
+        return value.lower()
+    if "/" not in value:
+        raise ValueError("auto, off, or a folder with a slash in it, such as ./cache")
+    try:
+        return str(Path(value).expanduser()) if value.startswith("~") else value
+    except RuntimeError as exc:
+        raise ValueError("auto, off, or a folder, of a user who exists") from exc
 
 
 def checked_sha256(value: str) -> str:

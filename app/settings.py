@@ -14,7 +14,9 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from whisker.app.setting_values import (
+    AUTO_CACHE,
     PROTOCOLS,
+    checked_cache,
     checked_device,
     checked_file,
     checked_folder,
@@ -32,7 +34,6 @@ from whisker.model.errors import ConfigError
 Engine = Literal["auto", "cuda-graphs", "openvino-int8", "openvino", "torch-bf16", "torch-folded", "torch"]
 
 PREFIX = "WHISKER_"
-AUTO_CACHE, NO_CACHE = "auto", "off"  # instead of a folder
 # Vertex AI's, SageMaker's, and that of Cloud Run, Knative, Heroku and App Runner.
 PLATFORM_PORTS = ("AIP_HTTP_PORT", "SAGEMAKER_BIND_TO_PORT", "PORT")
 # What Kubernetes puts into a variable `..._PORT` for each Service.
@@ -84,9 +85,8 @@ class Settings(BaseSettings):
     engine: Engine = Field(
         default="auto", description="Inference engine; auto takes the fastest one that is accurate on this machine."
     )
-    cache: str = Field(
+    cache: Annotated[str, AfterValidator(checked_cache)] = Field(
         default=AUTO_CACHE,
-        min_length=1,
         description="Folder to keep in what loading a checkpoint came to, so that the next start needs no PyTorch; "
         "auto is the user's own cache, off is none.",
     )

@@ -12,15 +12,16 @@ _KINDS = {
     stat.S_IFCHR: "Is a device",
     stat.S_IFBLK: "Is a device",
     stat.S_IFDIR: "Is a directory",
+    stat.S_IFLNK: "Is a link",
 }
 # Whatever has taken the file's place since it was looked at, opening it neither waits nor takes over the terminal.
 _FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
 
 
-def open_regular(path: str | Path) -> BufferedReader:
-    """Open a regular file, or a link to one, for reading; raise `OSError` for anything else."""
-    _require_regular(Path(path).stat(), path)  # first: opening some devices has effects
-    descriptor = os.open(path, _FLAGS)
+def open_regular(path: str | Path, *, follows_links: bool = True) -> BufferedReader:
+    """Open a regular file or, if it `follows_links`, a link to one, for reading; raise `OSError` for anything else."""
+    _require_regular(Path(path).stat(follow_symlinks=follows_links), path)  # first: opening some devices has effects
+    descriptor = os.open(path, _FLAGS if follows_links else _FLAGS | os.O_NOFOLLOW)
     try:
         _require_regular(os.fstat(descriptor), path)
         return os.fdopen(descriptor, "rb")

@@ -19,7 +19,7 @@ from whisker.model.cores import available_cores
 from whisker.model.errors import PreparedError, WhiskerError
 from whisker.model.predictor import Predictor
 from whisker.model.prepared.cache import PreparedFile
-from whisker.model.prepared.contents import unpack
+from whisker.model.prepared.contents import open_prepared
 from whisker.model.prepared.key import PreparedFor, digest_of
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ class LocalClassifier:
         self._cache = open_cache(settings)
         self._loaded: Classifier | None = None
         self._content = b""
+        self._has_given_up = False  # a file: perhaps processes cannot open what this one can
         self._file: PreparedFile | None = self._find()
         if self._file is None:
             self._load()
@@ -49,8 +50,7 @@ class LocalClassifier:
         """Open it in this process."""
         if self._loaded is None and self._file is not None:
             try:
-                exported = unpack(self._file.path.read_bytes())
-                return exported.open(threads=_threads(self._settings), largest=BATCH)[0]
+                return open_prepared(self._file.read(), threads=_threads(self._settings), largest=BATCH)[0]
             except (WhiskerError, OSError) as exc:
                 self._give_up(exc)
         assert self._loaded is not None  # noqa: S101 - otherwise there was a file
@@ -106,7 +106,7 @@ class LocalClassifier:
         if self._cache is not None and (content := self._prepare()):
             asked = self._asked(self.card["sha256"])
             self._cache.keep(asked, content)
-            self._file = self._cache.find(asked)
+            self._file = None if self._has_given_up else self._cache.find(asked)
             self._content = content if self._file is None else b""
 
     def _prepare(self) -> bytes:
@@ -120,7 +120,7 @@ class LocalClassifier:
         """Load the checkpoint, as what was prepared of it cannot be used."""
         if self._cache is not None and self._file is not None:
             self._cache.refuse(self._file.path, str(reason))
-        self._file = None
+        self._file, self._has_given_up = None, True
         self._load()
 
     def _asked(self, sha256: str) -> PreparedFor:

@@ -27,7 +27,7 @@ from whisker.model.answers.decision_rule import Prediction
 from whisker.model.errors import InferenceError, PictureError, PreparedError, WhiskerError
 from whisker.model.photo_files import read_photo
 from whisker.model.predictor import Predictor
-from whisker.model.prepared.contents import map_content, unpack
+from whisker.model.prepared.contents import map_content, open_prepared
 from whisker.model.preprocessing import Preprocessing
 
 BATCH = 32  # pictures; the engine takes no more at once
@@ -78,7 +78,7 @@ def _begin_all(pool: ProcessPoolExecutor, file: Path, processes: int) -> None:
     try:
         for opened in [pool.submit(_verify, file) for _ in range(processes)]:
             opened.result()
-    except (WhiskerError, BrokenProcessPool) as exc:
+    except (WhiskerError, OSError, BrokenProcessPool) as exc:
         raise PreparedError(f"The processes that classify photos could not begin: {exc}") from exc
 
 
@@ -136,7 +136,7 @@ def _open_once(file: Path) -> tuple[ProcessConfig, Predictor]:
     """Read the configuration and open its classifier, once in each process."""
     config: ProcessConfig = pickle.loads(file.read_bytes())  # noqa: S301 - from the process that started this one
     content = map_content(config.prepared) if isinstance(config.prepared, Path) else config.prepared
-    return config, unpack(content).open(threads=THREADS, largest=BATCH)[0]
+    return config, open_prepared(content, threads=THREADS, largest=BATCH)[0]
 
 
 def decode(preprocessing: Preprocessing, max_pixels: int, photo: Photo) -> Decoded:

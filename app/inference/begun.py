@@ -31,6 +31,12 @@ class BegunWorker:
     process: "subprocess.Popen[bytes]"
     connection: socket.socket
 
+    def end(self) -> None:
+        """End the process."""
+        self.process.kill()
+        self.process.wait()
+        self.connection.close()
+
 
 @dataclass(slots=True, eq=False)
 class BegunWorkers:
@@ -52,22 +58,25 @@ class BegunWorkers:
     def begin(self, config: WorkerConfig, loaded: LoadedModel, count: int) -> None:
         """Start workers that open a model; as many as the system allows, as others are started later."""
         self.loaded = loaded
-        opening = opening_of(loaded, FIRST_SLOT)
         try:
+            told = pack_config(config) + pack_opening(opening_of(loaded, FIRST_SLOT))
             for _ in range(count):
                 ours, theirs = connected_pair()
                 with theirs:
-                    self._workers.append(BegunWorker(run_program(PROGRAM, theirs), ours))
-                ours.sendall(pack_config(config) + pack_opening(opening))
+                    worker = BegunWorker(run_program(PROGRAM, theirs), ours)
+                try:
+                    ours.sendall(told)
+                except OSError:
+                    worker.end()
+                    raise
+                self._workers.append(worker)
         except OSError as exc:
             logger.info("Inference workers do not begin early", extra={"reason": exc.strerror})
 
     def end(self) -> None:
         """End the workers that nobody has taken."""
         while (worker := self.take_worker()) is not None:
-            worker.process.kill()
-            worker.process.wait()
-            worker.connection.close()
+            worker.end()
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from whisker.app.inference.wire import Opening, WorkerConfig
 from whisker.model.card.document import CheckpointCard
 from whisker.model.errors import PreparedError
 from whisker.model.predictor import Predictor
-from whisker.model.prepared.contents import map_content, unpack
+from whisker.model.prepared.contents import map_content, open_prepared
 
 Prepare = Callable[[Callable[[], Any]], Any]
 
@@ -21,8 +21,8 @@ _PAGE_BYTES = 4096
 class Opened:
     """A predictor that is ready, the seconds that a batch of each size takes and, if it was loaded, its card.
 
-    `memory` is how many bytes it takes, as far as the system tells. `exported` is what another worker needs to be like
-    this one without PyTorch; empty if that is impossible.
+    `memory` is how many bytes it takes of this process alone, as far as the system tells. `exported` is what another
+    worker needs to be like this one without PyTorch; empty if that is impossible.
     """
 
     predictor: Predictor
@@ -42,18 +42,21 @@ def open_model(config: WorkerConfig, opening: Opening, *, prepare: Prepare | Non
     from whisker.model.engines.openvino_engine import start_runtime  # noqa: PLC0415 - an optional dependency
 
     start_runtime()
-    before = _resident_bytes()
+    before = _own_bytes()
     try:
-        exported = unpack(map_content(opening.exported) if isinstance(opening.exported, Path) else opening.exported)
+        content = map_content(opening.exported) if isinstance(opening.exported, Path) else opening.exported
+        predictor, seconds = open_prepared(content, threads=config.threads, largest=opening.max_batch, prepare=prepare)
     except PreparedError as exc:
         raise PreparedError(f"What was prepared of {opening.checkpoint} {exc}.") from exc
-    predictor, seconds = exported.open(threads=config.threads, largest=opening.max_batch, prepare=prepare)
-    del exported
-    return Opened(predictor, seconds, max(0, _resident_bytes() - before))
+    return Opened(predictor, seconds, max(0, _own_bytes() - before))
 
 
-def _resident_bytes() -> int:
-    return int(_STATISTICS.read_text().split()[1]) * _PAGE_BYTES if _STATISTICS.exists() else 0
+def _own_bytes() -> int:
+    """Count the memory of this process alone: mapped files, such as the weights, are shared by all workers."""
+    if not _STATISTICS.exists():
+        return 0
+    _, resident, shared, *_ = _STATISTICS.read_text().split()
+    return (int(resident) - int(shared)) * _PAGE_BYTES
 
 
 def _load(config: WorkerConfig, opening: Opening) -> Opened:
@@ -64,7 +67,7 @@ def _load(config: WorkerConfig, opening: Opening) -> Opened:
     from whisker.model.classifier import Classifier  # noqa: PLC0415
     from whisker.model.prepared.preparing import prepare  # noqa: PLC0415
 
-    before = _resident_bytes()
+    before = _own_bytes()
     configure_logging(config, http_worker=config.http_worker)
     torch.set_num_threads(config.threads)
     try:
@@ -74,5 +77,5 @@ def _load(config: WorkerConfig, opening: Opening) -> Opened:
     finally:
         flush_log()  # the service may end this process as soon as it has told
     card, packed = prepare(classifier, threads=config.threads, largest=opening.max_batch)
-    used = max(0, _resident_bytes() - before)
+    used = max(0, _own_bytes() - before)
     return Opened(classifier, dict(classifier.batch_seconds), used, card, packed)

@@ -7,6 +7,7 @@ import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from whisker.app.errors import WorkerError
 from whisker.app.inference.wire import WorkerConfig
 from whisker.model.card.document import CheckpointCard
 from whisker.model.prepared.cache import PreparedCache, PreparedFile
@@ -40,6 +41,7 @@ class PreparedModels:
     def __init__(self, cache: PreparedCache | None, config: WorkerConfig, engine: str) -> None:
         self._cache = cache
         self._config, self._engine = config, engine
+        self._has_refused = False
 
     def find(self, checkpoint: Path, max_batch: int) -> LoadedModel | None:
         """Look for a checkpoint; reads it, and what is found, as a whole."""
@@ -56,19 +58,26 @@ class PreparedModels:
         return LoadedModel(checkpoint, file.card, b"", max_batch, file)
 
     def keep(self, loaded: LoadedModel) -> LoadedModel:
-        """Write what was loaded; give it as a file, if that is possible, which takes no memory here."""
+        """Write what was loaded; give it as a file, if that is possible, which takes no memory here.
+
+        After a file was refused, what is loaded stays in memory: perhaps workers cannot open what this process can.
+        """
         if self._cache is None or not loaded.exported:
             return loaded
         asked = self._asked(loaded.card["sha256"], loaded.max_batch)
         self._cache.keep(asked, loaded.exported)
-        file = self._cache.find(asked)
+        file = None if self._has_refused else self._cache.find(asked)
         return loaded if file is None else replace(loaded, exported=b"", file=file)
 
     def refuse(self, loaded: LoadedModel, reason: Exception) -> bool:
-        """Tell whether loading the checkpoint anew is worth a try: what was opened in vain came from the cache."""
+        """Tell whether loading the checkpoint anew is worth a try: what was opened in vain came from the cache.
+
+        The file is removed, unless it was a process that ended or came too late, for which the file is hardly to blame.
+        """
         if loaded.file is None or self._cache is None:
             return False
-        self._cache.refuse(loaded.file.path, str(reason))
+        self._has_refused = True
+        self._cache.refuse(loaded.file.path, str(reason), remove=not isinstance(reason, WorkerError))
         return True
 
     def _asked(self, sha256: str, max_batch: int) -> PreparedFor:

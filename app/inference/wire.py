@@ -19,9 +19,8 @@ from whisker.model.answers.kinds import NO_CLASS, Verdict
 from whisker.model.card.document import CheckpointCard
 
 LENGTH = struct.Struct("<I")  # of the configuration, in bytes
-ORDER = struct.Struct(
-    "<cII"
-)  # its kind, the slot, and the length of what follows: in pictures or, of an opening, bytes
+# An order's kind, the slot, and the length of what follows: in pictures or, of an opening, bytes.
+ORDER = struct.Struct("<cII")
 OPEN, CLOSE, ANSWER = b"o", b"c", b"a"
 FRAME = struct.Struct("<cI")  # its kind, and the length of what follows in bytes
 OPENED, EXPORTED, ANSWERED = b"O", b"E", b"A"

@@ -184,10 +184,11 @@ class WorkerPool:
             self._loop.call_soon_threadsafe(self.discard, slot)
 
     def memory(self, slot: int) -> int:
-        """Give the bytes that a model takes in all workers, as far as the system tells, and here."""
+        """Give the bytes that a model takes in all workers, as far as the system tells, and here or in a file."""
         found = self._models[slot]
         exported = found.opening.exported
-        return found.bytes * self.count + (len(exported) if isinstance(exported, bytes) else 0)
+        once = len(exported) if isinstance(exported, bytes) else 0 if found.file is None else found.file.size
+        return found.bytes * self.count + once
 
     def max_batch(self, slot: int) -> int:
         """Give the largest batch for a model."""

@@ -5,6 +5,7 @@ import logging
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 
+from whisker.app.errors import WorkerError
 from whisker.app.inference.begun import FIRST_SLOT
 from whisker.app.inference.service import Service
 from whisker.app.inference.worker_pool import WorkerPool
@@ -106,6 +107,8 @@ class LoadedVersions:
         self._make_room(self._largest)
         try:
             slot = await self._pool.open(loaded)
+        except WorkerError:  # raised again: one that ended, or came too late, says nothing of what it was to open
+            raise
         except WhiskerError as exc:
             if not self._pool.loader.prepared.refuse(loaded, exc):
                 raise

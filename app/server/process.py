@@ -1,8 +1,9 @@
 """One process that answers requests: uvicorn, signals, and an orderly end.
 
-While the checkpoint is loaded, a signal ends the process at once. Later SIGTERM or SIGHUP drains: `/readyz` and
-`/health` fail, but all requests are still answered, until load balancers have noticed. Then no connection is accepted,
-and the requests in flight are finished. Ctrl-C, or a second SIGTERM, skips the first part.
+While the checkpoint is loaded, a signal ends the process at once or, while it reads or writes a file of the cache, as
+soon as that is done. Later SIGTERM or SIGHUP drains: `/readyz` and `/health` fail, but all requests are still answered,
+until load balancers have noticed. Then no connection is accepted, and the requests in flight are finished. Ctrl-C, or a
+second SIGTERM, skips the first part.
 """
 
 import asyncio

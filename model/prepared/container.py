@@ -7,8 +7,10 @@ can be used as it lies. Reading the document needs no NumPy.
 
 import hashlib
 import json
+import os
 import struct
 from collections.abc import Mapping
+from io import BufferedReader
 from typing import Any
 
 from whisker.model.checkpoint.json_object import parse_object
@@ -36,20 +38,28 @@ def put_together(document: Mapping[str, Any], arrays: Mapping[str, memoryview]) 
     for name, array in arrays.items():
         data[begin + places[name] : begin + places[name] + array.nbytes] = array.cast("B")
     _HEAD.pack_into(data, 0, _MARK, b"", len(text))
-    data[_DIGEST] = _digest(data)
+    data[_DIGEST] = hashlib.sha256(memoryview(data)[_DIGEST.stop :]).digest()
     return bytes(data)
 
 
-def check(data: bytes | memoryview) -> None:
-    """Raise `PreparedError`, with the end of a sentence, unless this is a container as it was written."""
-    _document_bytes(data)
-    if _digest(data) != bytes(data[_DIGEST]):
+def check(file: BufferedReader) -> dict[str, Any]:
+    """Read a file as a whole, and give its document if it is a container as it was written.
+
+    It is not mapped: to read a mapped file that somebody shortens ends the process. Raises `PreparedError` with the end
+    of a sentence, and `OSError`.
+    """
+    head, size = file.read(_HEAD.size), os.fstat(file.fileno()).st_size
+    length = _document_bytes(head, size)
+    file.seek(_DIGEST.stop)
+    if hashlib.file_digest(file, "sha256").digest() != head[_DIGEST]:
         raise PreparedError("was changed or damaged after it was written")
+    file.seek(0)
+    return read_document(file.read(_HEAD.size + length))[0]
 
 
 def read_document(data: bytes | memoryview) -> tuple[dict[str, Any], int]:
     """Read the document, and where the arrays begin; raise `PreparedError` with the end of a sentence."""
-    length = _document_bytes(data)
+    length = _document_bytes(data, len(data))
     try:
         document = parse_object(bytes(data[_HEAD.size : _HEAD.size + length]).decode())
     except (CheckpointError, UnicodeDecodeError) as exc:
@@ -62,17 +72,13 @@ def pages(size: int) -> int:
     return -(-size // _PAGE_BYTES) * _PAGE_BYTES
 
 
-def _digest(data: bytes | bytearray | memoryview) -> bytes:
-    return hashlib.sha256(memoryview(data)[_DIGEST.stop :]).digest()
-
-
-def _document_bytes(data: bytes | memoryview) -> int:
+def _document_bytes(data: bytes | memoryview, size: int) -> int:
     if len(data) < _HEAD.size:
         raise PreparedError("is incomplete")
     mark, _, length = _HEAD.unpack_from(data)
     if mark.rstrip(b"\0") != _MARK:
         raise PreparedError("is no prepared classifier of this version")
-    if length > min(_MAX_DOCUMENT_BYTES, len(data) - _HEAD.size):
+    if length > min(_MAX_DOCUMENT_BYTES, size - _HEAD.size):
         raise PreparedError("has a document of a wrong length")
     found: int = length
     return found

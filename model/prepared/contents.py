@@ -18,6 +18,7 @@ from whisker.model.answers.single_label import SingleLabelRule
 from whisker.model.card.document import CheckpointCard
 from whisker.model.errors import ConfigError, PreparedError
 from whisker.model.exported import ExportedClassifier
+from whisker.model.predictor import Predictor
 from whisker.model.prepared.container import put_together, read_document
 from whisker.model.preprocessing import DECODING_VERSION, Preprocessing
 
@@ -62,6 +63,21 @@ def map_content(path: Path) -> memoryview:
             return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY))
     except (OSError, ValueError) as exc:
         raise PreparedError(f"cannot be mapped: {exc}") from exc
+
+
+def open_prepared(
+    data: bytes | memoryview, *, threads: int, largest: int, prepare: Callable[[Callable[[], Any]], Any] | None = None
+) -> tuple[Predictor, dict[int, float]]:
+    """Open a container whose bytes were checked, as `ExportedClassifier.open` does.
+
+    Raises `PreparedError` with the end of a sentence, also where OpenVINO refuses it, and `CheckpointError` if the
+    golden answers differ here.
+    """
+    exported = unpack(data)
+    try:
+        return exported.open(threads=threads, largest=largest, prepare=prepare)
+    except RuntimeError as exc:
+        raise PreparedError(f"is refused by OpenVINO: {exc}") from exc
 
 
 def unpack(data: bytes | memoryview) -> ExportedClassifier:

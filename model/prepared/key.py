@@ -1,5 +1,6 @@
 """The key of a prepared classifier: everything that decides what loading a checkpoint comes to on this machine."""
 
+import errno
 import hashlib
 import json
 import os
@@ -10,7 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from whisker import __version__
-from whisker.model.prepared.container import FORMAT
+from whisker.model.prepared.container import FORMAT, MAX_BYTES
 from whisker.model.regular_file import open_regular
 
 _PACKAGES = ("openvino", "torch", "numpy", "pillow", "simplejpeg", "cykooz-resizer")
@@ -20,7 +21,8 @@ _CPU_FIELDS = (
     *("vendor_id", "cpu family", "model", "model name", "stepping", "flags"),
     *("CPU implementer", "CPU variant", "CPU part", "Features"),
 )
-_DEVICES = Path("/dev")
+_DEVICES, _DRIVER = Path("/dev"), Path("/proc/driver/nvidia")
+_SOURCES = Path(__file__).parents[1]  # of whisker.model, which prepares and opens
 _GPU_VARIABLES = ("CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES")
 _COMPILER_VARIABLES = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")
 _DIGITS = 16  # of each part of a name
@@ -38,8 +40,10 @@ class PreparedFor:
 
 
 def digest_of(checkpoint: Path) -> str:
-    """Compute the SHA-256 of a checkpoint file; raise `OSError`."""
+    """Compute the SHA-256 of a checkpoint file; raise `OSError`, also if no checkpoint is as large."""
     with open_regular(checkpoint) as file:
+        if os.fstat(file.fileno()).st_size > MAX_BYTES:
+            raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), str(checkpoint))
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -50,19 +54,37 @@ def file_name(asked: PreparedFor, environment: str) -> str:
 
 
 def environment_key() -> str:
-    """Digest what a prepared classifier depends on besides: this machine, and the versions of what prepares it."""
+    """Digest what a prepared classifier depends on besides: this machine, this user, and what prepares it."""
     return _digest(
         {
             "whisker": __version__,
+            "sources": _sources(_SOURCES),
             "format": FORMAT,
             "packages": {name: _version(name) for name in _PACKAGES},
             "machine": platform.machine(),
             "system": platform.system(),
             "cpu": _cpu(_CPU),
-            "gpus": sorted(it.name for it in _DEVICES.glob("nvidia[0-9]*")),
+            "gpus": gpus(),
+            "user": os.geteuid(),  # who may replace nobody else's file in a folder for all
             "variables": {name: os.environ.get(name) for name in (*_GPU_VARIABLES, *_COMPILER_VARIABLES)},
         }
     )
+
+
+def gpus() -> list[str]:
+    """List what shows that there are GPUs for PyTorch, whether or not it can use them now."""
+    others = (_DEVICES / "dxg", _DRIVER)  # of Windows' subsystem for Linux, and of a driver that has made no nodes yet
+    return sorted(str(it) for it in (*_DEVICES.glob("nvidia[0-9]*"), *others) if it.exists())
+
+
+def _sources(folder: Path) -> str:
+    """Digest the source code, as a checkout from git keeps its version for long."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*.py")):
+        content = path.read_bytes()
+        digest.update(f"{path.name} {len(content)}\n".encode())
+        digest.update(content)
+    return digest.hexdigest()
 
 
 def _version(package: str) -> str | None:

@@ -6,17 +6,23 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import psutil
 import pytest
 
 from tests.app.conftest import ROOT, Server, Serving, connected, picture
-from whisker.app.inference.begun import begun_workers
+from whisker.app.batch.job import Job, predict_to_file
+from whisker.app.errors import WorkerError
+from whisker.app.inference.begun import begun_workers, worker_config
+from whisker.app.inference.prepared_models import LoadedModel, PreparedModels
 from whisker.app.main import create_app
 from whisker.app.prepared import open_cache
 from whisker.app.settings import Settings
+from whisker.model.card.document import CheckpointCard
+from whisker.model.prepared.cache import PreparedCache, PreparedFile
 from whisker.model.prepared.container import put_together, read_document
+from whisker.model.prepared.key import digest_of
 
 FOUND, UNUSABLE = "Found what was prepared of the checkpoint", "A prepared classifier cannot be used"
 UPLOAD = {"file": ("a.png", picture())}
@@ -73,15 +79,27 @@ def _empty_weights(path: Path) -> None:
     path.write_bytes(put_together(document, {}))
 
 
-def _lie(path: Path) -> None:
-    """Let it demand answers that it does not give."""
-    document, begin = read_document(content := path.read_bytes())
+def _arrays(content: bytes) -> dict[str, bytearray]:
+    document, begin = read_document(content)
     places = sorted(document["places"].items(), key=lambda it: it[1])
     ends = [*(start for _, start in places[1:]), len(content) - begin]
-    arrays = {
+    return {
         name: bytearray(content[begin + start : begin + end]) for (name, start), end in zip(places, ends, strict=True)
     }
+
+
+def _lie(path: Path) -> None:
+    """Let it demand answers that it does not give."""
+    document, _ = read_document(content := path.read_bytes())
+    arrays = _arrays(content)
     arrays["golden.probabilities"][:4] = b"\0\0\x80\x3f"  # 1.0
+    path.write_bytes(put_together(document, {name: memoryview(it) for name, it in arrays.items()}))
+
+
+def _hold_no_network(path: Path) -> None:
+    """Be whole, with networks that OpenVINO has not compiled."""
+    document, _ = read_document(content := path.read_bytes())
+    arrays = {name: bytes(len(it)) if name.startswith("model.") else it for name, it in _arrays(content).items()}
     path.write_bytes(put_together(document, {name: memoryview(it) for name, it in arrays.items()}))
 
 
@@ -92,6 +110,7 @@ def _lie(path: Path) -> None:
         (_damage, "was changed or damaged after it was written"),
         (_empty_weights, "says too little, or too much"),
         (_lie, "a golden answer differs"),
+        (_hold_no_network, "is refused by OpenVINO"),
     ],
 )
 async def test_unusable_file_is_logged_and_the_checkpoint_is_loaded(
@@ -108,6 +127,47 @@ async def test_unusable_file_is_logged_and_the_checkpoint_is_loaded(
     assert warning.levelname == "WARNING"
     assert reason in warning.__dict__["reason"]
     assert read_document(prepared(cache).read_bytes()) == read_document(sound)
+
+
+@pytest.mark.anyio
+async def test_workers_that_may_not_open_the_file_of_the_service_get_its_content(
+    serving: Serving, cache: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(PreparedFile, "source", cache / "closed")  # as /proc of a process that the system protects
+    async with serving(engine="openvino", cache=str(cache)) as client:
+        assert (await client.post("/predict", files=UPLOAD)).status_code == 200
+    assert "cannot be mapped" in next(it for it in caplog.records if it.getMessage() == UNUSABLE).__dict__["reason"]
+    assert prepared(cache).exists()
+
+
+def test_file_is_not_to_blame_for_a_worker_that_ended_but_is_handed_on_as_bytes(
+    settings: Settings, tiny: Path, cache: Path
+) -> None:
+    models = PreparedModels(PreparedCache(cache), worker_config(settings), "openvino")
+    card = cast("CheckpointCard", {"sha256": digest_of(tiny)})
+    loaded = LoadedModel(tiny, card, put_together({"card": card}, {"model.1": memoryview(b"weights")}), 4)
+    kept = models.keep(loaded)
+    assert isinstance(kept.source, Path)
+    assert models.refuse(kept, WorkerError("A worker ended."))
+    assert models.find(tiny, 4) is None
+    assert prepared(cache).exists()
+    assert models.keep(loaded).source == loaded.exported
+
+
+@pytest.mark.parametrize("photos", [1, 3], ids=["threads", "processes"])
+def test_prediction_loads_the_checkpoint_if_openvino_refuses_the_file(
+    settings: Settings, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, photos: int
+) -> None:
+    monkeypatch.setattr("whisker.app.batch.local.MIN_PHOTOS_FOR_PROCESSES", 3)
+    (tmp_path / "photos").mkdir()
+    for number in range(photos):
+        (tmp_path / "photos" / f"{number}.png").write_bytes(picture(colour=f"#{number}0{number}080"))
+    wanted = settings.model_copy(update={"cache": str(cache), "inference_workers": 2})
+    first, second = tmp_path / "first.csv", tmp_path / "second.csv"
+    predict_to_file(Job([tmp_path / "photos"], first, wanted))
+    _hold_no_network(prepared(cache))
+    predict_to_file(Job([tmp_path / "photos"], second, wanted))
+    assert first.read_text() == second.read_text()
 
 
 @pytest.fixture

@@ -50,6 +50,14 @@ def test_settings_cannot_be_changed() -> None:
         ("PORT", "abc", "WHISKER_PORT (or --port) is 'abc', but must be a whole number from 0 to 65535."),
         ("PORT", "65536", "WHISKER_PORT (or --port) is '65536', but must be a whole number from 0 to 65535."),
         ("DEVICE", "tpu", "WHISKER_DEVICE (or --device) is 'tpu', but must be auto, cpu, cuda or cuda:N."),
+        (
+            "CACHE",
+            "none",
+            (
+                "WHISKER_CACHE (or --cache) is 'none', but must be auto, off, "
+                "or a folder with a slash in it, such as ./cache."
+            ),
+        ),
         ("LOG_FORMAT", "xml", "WHISKER_LOG_FORMAT (or --log-format) is 'xml', but must be auto, json or text."),
         (
             "CHECKPOINT_SHA256",
@@ -94,6 +102,12 @@ def test_empty_host_is_one_sentence() -> None:
 
 def test_workers_are_a_number_or_auto() -> None:
     assert [load_settings(workers=value).workers for value in (None, "2", "auto")] == [1, 2, "auto"]
+
+
+def test_cache_is_a_folder_or_a_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/somebody")
+    given = {"AUTO": "auto", "Off": "off", "~/kept": "/home/somebody/kept", "./kept": "./kept"}
+    assert {value: load_settings(cache=value).cache for value in given} == given
 
 
 def test_checkpoint_sha256_is_compared_in_lower_case() -> None:

@@ -51,7 +51,7 @@ def test_what_is_no_file_is_an_error_at_once(folder: Path, name: str, reason: st
 def test_pipe_that_takes_the_place_of_a_file_is_noticed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (folder / "a.jpg").write_bytes(b"x")
     seen = (folder / "a.jpg").stat()
-    monkeypatch.setattr(Path, "stat", lambda _: seen)
+    monkeypatch.setattr(Path, "stat", lambda *_, **__: seen)
     with pytest.raises(OSError, match="Is a named pipe"):
         open_regular(folder / "pipe.jpg")
 

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -10,9 +11,9 @@ import pytest
 
 from whisker.model.card.document import CheckpointCard
 from whisker.model.prepared import key
-from whisker.model.prepared.cache import MAX_FILES, PreparedCache
+from whisker.model.prepared.cache import PreparedCache
 from whisker.model.prepared.container import put_together
-from whisker.model.prepared.key import PreparedFor
+from whisker.model.prepared.key import PreparedFor, digest_of
 
 SHA256 = "ab" * 32
 ASKED = PreparedFor(SHA256, "auto", "cpu", threads=1, max_batch=4)
@@ -77,7 +78,7 @@ def test_found_file_lasts_when_it_is_replaced_or_gone(cache: PreparedCache, fold
     [
         (lambda path: path.write_bytes(path.read_bytes()[:-1]), "was changed or damaged after it was written"),
         (lambda path: path.write_bytes(path.read_bytes()[:20]), "is incomplete"),
-        (lambda path: path.write_bytes(b""), "cannot mmap an empty file"),
+        (lambda path: path.write_bytes(b""), "is incomplete"),
         (lambda path: path.write_bytes(b"\x80\x04" + path.read_bytes()), "is no prepared classifier of this version"),
         (lambda path: path.write_bytes(content("cd" * 32)), "is of another checkpoint"),
         (lambda path: path.chmod(0o620), "belongs to somebody else, or others may write it"),
@@ -123,10 +124,13 @@ def test_folder_that_cannot_be_written_is_logged_once(tmp_path: Path, caplog: py
     assert [(it.levelname, it.__dict__["reason"]) for it in caplog.records] == [("INFO", "Not a directory")]
 
 
-def test_other_environment_is_another_file_that_replaces_the_first(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+@pytest.mark.parametrize("days", [6, 8])
+def test_other_environment_is_another_file_that_replaces_the_first_once_it_is_old(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, days: int
 ) -> None:
     PreparedCache(folder).keep(ASKED, content())
+    used_at = time.time() - days * 86_400
+    os.utime(written(folder), (used_at, used_at))
     PreparedCache(folder).keep(replace(ASKED, max_batch=32), content())
     cpu = tmp_path / "cpuinfo"
     cpu.write_text("processor\t: 0\nmodel name\t: Another\nflags\t\t: fpu avx512f\n\nprocessor\t: 1\n")
@@ -135,7 +139,7 @@ def test_other_environment_is_another_file_that_replaces_the_first(
     assert elsewhere.find(ASKED) is None
     elsewhere.keep(ASKED, content())
     assert elsewhere.find(ASKED) is not None
-    assert len([*folder.iterdir()]) == 2  # the one for other settings is still there
+    assert len([*folder.iterdir()]) == (3 if days < 7 else 2)  # the one for other settings is still there
 
 
 def test_another_openvino_is_another_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -144,8 +148,18 @@ def test_another_openvino_is_another_environment(monkeypatch: pytest.MonkeyPatch
     assert key.environment_key() != before
 
 
-def test_folder_keeps_the_files_used_last_and_nothing_unfinished(cache: PreparedCache, folder: Path) -> None:
-    asked = [replace(ASKED, max_batch=size) for size in range(1, MAX_FILES + 3)]
+def test_another_source_code_is_another_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(key, "_SOURCES", tmp_path)
+    keys = {key.environment_key()}
+    for text in ("a = 1", "a = 2"):
+        (tmp_path / "module.py").write_text(text)
+        keys.add(key.environment_key())
+    assert len(keys) == 3
+
+
+def test_folder_keeps_the_files_used_last_and_nothing_unfinished(folder: Path) -> None:
+    cache = PreparedCache(folder, max_bytes=3 * len(content()))
+    asked = [replace(ASKED, max_batch=size) for size in range(1, 6)]
     for age, one in enumerate(asked[:-1]):
         cache.keep(one, content())
         found = cache.find(one)
@@ -156,6 +170,58 @@ def test_folder_keeps_the_files_used_last_and_nothing_unfinished(cache: Prepared
         path.touch()
         os.utime(path, (1e9, 1e9))
     cache.keep(asked[-1], content())
-    assert [cache.find(one) is not None for one in asked] == [False] * 2 + [True] * MAX_FILES
+    assert [cache.find(one) is not None for one in asked] == [False] * 2 + [True] * 3
     assert not dead.exists()
     assert foreign.exists()
+
+
+@pytest.mark.parametrize(("mode", "is_used"), [(0o777, False), (0o770, False), (0o1777, True), (0o755, True)])
+def test_folder_counts_only_if_nobody_else_may_replace_its_files(
+    folder: Path, caplog: pytest.LogCaptureFixture, mode: int, *, is_used: bool
+) -> None:
+    PreparedCache(folder).keep(ASKED, content())
+    folder.chmod(mode)
+    cache = PreparedCache(folder)
+    with caplog.at_level(logging.INFO):
+        assert (cache.find(ASKED) is not None) == is_used
+        cache.keep(replace(ASKED, max_batch=32), content())
+    assert len([*folder.iterdir()]) == 1 + is_used
+    assert len(caplog.records) == (not is_used)
+
+
+def test_link_does_not_count(cache: PreparedCache, folder: Path, tmp_path: Path) -> None:
+    cache.keep(ASKED, content())
+    path = written(folder)
+    path.rename(tmp_path / "elsewhere")
+    path.symlink_to(tmp_path / "elsewhere")
+    assert cache.find(ASKED) is None
+
+
+def test_file_to_blame_for_nothing_stays_and_is_not_used(cache: PreparedCache, folder: Path) -> None:
+    cache.keep(ASKED, content())
+    cache.refuse(written(folder), "a process ended", remove=False)
+    assert cache.find(ASKED) is None
+    assert PreparedCache(folder).find(ASKED) is not None
+
+
+def test_gpu_that_was_not_used_is_tried_again(
+    cache: PreparedCache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(key, "_DEVICES", tmp_path)
+    monkeypatch.setattr(key, "_DRIVER", tmp_path / "none")
+    asked = replace(ASKED, device="auto")
+    (tmp_path / "dxg").touch()
+    with caplog.at_level(logging.INFO):
+        cache.keep(asked, content(device="cpu"))
+    assert cache.find(asked) is None
+    assert "WHISKER_DEVICE=cpu" in caplog.records[0].__dict__["reason"]
+    (tmp_path / "dxg").unlink()
+    cache.keep(asked, content(device="cpu"))
+    assert cache.find(asked) is not None
+
+
+def test_file_larger_than_any_checkpoint_is_not_read(tmp_path: Path) -> None:
+    with (tmp_path / "sparse").open("wb") as file:
+        file.truncate(10**12)
+    with pytest.raises(OSError, match="too large"):
+        digest_of(tmp_path / "sparse")

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from whisker.model.answers.novelty import Novelty
 from whisker.model.errors import CheckpointError, PreparedError
 from whisker.model.prepared import contents
 from whisker.model.prepared.container import check, put_together, read_document
-from whisker.model.prepared.contents import map_content, unpack
+from whisker.model.prepared.contents import map_content, open_prepared, unpack
 from whisker.model.prepared.preparing import card_of, prepare
 
 
@@ -37,15 +38,17 @@ def test_prepared_classifier_answers_alike(
 ) -> None:
     checkpoint = {"untrained": untrained, "several": several, "novelty": with_novelty(untrained)}[kind]
     classifier, content = opened(checkpoint, tmp_path)
-    check(content)
     file = tmp_path / "prepared"
     file.write_bytes(content)
-    predictor, seconds = unpack(map_content(file) if is_mapped else content).open(threads=1, largest=4)
+    with file.open("rb") as opened_file:
+        checked = check(opened_file)
+    predictor, seconds = open_prepared(map_content(file) if is_mapped else content, threads=1, largest=4)
     assert sorted(seconds) == [1, 4]
     pixels = [*np.random.default_rng(0).integers(0, 256, (5, 32, 32, 3), np.uint8)]
     assert predictor.predict_pixels(pixels) == classifier.predict_pixels(pixels)
     assert predictor.classes == classifier.classes
     document, _ = read_document(content)
+    assert document == checked
     assert document["card"] == json.loads(json.dumps(card_of(classifier)))
 
 
@@ -86,3 +89,26 @@ def test_arrays_beyond_the_end_are_refused(untrained: Checkpoint, tmp_path: Path
     _, content = opened(untrained, tmp_path)
     with pytest.raises(PreparedError, match="too little, or too much"):
         unpack(content[:-8192])
+
+
+def with_other_models(content: bytes) -> bytes:
+    """Write a container as a whole, with networks that OpenVINO did not compile."""
+    document, begin = read_document(content)
+    sizes = {
+        name: math.prod(shape) * (1 if name.startswith(("model.", "golden.picture.")) else 4)
+        for name, shape in document["shapes"].items()
+    }
+    arrays = {
+        name: bytearray(content[begin + start : begin + start + sizes[name]])
+        for name, start in document["places"].items()
+    }
+    for name, array in arrays.items():
+        if name.startswith("model."):
+            array[:] = bytes(len(array))
+    return put_together(document, {name: memoryview(array) for name, array in arrays.items()})
+
+
+def test_network_that_openvino_refuses_is_told_as_an_error_of_the_file(untrained: Checkpoint, tmp_path: Path) -> None:
+    _, content = opened(untrained, tmp_path)
+    with pytest.raises(PreparedError, match="is refused by OpenVINO"):
+        open_prepared(with_other_models(content), threads=1, largest=4)
