@@ -16,6 +16,7 @@ from pydantic import SecretStr
 
 from tests.app.conftest import connected, picture
 from tests.deploy.load import Load
+from tests.starting_ray import start_ray
 from whisker.app.main import create_app
 from whisker.app.ray_serve import front
 from whisker.app.settings import Settings
@@ -115,7 +116,7 @@ def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
         for name, value in VARIABLES.items():
             patch.setenv(name, value)
         previous = signal.getsignal(signal.SIGTERM)  # Ray leaves a handler of its own
-        _start(ray, folder)
+        start_ray(ray, "local", num_cpus=4, _temp_dir=folder)
         serve.start(http_options={"host": "127.0.0.1", "port": PORT})
         yield Cluster(Path(folder))
         serve.shutdown()  # type: ignore[no-untyped-call]
@@ -187,19 +188,6 @@ def test_replica_uses_the_cores_it_was_given(cores: int, given: dict[str, int], 
 
     settings = on_cores(Settings(**given), cores)  # type: ignore[arg-type]  # settings of numbers alone
     assert (settings.inference_workers, settings.threads) == used
-
-
-def _start(ray: Any, folder: str) -> None:
-    """Start Ray, up to three times: it gives a helper of its own 15 seconds, however busy the machine is."""
-    for further in (True, True, False):
-        try:
-            ray.init("local", num_cpus=4, include_dashboard=False, log_to_driver=False, _temp_dir=folder)
-        except Exception:  # Ray has no class for this one
-            if not further:
-                raise
-            ray.shutdown()
-        else:
-            return
 
 
 def _kill_busy_replica(load: Load) -> None:

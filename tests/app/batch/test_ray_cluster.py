@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.app.conftest import full_disk, picture
+from tests.starting_ray import start_ray
 from whisker.app.batch.job import Job, predict_to_file
 from whisker.app.errors import ResultsError
 from whisker.app.settings import Settings
@@ -27,7 +28,7 @@ def cluster() -> Iterator[None]:
         patch.setenv("PYTHONPATH", str(Path(__file__).parents[3]))
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
         previous = signal.getsignal(signal.SIGTERM)  # Ray leaves a handler of its own
-        ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+        start_ray(ray, num_cpus=2)
         yield
         ray.shutdown()
         signal.signal(signal.SIGTERM, previous)
