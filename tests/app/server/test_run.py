@@ -69,7 +69,11 @@ def test_signal_while_the_checkpoint_is_loaded_ends_everything_at_once(
 ) -> None:
     command = [sys.executable, "-m", "whisker", "serve", "--port=0", f"--checkpoint={tiny}", *options]
     with subprocess.Popen(  # noqa: S603 - as above
-        command, cwd=ROOT, env={**os.environ, "TMPDIR": str(tmp_path)}, stderr=subprocess.PIPE, text=True
+        command,
+        cwd=ROOT,
+        env={**os.environ, "TMPDIR": str(tmp_path), "WHISKER_CACHE": "off"},  # or there may be nothing to load
+        stderr=subprocess.PIPE,
+        text=True,
     ) as service:
         while not (loading := _inference_workers(service.pid)):
             time.sleep(0.01)
