@@ -1,5 +1,6 @@
 """A start of Ray that a busy machine may spoil."""
 
+import gc
 from typing import Any
 
 
@@ -12,5 +13,6 @@ def start_ray(ray: Any, *args: object, **options: object) -> None:
             if not further:
                 raise
             ray.shutdown()
+            gc.collect()  # of what is left of its processes, or a later test is warned of them
         else:
             return

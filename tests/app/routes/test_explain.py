@@ -118,7 +118,7 @@ async def test_large_picture_is_drawn_small(client: httpx.AsyncClient) -> None:
 async def test_many_large_overlays_at_once_are_no_nonsense(serving: Serving) -> None:
     """A worker that sends more than can be an answer is ended; how much that is depends on what was asked."""
     noise = encode(Image.effect_noise((800, 800), 100).convert("RGB"), "JPEG", quality=20)
-    async with serving(max_batch=32, max_batch_seconds=60.0, stall_seconds=60.0) as client:
+    async with serving(max_batch=32, max_batch_seconds=60.0, stall_seconds=60.0, deadline_seconds=120.0) as client:
         answers = await asyncio.gather(*(client.post("/explain", files=upload(noise)) for _ in range(12)))
         assert {answer.status_code for answer in answers} == {200}
         assert sum(len(answer.content) for answer in answers) > 10_000_000

@@ -103,7 +103,7 @@ def test_table_of_sets_says_where_the_load_generator_was_and_who_else_computed()
 
 @pytest.fixture
 def setting(trained: Training) -> Setting:
-    return Setting(sys.executable, trained.out, [PHOTO], warm_up=0.2, seconds=0.5, say=lambda _: None)
+    return Setting(sys.executable, trained.out, [PHOTO], warm_up=0.2, seconds=2.0, say=lambda _: None)
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system cannot bind processes to cores")

@@ -24,6 +24,7 @@ from whisker.model.structure.reading import read_outline
 
 PREPROCESSING = Preprocessing(32)
 LIGHT = Light(64_000_000, 10_000_000)
+_SOON = 0.1  # seconds of a busy processor; 0.01 of a free one
 METADATA = costly_metadata()
 PIXELS = costly_pixels()
 SMALL = encode(draw("rings", 0, (96, 64)), "JPEG")
@@ -42,14 +43,14 @@ def seconds(data: bytes) -> tuple[float, str]:
 
 @pytest.mark.parametrize("name", METADATA)
 def test_metadata_costs_next_to_nothing(name: str) -> None:
-    assert min(seconds(METADATA[name])[0] for _ in range(3)) < 0.02
+    assert min(seconds(METADATA[name])[0] for _ in range(3)) < _SOON
 
 
 @pytest.mark.parametrize("name", PIXELS)
 def test_costly_pixels_are_refused_or_slow(name: str) -> None:
     taken, outcome = seconds(PIXELS[name])
     assert outcome in ("PictureTooLargeError", "SlowPictureError", "HeavyPictureError")
-    assert taken < 0.02
+    assert taken < _SOON
 
 
 @pytest.mark.parametrize(
