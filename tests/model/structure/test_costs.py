@@ -24,7 +24,7 @@ from whisker.model.structure.reading import read_outline
 
 PREPROCESSING = Preprocessing(32)
 LIGHT = Light(64_000_000, 10_000_000)
-_SOON = 0.1  # seconds of a busy processor; 0.01 of a free one
+_SOON = 0.1  # seconds of processor time, on a machine with other work; more than what is refused takes
 METADATA = costly_metadata()
 PIXELS = costly_pixels()
 SMALL = encode(draw("rings", 0, (96, 64)), "JPEG")
