@@ -24,7 +24,7 @@ from whisker.model.structure.reading import read_outline
 
 PREPROCESSING = Preprocessing(32)
 LIGHT = Light(64_000_000, 10_000_000)
-_SOON = 0.1  # seconds of processor time, on a machine with other work; more than what is refused takes
+ORDINARY = encode(draw("rings", 0, (2_000, 1_500)), "JPEG", quality=90)
 METADATA = costly_metadata()
 PIXELS = costly_pixels()
 SMALL = encode(draw("rings", 0, (96, 64)), "JPEG")
@@ -41,16 +41,21 @@ def seconds(data: bytes) -> tuple[float, str]:
     return time.process_time() - started, outcome
 
 
+def least_seconds(data: bytes) -> float:
+    """Measure three times, as other work disturbs; compared with another picture's, it does not depend on the machine."""
+    return min(seconds(data)[0] for _ in range(3))
+
+
 @pytest.mark.parametrize("name", METADATA)
 def test_metadata_costs_next_to_nothing(name: str) -> None:
-    assert min(seconds(METADATA[name])[0] for _ in range(3)) < _SOON
+    assert least_seconds(METADATA[name]) < least_seconds(ORDINARY)
 
 
 @pytest.mark.parametrize("name", PIXELS)
 def test_costly_pixels_are_refused_or_slow(name: str) -> None:
-    taken, outcome = seconds(PIXELS[name])
+    _, outcome = seconds(PIXELS[name])
     assert outcome in ("PictureTooLargeError", "SlowPictureError", "HeavyPictureError")
-    assert taken < _SOON
+    assert least_seconds(PIXELS[name]) < least_seconds(ORDINARY)
 
 
 @pytest.mark.parametrize(
