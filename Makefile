@@ -24,7 +24,8 @@ run: $(STAMP)  ## install what is missing and serve the bundled checkpoint (port
 # There are more processes than cores: PyTorch's threads must not spin while they wait for one another.
 test: $(STAMP)-dev  ## install what is missing and run the tests with branch coverage
 	$(BIN)/coverage erase
-	OMP_WAIT_POLICY=PASSIVE $(BIN)/coverage run -m pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder
+	OMP_WAIT_POLICY=PASSIVE $(BIN)/coverage run -m pytest -m "not alone" --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder
+	$(BIN)/coverage run -m pytest -m alone
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 

@@ -187,7 +187,13 @@ async def test_models_of_a_folder_are_prepared_and_nothing_is_left_there(
     models: Path, cache: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     settings = Settings(
-        models=models, cache=str(cache), device="cpu", engine="openvino", threads=1, inference_workers=1
+        models=models,
+        cache=str(cache),
+        device="cpu",
+        engine="openvino",
+        threads=1,
+        inference_workers=1,
+        deadline_seconds=120,  # as loading leaves all time to others
     )
     caplog.set_level(logging.INFO)
     for start in range(2):

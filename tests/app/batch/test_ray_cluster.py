@@ -17,7 +17,12 @@ from whisker.app.batch.job import Job, predict_to_file
 from whisker.app.errors import ResultsError
 from whisker.app.settings import Settings
 
-pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("cluster")]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.alone,
+    pytest.mark.filterwarnings("ignore"),
+    pytest.mark.usefixtures("cluster"),
+]
 
 
 @pytest.fixture(scope="module")

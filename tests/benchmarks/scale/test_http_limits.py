@@ -106,6 +106,7 @@ def setting(trained: Training) -> Setting:
     return Setting(sys.executable, trained.out, [PHOTO], warm_up=0.2, seconds=2.0, say=lambda _: None)
 
 
+@pytest.mark.alone
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system cannot bind processes to cores")
 def test_service_is_measured_on_one_core_and_on_all(setting: Setting) -> None:
     rows = measure_sets(setting, COSTS)
@@ -114,6 +115,7 @@ def test_service_is_measured_on_one_core_and_on_all(setting: Setting) -> None:
     assert not rows[-1].is_alone
 
 
+@pytest.mark.alone
 def test_new_connections_cost_an_http_worker_time_and_the_supervisor_next_to_none(setting: Setting) -> None:
     found = measure_accepting(setting)
     assert found.rate > 0

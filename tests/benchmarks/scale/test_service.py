@@ -2,6 +2,8 @@
 
 import sys
 
+import pytest
+
 from benchmarks.load import Load
 from benchmarks.process import running
 from benchmarks.results import Point
@@ -17,6 +19,7 @@ from whisker.training.job import Training
 PHOTO = encode(draw("rings", 0, (200, 150)), "JPEG")
 
 
+@pytest.mark.alone
 def test_service_is_measured_and_simulated_at_the_same_moments(trained: Training) -> None:
     said: list[str] = []
     setting = Setting(sys.executable, trained.out, [PHOTO], warm_up=0.2, seconds=0.5, say=said.append)
