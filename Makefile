@@ -25,7 +25,7 @@ run: $(STAMP)  ## install what is missing and serve the bundled checkpoint (port
 test: $(STAMP)-dev  ## install what is missing and run the tests with branch coverage
 	$(BIN)/coverage erase
 	OMP_WAIT_POLICY=PASSIVE $(BIN)/coverage run -m pytest -m "not alone" --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder
-	$(BIN)/coverage run -m pytest -m alone
+	$(BIN)/coverage run -m pytest -m alone $(shell grep -rl pytest.mark.alone tests)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
