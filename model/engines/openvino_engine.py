@@ -122,9 +122,8 @@ def start_runtime() -> None:
     """Load all that OpenVINO needs for its first model, so that a model's memory can be told from it."""
     pictures = ops.parameter([1, 1], np.uint8)
     model = openvino.Model([ops.result(ops.relu(ops.convert(pictures, np.float32)))], [pictures])
-    shared_core().compile_model(model, "CPU", {"INFERENCE_NUM_THREADS": 1}).create_infer_request().infer(
-        [np.zeros((1, 1), np.uint8)]
-    )
+    # Unbound, as all are: otherwise the next model runs on the first core, and so it would in every process.
+    shared_core().compile_model(model, "CPU", _options(1)).create_infer_request().infer([np.zeros((1, 1), np.uint8)])
 
 
 @cache

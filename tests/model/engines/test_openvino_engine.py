@@ -1,8 +1,10 @@
 import dataclasses
+import os
 import pickle
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -124,3 +126,43 @@ signal.raise_signal(signal.SIGINT)
     command = [sys.executable, "-X", "faulthandler", "-c", code]
     ended = subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: S603 - our own code
     assert ended.stdout == "survived\n"
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system cannot bind threads to cores")
+@pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="there is one core")
+def test_no_pass_of_a_worker_binds_its_thread_to_a_core(tmp_path: Path) -> None:
+    """What starts the runtime may not be bound to a core: the next model would be, in every worker to the same one."""
+    code = """
+import os, pickle, sys, threading
+import numpy as np
+from whisker.model.engines.openvino_engine import OpenVinoEngine, start_runtime
+everything = os.sched_getaffinity(0)
+start_runtime()
+with open(sys.argv[1], "rb") as file:
+    engine = OpenVinoEngine(*pickle.load(file), threads=1)
+pixels = [np.zeros((32, 32, 3), np.uint8)]
+seen, thread, ended = set(), threading.get_native_id(), threading.Event()
+
+def watch():
+    while not ended.is_set():
+        seen.add(frozenset(os.sched_getaffinity(thread)))
+
+watcher = threading.Thread(target=watch)
+watcher.start()
+for _ in range(1000):
+    engine.run(pixels)
+ended.set()
+watcher.join()
+print(seen == {frozenset(everything)}, seen)
+"""
+    network = trained_like(NetworkConfig(width=16, depth=1, size=32))
+    file = tmp_path / "engine.pickle"
+    file.write_bytes(pickle.dumps((compiled(network).compiled(), head_of(network))))
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, range(os.cpu_count() or 1))  # which the tests' own process may not use
+    try:
+        command = [sys.executable, "-c", code, str(file)]
+        ended = subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: S603 - our own code
+    finally:
+        os.sched_setaffinity(0, before)
+    assert ended.stdout.startswith("True"), ended.stdout
