@@ -231,6 +231,11 @@ class WorkerHandle(asyncio.Protocol):
         return batch
 
     @property
+    def pictures(self) -> int:
+        """Count the pictures that it has been sent and has not answered."""
+        return sum(map(len, self.batches))
+
+    @property
     def has_heavy(self) -> bool:
         """Tell whether the worker decodes, or will decode next, a picture that is alone because of its size."""
         return any(batch[0].is_heavy for batch in self.batches)

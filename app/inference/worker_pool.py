@@ -1,7 +1,8 @@
 """The worker pool: hands waiting uploads to whichever inference worker is free, a few at a time.
 
 A worker decodes and predicts on one core while the others do the same on theirs; the HTTP process only speaks HTTP. A
-lone upload never waits for company: a batch is whatever waits when a worker is free.
+lone upload never waits for company: a batch is whatever waits when a worker is free. Where uploads are many, a busy
+worker's next batch is a full one.
 """
 
 import asyncio
@@ -249,13 +250,26 @@ class WorkerPool:
             if self._may_send_heavy():
                 self._send(worker, [self._waiting.take_heavy()])
                 continue
-            if not self._waiting.light or (worker.batches and self._waiting.is_company_next):
+            if not self._waiting.light or (worker.batches and self._can_wait):
                 return
             idle = sum(not worker.batches for worker in free)
             share = math.ceil(self._waiting.light / max(1, idle))
             found = self._models.get(self._waiting.next_slot)  # nobody waits for one that is closed
             if batch := self._waiting.take(min(share, found.max_batch if found else 1)):
                 self._send(worker, batch)
+
+    @property
+    def _can_wait(self) -> bool:
+        """Tell whether a busy worker gets its next batch later: pictures that came in company leave it to lone ones.
+
+        Lone ones wait until they fill it, where enough are under way to fill the batches of all workers: docs/adr/0039.
+        """
+        if self._waiting.is_company_next:
+            return True
+        found = self._models.get(self._waiting.next_slot)
+        largest = found.max_batch if found else 1
+        under_way = self._waiting.light + sum(worker.pictures for worker in self._workers)
+        return self._waiting.light < largest and under_way > largest * len(self._workers)
 
     def _may_send_heavy(self) -> bool:
         """Tell whether a heavy picture is next: one worker is left to light ones or, if it is the only one, in turn."""

@@ -1,7 +1,8 @@
 """The service as a network of queues: load generator, HTTP process, waiting pictures, inference workers, one machine.
 
 It follows `whisker.app.inference.worker_pool`: a batch is an equal share of what waits when a worker has room, a worker
-holds two batches, and a request that finds all upload slots taken is refused with 503.
+holds two batches, the second of them full where enough pictures are under way to fill all, and a request that finds all
+upload slots taken is refused with 503.
 """
 
 import math
@@ -71,6 +72,7 @@ class _Simulation:
         self._held = [0] * service.inference_workers  # batches of each worker
         self._waiting: deque[tuple[int, float]] = deque()  # numbers of pictures, and when they were due
         self._in_flight = self._batches = self._pictures = 0
+        self._computing = 0  # pictures in the workers
         self._answered: list[tuple[float, float]] = []  # due, answered
         self._refused: list[float] = []  # due
 
@@ -108,22 +110,30 @@ class _Simulation:
         held, service = self._held, self._service
         while self._waiting:
             worker = min(range(len(held)), key=held.__getitem__)
-            if held[worker] >= service.batches_held:
+            if held[worker] >= service.batches_held or (held[worker] and self._can_wait):
                 return
             idle = held.count(0)
             size = min(math.ceil(len(self._waiting) / max(1, idle)), service.max_batch)
             batch = [self._waiting.popleft() for _ in range(size)]
             self._compute(worker, batch)
 
+    @property
+    def _can_wait(self) -> bool:
+        """Tell whether the second batch of a worker is to wait until it is full."""
+        largest, waiting = self._service.max_batch, len(self._waiting)
+        return waiting < largest and waiting + self._computing > largest * len(self._workers)
+
     def _compute(self, worker: int, batch: list[tuple[int, float]]) -> None:
         self._held[worker] += 1
         self._batches += 1
         self._pictures += len(batch)
+        self._computing += len(batch)
         seconds = self._costs.batch_seconds([number for number, _ in batch], self._rng)
         self._workers[worker].do(seconds, lambda: self._computed(worker, batch))
 
     def _computed(self, worker: int, batch: list[tuple[int, float]]) -> None:
         self._held[worker] -= 1
+        self._computing -= len(batch)
         self._dispatch()
         costs = self._costs
         for _, due in batch:

@@ -135,6 +135,35 @@ async def test_uploads_that_come_together_share_batches_of_limited_size(settings
         assert "whisker_queue_depth 0.0" in bench.metrics.render().decode()
 
 
+async def test_busy_worker_gets_a_full_batch_where_enough_uploads_are_under_way(settings: Settings) -> None:
+    async with at_work(settings, max_batch=4, inference_workers=1) as bench:
+        (worker,) = bench.pool.pids
+        os.kill(worker, signal.SIGSTOP)
+        answers = list[asyncio.Future[PredictionResult]]()
+        sizes = list[tuple[int, int]]()
+        for together in (4, 1, 3, 1):
+            answers += [bench.submit(picture()) for _ in range(together)]
+            await asyncio.sleep(0.01)
+            sizes.append(bench.batch_sizes())
+        os.kill(worker, signal.SIGCONT)
+        await asyncio.gather(*answers)
+        assert sizes == [(1, 4), (1, 4), (2, 8), (2, 8)]
+        assert bench.batch_sizes() == (3, 9)
+
+
+async def test_busy_worker_gets_the_next_upload_at_once_where_few_are_under_way(settings: Settings) -> None:
+    async with at_work(settings, max_batch=4, inference_workers=1) as bench:
+        (worker,) = bench.pool.pids
+        os.kill(worker, signal.SIGSTOP)
+        answers = list[asyncio.Future[PredictionResult]]()
+        for batches in (1, 2):
+            answers.append(bench.submit(picture()))
+            await asyncio.sleep(0.01)
+            assert bench.batch_sizes() == (batches, batches)
+        os.kill(worker, signal.SIGCONT)
+        await asyncio.gather(*answers)
+
+
 async def test_large_pictures_have_no_company(settings: Settings) -> None:
     large = picture() + b"\0" * 600_000  # what follows a PNG's end is not looked at
     async with at_work(settings) as bench:

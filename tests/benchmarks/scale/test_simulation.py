@@ -81,3 +81,10 @@ def test_batch_is_an_equal_share_of_what_waits() -> None:
     costs = replace(FREE, decode=(1.0,), inference=dict.fromkeys(range(1, 5), (1.0,)))
     simulated = simulate(Service(2, 2), costs, [0.0] * 10, start=0, end=1)
     assert simulated.mean_batch == 10 / 6
+
+
+def test_second_batch_of_a_worker_is_full_where_many_are_under_way() -> None:
+    """The batches are of 1, 1, 4 and 4: the seventh picture waits for the last three."""
+    costs = replace(FREE, inference=dict.fromkeys(range(1, 5), (2.0,)))
+    simulated = simulate(Service(1, 1), costs, [0.0] * 7 + [5.0] * 3, start=0, end=6)
+    assert simulated.mean_batch == 10 / 4
