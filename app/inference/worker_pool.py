@@ -250,7 +250,7 @@ class WorkerPool:
             if self._may_send_heavy():
                 self._send(worker, [self._waiting.take_heavy()])
                 continue
-            if not self._waiting.light or (worker.batches and self._can_wait):
+            if not self._waiting.light or (worker.batches and (worker.is_opening or self._can_wait)):
                 return
             idle = sum(not worker.batches for worker in free)
             share = math.ceil(self._waiting.light / max(1, idle))

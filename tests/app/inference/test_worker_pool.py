@@ -164,6 +164,23 @@ async def test_busy_worker_gets_the_next_upload_at_once_where_few_are_under_way(
         await asyncio.gather(*answers)
 
 
+async def test_busy_worker_that_opens_a_model_gets_no_batch_ahead(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with at_work(settings, inference_workers=1) as bench:
+        monkeypatch.setattr(WorkerHandle, "is_opening", True)
+        (worker,) = bench.pool.pids
+        os.kill(worker, signal.SIGSTOP)
+        answers = list[asyncio.Future[PredictionResult]]()
+        for _ in range(2):
+            answers.append(bench.submit(picture()))
+            await asyncio.sleep(0.01)
+            assert bench.batch_sizes() == (1, 1)
+        os.kill(worker, signal.SIGCONT)
+        await asyncio.gather(*answers)
+        assert bench.batch_sizes() == (2, 2)
+
+
 async def test_large_pictures_have_no_company(settings: Settings) -> None:
     large = picture() + b"\0" * 600_000  # what follows a PNG's end is not looked at
     async with at_work(settings) as bench:
