@@ -250,12 +250,11 @@ class WorkerPool:
             if self._may_send_heavy():
                 self._send(worker, [self._waiting.take_heavy()])
                 continue
-            if not self._waiting.light or (worker.batches and (worker.is_opening or self._can_wait)):
+            if not self._waiting.light or (worker.batches and self._can_wait):
                 return
             idle = sum(not worker.batches for worker in free)
             share = math.ceil(self._waiting.light / max(1, idle))
-            found = self._models.get(self._waiting.next_slot)  # nobody waits for one that is closed
-            if batch := self._waiting.take(min(share, found.max_batch if found else 1)):
+            if batch := self._waiting.take(min(share, self._largest_next)):
                 self._send(worker, batch)
 
     @property
@@ -266,10 +265,14 @@ class WorkerPool:
         """
         if self._waiting.is_company_next:
             return True
-        found = self._models.get(self._waiting.next_slot)
-        largest = found.max_batch if found else 1
         under_way = self._waiting.light + sum(worker.pictures for worker in self._workers)
-        return self._waiting.light < largest and under_way > largest * len(self._workers)
+        return self._waiting.light < self._largest_next and under_way > self._largest_next * len(self._workers)
+
+    @property
+    def _largest_next(self) -> int:
+        """Give the largest batch for the model of the next light picture, which must be there."""
+        found = self._models.get(self._waiting.next_slot)  # nobody waits for one that is closed
+        return found.max_batch if found else 1
 
     def _may_send_heavy(self) -> bool:
         """Tell whether a heavy picture is next: one worker is left to light ones or, if it is the only one, in turn."""
@@ -427,7 +430,8 @@ def _is_same_moment(pending: PendingPrediction) -> bool:
 
 def _has_room(worker: WorkerHandle) -> bool:
     has_time = not (worker.has_heavy or worker.is_loading)
-    return len(worker.batches) < _MAX_BATCHES and worker.bytes < LARGE_BYTES and has_time
+    most = 1 if worker.is_opening else _MAX_BATCHES  # it is slow meanwhile, and what is sent ahead would wait in it
+    return len(worker.batches) < most and worker.bytes < LARGE_BYTES and has_time
 
 
 def _batch_count(worker: WorkerHandle) -> int:

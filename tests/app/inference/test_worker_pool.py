@@ -135,50 +135,42 @@ async def test_uploads_that_come_together_share_batches_of_limited_size(settings
         assert "whisker_queue_depth 0.0" in bench.metrics.render().decode()
 
 
+async def batches_while_stopped(bench: Bench, *numbers: int) -> list[tuple[int, int]]:
+    """Stop the workers, submit so many pictures at a time, and give the batches and pictures sent after each time."""
+    answers = list[asyncio.Future[PredictionResult]]()
+    sent = list[tuple[int, int]]()
+    workers = bench.pool.pids
+    for pid in workers:
+        os.kill(pid, signal.SIGSTOP)
+    for number in numbers:
+        answers += [bench.submit(picture()) for _ in range(number)]
+        await asyncio.sleep(0.01)
+        sent.append(bench.batch_sizes())
+    for pid in workers:
+        os.kill(pid, signal.SIGCONT)
+    await asyncio.gather(*answers)
+    return sent
+
+
 async def test_busy_worker_gets_a_full_batch_where_enough_uploads_are_under_way(settings: Settings) -> None:
     async with at_work(settings, max_batch=4, inference_workers=1) as bench:
-        (worker,) = bench.pool.pids
-        os.kill(worker, signal.SIGSTOP)
-        answers = list[asyncio.Future[PredictionResult]]()
-        sizes = list[tuple[int, int]]()
-        for together in (4, 1, 3, 1):
-            answers += [bench.submit(picture()) for _ in range(together)]
-            await asyncio.sleep(0.01)
-            sizes.append(bench.batch_sizes())
-        os.kill(worker, signal.SIGCONT)
-        await asyncio.gather(*answers)
-        assert sizes == [(1, 4), (1, 4), (2, 8), (2, 8)]
+        assert await batches_while_stopped(bench, 4, 1, 3, 1) == [(1, 4), (1, 4), (2, 8), (2, 8)]
         assert bench.batch_sizes() == (3, 9)
 
 
 async def test_busy_worker_gets_the_next_upload_at_once_where_few_are_under_way(settings: Settings) -> None:
     async with at_work(settings, max_batch=4, inference_workers=1) as bench:
-        (worker,) = bench.pool.pids
-        os.kill(worker, signal.SIGSTOP)
-        answers = list[asyncio.Future[PredictionResult]]()
-        for batches in (1, 2):
-            answers.append(bench.submit(picture()))
-            await asyncio.sleep(0.01)
-            assert bench.batch_sizes() == (batches, batches)
-        os.kill(worker, signal.SIGCONT)
-        await asyncio.gather(*answers)
+        assert await batches_while_stopped(bench, 1, 1) == [(1, 1), (2, 2)]
 
 
-async def test_busy_worker_that_opens_a_model_gets_no_batch_ahead(
+async def test_busy_worker_that_opens_a_model_gets_no_batch_ahead_but_others_do(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with at_work(settings, inference_workers=1) as bench:
-        monkeypatch.setattr(WorkerHandle, "is_opening", True)
-        (worker,) = bench.pool.pids
-        os.kill(worker, signal.SIGSTOP)
-        answers = list[asyncio.Future[PredictionResult]]()
-        for _ in range(2):
-            answers.append(bench.submit(picture()))
-            await asyncio.sleep(0.01)
-            assert bench.batch_sizes() == (1, 1)
-        os.kill(worker, signal.SIGCONT)
-        await asyncio.gather(*answers)
-        assert bench.batch_sizes() == (2, 2)
+    async with at_work(settings, max_batch=4, inference_workers=2) as bench:
+        opens = bench.pool.pids[0]
+        monkeypatch.setattr(WorkerHandle, "is_opening", property(lambda worker: worker.pid == opens))
+        assert await batches_while_stopped(bench, 1, 1, 1, 1) == [(1, 1), (2, 2), (3, 3), (3, 3)]
+        assert bench.batch_sizes() == (4, 4)
 
 
 async def test_large_pictures_have_no_company(settings: Settings) -> None:
