@@ -4,6 +4,7 @@ OpenVINO is optional: only `whisker.model.exported` and `whisker.model.engines.c
 need it. It needs no PyTorch.
 """
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
 from io import BytesIO
@@ -122,7 +123,7 @@ def start_runtime() -> None:
     """Load all that OpenVINO needs for its first model, so that a model's memory can be told from it."""
     pictures = ops.parameter([1, 1], np.uint8)
     model = openvino.Model([ops.result(ops.relu(ops.convert(pictures, np.float32)))], [pictures])
-    # Unbound, as all are: otherwise the next model runs on the first core, and so it would in every process.
+    # With the options of all others: the defaults bind threads to cores, to the same ones in every process.
     shared_core().compile_model(model, "CPU", _options(1)).create_infer_request().infer([np.zeros((1, 1), np.uint8)])
 
 
@@ -133,6 +134,9 @@ def shared_core() -> openvino.Core:
     Each core gives its thread another signal stack and takes it away when it goes, so that the second of two would
     leave the thread with the first one's, which is gone: the next signal would be the process' last.
     """
+    # OpenVINO's thread library binds each pass to one hyperthread a core, whatever the options say, and every process
+    # to the same ones. Its topology library, hwloc, binds nothing where it is told that the machine is another.
+    os.environ.setdefault("HWLOC_THISSYSTEM", "0")
     return openvino.Core()
 
 
