@@ -1,13 +1,10 @@
-"""The worker pool: hands waiting uploads to whichever inference worker is free, a few at a time.
+"""The worker pool: the inference workers, what they have open, what they answer, and what becomes of those that end.
 
-A worker decodes and predicts on one core while the others do the same on theirs; the HTTP process only speaks HTTP. A
-lone upload never waits for company: a batch is whatever waits when a worker is free. Where uploads are many, a busy
-worker's next batch is a full one.
+A worker decodes and predicts on one core while the others do the same on theirs; the HTTP process only speaks HTTP.
 """
 
 import asyncio
 import logging
-import math
 import time
 from collections.abc import Coroutine, Sequence
 from itertools import chain
@@ -18,6 +15,7 @@ from pydantic_core import from_json
 from whisker.app import time_limits
 from whisker.app.errors import InferenceFailedError, OverloadedError, WorkerError
 from whisker.app.inference.begun import FIRST_SLOT, BegunWorkers, worker_config, worker_count
+from whisker.app.inference.dispatcher import Dispatcher
 from whisker.app.inference.loader import Loader
 from whisker.app.inference.open_model import OpenModel
 from whisker.app.inference.position import Position
@@ -25,7 +23,7 @@ from whisker.app.inference.prepared_models import LoadedModel, PreparedModels
 from whisker.app.inference.program import PROGRAM
 from whisker.app.inference.requests import PendingPrediction, PredictionResult, set_result_if_waiting
 from whisker.app.inference.results import read_results
-from whisker.app.inference.waiting import LARGE_BYTES, WaitingPictures, has_large
+from whisker.app.inference.waiting import WaitingPictures
 from whisker.app.inference.worker_handle import OpenedModel, WorkerHandle
 from whisker.app.metrics import Metrics
 from whisker.app.prepared import open_cache
@@ -44,7 +42,6 @@ _HEAVY_SHARE = 4  # heavy pictures may have one of so many upload slots
 # opens a model shares its own.
 _HEAVY_PATIENCE = 2
 _SAME_MOMENT_SECONDS = 0.25
-_MAX_BATCHES = 2  # that a worker holds: the next one is there when one is done
 _MAX_ENDED = 2  # workers that may end while they open a model, before it is the model that is given up
 
 logger = logging.getLogger(__name__)
@@ -83,10 +80,9 @@ class WorkerPool:
         self._opening = asyncio.Lock()
         self._workers: list[WorkerHandle] = []
         self._waiting = WaitingPictures(max(1, settings.max_in_flight // _HEAVY_SHARE), metrics.queue_depth.inc)
-        self._was_heavy = False  # what was sent last
+        self._dispatcher = Dispatcher(self._waiting, self._workers, self._largest_batch, metrics.batches.observe)
         self._empty_since: float | None = None  # when the last worker ended
         self._positions: list[Position] = []
-        self._will_dispatch = False
         self._started = False
         self._closing = False
         self._tasks: set[asyncio.Task[None]] = set()
@@ -132,7 +128,8 @@ class WorkerPool:
         return loaded.card
 
     async def _forget_all(self) -> None:
-        workers, self._workers = self._workers, []
+        workers = [*self._workers]
+        self._workers.clear()
         self._models.clear()
         await asyncio.gather(self.loader.close(), *(worker.end(0) for worker in workers))
 
@@ -205,7 +202,8 @@ class WorkerPool:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.loader.close()
-        ended, self._workers = self._workers, []
+        ended = [*self._workers]
+        self._workers.clear()
         await asyncio.gather(*(worker.end(time_limits.CLOSE_SECONDS) for worker in ended))
 
     @property
@@ -239,56 +237,7 @@ class WorkerPool:
     def put(self, pending: PendingPrediction) -> None:
         """Queue an upload for the next free worker; cancelling its result before then drops it."""
         self._waiting.put(pending)
-        if not self._will_dispatch:  # once for all uploads that came together
-            self._will_dispatch = True
-            asyncio.get_running_loop().call_soon(self._dispatch)
-
-    def _dispatch(self) -> None:
-        self._will_dispatch = False
-        while free := [worker for worker in self._workers if _has_room(worker)]:
-            worker = min(free, key=_batch_count)
-            if self._may_send_heavy():
-                self._send(worker, [self._waiting.take_heavy()])
-                continue
-            if not self._waiting.light or (worker.batches and self._can_wait):
-                return
-            idle = sum(not worker.batches for worker in free)
-            share = math.ceil(self._waiting.light / max(1, idle))
-            if batch := self._waiting.take(min(share, self._largest_next)):
-                self._send(worker, batch)
-
-    @property
-    def _can_wait(self) -> bool:
-        """Tell whether a busy worker gets its next batch later: pictures that came in company leave it to lone ones.
-
-        Lone ones wait until they fill it, where enough are under way to fill the batches of all workers: docs/adr/0039.
-        """
-        if self._waiting.is_company_next:
-            return True
-        under_way = self._waiting.light + sum(worker.pictures for worker in self._workers)
-        return self._waiting.light < self._largest_next and under_way > self._largest_next * len(self._workers)
-
-    @property
-    def _largest_next(self) -> int:
-        """Give the largest batch for the model of the next light picture, which must be there."""
-        found = self._models.get(self._waiting.next_slot)  # nobody waits for one that is closed
-        return found.max_batch if found else 1
-
-    def _may_send_heavy(self) -> bool:
-        """Tell whether a heavy picture is next: one worker is left to light ones or, if it is the only one, in turn."""
-        pending = self._waiting.heavy
-        if pending is None:
-            return False
-        busy = [worker for worker in self._workers if worker.has_heavy]
-        if len(self._workers) == 1:
-            return not busy and not (self._was_heavy and self._waiting.light)
-        is_alone = not (pending.is_large and any(has_large(batch) for worker in busy for batch in worker.batches))
-        return len(busy) < len(self._workers) - 1 and is_alone
-
-    def _send(self, worker: WorkerHandle, batch: list[PendingPrediction]) -> None:
-        self._was_heavy = batch[0].is_heavy
-        self._metrics.batches.observe(len(batch))
-        worker.send(batch)
+        self._dispatcher.dispatch_soon()
 
     def _answered(self, worker: WorkerHandle, document: bytes, drawings: Sequence[bytes]) -> None:
         """Give each upload of a worker's oldest batch its result, after the worker has got its next batch."""
@@ -304,7 +253,7 @@ class WorkerPool:
         if batch[0].is_heavy and isinstance(results[0], PredictionResult):
             self._waiting.note_heavy(results[0].decode_seconds)
         settled = [self._keep_heavy(one, result) for one, result in zip(batch, results, strict=True)]
-        self._dispatch()
+        self._dispatcher.dispatch()
         for pending, result in zip(batch, settled, strict=True):
             if result is not None:
                 set_result_if_waiting(pending.result, result)
@@ -347,7 +296,11 @@ class WorkerPool:
                 if pending in current and not pending.is_suspect:
                     pending.is_suspect, pending.suspect_since = True, time.perf_counter()
                 self._waiting.put(pending, at_once=True)
-        self._dispatch()
+        self._dispatcher.dispatch()
+
+    def _largest_batch(self, slot: int) -> int:
+        found = self._models.get(slot)
+        return found.max_batch if found else 1  # nobody waits for a model that is closed
 
     def _new_worker(self) -> WorkerHandle:
         return WorkerHandle(self._answered, self._lost, program=self._program)
@@ -389,7 +342,7 @@ class WorkerPool:
                     raise
                 await asyncio.sleep(0)  # until it is no longer among the workers
             finally:
-                self._dispatch()
+                self._dispatcher.dispatch()
         if not self._workers:  # perhaps because of this model, which no replacement may open then
             raise WorkerError("All inference workers ended while they opened a model.")
 
@@ -398,7 +351,7 @@ class WorkerPool:
         self._workers.append(worker)
         self._metrics.inference_workers.set(len(self._workers))
         self._empty_since = None
-        self._dispatch()
+        self._dispatcher.dispatch()
 
     async def _watch(self) -> None:
         """End workers that are stalled: there is no other way to stop what they do."""
@@ -426,13 +379,3 @@ def _is_same_moment(pending: PendingPrediction) -> bool:
     """Tell, once, whether a second worker has ended with the first: whoever ended both, it was hardly the picture."""
     since, pending.suspect_since = pending.suspect_since, 0.0
     return time.perf_counter() - since < _SAME_MOMENT_SECONDS
-
-
-def _has_room(worker: WorkerHandle) -> bool:
-    has_time = not (worker.has_heavy or worker.is_loading)
-    most = 1 if worker.is_opening else _MAX_BATCHES  # it is slow meanwhile, and what is sent ahead would wait in it
-    return len(worker.batches) < most and worker.bytes < LARGE_BYTES and has_time
-
-
-def _batch_count(worker: WorkerHandle) -> int:
-    return len(worker.batches)

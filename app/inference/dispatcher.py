@@ -1,0 +1,100 @@
+"""Which worker gets which of the waiting pictures next, and when.
+
+A lone upload never waits for company: a batch is whatever waits when a worker is free. Where uploads are many, a busy
+worker's next batch is a full one.
+"""
+
+import asyncio
+import math
+from collections.abc import Callable, Sequence
+
+from whisker.app.inference.requests import PendingPrediction
+from whisker.app.inference.waiting import LARGE_BYTES, WaitingPictures, has_large
+from whisker.app.inference.worker_handle import WorkerHandle
+
+_MAX_BATCHES = 2  # that a worker holds: the next one is there when one is done
+
+
+class Dispatcher:
+    """Hand waiting pictures to workers that have room, a few at a time.
+
+    `workers` are those there are at any time. `largest_batch` gives the most pictures of a batch for the model of a
+    slot; `on_batch` is told how many there are in each that is sent.
+    """
+
+    def __init__(
+        self,
+        waiting: WaitingPictures,
+        workers: Sequence[WorkerHandle],
+        largest_batch: Callable[[int], int],
+        on_batch: Callable[[int], None],
+    ) -> None:
+        self._waiting = waiting
+        self._workers = workers
+        self._largest_batch = largest_batch
+        self._on_batch = on_batch
+        self._was_heavy = False  # what was sent last
+        self._is_due = False
+
+    def dispatch_soon(self) -> None:
+        """Dispatch once for all pictures that come at the same time."""
+        if not self._is_due:
+            self._is_due = True
+            asyncio.get_running_loop().call_soon(self.dispatch)
+
+    def dispatch(self) -> None:
+        """Send what waits, as far as workers have room for it."""
+        self._is_due = False
+        while free := [worker for worker in self._workers if _has_room(worker)]:
+            worker = min(free, key=_batch_count)
+            if self._may_send_heavy():
+                self._send(worker, [self._waiting.take_heavy()])
+                continue
+            if not self._waiting.light or (worker.batches and self._can_wait):
+                return
+            idle = sum(not worker.batches for worker in free)
+            share = math.ceil(self._waiting.light / max(1, idle))
+            if batch := self._waiting.take(min(share, self._largest_next)):
+                self._send(worker, batch)
+
+    @property
+    def _can_wait(self) -> bool:
+        """Tell whether a busy worker gets its next batch later: pictures that came in company leave it to lone ones.
+
+        Lone ones wait until they fill it, where enough are under way to fill the batches of all workers: docs/adr/0039.
+        """
+        if self._waiting.is_company_next:
+            return True
+        under_way = self._waiting.light + sum(worker.pictures for worker in self._workers)
+        return self._waiting.light < self._largest_next and under_way > self._largest_next * len(self._workers)
+
+    @property
+    def _largest_next(self) -> int:
+        """Give the largest batch for the model of the next light picture, which must be there."""
+        return self._largest_batch(self._waiting.next_slot)
+
+    def _may_send_heavy(self) -> bool:
+        """Tell whether a heavy picture is next: one worker is left to light ones or, if it is the only one, in turn."""
+        pending = self._waiting.heavy
+        if pending is None:
+            return False
+        busy = [worker for worker in self._workers if worker.has_heavy]
+        if len(self._workers) == 1:
+            return not busy and not (self._was_heavy and self._waiting.light)
+        is_alone = not (pending.is_large and any(has_large(batch) for worker in busy for batch in worker.batches))
+        return len(busy) < len(self._workers) - 1 and is_alone
+
+    def _send(self, worker: WorkerHandle, batch: list[PendingPrediction]) -> None:
+        self._was_heavy = batch[0].is_heavy
+        self._on_batch(len(batch))
+        worker.send(batch)
+
+
+def _has_room(worker: WorkerHandle) -> bool:
+    has_time = not (worker.has_heavy or worker.is_loading)
+    most = 1 if worker.is_opening else _MAX_BATCHES  # it is slow meanwhile, and what is sent ahead would wait in it
+    return len(worker.batches) < most and worker.bytes < LARGE_BYTES and has_time
+
+
+def _batch_count(worker: WorkerHandle) -> int:
+    return len(worker.batches)
