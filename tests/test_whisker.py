@@ -20,7 +20,19 @@ from whisker.training.errors import TrainingInterruptedError
 from whisker.training.job import Training
 
 ROOT = Path(__file__).parents[1]
-COMMANDS = ("train", "calibrate", "evaluate", "compare", "doctor", "report", "import", "predict", "serve", "models")
+COMMANDS = (
+    "train",
+    "calibrate",
+    "shrink",
+    "evaluate",
+    "compare",
+    "doctor",
+    "report",
+    "import",
+    "predict",
+    "serve",
+    "models",
+)
 
 
 def run(

@@ -1,4 +1,7 @@
-"""Distillation as a step of a training: a dense network in place of the transferred one, if it loses little."""
+"""Distillation as a step of a training: a dense network in place of the transferred one, if it loses little.
+
+Both see the same crops, also mixed ones, each at its own size, for many epochs (function matching, Beyer et al. 2022).
+"""
 
 from dataclasses import replace
 from typing import Any
@@ -14,14 +17,14 @@ from whisker.training.calibration.photos import read_training_sample, run_engine
 from whisker.training.calibration.thresholds import fit_temperature
 from whisker.training.data.dataset import Dataset, Split, decode_served
 from whisker.training.data.outliers import read_outliers
-from whisker.training.fit.loop import predict_logits
+from whisker.training.fit.loop import Trainer, predict_logits
+from whisker.training.fit.teachers import EngineTeacher
 from whisker.training.job import Training
 from whisker.training.pretrained.sources import open_pretrained
 from whisker.training.progress import Progress
 from whisker.training.provenance import provenance_of, uncalibrated
 from whisker.training.transfer.candidates import Candidate, judge
 from whisker.training.transfer.features import open_engine
-from whisker.training.transfer.student import EngineTeacher, train_student
 
 MAX_LOSS = 0.01  # of accuracy on the validation split, that a student may cost
 
@@ -53,18 +56,17 @@ def distil(
     served, work = own.config.preprocessing, training.work
     validation = decode_served(training.photos, dataset.validation, served, work / "cache-student-validation", progress)
     start = None if training.student is None else open_pretrained(training.student)
-    fit = train_student(
+    trainer = Trainer(
         own.config,
         dataset.train,
         validation,
-        EngineTeacher(engine, teacher.network.size, temperature),
         classes=dataset.classes,
-        start=start,
-        state_file=training.state_file,
-        run=run,
         device=device,
         progress=progress,
+        pretrained=start,
+        teacher=EngineTeacher(engine, teacher.network.size, temperature),
     )
+    fit = trainer.fit(training.state_file, run)
     answers = {0.0: logits.numpy(), 1.0: predict_logits(fit.network, validation).numpy()}
     before, after = judge(answers, dataset.validation.labels)
     sentence = (
@@ -79,19 +81,20 @@ def distil(
         provenance_of(own, dataset, fit, "" if start is None else start.source),
         pretrained="" if start is None else start.sha256,
         method=f"Distilled from {shape.family} {shape.variant}",
-        candidates=(*(past.candidates or ()), _tried("Teacher", before), _tried("Student", after)),
+        candidates=(*(past.candidates or ()), tried("Teacher", before), tried("Student", after)),
     )
     checkpoint = uncalibrated(own, dataset, fit.network.state_dict(), provenance)
-    student_data = _student_data(own, dataset, validation, progress)
+    student_data = data_for_student(own, dataset, validation, progress)
     return calibrate(checkpoint, student_data, targets=training.targets, device=device, progress=progress)
 
 
-def _tried(name: str, candidate: Candidate) -> TriedCandidate:
+def tried(name: str, candidate: Candidate) -> TriedCandidate:
+    """Write down a candidate for the provenance."""
     return TriedCandidate(name, round(candidate.accuracy, 4), round(candidate.likelihood, 4))
 
 
-def _student_data(training: Training, dataset: Dataset, validation: Split, progress: Progress) -> CalibrationData:
-    """Decode what calibrates the student, at its size."""
+def data_for_student(training: Training, dataset: Dataset, validation: Split, progress: Progress) -> CalibrationData:
+    """Decode what calibrates a student, at its size; `validation` has it already."""
     served, work, root = training.config.preprocessing, training.work, training.photos
     sample = read_training_sample(root, dataset.train, served, work / "cache-student-train", progress)
     test = decode_served(root, dataset.test, served, work / "cache-student-test", progress)

@@ -46,7 +46,7 @@ def run_training(training: Training, progress: Progress, world: World = SINGLE_P
     check_paths(training)
     with world.main_first():
         require_free(training, world)
-        with _stoppable("preparing the photos"):
+        with stoppable("preparing the photos"):
             dataset = prepare_dataset(
                 training.photos,
                 training.config,
@@ -64,7 +64,7 @@ def run_training(training: Training, progress: Progress, world: World = SINGLE_P
     progress.tell(plan_of(training, dataset))
     progress.tell(Stage("Preparing the network"))
     if training.config.transfer is not None:
-        with _stoppable("learning the classes"):
+        with stoppable("learning the classes"):
             calibrated = (
                 transfer(training, dataset, data, run=run, device=device, progress=progress) if world.is_main else None
             )
@@ -120,31 +120,10 @@ def run_calibration(training: Training, checkpoint: Checkpoint, progress: Progre
     use_available_cores()
     check_paths(training)
     require_free(training, SINGLE_PROCESS)
-    if training.config.groups is not None and training.config.groups.column is not None and training.labels is None:
-        raise ConfigError(
-            f"{checkpoint.name} was trained with groups by the {training.config.groups} of a CSV file: give that file "
-            "with --labels."
-        )
-    provenance = Provenance.from_json(checkpoint.provenance)
-    if provenance.extensions:
-        raise TrainingError(
-            f"{checkpoint.name} has classes that were added with --extend, without the photos of the others, so its "
-            "verdicts cannot be fitted anew: train on the photos of all classes."
-        )
-    with _stoppable("preparing the photos"):
-        # A training that skipped no class had none that is too small, so that these are the classes of either.
-        dataset = prepare_dataset(
-            training.photos, training.config, training.work, progress, training.labels, skip_small=True
-        )
-        if checkpoint.is_imported:
-            require_all_classes(checkpoint, dataset)
-        elif provenance.data is None or dataset.split != provenance.data.split:
-            raise TrainingError(
-                f"{training.photos} does not hold exactly the photos that {checkpoint.name} was trained with, so it is "
-                "unknown which of them are left for calibration and testing: give the same folder, and the same "
-                "--labels."
-            )
+    with stoppable("preparing the photos"):
+        dataset = prepare_own_photos(training, checkpoint, progress)
         data = _calibration_data(training, dataset, progress)
+    provenance = Provenance.from_json(checkpoint.provenance)
     if checkpoint.is_imported:
         provenance = provenance_of_imported(training, dataset, provenance)
     provenance = replace(provenance, calibration=CalibrationRun(training.command, today()))
@@ -157,6 +136,35 @@ def run_calibration(training: Training, checkpoint: Checkpoint, progress: Progre
     for line in describe_verdict_changes(checkpoint, calibrated.checkpoint, data.outliers, device):
         progress.say(line)
     return calibrated.evaluation
+
+
+def prepare_own_photos(training: Training, checkpoint: Checkpoint, progress: Progress) -> Dataset:
+    """Prepare the photos that `checkpoint` was trained with, split as they were then, at its size.
+
+    Raises `DatasetError`, and `TrainingError` if the photos are others. Of an imported checkpoint, that is not known.
+    """
+    config = split_config(checkpoint)
+    if config.groups is not None and config.groups.column is not None and training.labels is None:
+        raise ConfigError(
+            f"{checkpoint.name} was trained with groups by the {config.groups} of a CSV file: give that file with "
+            "--labels."
+        )
+    provenance = Provenance.from_json(checkpoint.provenance)
+    if provenance.extensions:
+        raise TrainingError(
+            f"{checkpoint.name} has classes that were added with --extend, without the photos of the others, so "
+            "nothing can be fitted to its photos again: train on the photos of all classes."
+        )
+    # A training that skipped no class had none that is too small, so that these are the classes of either.
+    dataset = prepare_dataset(training.photos, config, training.work, progress, training.labels, skip_small=True)
+    if checkpoint.is_imported:
+        require_all_classes(checkpoint, dataset)
+    elif provenance.data is None or dataset.split != provenance.data.split:
+        raise TrainingError(
+            f"{training.photos} does not hold exactly the photos that {checkpoint.name} was trained with, so it is "
+            "unknown which of them are left for calibration and testing: give the same folder, and the same --labels."
+        )
+    return dataset
 
 
 def split_config(checkpoint: Checkpoint) -> TrainingConfig:
@@ -179,7 +187,7 @@ def split_config(checkpoint: Checkpoint) -> TrainingConfig:
 
 
 @contextmanager
-def _stoppable(what: str) -> Iterator[None]:
+def stoppable(what: str) -> Iterator[None]:
     """Translate a signal that comes during work whose results are in caches."""
     try:
         yield

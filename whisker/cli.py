@@ -24,6 +24,7 @@ from whisker.training.cli.exports.export import export
 from whisker.training.cli.exports.verify import verify
 from whisker.training.cli.import_weights import import_weights
 from whisker.training.cli.report import report
+from whisker.training.cli.shrink import shrink
 from whisker.training.cli.sign import sign
 from whisker.training.cli.train import train
 
@@ -39,6 +40,7 @@ EXAMPLES: Examples = {  # shown at the end of each --help
         "whisker train new-classes --extend photos.safetensors --out more.safetensors",
     ),
     calibrate: ("whisker calibrate photos.safetensors photos --precision 0.995 --out stricter.safetensors",),
+    shrink: ("whisker shrink photos.safetensors photos --out smaller.safetensors",),
     evaluate: ("whisker evaluate photos.safetensors other-photos",),
     compare: (
         "whisker compare live.safetensors new.safetensors other-photos",

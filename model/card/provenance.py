@@ -131,7 +131,7 @@ class Provenance(Record):
     preset: str | None = None
     pretrained: str | None = None  # SHA-256 of the file that the weights started from; empty if they were random
     pretrained_source: str | None = None  # what these weights were, in a few words
-    method: str | None = None  # of a transfer
+    method: str | None = None  # of a transfer, a distillation or a shrinkage
     candidates: tuple[TriedCandidate, ...] | None = None  # of a transfer
     recipe: Mapping[str, JsonValue] | None = None  # hyper-parameters
     epochs: int | None = None

@@ -5,7 +5,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,6 +25,7 @@ from whisker.training.fit.distributed import SINGLE_PROCESS, World
 from whisker.training.fit.precision import autocast, probe_bf16
 from whisker.training.fit.schedule import Schedule, plan
 from whisker.training.fit.state import EpochResult, TrainingState, stop_on_signal
+from whisker.training.fit.teachers import Lesson, Teacher
 from whisker.training.pretrained.weights import Pretrained, apply_pretrained
 from whisker.training.progress import Progress, duration
 
@@ -32,17 +33,7 @@ _EVALUATION_BATCH = 64
 _BALANCED_RATIO = 1.5  # of the largest class to the smallest, up to which classes count as balanced
 _STATISTICS_BATCHES = 50  # for re-estimating batch-norm
 _NORMALIZATION_PHOTOS = 1024  # for measuring the mean and deviation of the input
-
-
-class Teacher(Protocol):
-    """What answers in place of labels."""
-
-    @property
-    def size(self) -> int:
-        """Width and height in pixels of the pictures that it answers for."""
-
-    def __call__(self, x: Tensor) -> Tensor:
-        """Answer for float32 `[N, 3, size, size]` RGB in 0..1 with a share for each class, `[N, classes]`."""
+_LEAST_VARIANCE = 1e-6  # of features, on average
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +67,7 @@ class Trainer:
         teacher: Teacher | None = None,
         world: World = SINGLE_PROCESS,
     ) -> None:
-        """Build the network; with a `teacher`, its answers take the place of labels."""
+        """Build the network; a `teacher`, for a single process, says what it should give."""
         self.config = config
         self.recipe = config.recipe
         self.world = world
@@ -158,14 +149,14 @@ class Trainer:
             return self.config.dtype == "bfloat16"
         self.progress.tell(Stage("Probing precision"))
         # Of the last epoch: its pictures are the largest, and take most of the time.
-        batch = self.batch(0, self.schedule.epochs - 1, 0)
-        return probe_bf16(self.state.network, *batch, self.progress)
+        x, lesson = self.batch(0, self.schedule.epochs - 1, 0)
+        return probe_bf16(self.state.network, x, lesson.answers, self.progress)
 
-    def batch(self, step: int, epoch: int, position: int) -> tuple[Tensor, Tensor]:
+    def batch(self, step: int, epoch: int, position: int) -> tuple[Tensor, Lesson]:
         """Gather and augment this process's part of one batch, the `position`-th of its epoch.
 
         Equal arguments give equal batches: a resumed training sees what it would have seen. Returns photos, float32
-        `[N, 3, size, size]`, and their labels `[N]` or, of mixed photos or by a teacher, class shares `[N, classes]`.
+        `[N, 3, size, size]`, and what to give for them: labels or, of mixed photos or by a teacher, class shares.
         """
         pass_, position = divmod(position, self.schedule.pass_steps)
         pass_ += epoch * self.schedule.passes
@@ -179,30 +170,32 @@ class Trainer:
         # A teacher that saw what a smaller student sees would know less: its answers lost a point of accuracy.
         cut = size if self._teacher is None else max(size, self._teacher.size)
         x = self._augmentation(self.train.pixels, self.train.rows[picked], flipped, cut, generator)
-        targets = torch.from_numpy(self.train.labels[picked])
+        labels = torch.from_numpy(self.train.labels[picked])
+        lesson = Lesson(labels)
         rng = np.random.default_rng((self.config.seed, 4, step, self.world.rank))
         if epoch < self._mixed_epochs and rng.random() < self.recipe.mixing:
-            x, targets = mix_pairs(x, targets, self._classes, rng)
+            x, shares = mix_pairs(x, labels, self._classes, rng)
+            lesson = Lesson(shares)
         if self._teacher is not None:
-            targets = self._teacher(_scale(x, self._teacher.size))
+            lesson = self._teacher(_scale(x, self._teacher.size), lesson.shares(self._classes))
             x = _scale(x, size)
-        return x.to(self.device), targets.to(self.device)
+        return x.to(self.device), lesson.to(self.device)
 
-    def step(self, x: Tensor, targets: Tensor) -> float:
+    def step(self, x: Tensor, lesson: Lesson) -> float:
         """Take one optimisation step on a batch, update the averaged weights, and return the loss.
 
         Raises `TrainingError` if the gradients are not finite, even in float32.
         """
         network, optimizer, step = self.state.network, self.state.optimizer, self.state.step
         network.train()
-        loss = self.backward(x, targets)
+        loss = self.backward(x, lesson)
         # Clip: the norm is that of all gradients together, so one number also tells whether all of them are finite.
         norm = nn.utils.clip_grad_norm_(network.parameters(), self.recipe.gradient_norm)
         # PyTorch's emulated bfloat16 gives NaN for some shapes: repeat the step in float32, and stay there.
         if not torch.isfinite(norm) and self.state.bf16:
             self.progress.say(f"Step {step + 1:,} gave no finite gradients in bfloat16: continuing in float32.")
             self.state.bf16 = False
-            loss = self.backward(x, targets)
+            loss = self.backward(x, lesson)
             norm = nn.utils.clip_grad_norm_(network.parameters(), self.recipe.gradient_norm)
         if not torch.isfinite(norm):
             raise TrainingError(f"The training diverged in step {step + 1:,}: its gradients are no longer finite.")
@@ -214,14 +207,17 @@ class Trainer:
         update_average(self.state.averaged, network, min(1 - 1 / horizon, (1 + step) / (10 + step)))
         return loss
 
-    def backward(self, x: Tensor, targets: Tensor) -> float:
+    def backward(self, x: Tensor, lesson: Lesson) -> float:
         """Compute new gradients of the loss, averaged over all processes, and return the loss."""
         self.state.optimizer.zero_grad()
         with autocast(self.device.type, bf16=self.state.bf16):
-            logits = self._parallel(x)
+            features = None if lesson.features is None else self.state.network.embed(x)
+            logits = self._parallel(x) if features is None else self.state.network.fc(features)
         # In float32: bfloat16 has too few digits for a softmax and its logarithm.
         smoothing = 0.0 if self._teacher is not None else self.recipe.label_smoothing  # a teacher knows its doubts
-        loss = functional.cross_entropy(logits.float(), targets, label_smoothing=smoothing)
+        loss = functional.cross_entropy(logits.float(), lesson.answers, label_smoothing=smoothing)
+        if features is not None and lesson.features is not None:
+            loss = loss + _feature_loss(features.float(), lesson.features)
         loss.backward()  # type: ignore[no-untyped-call]
         return float(loss.detach())
 
@@ -315,6 +311,11 @@ def predict_logits(network: nn.Module, split: Split) -> Tensor:
 def _scale(x: Tensor, size: int) -> Tensor:
     """Scale photos `[N, 3, H, W]` to `[N, 3, size, size]`, antialiased."""
     return x if x.shape[2] == size else functional.interpolate(x, (size, size), mode="bilinear", antialias=True)
+
+
+def _feature_loss(features: Tensor, taught: Tensor) -> Tensor:
+    """Measure how far features `[N, F]` are from those taught: squared, in units of the latter's variance."""
+    return functional.mse_loss(features, taught) / (taught.var(0, unbiased=False).mean() + _LEAST_VARIANCE)
 
 
 def _odds(labels: NDArray[np.int64], balance: float) -> NDArray[np.float64] | None:

@@ -19,6 +19,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from whisker.model.atomic_write import atomic_write
+from whisker.model.networks.base import Network
 from whisker.training.errors import TrainingError
 
 
@@ -37,7 +38,7 @@ class EpochResult:
 class TrainingState:
     """The current state. `averaged` has the network's structure; `loss_sum` is over the steps of the current epoch."""
 
-    network: nn.Module
+    network: Network
     averaged: nn.Module
     optimizer: torch.optim.Optimizer
     bf16: bool

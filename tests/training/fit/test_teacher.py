@@ -12,6 +12,7 @@ from whisker.model import NetworkConfig
 from whisker.training.config import PRESETS, TrainingConfig
 from whisker.training.data.dataset import Split
 from whisker.training.fit.loop import Trainer
+from whisker.training.fit.teachers import Lesson
 from whisker.training.progress import Progress
 
 NETWORK = NetworkConfig(width=4, depth=1, size=64)
@@ -24,9 +25,10 @@ class Watcher:
     size: int
     seen: list[Tensor] = field(default_factory=list)
 
-    def __call__(self, x: Tensor) -> Tensor:
+    def __call__(self, x: Tensor, shares: Tensor) -> Lesson:
+        assert shares.shape == (len(x), 2)
         self.seen.append(x)
-        return torch.tensor([1.0, 0.0]).expand(len(x), 2)
+        return Lesson(torch.tensor([1.0, 0.0]).expand(len(x), 2))
 
 
 def photos(size: int) -> Split:
@@ -43,9 +45,9 @@ def test_teacher_sees_the_crops_of_its_student_at_its_own_size(size: int, quiet:
     config = TrainingConfig(PRESETS["best"], NETWORK, dtype="float32")
     trainer = Trainer(config, split, split, classes=("a", "b"), device="cpu", progress=quiet, teacher=teacher)
     for epoch in (0, trainer.schedule.epochs - 1):
-        x, targets = trainer.batch(0, epoch, 0)
+        x, lesson = trainer.batch(0, epoch, 0)
         assert x.shape[2:] == (trainer.schedule.sizes[epoch],) * 2
-        assert targets[:, 0].tolist() == [1.0] * len(x)
+        assert lesson.answers[:, 0].tolist() == [1.0] * len(x)
         seen = teacher.seen.pop()
         assert seen.shape == (len(x), 3, size, size)
         shown, taught = (functional.interpolate(batch, (8, 8), mode="bilinear", antialias=True) for batch in (x, seen))
