@@ -141,7 +141,8 @@ def run_calibration(training: Training, checkpoint: Checkpoint, progress: Progre
 def prepare_own_photos(training: Training, checkpoint: Checkpoint, progress: Progress) -> Dataset:
     """Prepare the photos that `checkpoint` was trained with, split as they were then, at its size.
 
-    Raises `DatasetError`, and `TrainingError` if the photos are others. Of an imported checkpoint, that is not known.
+    Raises `DatasetError`, `ConfigError` if the file with the groups is missing, and `TrainingError` if the photos are
+    others; of an imported checkpoint, that is not known.
     """
     config = split_config(checkpoint)
     if config.groups is not None and config.groups.column is not None and training.labels is None:

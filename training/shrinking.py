@@ -10,7 +10,7 @@ from whisker.model.onnx.config import GraphConfig
 from whisker.training.calibration.calibrate import calibrate
 from whisker.training.calibration.metrics import Measured
 from whisker.training.calibration.photos import run_engine
-from whisker.training.config import PRESETS, Dtype, Recipe, Stage, TrainingConfig, round_size, training_size
+from whisker.training.config import MIN_SIZE, PRESETS, Dtype, Recipe, Stage, TrainingConfig, round_size, training_size
 from whisker.training.data.dataset import Dataset, Split, decode_served
 from whisker.training.distilling import data_for_student, tried
 from whisker.training.errors import TrainingError
@@ -28,7 +28,7 @@ from whisker.training.job import (
     run_identity,
 )
 from whisker.training.pipeline import prepare_own_photos, split_config, stoppable
-from whisker.training.pretrained.sources import open_pretrained
+from whisker.training.pretrained.weights import weights_of
 from whisker.training.progress import Progress
 from whisker.training.provenance import provenance_of, uncalibrated
 from whisker.training.report.publish import publish
@@ -36,7 +36,7 @@ from whisker.training.transfer.candidates import judge
 from whisker.training.transfer.features import open_engine
 
 _DEFAULT_SHARE = 5 / 6  # of the side of its pictures that a network keeps
-_TRAINING_SCALE = 0.875  # of the serving size, as at the end of a training
+_TRAINING_SCALE = 0.875  # of the serving size, much as at the end of a training
 _TEACHER_STEP = 4  # pixels, that sizes of the teacher's pictures are multiples of
 
 
@@ -52,9 +52,12 @@ class Shrinkage:
     def config(self, source: Checkpoint) -> TrainingConfig:
         """Configure the training; raise `TrainingError` if it is impossible, and `ConfigError` for a wrong size."""
         network = _shrinkable(source)
-        size = self.size or round_size(network.size * _DEFAULT_SHARE)
+        size = round_size(network.size * _DEFAULT_SHARE) if self.size is None else self.size
         if size >= network.size:
-            raise TrainingError(f"{source.name} takes {network.size} px already: give a --size below that, not {size}.")
+            raise TrainingError(
+                f"{source.name} takes {network.size} px already, which is not more than {size}: give a smaller --size, "
+                f"of {MIN_SIZE} or more."
+            )
         return replace(
             split_config(source),
             recipe=_recipe(self.epochs, self.learning_rate),
@@ -81,22 +84,24 @@ def _recipe(epochs: int, learning_rate: float) -> Recipe:
 def _shrinkable(source: Checkpoint) -> NetworkConfig:
     """Give the network of a checkpoint that can be shrunk; raise `TrainingError` if it cannot."""
     network = source.network
-    if isinstance(network, GraphConfig) or not network.is_dense or network.family == "mlp":
+    if isinstance(network, GraphConfig):
+        raise TrainingError(f"{source.name} cannot be shrunk: its network was imported, and is of one size.")
+    if source.preprocessing.resample != "bilinear":  # as all transferred ones, whose photos are decoded sharper
         raise TrainingError(
-            f"{source.name} cannot be shrunk: only convolutional and residual networks can. Others start from "
-            "pretrained weights: train again with a smaller --size."
+            f"{source.name} cannot be shrunk, as it starts from pretrained weights: train again with a smaller --size."
         )
-    if source.task != "single-label" or source.held_out is not None or source.preprocessing.resample != "bilinear":
-        raise TrainingError(
-            f"{source.name} cannot be shrunk: only a network that was trained as a whole, with one label a photo, can."
-        )
+    if network.family == "mlp":
+        raise TrainingError(f"{source.name} cannot be shrunk: a fully connected network has weights for each pixel.")
+    if source.task != "single-label":
+        raise TrainingError(f"{source.name} cannot be shrunk: only checkpoints with one label a photo can.")
     return require_trainable(network)
 
 
 def run_shrinking(training: Training, source: Checkpoint, progress: Progress) -> Measured:
     """Teach the network of `source` to see at the size of `training.config`; write the checkpoint and its report.
 
-    An interrupted training is resumed. Raises as `run_calibration` does, and `TrainingInterruptedError`.
+    Raises as `run_calibration` does and, when stopped by a signal, `TrainingInterruptedError`; an interrupted training
+    is resumed if `training.resume` says so.
     """
     device = resolve_device(training.device)
     use_available_cores()
@@ -129,11 +134,13 @@ def _train(
     network = build_network(before, len(source.classes))
     network.load_state_dict(dict(source.state))
     network.eval()
-    with progress.task(f"Answering at {before.size} px", len(dataset.validation.rows)) as task:
-        logits = run_engine(open_engine(network, before.size, device), dataset.validation, task).logits
-    seen = training_size(config.recipe.stages[0], config.network.size)
-    larger = round(seen * before.size / config.network.size / _TEACHER_STEP) * _TEACHER_STEP
-    start = open_pretrained(str(training.pretrained))
+    larger = teacher_size(config, before)
+    with stoppable("answering"):
+        engine = open_engine(network, before.size, device)
+        with progress.task(f"Answering at {before.size} px", len(dataset.validation.rows)) as task:
+            logits = run_engine(engine, dataset.validation, task).logits
+        teacher = SelfTeacher(open_engine(network, larger, device), larger, config.recipe.label_smoothing)
+    start = weights_of(source)
     trainer = Trainer(
         config,
         dataset.train,
@@ -142,7 +149,7 @@ def _train(
         device=device,
         progress=progress,
         pretrained=start,
-        teacher=SelfTeacher(open_engine(network, larger, device), larger, config.recipe.label_smoothing),
+        teacher=teacher,
     )
     fit = trainer.fit(training.state_file, run)
     answers = {0.0: logits, 1.0: predict_logits(fit.network, validation).numpy()}
@@ -153,8 +160,14 @@ def _train(
         f"{config.network.size**2 / before.size**2:.0%} of the pixels."
     )
     provenance = replace(
-        provenance_of(training, dataset, fit, source.name),
+        provenance_of(training, dataset, fit, start.source),
         method=f"Shrunk from {sizes[0]}",
         candidates=(tried(sizes[0], old), tried(sizes[1], new)),
     )
     return uncalibrated(training, dataset, fit.network.state_dict(), provenance)
+
+
+def teacher_size(config: TrainingConfig, before: NetworkConfig) -> int:
+    """Give the size in pixels at which a crop looks to the teacher as the student's crop of a training does to it."""
+    seen = training_size(config.recipe.stages[0], config.network.size)
+    return round(seen * before.size / config.network.size / _TEACHER_STEP) * _TEACHER_STEP

@@ -129,7 +129,7 @@ class WorkerPool:
 
     async def _forget_all(self) -> None:
         workers = [*self._workers]
-        self._workers.clear()
+        self._workers.clear()  # in place: the dispatcher has this list, too
         self._models.clear()
         await asyncio.gather(self.loader.close(), *(worker.end(0) for worker in workers))
 
@@ -203,7 +203,7 @@ class WorkerPool:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.loader.close()
         ended = [*self._workers]
-        self._workers.clear()
+        self._workers.clear()  # in place: the dispatcher has this list, too
         await asyncio.gather(*(worker.end(time_limits.CLOSE_SECONDS) for worker in ended))
 
     @property

@@ -1,6 +1,6 @@
 """The service as a network of queues: load generator, HTTP process, waiting pictures, inference workers, one machine.
 
-It follows `whisker.app.inference.worker_pool`: a batch is an equal share of what waits when a worker has room, a worker
+It follows `whisker.app.inference.dispatcher`: a batch is an equal share of what waits when a worker has room, a worker
 holds two batches, the second of them full where enough pictures are under way to fill all, and a request that finds all
 upload slots taken is refused with 503.
 """

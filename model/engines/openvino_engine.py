@@ -135,7 +135,7 @@ def shared_core() -> openvino.Core:
     leave the thread with the first one's, which is gone: the next signal would be the process' last.
     """
     # OpenVINO's thread library binds each pass to one hyperthread a core, whatever the options say, and every process
-    # to the same ones. Its topology library, hwloc, binds nothing where it is told that the machine is another.
+    # to the same ones. Its topology library, hwloc, binds nothing if told that the topology is not this machine's.
     os.environ.setdefault("HWLOC_THISSYSTEM", "0")
     return openvino.Core()
 

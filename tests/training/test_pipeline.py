@@ -12,6 +12,7 @@ from whisker.model.errors import ConfigError, WhiskerError
 from whisker.training.config import TrainingConfig, recipe_for
 from whisker.training.errors import DatasetError, TrainingError
 from whisker.training.fit.loop import Trainer
+from whisker.training.fit.teachers import Lesson
 from whisker.training.job import Training
 from whisker.training.pipeline import run_training
 from whisker.training.progress import Progress
@@ -161,8 +162,8 @@ def test_bad_bfloat16_gradients_fall_back_to_float32(
     """PyTorch's emulated bfloat16 has given NaN for some shapes: one such step must not end a long training."""
     original = Trainer.backward
 
-    def poisoned(trainer: Trainer, x: torch.Tensor, labels: torch.Tensor) -> float:
-        loss = original(trainer, x, labels)
+    def poisoned(trainer: Trainer, x: torch.Tensor, lesson: Lesson) -> float:
+        loss = original(trainer, x, lesson)
         if trainer.state.bf16:
             next(iter(trainer.state.network.parameters())).grad.fill_(float("nan"))  # type: ignore[union-attr]
         return loss

@@ -1,6 +1,7 @@
 """A network learns to see in smaller pictures what it sees in larger ones."""
 
 import io
+import signal
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,14 +15,17 @@ from torch import Tensor
 from tests.once import make_once
 from tests.pictures import CLASSES, draw, write_folder
 from whisker.model import Checkpoint, Classifier, NetworkConfig, build_network, load_checkpoint
-from whisker.model.errors import WhiskerError
+from whisker.model.errors import ConfigError
+from whisker.model.preprocessing import Preprocessing
 from whisker.training.calibration.calibrate import Targets
-from whisker.training.config import TrainingConfig, recipe_for
-from whisker.training.errors import TrainingError
+from whisker.training.config import TrainingConfig, recipe_for, training_size
+from whisker.training.errors import TrainingError, TrainingInterruptedError
+from whisker.training.fit.loop import Trainer
+from whisker.training.fit.teachers import Lesson
 from whisker.training.job import Training
 from whisker.training.pipeline import run_calibration, run_training, split_config
 from whisker.training.progress import Progress
-from whisker.training.shrinking import Shrinkage, run_shrinking
+from whisker.training.shrinking import Shrinkage, run_shrinking, teacher_size
 
 LARGE = NetworkConfig(width=8, depth=1, size=48)
 
@@ -43,7 +47,7 @@ def large(tmp_path_factory: pytest.TempPathFactory, quiet: Progress) -> Training
 
 def shrinking(large: Training, out: Path, **options: int) -> Training:
     config = Shrinkage(dtype="float32", **options).config(load_checkpoint(large.out))
-    return replace(large, out=out, config=config, pretrained=str(large.out))
+    return replace(large, out=out, config=config)
 
 
 @pytest.fixture(scope="module")
@@ -64,13 +68,14 @@ def test_shrunk_network_is_as_good_in_smaller_pictures(large: Training, small: T
     before, after = load_checkpoint(large.out), load_checkpoint(small.out)
     assert (after.network, after.preprocessing.size) == (replace(LARGE, size=32), 32)
     assert after.metrics["test"]["accuracy"] >= before.metrics["test"]["accuracy"] - 0.1
-    assert after.provenance["data"]["split"] == before.provenance["data"]["split"]  # nothing to test with was learnt
     assert (after.provenance["pretrained"], after.provenance["method"]) == (before.sha256, "Shrunk from 48 px")
+    assert after.provenance["pretrained_source"] == "Whisker checkpoint large"
     assert [tried["name"] for tried in after.provenance["candidates"]] == ["48 px", "32 px"]
     said = small.out.with_name("said.txt").read_text()
     assert "of the validation photos at 32 px, for" in said
     assert "44% of the pixels" in said
     assert Classifier.load(small.out).classes == before.classes
+    assert "likelihood is no worse" not in small.report_file.read_text()  # nothing was chosen
 
 
 def test_shrunk_checkpoint_can_be_calibrated(small: Training, tmp_path: Path, quiet: Progress) -> None:
@@ -104,24 +109,66 @@ def test_size_is_five_sixths_unless_given(large: Training) -> None:
 
 @pytest.mark.parametrize("size", [48, 64])
 def test_size_that_is_no_smaller_is_refused(large: Training, size: int) -> None:
-    with pytest.raises(TrainingError, match=f"takes 48 px already: give a --size below that, not {size}"):
+    with pytest.raises(TrainingError, match=f"takes 48 px already, which is not more than {size}: give a smaller"):
         Shrinkage(size).config(load_checkpoint(large.out))
+
+
+@pytest.mark.parametrize("size", [0, 31])
+def test_size_that_no_network_takes_is_refused(large: Training, size: int) -> None:
+    with pytest.raises(ConfigError, match="size is 32 to 512 pixels"):
+        Shrinkage(size).config(load_checkpoint(large.out))
+
+
+@pytest.mark.parametrize(("before", "size", "student", "teacher"), [(152, 128, 112, 132), (96, 80, 72, 88)])
+def test_teacher_sees_as_much_larger_crops_as_its_pictures_are(
+    untrained: Checkpoint, before: int, size: int, student: int, teacher: int
+) -> None:
+    network = replace(LARGE, size=before)
+    config = Shrinkage(size).config(replace(untrained, network=network, preprocessing=Preprocessing(before)))
+    assert training_size(config.recipe.stages[0], size) == student
+    assert teacher_size(config, network) == teacher
 
 
 def test_network_that_has_one_size_only_is_refused(untrained: Checkpoint) -> None:
     network = NetworkConfig(family="mlp", width=4, depth=1, size=48)
-    with pytest.raises(TrainingError, match="only convolutional and residual networks can"):
+    with pytest.raises(TrainingError, match="has weights for each pixel"):
         Shrinkage(size=32).config(replace(untrained, network=network))
 
 
 def test_transferred_network_is_refused(transferred: Training) -> None:
-    with pytest.raises(WhiskerError, match="train again with a smaller --size"):
+    with pytest.raises(TrainingError, match="train again with a smaller --size"):
         Shrinkage().config(load_checkpoint(transferred.out))
 
 
 def test_several_labels_are_refused(several: Checkpoint) -> None:
     with pytest.raises(TrainingError, match="with one label a photo"):
         Shrinkage(size=24).config(several)
+
+
+def test_interrupted_shrinking_is_resumed(
+    large: Training, tmp_path: Path, quiet: Progress, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, training = load_checkpoint(large.out), shrinking(large, tmp_path / "small.safetensors", size=32, epochs=2)
+    original, steps = Trainer.step, list[int]()
+
+    def step(trainer: Trainer, x: Tensor, lesson: Lesson) -> float:
+        steps.append(trainer.state.step)
+        if len(steps) == 2:
+            signal.raise_signal(signal.SIGTERM)
+        return original(trainer, x, lesson)
+
+    monkeypatch.setattr(Trainer, "step", step)
+    with pytest.raises(TrainingInterruptedError):
+        run_shrinking(training, source, quiet)
+    with pytest.raises(TrainingError, match="go on with --resume"):
+        run_shrinking(training, source, quiet)
+    other = Shrinkage(40, 2, dtype="float32").config(source)
+    with pytest.raises(TrainingError, match="had other photos or options"):
+        run_shrinking(replace(training, config=other, resume=True), source, quiet)
+    run_shrinking(replace(training, resume=True), source, quiet)
+    assert steps == list(range(len(steps)))
+    assert training.out.exists()
+    assert not training.state_file.exists()
 
 
 def test_other_photos_are_refused(large: Training, tmp_path: Path, quiet: Progress) -> None:

@@ -79,7 +79,6 @@ def shrink(
         device=device,
         labels=file,
         outliers=None if outliers is None else open_unlabelled(outliers, progress, work=work),
-        pretrained=str(given),
         resume=resume,
         overwrite=overwrite,
         name=checked_name(name),

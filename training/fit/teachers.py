@@ -33,7 +33,7 @@ class Lesson:
 
 
 class Teacher(Protocol):
-    """What says what a network should give."""
+    """A source of what a network should give."""
 
     @property
     def size(self) -> int:

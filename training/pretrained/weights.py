@@ -10,7 +10,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from whisker.model import NetworkConfig, load_checkpoint
+from whisker.model import Checkpoint, NetworkConfig, load_checkpoint
 from whisker.model.checkpoint.file import is_checkpoint
 from whisker.model.errors import ConfigError
 from whisker.model.networks.base import Network
@@ -56,15 +56,7 @@ def read_pretrained(path: Path) -> Pretrained:
     """
     state = read_safetensors(path)
     if state is None:
-        checkpoint = load_checkpoint(path)
-        return Pretrained(
-            checkpoint.state,
-            require_trainable(checkpoint.network),
-            checkpoint.classes,
-            own=True,
-            source=f"Whisker checkpoint {checkpoint.name}",
-            sha256=checkpoint.sha256,
-        )
+        return weights_of(load_checkpoint(path))
     try:
         found = recognise(state)
     except ConfigError as exc:
@@ -75,6 +67,18 @@ def read_pretrained(path: Path) -> Pretrained:
         source=f"{found.name}, {path.name}",
         sha256=file_digest(path),
         normalization=found.normalization,
+    )
+
+
+def weights_of(checkpoint: Checkpoint) -> Pretrained:
+    """Take the weights of a Whisker checkpoint; raise `ConfigError` if it holds an imported graph."""
+    return Pretrained(
+        checkpoint.state,
+        require_trainable(checkpoint.network),
+        checkpoint.classes,
+        own=True,
+        source=f"Whisker checkpoint {checkpoint.name}",
+        sha256=checkpoint.sha256,
     )
 
 

@@ -136,6 +136,7 @@ def _sections(checkpoint: Checkpoint, summary: CheckpointSummary) -> dict[str, A
         if metrics.learning_curve
         else "",
         "candidates": provenance.candidates,
+        "chosen_by_likelihood": not (provenance.method or "").startswith(("Distilled", "Shrunk")),
         "confident": metrics.confident,
         "unknown": metrics.unknown,
         "speed": metrics.speed,

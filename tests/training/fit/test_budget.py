@@ -14,6 +14,7 @@ from whisker.training.data.folders.survey import Survey
 from whisker.training.errors import TrainingInterruptedError
 from whisker.training.fit.budget import FixedChoices, plan_within
 from whisker.training.fit.loop import Trainer
+from whisker.training.fit.teachers import Lesson
 from whisker.training.job import Training, unfinished_state
 from whisker.training.pipeline import run_training
 from whisker.training.progress import Progress
@@ -105,9 +106,9 @@ def _interrupt(training: Training, quiet: Progress) -> Path:
     original = Trainer.step
     with pytest.MonkeyPatch.context() as patched:
 
-        def stepping(trainer: Trainer, x: Tensor, targets: Tensor) -> float:
+        def stepping(trainer: Trainer, x: Tensor, lesson: Lesson) -> float:
             signal.raise_signal(signal.SIGTERM)
-            return original(trainer, x, targets)
+            return original(trainer, x, lesson)
 
         patched.setattr(Trainer, "step", stepping)
         with pytest.raises(TrainingInterruptedError):

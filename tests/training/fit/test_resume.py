@@ -16,6 +16,7 @@ from whisker.training.config import Grouping
 from whisker.training.errors import DatasetError, TrainingError, TrainingInterruptedError
 from whisker.training.events.event import Epoch, Event
 from whisker.training.fit.loop import Trainer
+from whisker.training.fit.teachers import Lesson
 from whisker.training.job import Training
 from whisker.training.pipeline import run_training
 from whisker.training.progress import Progress
@@ -25,8 +26,8 @@ def signal_in_step(patched: pytest.MonkeyPatch, step: int, number: int) -> None:
     """Let this process send itself a signal in the given training step."""
     original = Trainer.step
 
-    def stepping(trainer: Trainer, x: torch.Tensor, labels: torch.Tensor) -> float:
-        loss = original(trainer, x, labels)
+    def stepping(trainer: Trainer, x: torch.Tensor, lesson: Lesson) -> float:
+        loss = original(trainer, x, lesson)
         if trainer.state.step == step:
             signal.raise_signal(number)
         return loss
@@ -74,19 +75,19 @@ def test_kill_loses_at_most_the_time_since_the_last_save(
     monkeypatch.setattr(Trainer, "fit", partialmethod(Trainer.fit, save_seconds=0.0))  # saves after every step
     original = Trainer.step
 
-    def killed(trainer: Trainer, x: torch.Tensor, labels: torch.Tensor) -> float:
+    def killed(trainer: Trainer, x: torch.Tensor, lesson: Lesson) -> float:
         if trainer.state.step == 4:
             raise KeyboardInterrupt  # unlike a signal, it leaves no time to save
-        return original(trainer, x, labels)
+        return original(trainer, x, lesson)
 
     monkeypatch.setattr(Trainer, "step", killed)
     with pytest.raises(KeyboardInterrupt):
         run_training(training, quiet)
     steps: list[int] = []
 
-    def noting(trainer: Trainer, x: torch.Tensor, labels: torch.Tensor) -> float:
+    def noting(trainer: Trainer, x: torch.Tensor, lesson: Lesson) -> float:
         steps.append(trainer.state.step)
-        return original(trainer, x, labels)
+        return original(trainer, x, lesson)
 
     monkeypatch.setattr(Trainer, "step", noting)
     run_training(replace(training, resume=True), quiet)
