@@ -121,7 +121,7 @@ def run_calibration(training: Training, checkpoint: Checkpoint, progress: Progre
     check_paths(training)
     require_free(training, SINGLE_PROCESS)
     with stoppable("preparing the photos"):
-        dataset = prepare_own_photos(training, checkpoint, progress)
+        dataset = prepare_own_photos(training, training.config, checkpoint, progress)
         data = _calibration_data(training, dataset, progress)
     provenance = Provenance.from_json(checkpoint.provenance)
     if checkpoint.is_imported:
@@ -138,13 +138,14 @@ def run_calibration(training: Training, checkpoint: Checkpoint, progress: Progre
     return calibrated.evaluation
 
 
-def prepare_own_photos(training: Training, checkpoint: Checkpoint, progress: Progress) -> Dataset:
-    """Prepare the photos that `checkpoint` was trained with, split as they were then, at its size.
+def prepare_own_photos(
+    training: Training, config: TrainingConfig, checkpoint: Checkpoint, progress: Progress
+) -> Dataset:
+    """Prepare the photos that `checkpoint` was trained with, split as they were then: `config` is its `split_config`.
 
     Raises `DatasetError`, `ConfigError` if the file with the groups is missing, and `TrainingError` if the photos are
     others; of an imported checkpoint, that is not known.
     """
-    config = split_config(checkpoint)
     if config.groups is not None and config.groups.column is not None and training.labels is None:
         raise ConfigError(
             f"{checkpoint.name} was trained with groups by the {config.groups} of a CSV file: give that file with "

@@ -108,7 +108,7 @@ def run_shrinking(training: Training, source: Checkpoint, progress: Progress) ->
     check_paths(training)
     require_free(training, SINGLE_PROCESS)
     with stoppable("preparing the photos"):
-        dataset = prepare_own_photos(training, source, progress)
+        dataset = prepare_own_photos(training, split_config(source), source, progress)
         cache = training.work / "cache-student-validation"
         validation = decode_served(training.photos, dataset.validation, training.config.preprocessing, cache, progress)
         data = data_for_student(training, dataset, validation, progress)
