@@ -1,6 +1,7 @@
 """A network learns to see in smaller pictures what it sees in larger ones."""
 
 import io
+import json
 import signal
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from tests.once import make_once
 from tests.pictures import CLASSES, draw, write_folder
+from tests.test_whisker import run
 from whisker.model import Checkpoint, Classifier, NetworkConfig, build_network, load_checkpoint
 from whisker.model.errors import ConfigError
 from whisker.model.preprocessing import Preprocessing
@@ -169,6 +171,19 @@ def test_interrupted_shrinking_is_resumed(
     assert steps == list(range(len(steps)))
     assert training.out.exists()
     assert not training.state_file.exists()
+
+
+def test_command_shrinks_a_checkpoint(
+    large: Training, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = ("shrink", large.out, large.photos, "--size", 32, "--epochs", 1, "--dtype", "float32", "--precision", 0.5)
+    code, out, err = run(monkeypatch, capsys, *words, "--device", "cpu", "--out", "small.safetensors", "--json")
+    assert code == 0, err
+    assert json.loads(out)["checkpoint"].endswith("small.safetensors")
+    after = load_checkpoint(tmp_path / "small.safetensors")
+    assert after.network == replace(LARGE, size=32)
+    assert after.provenance["command"].startswith("whisker shrink ")
 
 
 def test_other_photos_are_refused(large: Training, tmp_path: Path, quiet: Progress) -> None:
