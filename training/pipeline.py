@@ -72,6 +72,11 @@ def run_training(training: Training, progress: Progress, world: World = SINGLE_P
         calibrated = _train(training, dataset, data, run=run, device=device, progress=progress, world=world)
     if calibrated is None:
         return None
+    return finish(training, dataset, calibrated, progress)
+
+
+def finish(training: Training, dataset: Dataset, calibrated: CalibratedCheckpoint, progress: Progress) -> Measured:
+    """Write the result of a training, forget its state, and return the test's evaluation."""
     progress.tell(Stage("Writing the checkpoint and the report"))
     publish(calibrated, dataset, training.out, training.report_file)
     training.state_file.unlink(missing_ok=True)

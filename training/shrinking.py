@@ -14,24 +14,14 @@ from whisker.training.config import MIN_SIZE, PRESETS, Dtype, Recipe, Stage, Tra
 from whisker.training.data.dataset import Dataset, Split, decode_served
 from whisker.training.distilling import data_for_student, tried
 from whisker.training.errors import TrainingError
-from whisker.training.events.event import Stage as Doing
 from whisker.training.fit.distributed import SINGLE_PROCESS
 from whisker.training.fit.loop import Trainer, predict_logits
 from whisker.training.fit.teachers import SelfTeacher
-from whisker.training.job import (
-    Training,
-    check_paths,
-    check_resumable,
-    plan_of,
-    require_free,
-    result_of,
-    run_identity,
-)
-from whisker.training.pipeline import prepare_own_photos, split_config, stoppable
+from whisker.training.job import Training, check_paths, check_resumable, plan_of, require_free, run_identity
+from whisker.training.pipeline import finish, prepare_own_photos, split_config, stoppable
 from whisker.training.pretrained.weights import weights_of
 from whisker.training.progress import Progress
 from whisker.training.provenance import provenance_of, uncalibrated
-from whisker.training.report.publish import publish
 from whisker.training.transfer.candidates import judge
 from whisker.training.transfer.features import open_engine
 
@@ -44,10 +34,10 @@ _TEACHER_STEP = 4  # pixels, that sizes of the teacher's pictures are multiples 
 class Shrinkage:
     """How a checkpoint is to be shrunk, by the options that users give."""
 
-    size: int | None = None
-    epochs: int = 10
-    learning_rate: float = 0.02  # at the peak, at batch size 128: low, as it starts from weights that are good
-    dtype: Dtype = "auto"
+    size: int | None  # in pixels; five sixths of the checkpoint's unless given
+    epochs: int
+    learning_rate: float  # at the peak, at batch size 128
+    dtype: Dtype
 
     def config(self, source: Checkpoint) -> TrainingConfig:
         """Configure the training; raise `TrainingError` if it is impossible, and `ConfigError` for a wrong size."""
@@ -117,11 +107,7 @@ def run_shrinking(training: Training, source: Checkpoint, progress: Progress) ->
     progress.tell(plan_of(training, dataset))
     trained = _train(training, source, dataset, validation, device=device, progress=progress)
     calibrated = calibrate(trained, data, targets=training.targets, device=device, progress=progress)
-    progress.tell(Doing("Writing the checkpoint and the report"))
-    publish(calibrated, dataset, training.out, training.report_file)
-    training.state_file.unlink(missing_ok=True)
-    progress.tell(result_of(training, calibrated.evaluation))
-    return calibrated.evaluation
+    return finish(training, dataset, calibrated, progress)
 
 
 def _train(

@@ -128,10 +128,15 @@ class WorkerPool:
         return loaded.card
 
     async def _forget_all(self) -> None:
-        workers = [*self._workers]
-        self._workers.clear()  # in place: the dispatcher has this list, too
+        workers = self._take_workers()
         self._models.clear()
         await asyncio.gather(self.loader.close(), *(worker.end(0) for worker in workers))
+
+    def _take_workers(self) -> list[WorkerHandle]:
+        """Do without all workers, and return them; the list is emptied in place, as the dispatcher has it, too."""
+        taken = [*self._workers]
+        self._workers.clear()
+        return taken
 
     async def _start(self, loaded: LoadedModel, first: tuple[WorkerHandle, OpenedModel] | None) -> None:
         self._models[FIRST_SLOT] = OpenModel.of(FIRST_SLOT, loaded)
@@ -202,9 +207,7 @@ class WorkerPool:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.loader.close()
-        ended = [*self._workers]
-        self._workers.clear()  # in place: the dispatcher has this list, too
-        await asyncio.gather(*(worker.end(time_limits.CLOSE_SECONDS) for worker in ended))
+        await asyncio.gather(*(worker.end(time_limits.CLOSE_SECONDS) for worker in self._take_workers()))
 
     @property
     def is_running(self) -> bool:

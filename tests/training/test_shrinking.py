@@ -47,9 +47,12 @@ def large(tmp_path_factory: pytest.TempPathFactory, quiet: Progress) -> Training
     return training(make_once(tmp_path_factory, "large", train))
 
 
-def shrinking(large: Training, out: Path, **options: int) -> Training:
-    config = Shrinkage(dtype="float32", **options).config(load_checkpoint(large.out))
-    return replace(large, out=out, config=config)
+def wanted(size: int | None = None, epochs: int = 2) -> Shrinkage:
+    return Shrinkage(size, epochs, 0.02, "float32")
+
+
+def shrinking(large: Training, out: Path, *, size: int, epochs: int = 2) -> Training:
+    return replace(large, out=out, config=wanted(size, epochs).config(load_checkpoint(large.out)))
 
 
 @pytest.fixture(scope="module")
@@ -98,27 +101,27 @@ def features(checkpoint: Checkpoint, size: int) -> Tensor:
 
 def test_shrinking_brings_features_nearer_to_those_of_larger_pictures(large: Training, small: Training) -> None:
     before, after = load_checkpoint(large.out), load_checkpoint(small.out)
-    wanted = features(before, 48)
-    untaught, taught = (float((features(it, 32) - wanted).square().mean()) for it in (before, after))
+    larger = features(before, 48)
+    untaught, taught = (float((features(it, 32) - larger).square().mean()) for it in (before, after))
     assert taught < untaught
 
 
 def test_size_is_five_sixths_unless_given(large: Training) -> None:
     source = load_checkpoint(large.out)
-    assert Shrinkage().config(source).network.size == 40
-    assert Shrinkage(size=32, epochs=3).config(source).recipe.stages[0].epochs == 3
+    assert wanted().config(source).network.size == 40
+    assert wanted(size=32, epochs=3).config(source).recipe.stages[0].epochs == 3
 
 
 @pytest.mark.parametrize("size", [48, 64])
 def test_size_that_is_no_smaller_is_refused(large: Training, size: int) -> None:
     with pytest.raises(TrainingError, match=f"takes 48 px already, which is not more than {size}: give a smaller"):
-        Shrinkage(size).config(load_checkpoint(large.out))
+        wanted(size).config(load_checkpoint(large.out))
 
 
 @pytest.mark.parametrize("size", [0, 31])
 def test_size_that_no_network_takes_is_refused(large: Training, size: int) -> None:
     with pytest.raises(ConfigError, match="size is 32 to 512 pixels"):
-        Shrinkage(size).config(load_checkpoint(large.out))
+        wanted(size).config(load_checkpoint(large.out))
 
 
 @pytest.mark.parametrize(("before", "size", "student", "teacher"), [(152, 128, 112, 132), (96, 80, 72, 88)])
@@ -126,7 +129,7 @@ def test_teacher_sees_as_much_larger_crops_as_its_pictures_are(
     untrained: Checkpoint, before: int, size: int, student: int, teacher: int
 ) -> None:
     network = replace(LARGE, size=before)
-    config = Shrinkage(size).config(replace(untrained, network=network, preprocessing=Preprocessing(before)))
+    config = wanted(size).config(replace(untrained, network=network, preprocessing=Preprocessing(before)))
     assert training_size(config.recipe.stages[0], size) == student
     assert teacher_size(config, network) == teacher
 
@@ -134,17 +137,17 @@ def test_teacher_sees_as_much_larger_crops_as_its_pictures_are(
 def test_network_that_has_one_size_only_is_refused(untrained: Checkpoint) -> None:
     network = NetworkConfig(family="mlp", width=4, depth=1, size=48)
     with pytest.raises(TrainingError, match="has weights for each pixel"):
-        Shrinkage(size=32).config(replace(untrained, network=network))
+        wanted(size=32).config(replace(untrained, network=network))
 
 
 def test_transferred_network_is_refused(transferred: Training) -> None:
     with pytest.raises(TrainingError, match="train again with a smaller --size"):
-        Shrinkage().config(load_checkpoint(transferred.out))
+        wanted().config(load_checkpoint(transferred.out))
 
 
 def test_several_labels_are_refused(several: Checkpoint) -> None:
     with pytest.raises(TrainingError, match="with one label a photo"):
-        Shrinkage(size=24).config(several)
+        wanted(size=24).config(several)
 
 
 def test_interrupted_shrinking_is_resumed(
@@ -164,7 +167,7 @@ def test_interrupted_shrinking_is_resumed(
         run_shrinking(training, source, quiet)
     with pytest.raises(TrainingError, match="go on with --resume"):
         run_shrinking(training, source, quiet)
-    other = Shrinkage(40, 2, dtype="float32").config(source)
+    other = wanted(40).config(source)
     with pytest.raises(TrainingError, match="had other photos or options"):
         run_shrinking(replace(training, config=other, resume=True), source, quiet)
     run_shrinking(replace(training, resume=True), source, quiet)

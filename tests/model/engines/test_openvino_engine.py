@@ -135,8 +135,7 @@ signal.raise_signal(signal.SIGINT)
 def test_no_pass_of_a_worker_binds_its_thread(tmp_path: Path) -> None:
     """A thread bound to a core, or to one of its hyperthreads, would be bound to the same one in every worker.
 
-    On a machine without hyperthreads, OpenVINO binds to all cores there are, which undoes what was set meanwhile. What
-    starts the runtime may not bind, either: the next model would inherit it.
+    On a machine without hyperthreads, OpenVINO binds to all cores there are, which undoes what was set meanwhile.
     """
     code = """
 import os, pickle, sys, threading
