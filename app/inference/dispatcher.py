@@ -1,46 +1,82 @@
-"""Which worker gets which of the waiting pictures next, and when.
+"""Which worker gets which of the waiting pictures next, and when, and what comes of its answer.
 
 A lone upload never waits for company: a batch is whatever waits when a worker is free. Where uploads are many, a busy
 worker's next batch is a full one.
 """
 
 import asyncio
+import logging
 import math
 from collections.abc import Callable, Sequence
 
-from whisker.app.inference.requests import PendingPrediction
+from pydantic_core import from_json
+
+from whisker.app.errors import OverloadedError
+from whisker.app.inference.requests import PendingPrediction, PredictionResult, set_result_if_waiting
+from whisker.app.inference.results import read_results
 from whisker.app.inference.waiting import LARGE_BYTES, WaitingPictures, has_large
 from whisker.app.inference.worker_handle import WorkerHandle
+from whisker.app.metrics import Metrics
+from whisker.model.errors import HeavyPictureError, SlowPictureError
 
 _MAX_BATCHES = 2  # that a worker holds: the next one is there when one is done
 
+logger = logging.getLogger(__name__)
+
 
 class Dispatcher:
-    """Hand waiting pictures to workers that have room, a few at a time.
+    """Hand waiting pictures to workers that have room, a few at a time, and take their answers.
 
     `workers` are those there are at any time. `largest_batch` gives the most pictures of a batch for the model of a
-    slot; `on_batch` is told how many there are in each that is sent.
+    slot. `max_heavy` as for `WaitingPictures`.
     """
 
     def __init__(
-        self,
-        waiting: WaitingPictures,
-        workers: Sequence[WorkerHandle],
-        largest_batch: Callable[[int], int],
-        on_batch: Callable[[int], None],
+        self, workers: Sequence[WorkerHandle], largest_batch: Callable[[int], int], metrics: Metrics, *, max_heavy: int
     ) -> None:
-        self._waiting = waiting
+        self._waiting = WaitingPictures(max_heavy, metrics.queue_depth.inc)
         self._workers = workers
         self._largest_batch = largest_batch
-        self._on_batch = on_batch
+        self._on_batch = metrics.batches.observe
         self._was_heavy = False  # what was sent last
         self._is_due = False
 
-    def dispatch_soon(self) -> None:
-        """Dispatch once for all pictures that come at the same time."""
+    @property
+    def waiting(self) -> int:
+        """Count the pictures that no worker has."""
+        return len(self._waiting)
+
+    def put(self, pending: PendingPrediction) -> None:
+        """Queue a picture; all that come at the same time are dispatched together."""
+        self._waiting.put(pending)
         if not self._is_due:
             self._is_due = True
             asyncio.get_running_loop().call_soon(self.dispatch)
+
+    def put_again(self, pictures: Sequence[PendingPrediction]) -> None:
+        """Queue pictures whose worker has ended, ahead of the others."""
+        for pending in reversed(pictures):
+            self._waiting.put(pending, at_once=True)
+        self.dispatch()
+
+    def take_answer(self, worker: WorkerHandle, document: bytes, drawings: Sequence[bytes]) -> None:
+        """Give each picture of a worker's oldest batch its result, after the worker has got its next batch."""
+        try:
+            results = read_results(worker.batches[0], from_json(document), drawings)
+        except (LookupError, TypeError, ValueError):
+            logger.exception(
+                "An inference worker has answered what it was not asked", extra={"inference_worker": worker.pid}
+            )
+            worker.kill()
+            return
+        batch = worker.pop_answered()
+        if batch[0].is_heavy and isinstance(results[0], PredictionResult):
+            self._waiting.note_heavy(results[0].decode_seconds)
+        settled = [self._keep_heavy(one, result) for one, result in zip(batch, results, strict=True)]
+        self.dispatch()
+        for pending, result in zip(batch, settled, strict=True):
+            if result is not None:
+                set_result_if_waiting(pending.result, result)
 
     def dispatch(self) -> None:
         """Send what waits, as far as workers have room for it."""
@@ -56,6 +92,19 @@ class Dispatcher:
             share = math.ceil(self._waiting.light / max(1, idle))
             if batch := self._waiting.take(min(share, self._largest_next)):
                 self._send(worker, batch)
+
+    def _keep_heavy(
+        self, pending: PendingPrediction, result: PredictionResult | Exception
+    ) -> PredictionResult | Exception | None:
+        """Queue a picture again that turned out to be heavy; return the result of any other."""
+        if not isinstance(result, HeavyPictureError):
+            return result
+        pending.is_large = not isinstance(result, SlowPictureError)
+        try:
+            self._waiting.put_heavy(pending, sum(worker.has_heavy_upload for worker in self._workers))
+        except OverloadedError as exc:
+            return exc
+        return None
 
     @property
     def _can_wait(self) -> bool:

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 
 from whisker.app.errors import InferenceFailedError
 from whisker.app.inference.requests import PendingPrediction, PredictionResult
-from whisker.app.inference.wire import AnswerDocument, BatchDocument
-from whisker.app.inference.worker_handle import error_from_name
+from whisker.app.inference.wire import AnswerDocument, BatchDocument, error_from_name
 from whisker.model.errors import HeavyPictureError, PictureError
 
 logger = logging.getLogger(__name__)

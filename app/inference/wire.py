@@ -13,10 +13,12 @@ import pickle
 import struct
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NotRequired, Required, TypedDict
+from typing import NotRequired, Required, TypedDict, TypeVar
 
+from whisker.model import errors
 from whisker.model.answers.kinds import NO_CLASS, Verdict
 from whisker.model.card.document import CheckpointCard
+from whisker.model.errors import WhiskerError
 
 LENGTH = struct.Struct("<I")  # of the configuration, in bytes
 # An order's kind, the slot, and the length of what follows: in pictures or, of an opening, bytes.
@@ -26,6 +28,8 @@ FRAME = struct.Struct("<cI")  # its kind, and the length of what follows in byte
 OPENED, EXPORTED, ANSWERED = b"O", b"E", b"A"
 PICTURE = struct.Struct("<I?Iif?")  # the file's length in bytes, whether it may be heavy, and its `PredictionOptions`
 NO_DRAWING = -1.0
+
+E = TypeVar("E", bound=WhiskerError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,3 +175,9 @@ class OpenedDocument(TypedDict, total=False):
     bytes: int
     card: CheckpointCard | None
     failed: tuple[str, str]
+
+
+def error_from_name(name: str, sentence: str, *, base: type[E]) -> E:
+    """Make the error that a worker has named; it is a `base` if none of that kind has the name."""
+    kind = vars(errors).get(name)
+    return kind(sentence) if isinstance(kind, type) and issubclass(kind, base) else base(sentence)

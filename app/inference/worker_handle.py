@@ -3,21 +3,15 @@
 import asyncio
 import logging
 import math
-import socket
-import subprocess
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import TypeVar
-
-from pydantic_core import from_json
 
 from whisker.app import time_limits
 from whisker.app.errors import WorkerError
 from whisker.app.inference.begun import BegunWorker
-from whisker.app.inference.idleness import leave_time, take_time
-from whisker.app.inference.program import PROGRAM, connected_pair, run_program
+from whisker.app.inference.openings import OpenedModel, Openings
+from whisker.app.inference.program import PROGRAM
 from whisker.app.inference.requests import PendingPrediction
 from whisker.app.inference.wire import (
     ANSWER,
@@ -27,36 +21,20 @@ from whisker.app.inference.wire import (
     OPENED,
     ORDER,
     PICTURE,
-    OpenedDocument,
     Opening,
     WorkerConfig,
     pack_config,
     pack_opening,
 )
-from whisker.model import errors
-from whisker.model.errors import WhiskerError
+from whisker.app.inference.worker_process import WorkerProcess
 
 _MAX_ANSWER_BYTES = 10_000_000  # a thousand classes for 32 pictures are a quarter of it
 _MAX_DRAWING_BYTES = 2_500_000  # 800 x 800 pixels of noise as PNG are 2 MB
-_POLL_SECONDS = 0.01
-_RUN_SECONDS = 1.0  # that the start of a process may still take when nobody wants it any more
 
-E = TypeVar("E", bound=WhiskerError)
 OnAnswer = Callable[["WorkerHandle", bytes, Sequence[bytes]], None]
 OnEnd = Callable[["WorkerHandle"], None]
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class OpenedModel:
-    """What a worker has told of a model that it has opened.
-
-    `exported` is what another worker needs to open it without PyTorch: empty if that is impossible.
-    """
-
-    document: OpenedDocument
-    exported: bytes = b""
 
 
 class WorkerHandle(asyncio.Protocol):
@@ -66,8 +44,8 @@ class WorkerHandle(asyncio.Protocol):
     has ended. `program` is the module that the process runs.
     """
 
+    _process: WorkerProcess
     _transport: asyncio.Transport | None = None
-    _process: "subprocess.Popen[bytes]"
 
     def __init__(self, on_answer: OnAnswer, on_end: OnEnd, *, program: str = PROGRAM) -> None:
         self._on_answer, self._on_end = on_answer, on_end
@@ -76,12 +54,8 @@ class WorkerHandle(asyncio.Protocol):
         self.bytes = 0  # of the pictures in the batches
         self.uploads_at_end = 0
         self.was_stalled = False
-        self._is_idle = False
         self.ended = asyncio.Event()
-        self.slots: set[int] = set()  # of the models that are open
-        self._opening: dict[int, tuple[Opening, asyncio.Future[OpenedModel]]] = {}
-        self._told: OpenedDocument | None = None  # of a model whose exported classifier is still to come
-        self._ready_at: float | None = None
+        self._openings = Openings()
         self._has_answered = False
         self._busy_since = 0.0
         self._received = bytearray()
@@ -117,11 +91,10 @@ class WorkerHandle(asyncio.Protocol):
     ) -> list[OpenedModel]:
         expected = list["asyncio.Future[OpenedModel]"]()
         if begun is None:
-            ours = await self._start()
+            self._process, ours = await WorkerProcess.start(self._program, is_idle=config.is_idle)
         else:
-            ours, self._process = begun.connection, begun.process
-            expected = [self._expect(opening) for opening in openings]  # first: it may have answered already
-        self._is_idle = config.is_idle
+            self._process, ours = WorkerProcess(begun.process, is_idle=config.is_idle), begun.connection
+            expected = [self._openings.expect(opening) for opening in openings]  # first: it may have answered already
         try:
             transport, _ = await asyncio.get_running_loop().create_connection(lambda: self, sock=ours)
             if begun is None:
@@ -151,56 +124,35 @@ class WorkerHandle(asyncio.Protocol):
 
     def close_model(self, slot: int) -> None:
         """Let the worker forget a model, after the batches that were sent before."""
-        self.slots.discard(slot)
+        self._openings.slots.discard(slot)
         if self._transport is not None:
             self._transport.write(ORDER.pack(CLOSE, slot, 0))
 
     @property
+    def slots(self) -> set[int]:
+        """Give the slots of the models that are open."""
+        return self._openings.slots
+
+    @property
     def is_loading(self) -> bool:
         """Tell whether the worker opens a model with PyTorch, and answers nothing meanwhile."""
-        return any(opening.exported is None for opening, _ in self._opening.values())
+        return self._openings.is_any_loaded
 
     @property
     def is_opening(self) -> bool:
         """Tell whether the worker opens a model, beside answers or before them."""
-        return bool(self._opening)
+        return self._openings.is_any_expected
 
     def _order(self, opening: Opening) -> "asyncio.Future[OpenedModel]":
         if self._transport is None or self.ended.is_set():
             raise WorkerError("An inference worker ended before it could open a model.")
         self._transport.write(pack_opening(opening))
-        return self._expect(opening)
-
-    def _expect(self, opening: Opening) -> "asyncio.Future[OpenedModel]":
-        told: asyncio.Future[OpenedModel] = asyncio.get_running_loop().create_future()
-        self._opening[opening.slot] = (opening, told)
-        return told
-
-    async def _start(self) -> socket.socket:
-        """Start the process with one end of a pair of sockets; return the other."""
-        ours, theirs = connected_pair()
-        try:
-            with theirs:
-                await self._run(theirs)
-        except BaseException:  # raised again: our end must be closed, which also ends a process that has started
-            ours.close()
-            raise
-        return ours
-
-    async def _run(self, theirs: socket.socket) -> None:
-        """Start the process, in a thread: that takes a while. Where this is cancelled, the process is ended."""
-        running = asyncio.ensure_future(asyncio.to_thread(run_program, self._program, theirs))
-        try:
-            self._process = await asyncio.shield(running)
-        except asyncio.CancelledError:
-            running.add_done_callback(_end_unwanted)  # however long that takes, and if this is cancelled once more
-            await asyncio.wait([running], timeout=_RUN_SECONDS)
-            raise
+        return self._openings.expect(opening)
 
     @property
     def is_left(self) -> bool:
         """Tell whether the process was started, and has not been seen to end."""
-        return hasattr(self, "_process") and self._process.poll() is None
+        return hasattr(self, "_process") and not self._process.has_ended
 
     @property
     def pid(self) -> int:
@@ -248,13 +200,13 @@ class WorkerHandle(asyncio.Protocol):
     @property
     def has_proved(self) -> bool:
         """Tell whether the worker has been of use: it has answered, or lasted for a while."""
-        lasted = self._ready_at is not None and time.perf_counter() - self._ready_at > time_limits.STEADY_SECONDS
+        ready_at = self._openings.ready_at
+        lasted = ready_at is not None and time.perf_counter() - ready_at > time_limits.STEADY_SECONDS
         return self._has_answered or lasted
 
     def leave_time(self) -> None:
         """Let all other processes go first, from now on."""
-        leave_time(self.pid)
-        self._is_idle = True
+        self._process.leave_time()
 
     def kill(self) -> None:
         """End the process, whatever it is doing, and listen to it no more."""
@@ -269,14 +221,7 @@ class WorkerHandle(asyncio.Protocol):
         """
         if self._transport is not None:
             self._transport.close()
-        if self._is_idle:
-            take_time(self.pid)  # the end needs some, too
-        deadline = time.perf_counter() + seconds
-        while (code := self._process.poll()) is None and time.perf_counter() < deadline + time_limits.KILLED_SECONDS:
-            if time.perf_counter() >= deadline:
-                self._process.kill()
-            await asyncio.sleep(_POLL_SECONDS)
-        return code
+        return await self._process.end(seconds)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport  # type: ignore[assignment]  # of a stream
@@ -284,10 +229,8 @@ class WorkerHandle(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._received += data
         for kind, frame in self._frames():
-            if kind == OPENED:
-                self._take_opened(frame)
-            elif kind == EXPORTED:
-                self._take_exported(frame)
+            if kind in (OPENED, EXPORTED):
+                self._take_told(kind, frame)
             else:
                 self._take_answer(frame)
 
@@ -295,11 +238,7 @@ class WorkerHandle(asyncio.Protocol):
         del exc
         self.uploads_at_end = sum(map(len, self.batches))
         self.ended.set()
-        for _, told in self._opening.values():
-            if not told.done():
-                told.set_exception(WorkerError("An inference worker ended while it was starting."))
-                told.exception()  # which nobody may be waiting for
-        self._opening.clear()
+        self._openings.give_up()
         self._on_end(self)
 
     def _frames(self) -> Iterator[tuple[bytes, bytes]]:
@@ -319,7 +258,7 @@ class WorkerHandle(asyncio.Protocol):
     def _max_bytes(self, kind: bytes) -> float:
         """Bound a frame: what has seen no upload may be as long as it likes."""
         if kind == EXPORTED:
-            return math.inf if self._told is not None and not self._has_answered else 0
+            return math.inf if self._openings.is_exported_next and not self._has_answered else 0
         return _MAX_DRAWING_BYTES if self._answer and kind != OPENED else _MAX_ANSWER_BYTES
 
     def _take_answer(self, frame: bytes) -> None:
@@ -330,51 +269,16 @@ class WorkerHandle(asyncio.Protocol):
             (document, *drawings), self._answer = self._answer, []
             self._on_answer(self, document, drawings)
 
-    def _take_opened(self, frame: bytes) -> None:
-        """Take what became of an opening; an exported classifier follows if the model was loaded."""
+    def _take_told(self, kind: bytes, frame: bytes) -> None:
+        """Take what the worker tells of a model."""
         try:
-            document: OpenedDocument = from_json(frame)
-            opening, told = self._opening[document["slot"]]
-            failed = document.get("failed")
-            if failed is not None:
-                del self._opening[opening.slot]
-                if not told.done():
-                    told.set_exception(error_from_name(*failed, base=WhiskerError))
-            elif document["card"] is not None:
-                self._told = document
+            if kind == OPENED:
+                self._openings.take_opened(frame)
             else:
-                self._finish(OpenedModel(document))
+                self._openings.take_exported(frame)
         except (LookupError, TypeError, ValueError) as exc:
             self._refuse("tells of a model that it was not asked to open", reason=str(exc))
-
-    def _take_exported(self, frame: bytes) -> None:
-        document, self._told = self._told, None
-        if document is None:
-            self._refuse("sends what it was not asked for", bytes=len(frame))
-        else:
-            self._finish(OpenedModel(document, frame))
-
-    def _finish(self, opened: OpenedModel) -> None:
-        opening, told = self._opening.pop(opened.document["slot"])
-        self.slots.add(opening.slot)
-        self._ready_at = self._ready_at or time.perf_counter()
-        if not told.done():
-            told.set_result(opened)
 
     def _refuse(self, complaint: str, **details: object) -> None:
         logger.error("An inference worker %s", complaint, extra={"inference_worker": self.pid, **details})
         self.kill()
-
-
-def _end_unwanted(running: "asyncio.Future[subprocess.Popen[bytes]]") -> None:
-    """End a process that was started when nobody wanted it any more."""
-    if not running.cancelled() and running.exception() is None:
-        process = running.result()
-        process.kill()
-        process.wait()
-
-
-def error_from_name(name: str, sentence: str, *, base: type[E]) -> E:
-    """Make the error that a worker has named; it is a `base` if none of that kind has the name."""
-    kind = vars(errors).get(name)
-    return kind(sentence) if isinstance(kind, type) and issubclass(kind, base) else base(sentence)

@@ -6,42 +6,33 @@ A worker decodes and predicts on one core while the others do the same on theirs
 import asyncio
 import logging
 import time
-from collections.abc import Coroutine, Sequence
-from itertools import chain
+from collections.abc import Coroutine
 from pathlib import Path
 
-from pydantic_core import from_json
-
 from whisker.app import time_limits
-from whisker.app.errors import InferenceFailedError, OverloadedError, WorkerError
+from whisker.app.errors import WorkerError
 from whisker.app.inference.begun import FIRST_SLOT, BegunWorkers, worker_config, worker_count
 from whisker.app.inference.dispatcher import Dispatcher
 from whisker.app.inference.loader import Loader
+from whisker.app.inference.lost import settle_lost
 from whisker.app.inference.open_model import OpenModel
+from whisker.app.inference.openings import OpenedModel
 from whisker.app.inference.position import Position
 from whisker.app.inference.prepared_models import LoadedModel, PreparedModels
 from whisker.app.inference.program import PROGRAM
-from whisker.app.inference.requests import PendingPrediction, PredictionResult, set_result_if_waiting
-from whisker.app.inference.results import read_results
-from whisker.app.inference.waiting import WaitingPictures
-from whisker.app.inference.worker_handle import OpenedModel, WorkerHandle
+from whisker.app.inference.requests import PendingPrediction
+from whisker.app.inference.worker_handle import WorkerHandle
 from whisker.app.metrics import Metrics
 from whisker.app.prepared import open_cache
 from whisker.app.settings import Settings
 from whisker.model.card.document import CheckpointCard
-from whisker.model.errors import (
-    HeavyPictureError,
-    SlowPictureError,
-    UndecodablePictureError,
-    WhiskerError,
-)
+from whisker.model.errors import WhiskerError
 
 _MAX_WORKERS_ON_A_GPU = 4  # each has a context of its own there, and four answer more than one service can pass on
 _HEAVY_SHARE = 4  # heavy pictures may have one of so many upload slots
 # Times `stall_seconds`: estimates of what heavy pictures take are for a core that is not shared, and a worker that
 # opens a model shares its own.
 _HEAVY_PATIENCE = 2
-_SAME_MOMENT_SECONDS = 0.25
 _MAX_ENDED = 2  # workers that may end while they open a model, before it is the model that is given up
 
 logger = logging.getLogger(__name__)
@@ -79,8 +70,9 @@ class WorkerPool:
         self._last_slot = FIRST_SLOT
         self._opening = asyncio.Lock()
         self._workers: list[WorkerHandle] = []
-        self._waiting = WaitingPictures(max(1, settings.max_in_flight // _HEAVY_SHARE), metrics.queue_depth.inc)
-        self._dispatcher = Dispatcher(self._waiting, self._workers, self._largest_batch, metrics.batches.observe)
+        self._dispatcher = Dispatcher(
+            self._workers, self._largest_batch, metrics, max_heavy=max(1, settings.max_in_flight // _HEAVY_SHARE)
+        )
         self._empty_since: float | None = None  # when the last worker ended
         self._positions: list[Position] = []
         self._started = False
@@ -221,13 +213,13 @@ class WorkerPool:
 
     @property
     def _is_busy(self) -> bool:
-        return bool(len(self._waiting) or any(worker.batches for worker in self._workers))
+        return bool(self._dispatcher.waiting or any(worker.batches for worker in self._workers))
 
     @property
     def has_time(self) -> bool:
         """Tell whether a picture more keeps nobody waiting now: one worker is idle or, if there are several, two."""
         idle = sum(not worker.batches for worker in self._workers)
-        return not len(self._waiting) and idle >= min(2, len(self._positions))
+        return not self._dispatcher.waiting and idle >= min(2, len(self._positions))
 
     def is_empty(self, seconds: float) -> bool:
         """Tell whether, for more than `seconds`, there has been no worker and none could be started."""
@@ -239,40 +231,7 @@ class WorkerPool:
 
     def put(self, pending: PendingPrediction) -> None:
         """Queue an upload for the next free worker; cancelling its result before then drops it."""
-        self._waiting.put(pending)
-        self._dispatcher.dispatch_soon()
-
-    def _answered(self, worker: WorkerHandle, document: bytes, drawings: Sequence[bytes]) -> None:
-        """Give each upload of a worker's oldest batch its result, after the worker has got its next batch."""
-        try:
-            results = read_results(worker.batches[0], from_json(document), drawings)
-        except (LookupError, TypeError, ValueError):
-            logger.exception(
-                "An inference worker has answered what it was not asked", extra={"inference_worker": worker.pid}
-            )
-            worker.kill()
-            return
-        batch = worker.pop_answered()
-        if batch[0].is_heavy and isinstance(results[0], PredictionResult):
-            self._waiting.note_heavy(results[0].decode_seconds)
-        settled = [self._keep_heavy(one, result) for one, result in zip(batch, results, strict=True)]
-        self._dispatcher.dispatch()
-        for pending, result in zip(batch, settled, strict=True):
-            if result is not None:
-                set_result_if_waiting(pending.result, result)
-
-    def _keep_heavy(
-        self, pending: PendingPrediction, result: PredictionResult | Exception
-    ) -> PredictionResult | Exception | None:
-        """Queue a picture again that turned out to be heavy; return the result of any other."""
-        if not isinstance(result, HeavyPictureError):
-            return result
-        pending.is_large = not isinstance(result, SlowPictureError)
-        try:
-            self._waiting.put_heavy(pending, sum(worker.has_heavy_upload for worker in self._workers))
-        except OverloadedError as exc:
-            return exc
-        return None
+        self._dispatcher.put(pending)
 
     def _lost(self, worker: WorkerHandle) -> None:
         """Do without a worker that has ended; what it was working on is tried once more, each picture alone."""
@@ -283,30 +242,14 @@ class WorkerPool:
         if not self._workers:
             self._empty_since = time.perf_counter()
         self._metrics.ended_inference_workers.inc()
-        current = worker.batches.popleft() if worker.batches else []
-        for pending in reversed([*current, *chain.from_iterable(worker.batches)]):
-            if worker.was_stalled and current == [pending]:
-                reason = f"The picture cannot be decoded within {self._stall_seconds:g} seconds."
-                set_result_if_waiting(pending.result, UndecodablePictureError(reason))
-            elif pending.is_spare and pending in current:
-                set_result_if_waiting(
-                    pending.result, InferenceFailedError("The process that drew the picture has ended.")
-                )
-            elif pending.is_suspect and pending in current and not _is_same_moment(pending):
-                reason = "The picture cannot be decoded: the processes that tried have ended."
-                set_result_if_waiting(pending.result, UndecodablePictureError(reason))
-            else:
-                if pending in current and not pending.is_suspect:
-                    pending.is_suspect, pending.suspect_since = True, time.perf_counter()
-                self._waiting.put(pending, at_once=True)
-        self._dispatcher.dispatch()
+        self._dispatcher.put_again(settle_lost(worker, self._stall_seconds))
 
     def _largest_batch(self, slot: int) -> int:
         found = self._models.get(slot)
         return found.max_batch if found else 1  # nobody waits for a model that is closed
 
     def _new_worker(self) -> WorkerHandle:
-        return WorkerHandle(self._answered, self._lost, program=self._program)
+        return WorkerHandle(self._dispatcher.take_answer, self._lost, program=self._program)
 
     async def _open(self) -> WorkerHandle:
         """Start a worker with all models open."""
@@ -376,9 +319,3 @@ class WorkerPool:
         self._tasks.discard(task)
         if not task.cancelled() and (exc := task.exception()) is not None:
             logger.error("The worker pool has a defect", exc_info=exc)
-
-
-def _is_same_moment(pending: PendingPrediction) -> bool:
-    """Tell, once, whether a second worker has ended with the first: whoever ended both, it was hardly the picture."""
-    since, pending.suspect_since = pending.suspect_since, 0.0
-    return time.perf_counter() - since < _SAME_MOMENT_SECONDS
