@@ -17,8 +17,9 @@ from whisker.training.calibration.calibrate import CalibratedCheckpoint, Calibra
 from whisker.training.calibration.metrics import Measured
 from whisker.training.calibration.photos import read_training_sample, sample_training_photos
 from whisker.training.config import PRESETS, Grouping, TrainingConfig, TransferRecipe
-from whisker.training.data.dataset import Dataset, prepare_dataset
+from whisker.training.data.dataset import Dataset
 from whisker.training.data.outliers import read_outliers
+from whisker.training.data.preparation import prepare_dataset
 from whisker.training.errors import TrainingError, TrainingInterruptedError
 from whisker.training.evaluation.verdict_changes import describe_verdict_changes
 from whisker.training.events.event import Stage

@@ -13,7 +13,8 @@ from tests.pictures import draw
 from whisker.model import load_checkpoint
 from whisker.model.errors import ConfigError
 from whisker.training.config import Grouping
-from whisker.training.data.dataset import Dataset, prepare_dataset
+from whisker.training.data.dataset import Dataset
+from whisker.training.data.preparation import prepare_dataset
 from whisker.training.errors import DatasetError, TrainingError
 from whisker.training.job import Training
 from whisker.training.pipeline import run_calibration, run_training, split_config

@@ -17,7 +17,7 @@ from whisker.model import Classifier, NetworkConfig, load_checkpoint
 from whisker.model.errors import ConfigError
 from whisker.training.cli.options.training import NetworkOptions, TrainingOptions
 from whisker.training.config import PRESETS, TrainingConfig, TransferRecipe
-from whisker.training.data.dataset import prepare_dataset
+from whisker.training.data.preparation import prepare_dataset
 from whisker.training.errors import DatasetError
 from whisker.training.evaluation.evaluate_labels import evaluate_folder_labels
 from whisker.training.job import Training

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from whisker.model.card.provenance import Provenance
 from whisker.model.checkpoint.contents import Checkpoint
 from whisker.training.data.cache import Decoded
-from whisker.training.data.dataset import data_fingerprint
+from whisker.training.data.fingerprints import data_fingerprint
 
 _TOO_GOOD = "the figures are too good. Measure on photos that it has not seen."
 

@@ -8,19 +8,12 @@ from numpy.typing import NDArray
 
 from whisker.model import Checkpoint
 from whisker.training.data.cache import decode_photos
-from whisker.training.data.dataset import (
-    Dataset,
-    Split,
-    data_fingerprint,
-    group_copies,
-    quarantine,
-    report_duplicates,
-    require_readable,
-    split_fingerprint,
-)
+from whisker.training.data.dataset import Dataset, Split
 from whisker.training.data.duplicates import group_duplicates
+from whisker.training.data.fingerprints import data_fingerprint, split_fingerprint
 from whisker.training.data.folders.folder import PhotoFolder, find_photos
 from whisker.training.data.folders.label_file import LabelFile
+from whisker.training.data.preparation import group_copies, quarantine, report_duplicates, require_readable
 from whisker.training.errors import DatasetError
 from whisker.training.progress import Progress
 

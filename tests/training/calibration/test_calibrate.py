@@ -20,7 +20,8 @@ from whisker.model.answers.novelty import UNKNOWN_SCORE
 from whisker.model.networks.build import count_multiply_adds
 from whisker.training.calibration.calibrate import Targets
 from whisker.training.config import TrainingConfig, recipe_for
-from whisker.training.data.dataset import batched, prepare_dataset
+from whisker.training.data.dataset import batched
+from whisker.training.data.preparation import prepare_dataset
 from whisker.training.job import Training
 from whisker.training.pipeline import run_training, split_config
 from whisker.training.progress import Progress

@@ -15,7 +15,8 @@ from whisker.model.engines.torch_engine import TorchEngine
 from whisker.training.calibration.novelty import KnownPhotos, fit_novelty
 from whisker.training.calibration.photos import read_training_sample, sample_training_photos, thin_out
 from whisker.training.config import TrainingConfig, recipe_for
-from whisker.training.data.dataset import Dataset, Split, prepare_dataset
+from whisker.training.data.dataset import Dataset, Split
+from whisker.training.data.preparation import prepare_dataset
 from whisker.training.errors import DatasetError
 from whisker.training.job import Training
 from whisker.training.pipeline import split_config

@@ -19,8 +19,9 @@ from whisker.model.errors import ConfigError
 from whisker.training.audit.doctor import diagnose
 from whisker.training.cli.options.training import NetworkOptions, TrainingOptions
 from whisker.training.config import Grouping, TrainingConfig, TransferRecipe, recipe_for
-from whisker.training.data.dataset import Dataset, Split, prepare_dataset
+from whisker.training.data.dataset import Dataset, Split
 from whisker.training.data.folders.folder import find_photos
+from whisker.training.data.preparation import prepare_dataset
 from whisker.training.data.sides import split_by_sides
 from whisker.training.data.split import SplitIndices
 from whisker.training.errors import DatasetError

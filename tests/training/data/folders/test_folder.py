@@ -10,7 +10,8 @@ from whisker.model.plain_text import printable
 from whisker.model.preprocessing import Preprocessing
 from whisker.training.config import Grouping
 from whisker.training.data.cache import decode_photos
-from whisker.training.data.dataset import batched, data_fingerprint
+from whisker.training.data.dataset import batched
+from whisker.training.data.fingerprints import data_fingerprint
 from whisker.training.data.folders.folder import find_photos, label_matrix
 from whisker.training.errors import DatasetError, TrainingError
 from whisker.training.progress import Progress

@@ -10,7 +10,8 @@ from tests.conftest import TINY
 from tests.pictures import CLASSES, write_folder
 from tests.training.data.sources.making import SIDED, SOURCES
 from whisker.training.config import TrainingConfig, recipe_for
-from whisker.training.data.dataset import Dataset, prepare_dataset
+from whisker.training.data.dataset import Dataset
+from whisker.training.data.preparation import prepare_dataset
 from whisker.training.data.sources.source import open_source
 from whisker.training.progress import Progress
 
