@@ -2,7 +2,7 @@
 
 import struct
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from PIL import Image
 
@@ -20,20 +20,22 @@ _APP1, _APP2, _COMMENT, _TABLE, _FRAME, _SCAN = (
 _CODES = 15  # one for each number of bits in which a run of blocks is counted
 
 
-def costly_pixels() -> dict[str, bytes]:
-    """Make pictures, by name, whose pixels take long to decode."""
+def costly_pixels() -> dict[str, Callable[[], bytes]]:
+    """Give what makes pictures, by name, whose pixels take long to decode."""
     return {
-        "HEIC grid of 192 tiles": heic_grid((2_048, 1_536), 16, 12),
-        "AVIF of 24 megapixels": avif(Image.new("RGB", (6_000, 4_000), "teal")),
-        "TIFF of 24 megapixels in LZW": encode(Image.new("RGB", (6_000, 4_000)), "TIFF", compression="tiff_lzw"),
-        "TIFF of 20,000 JPEGs": encode(Image.new("RGB", (8_000, 40_000 // 8)), "TIFF", compression="jpeg"),
-        "JPEG of 250 scans, 4,500 x 4,500 pixels": scanned_jpeg((4_500, 4_500), 250),
-        "JPEG of 50 scans, 4,500 x 4,500 pixels": scanned_jpeg((4_500, 4_500), 50),
-        "JPEG of 20 scans, 10,000 x 5,000 pixels": scanned_jpeg((10_000, 5_000), 20),
-        "JPEG of 50 scans, 640 x 480 pixels": scanned_jpeg((640, 480), 50),
-        "BMP of runs, 4,000 x 2,200 pixels": run_length_bmp((4_000, 2_200)),
-        "BMP that leaps, 7,000 x 7,000 pixels": run_length_bmp((7_000, 7_000), b"\0\2\0\xff" * 30),
-        "PNG of 12 megapixels in 16 bits": black_png(4_000, 3_000, depth=16),
+        "HEIC grid of 192 tiles": lambda: heic_grid((2_048, 1_536), 16, 12),
+        "AVIF of 24 megapixels": lambda: avif(Image.new("RGB", (6_000, 4_000), "teal")),
+        "TIFF of 24 megapixels in LZW": lambda: encode(
+            Image.new("RGB", (6_000, 4_000)), "TIFF", compression="tiff_lzw"
+        ),
+        "TIFF of 20,000 JPEGs": lambda: encode(Image.new("RGB", (8_000, 40_000 // 8)), "TIFF", compression="jpeg"),
+        "JPEG of 250 scans, 4,500 x 4,500 pixels": lambda: scanned_jpeg((4_500, 4_500), 250),
+        "JPEG of 50 scans, 4,500 x 4,500 pixels": lambda: scanned_jpeg((4_500, 4_500), 50),
+        "JPEG of 20 scans, 10,000 x 5,000 pixels": lambda: scanned_jpeg((10_000, 5_000), 20),
+        "JPEG of 50 scans, 640 x 480 pixels": lambda: scanned_jpeg((640, 480), 50),
+        "BMP of runs, 4,000 x 2,200 pixels": lambda: run_length_bmp((4_000, 2_200)),
+        "BMP that leaps, 7,000 x 7,000 pixels": lambda: run_length_bmp((7_000, 7_000), b"\0\2\0\xff" * 30),
+        "PNG of 12 megapixels in 16 bits": lambda: black_png(4_000, 3_000, depth=16),
     }
 
 

@@ -42,11 +42,11 @@ def answer_beside_costly_pictures(server: RunningServer, trial: Trial) -> list[F
 
 def _attacks() -> Mapping[str, Sequence[bytes]]:
     """Build the requests that are sent in turn, by what is in them."""
-    pixels, refused = costly_pixels(), scanned_jpeg((4_500, 4_500), 50)
+    pixels, refused = [make() for make in costly_pixels().values()], scanned_jpeg((4_500, 4_500), 50)
     slow, light = scanned_jpeg((640, 480), 50), scanned_jpeg((1_000, 1_000), 12)
     return {
-        "pictures of costly pixels": [form_request("/predict", picture) for picture in pixels.values()],
-        "drawings of the same": [form_request("/explain", picture) for picture in pixels.values()],
+        "pictures of costly pixels": [form_request("/predict", picture) for picture in pixels],
+        "drawings of the same": [form_request("/explain", picture) for picture in pixels],
         "pictures of costly metadata": [form_request("/predict", picture) for picture in costly_metadata().values()],
         "forms of 32 costly pictures": [_form([picture] * _FORM_PICTURES) for picture in (refused, slow, light)],
     }

@@ -65,7 +65,7 @@ def test_metadata_is_kept_from_pillow(name: str) -> None:
 @pytest.mark.parametrize("name", PIXELS)
 def test_costly_pixels_are_refused_or_slow_before_they_are_decoded(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("whisker.model.preprocessing.load", lambda *_: pytest.fail("Pixels were decoded."))
-    count, outcome = steps(PIXELS[name])
+    count, outcome = steps(PIXELS[name]())
     assert outcome in ("PictureTooLargeError", "SlowPictureError", "HeavyPictureError")
     assert count < MANY_STEPS
 

@@ -38,8 +38,8 @@ class State(dict[str, Tensor]):
         self._generator = None if device == "meta" else torch.Generator().manual_seed(0)
 
     def uniform(self, name: str, *shape: int, low: float = -0.5, high: float = 0.5) -> None:
-        values = torch.rand(shape, generator=self._generator, device=self._device)
-        self[name] = values * (high - low) + low
+        values = torch.empty(shape, device=self._device)
+        self[name] = values if self._generator is None else values.uniform_(low, high, generator=self._generator)
 
     def conv(self, name: str, fan_out: int, fan_in: int, kernel: int = 1, *, bias: bool = False) -> None:
         scale = 1.5 / (fan_in * kernel**2) ** 0.5
