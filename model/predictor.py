@@ -19,8 +19,16 @@ class Predictor:
 
     def __init__(self, engine: Engine, preprocessing: Preprocessing, decision_rule: DecisionRule) -> None:
         self._engine = engine
+        self._lone_engine: Engine | None = None
         self._decision_rule = decision_rule
         self.preprocessing = preprocessing  # the one way from a file's bytes to pixels
+
+    def prepare_for_lone(self, threads: int) -> None:
+        """Prepare to compute a lone picture with so many threads, if the engine can; another thread may do this."""
+        engine = self._engine.with_threads(threads)
+        if engine is not None:
+            engine.warm_up(self.preprocessing.size)
+            self._lone_engine = engine
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -37,16 +45,19 @@ class Predictor:
         explain: Sequence[int] | None = None,
         *,
         with_features: bool = False,
+        is_lone: bool = False,
     ) -> list[Prediction]:
         """Classify pictures that `preprocessing` has decoded, each uint8 `[size, size, 3]` RGB.
 
-        `explain` has for each picture the index of the class to draw a heat map for, `BEST_CLASS` or `NO_CLASS`. Raises
-        `NoHeatMapError` if there is to be one and the network has no feature map.
+        `explain` has for each picture the index of the class to draw a heat map for, `BEST_CLASS` or `NO_CLASS`. The
+        threads that were prepared for a lone picture compute it if it `is_lone`. Raises `NoHeatMapError` if there is to
+        be a heat map and the network has no feature map.
         """
         if not pixels:
             return []
         wants_maps = explain is not None and max(explain) > NO_CLASS
-        outputs = self._engine.run(pixels, with_maps=wants_maps)
+        engine = self._lone_engine if is_lone and self._lone_engine is not None else self._engine
+        outputs = engine.run(pixels, with_maps=wants_maps)
         predictions = self._decision_rule.predictions(self._decision_rule.scores(outputs))
         if with_features:
             predictions = [replace(it, features=row) for it, row in zip(predictions, outputs.features, strict=True)]
@@ -70,10 +81,11 @@ class Predictor:
         explain: Sequence[int] | None = None,
         *,
         with_features: bool = False,
+        is_lone: bool = False,
     ) -> list[Prediction | Exception]:
         """Classify as `predict_pixels` does; if that fails, classify each alone, so that none fails for a neighbour."""
         try:
-            return [*self.predict_pixels(pixels, explain, with_features=with_features)]
+            return [*self.predict_pixels(pixels, explain, with_features=with_features, is_lone=is_lone)]
         except Exception as exc:  # noqa: BLE001 - whatever it is, the caller gets it for the picture that it belongs to
             if len(pixels) == 1:
                 return [exc]

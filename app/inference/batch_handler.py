@@ -33,8 +33,10 @@ _PNG_COMPRESSION = 1  # of 9: photos under colours hardly get smaller with more
 _JPEG_QUALITY = 92  # percent
 
 
-def answer_batch(predictor: Predictor, batch: Sequence[WorkItem], max_pixels: int) -> tuple[BatchDocument, list[bytes]]:
-    """Decode a batch and answer for every picture that can be decoded.
+def answer_batch(
+    predictor: Predictor, batch: Sequence[WorkItem], max_pixels: int, *, is_lone: bool
+) -> tuple[BatchDocument, list[bytes]]:
+    """Decode a batch and answer for every picture that can be decoded; `is_lone` as for `predict_pixels`.
 
     Returns the answers, and the drawings that were asked for: empty where there is none.
     """
@@ -46,6 +48,7 @@ def answer_batch(predictor: Predictor, batch: Sequence[WorkItem], max_pixels: in
             [found.pixels for found, _ in usable],
             [item.options.explain for _, item in usable],
             with_features=any(item.options.wants_descriptor for _, item in usable),
+            is_lone=is_lone,
         )
     )
     seconds = time.perf_counter() - started

@@ -20,6 +20,7 @@ from whisker.app.settings import Settings
 from whisker.model.cores import available_cores
 
 FIRST_SLOT = 0
+_LONE_THREADS = 2  # that compute a lone picture, where there are so many cores: docs/adr/0041
 
 logger = logging.getLogger(__name__)
 
@@ -101,9 +102,12 @@ def worker_count(settings: Settings) -> int:
 
 def worker_config(settings: Settings) -> WorkerConfig:
     """Say how workers run."""
+    cores = available_cores()
+    threads = settings.threads or max(1, cores // worker_count(settings))
     return WorkerConfig(
         device=settings.device,
-        threads=settings.threads or max(1, available_cores() // worker_count(settings)),
+        threads=threads,
+        lone_threads=settings.threads or max(threads, min(_LONE_THREADS, cores)),
         max_pixels=settings.max_pixels,
         log_format=settings.log_format,
         log_level=settings.log_level,

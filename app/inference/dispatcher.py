@@ -20,6 +20,7 @@ from whisker.app.metrics import Metrics
 from whisker.model.errors import HeavyPictureError, SlowPictureError
 
 _MAX_BATCHES = 2  # that a worker holds: the next one is there when one is done
+_LONE_AT_FIRST = 4  # pictures that came while nothing else was under way, before the next one is taken for a lone one
 
 logger = logging.getLogger(__name__)
 
@@ -39,12 +40,18 @@ class Dispatcher:
         self._largest_batch = largest_batch
         self._on_batch = metrics.batches.observe
         self._was_heavy = False  # what was sent last
+        self._alone_in_a_row = 0  # pictures that were sent while nothing else was under way
         self._is_due = False
 
     @property
     def waiting(self) -> int:
         """Count the pictures that no worker has."""
         return len(self._waiting)
+
+    @property
+    def is_busy(self) -> bool:
+        """Tell whether a picture waits, or a worker has one."""
+        return bool(self._waiting) or any(worker.batches for worker in self._workers)
 
     def put(self, pending: PendingPrediction) -> None:
         """Queue a picture; all that come at the same time are dispatched together."""
@@ -108,9 +115,9 @@ class Dispatcher:
 
     @property
     def _can_wait(self) -> bool:
-        """Tell whether a busy worker gets its next batch later: pictures that came in company leave it to lone ones.
+        """Tell whether a busy worker gets its next batch later: pictures that came in company leave it to single ones.
 
-        Lone ones wait until they fill it, where enough are under way to fill the batches of all workers: docs/adr/0039.
+        Those wait until they fill it, where enough are under way to fill the batches of all workers: docs/adr/0039.
         """
         if self._waiting.is_company_next:
             return True
@@ -136,7 +143,9 @@ class Dispatcher:
     def _send(self, worker: WorkerHandle, batch: list[PendingPrediction]) -> None:
         self._was_heavy = batch[0].is_heavy
         self._on_batch(len(batch))
-        worker.send(batch)
+        is_by_itself = len(batch) == 1 and not batch[0].is_heavy and not self.is_busy
+        self._alone_in_a_row = self._alone_in_a_row + 1 if is_by_itself else 0
+        worker.send(batch, is_lone=self._alone_in_a_row > _LONE_AT_FIRST)
 
 
 def _has_room(worker: WorkerHandle) -> bool:

@@ -8,12 +8,12 @@ from whisker.app.errors import OverloadedError
 from whisker.app.inference.requests import PendingPrediction
 
 LARGE_BYTES = 500_000  # a batch, or a worker, that holds this much gets no more
-_PATIENCE_SECONDS = 0.5  # after which pictures that came in company let lone ones go first no more
+_PATIENCE_SECONDS = 0.5  # after which pictures that came in company let single ones go first no more
 _MAX_RETRY_SECONDS = 60
 
 
 class WaitingPictures:
-    """Keep three queues: lone pictures, those that came in company, as in a form, and heavy ones.
+    """Keep three queues: single pictures, those that came in company, as in a form, and heavy ones.
 
     The first two need no bound of their own: only admitted uploads come to them. Of the heavy ones, `max_heavy` may
     wait or be decoded at a time, twice as many if they came in company, so that they leave slots to the others.
@@ -23,18 +23,18 @@ class WaitingPictures:
     def __init__(self, max_heavy: int, on_change: Callable[[int], None]) -> None:
         self._max_heavy = max_heavy
         self._on_change = on_change
-        self._lone: deque[PendingPrediction] = deque()
+        self._single: deque[PendingPrediction] = deque()
         self._company: deque[PendingPrediction] = deque()
         self._heavy: deque[PendingPrediction] = deque()
         self._heavy_seconds = 1.0  # that the latest heavy picture took, from when it was sent
 
     def __len__(self) -> int:
-        return len(self._lone) + len(self._company) + len(self._heavy)
+        return len(self._single) + len(self._company) + len(self._heavy)
 
     @property
     def light(self) -> int:
         """Count the pictures that are not known to be heavy."""
-        return len(self._lone) + len(self._company)
+        return len(self._single) + len(self._company)
 
     @property
     def heavy(self) -> PendingPrediction | None:
@@ -46,7 +46,7 @@ class WaitingPictures:
 
     def put(self, pending: PendingPrediction, *, at_once: bool = False) -> None:
         """Queue a picture behind those of its kind or, if it has waited before, ahead of them."""
-        queue = self._heavy if pending.is_heavy else self._company if pending.has_company else self._lone
+        queue = self._heavy if pending.is_heavy else self._company if pending.has_company else self._single
         (queue.appendleft if at_once else queue.append)(pending)
         self._on_change(1)
 
@@ -101,10 +101,10 @@ class WaitingPictures:
         return batch
 
     def _next_queue(self) -> deque[PendingPrediction]:
-        if not self._lone:
+        if not self._single:
             return self._company
         is_late = bool(self._company) and time.perf_counter() - self._company[0].since > _PATIENCE_SECONDS
-        return self._company if is_late and self._company[0].since < self._lone[0].since else self._lone
+        return self._company if is_late and self._company[0].since < self._single[0].since else self._single
 
 
 def has_large(pictures: Iterable[PendingPrediction]) -> bool:

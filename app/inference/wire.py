@@ -1,12 +1,12 @@
 """What the service and an inference worker say to each other over their socket.
 
 Down go a `WorkerConfig`, pickled, and then orders, each an `ORDER` header: to open a model under a slot, with an
-`Opening`, pickled; to close it; and to answer a batch with it, which is a `PICTURE` header for each picture and then
-their bytes. Up come frames, each a `FRAME` header and its bytes. For each model that was opened an `OpenedDocument`
-and, if it was loaded from its checkpoint, whatever another worker needs to open it without PyTorch. For each batch a
-`BatchDocument` and one frame for each drawing that was asked for, in the order of the pictures and empty where there is
-none. Everything that comes up from a worker that has seen an upload is JSON or a picture file, so that it cannot harm
-the service even if a hostile picture has taken the worker over.
+`Opening`, pickled; to close it; and to answer a batch, or a lone picture, with it, which is a `PICTURE` header for each
+picture and then their bytes. Up come frames, each a `FRAME` header and its bytes. For each model that was opened an
+`OpenedDocument` and, if it was loaded from its checkpoint, whatever another worker needs to open it without PyTorch.
+For each batch a `BatchDocument` and one frame for each drawing that was asked for, in the order of the pictures and
+empty where there is none. Everything that comes up from a worker that has seen an upload is JSON or a picture file, so
+that it cannot harm the service even if a hostile picture has taken the worker over.
 """
 
 import pickle
@@ -23,7 +23,7 @@ from whisker.model.errors import WhiskerError
 LENGTH = struct.Struct("<I")  # of the configuration, in bytes
 # An order's kind, the slot, and the length of what follows: in pictures or, of an opening, bytes.
 ORDER = struct.Struct("<cII")
-OPEN, CLOSE, ANSWER = b"o", b"c", b"a"
+OPEN, CLOSE, ANSWER, ANSWER_LONE = b"o", b"c", b"a", b"l"
 FRAME = struct.Struct("<cI")  # its kind, and the length of what follows in bytes
 OPENED, EXPORTED, ANSWERED = b"O", b"E", b"A"
 PICTURE = struct.Struct("<I?Iif?")  # the file's length in bytes, whether it may be heavy, and its `PredictionOptions`
@@ -70,6 +70,7 @@ class WorkerConfig:
 
     device: str
     threads: int
+    lone_threads: int  # for a picture that comes while no worker does anything
     max_pixels: int
     log_format: str
     log_level: str

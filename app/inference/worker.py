@@ -23,6 +23,7 @@ from whisker.app.inference.child_signals import LEFT, ignore
 from whisker.app.inference.idleness import in_passing, leave_time
 from whisker.app.inference.opening import open_model
 from whisker.app.inference.wire import (
+    ANSWER_LONE,
     ANSWERED,
     CLOSE,
     EXPORTED,
@@ -45,6 +46,7 @@ from whisker.model.predictor import Predictor
 _BYTES_A_PIXEL = 24  # allowed for decoding: three times what it takes
 _SPARE_BYTES = 256_000_000
 _HANG_UP_SECONDS = 1.0  # to end by itself when the service has hung up
+_MAX_LONE_MODELS = 4  # that are prepared for lone pictures: each takes 9 MB more
 _NICENESS = 5  # the HTTP process goes first: it keeps all workers busy
 
 
@@ -72,7 +74,7 @@ def serve(connection: socket.socket) -> None:
         elif kind == CLOSE:
             worker.close(slot)
         else:
-            worker.answer(slot, _read_batch(requests, length))
+            worker.answer(slot, _read_batch(requests, length), is_lone=kind == ANSWER_LONE)
 
 
 class _Worker:
@@ -85,6 +87,7 @@ class _Worker:
         self._config = config
         self._predictors: dict[int, Predictor] = {}
         self._closed: set[int] = set()  # before they were open
+        self._lone: set[int] = set()  # prepared for lone pictures, or soon
         self._changing = Lock()  # both
         self._has_answered = False
         self._has_pytorch = False
@@ -102,10 +105,11 @@ class _Worker:
         with self._changing:
             if self._predictors.pop(slot, None) is None:
                 self._closed.add(slot)
+            self._lone.discard(slot)
         self._limit_memory()
 
-    def answer(self, slot: int, batch: list[WorkItem]) -> None:
-        """Answer a batch with the model of a slot."""
+    def answer(self, slot: int, batch: list[WorkItem], *, is_lone: bool) -> None:
+        """Answer a batch, or a lone picture, with the model of a slot."""
         if not self._has_answered:
             self._has_answered = True
             os.nice(_NICENESS)
@@ -117,11 +121,28 @@ class _Worker:
             }
             drawings = [b""] * sum(item.options.wants_drawing for item in batch)
         else:
-            document, drawings = answer_batch(predictor, batch, self._config.max_pixels)
+            document, drawings = answer_batch(predictor, batch, self._config.max_pixels, is_lone=is_lone)
         with self._sending:
             send_frame(self._connection, ANSWERED, json.dumps(document).encode())
             for drawing in drawings:
                 send_frame(self._connection, ANSWERED, drawing)
+        if is_lone and predictor is not None:
+            self._expect_lone(slot, predictor)
+
+    def _expect_lone(self, slot: int, predictor: Predictor) -> None:
+        """Let more threads compute the lone pictures that will come to a model; a few models only, as it takes memory.
+
+        The first such picture pays nothing for that: it is prepared beside what comes next.
+        """
+        is_wanted = self._config.lone_threads > self._config.threads and not self._has_pytorch
+        if is_wanted and slot not in self._lone and len(self._lone) < _MAX_LONE_MODELS:
+            self._lone.add(slot)
+            Thread(target=self._prepare_for_lone, args=(predictor,), name=f"lone-{slot}", daemon=True).start()
+
+    def _prepare_for_lone(self, predictor: Predictor) -> None:
+        with self._opening:
+            in_passing(lambda: predictor.prepare_for_lone(self._config.lone_threads))
+        self._limit_memory()
 
     def _open(self, opening: Opening) -> None:
         try:

@@ -15,6 +15,7 @@ from whisker.app.inference.program import PROGRAM
 from whisker.app.inference.requests import PendingPrediction
 from whisker.app.inference.wire import (
     ANSWER,
+    ANSWER_LONE,
     CLOSE,
     EXPORTED,
     FRAME,
@@ -162,10 +163,10 @@ class WorkerHandle(asyncio.Protocol):
         """Tell whether one batch has taken more than `seconds`."""
         return bool(self.batches) and time.perf_counter() - self._busy_since > seconds
 
-    def send(self, batch: list[PendingPrediction]) -> None:
-        """Send a batch for one model, to be answered after those that were sent before."""
+    def send(self, batch: list[PendingPrediction], *, is_lone: bool = False) -> None:
+        """Send a batch for one model, to be answered after those that were sent before; or a lone picture."""
         headers = [PICTURE.pack(len(one.data), one.is_heavy, *one.options.packed) for one in batch]
-        order = ORDER.pack(ANSWER, batch[0].slot, len(batch))
+        order = ORDER.pack(ANSWER_LONE if is_lone else ANSWER, batch[0].slot, len(batch))
         if not self.batches:
             self._busy_since = time.perf_counter()
         self.batches.append(batch)

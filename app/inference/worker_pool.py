@@ -193,7 +193,7 @@ class WorkerPool:
         """Answer what is queued, take no more, and end the processes."""
         self._closing = True
         deadline = time.perf_counter() + time_limits.CLOSE_SECONDS
-        while self._is_busy and time.perf_counter() < deadline:  # noqa: ASYNC110
+        while self._dispatcher.is_busy and time.perf_counter() < deadline:  # noqa: ASYNC110
             await asyncio.sleep(0.005)
         for task in self._tasks:
             task.cancel()
@@ -210,10 +210,6 @@ class WorkerPool:
     def pids(self) -> list[int]:
         """List the process ids of the workers that are ready to answer."""
         return [worker.pid for worker in self._workers]
-
-    @property
-    def _is_busy(self) -> bool:
-        return bool(self._dispatcher.waiting or any(worker.batches for worker in self._workers))
 
     @property
     def has_time(self) -> bool:

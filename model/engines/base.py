@@ -88,6 +88,11 @@ class Engine(ABC):
         """Write what was compiled for each batch size, for other processes on this machine; most engines cannot."""
         return {}
 
+    def with_threads(self, threads: int) -> "Engine | None":
+        """Open the same pass for one picture, computed by so many threads; most engines have no other one."""
+        del threads
+        return None
+
     @abstractmethod
     def _embed(
         self, batch: NDArray[np.uint8], *, with_maps: bool

@@ -53,6 +53,10 @@ class OpenVinoEngine(Engine):
             for count in self.batch_sizes
         }
 
+    def with_threads(self, threads: int) -> "OpenVinoEngine":
+        one = self._memory if not isinstance(self._memory, Mapping) else {1: self._memory[1]}
+        return OpenVinoEngine(one, self.head, threads=threads, batch_sizes=(1,))
+
     def compiled(self) -> dict[int, bytes]:
         """Write what was compiled for each batch size, as `compile_model` does."""
         return {count: _write(request.get_compiled_model()) for count, request in self._requests.items()}

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.anyio
 _FLEETING, _LASTING, _SILENT, _STUCK = (
     f"tests.app.inference.programs.{name}" for name in ("fleeting", "lasting", "silent", "stuck")
 )
-_CONFIG = WorkerConfig("cpu", 1, 1_000_000, "json", "error")
+_CONFIG = WorkerConfig("cpu", 1, 1, 1_000_000, "json", "error")
 _OPENING = Opening(0, Path("none"), "auto", 8)
 
 

@@ -1,4 +1,4 @@
-"""Pictures that wait: lone ones first, forms not for ever behind them, and only so many heavy ones."""
+"""Pictures that wait: single ones first, forms not for ever behind them, and only so many heavy ones."""
 
 import asyncio
 
@@ -26,15 +26,15 @@ def taken(waiting: WaitingPictures, share: int = 4) -> list[bytes]:
     return [one.data for one in waiting.take(share)]
 
 
-async def test_lone_pictures_go_before_those_of_a_form() -> None:
+async def test_single_pictures_go_before_those_of_a_form() -> None:
     changes: list[int] = []
     waiting = WaitingPictures(1, changes.append)
     for name in (b"1", b"2", b"3"):
         waiting.put(pending(name, has_company=True))
     assert waiting.is_company_next
-    waiting.put(pending(b"lone"))
+    waiting.put(pending(b"single"))
     assert (len(waiting), waiting.is_company_next) == (4, False)
-    assert taken(waiting) == [b"lone"]
+    assert taken(waiting) == [b"single"]
     assert taken(waiting, 2) == [b"1", b"2"]
     assert (sum(changes), waiting.light) == (1, 1)
 

@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import io
+import json
 import os
 import shutil
 import signal
@@ -35,6 +36,7 @@ from whisker.app.settings import Settings
 from whisker.model import Classifier
 from whisker.model.answers.descriptor import DESCRIPTOR_BYTES
 from whisker.model.card.document import CheckpointCard
+from whisker.model.cores import available_cores
 from whisker.model.errors import CheckpointError, DeviceError, UndecodablePictureError, UnsupportedFormatError
 
 pytestmark = pytest.mark.anyio
@@ -173,6 +175,39 @@ async def test_busy_worker_that_opens_a_model_gets_no_batch_ahead_but_others_do(
         assert bench.batch_sizes() == (4, 4)
 
 
+async def test_picture_is_lone_if_others_before_it_had_no_company_either(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[bool] = []
+    send = WorkerHandle.send
+
+    def watch(worker: WorkerHandle, batch: list[PendingPrediction], *, is_lone: bool) -> None:
+        sent.append(is_lone)
+        send(worker, batch, is_lone=is_lone)
+
+    monkeypatch.setattr(WorkerHandle, "send", watch)
+    async with at_work(settings, inference_workers=2) as bench:
+        for _ in range(6):
+            await bench.submit(picture())
+        assert sent == [False] * 4 + [True] * 2
+        await asyncio.gather(bench.submit(picture()), bench.submit(picture()))
+        await bench.submit(picture())
+        assert sent[6:] == [False] * 3
+
+
+@pytest.mark.skipif(available_cores() < 2, reason="two threads need two cores")
+async def test_worker_prepares_more_threads_when_lone_pictures_come(settings: Settings) -> None:
+    pytest.importorskip("openvino")
+    async with at_work(settings, engine="openvino", inference_workers=2) as bench:
+        first, second = map(psutil.Process, bench.pool.pids)
+        before = first.num_threads(), second.num_threads()
+        answers = [await bench.submit(picture()) for _ in range(5)]
+        await until(lambda: first.num_threads() > before[0])
+        answers.append(await bench.submit(picture()))
+        assert second.num_threads() == before[1]
+        assert len({json.dumps(answer.prediction) for answer in answers}) == 1
+
+
 async def test_large_pictures_have_no_company(settings: Settings) -> None:
     large = picture() + b"\0" * 600_000  # what follows a PNG's end is not looked at
     async with at_work(settings) as bench:
@@ -189,10 +224,10 @@ async def test_heavy_pictures_are_decoded_one_at_a_time_and_leave_a_worker_to_ot
     heavy = picture(4000, 3000)
     async with at_work(settings, inference_workers=2) as bench:
 
-        def watch(worker: WorkerHandle, batch: list[PendingPrediction]) -> None:
+        def watch(worker: WorkerHandle, batch: list[PendingPrediction], *, is_lone: bool) -> None:
             if batch[0].is_heavy:
                 sent.append((sum(each.has_heavy for each in bench.pool._workers), len(batch)))  # noqa: SLF001 - seen by no answer
-            send(worker, batch)
+            send(worker, batch, is_lone=is_lone)
 
         monkeypatch.setattr(WorkerHandle, "send", watch)
         results = await asyncio.gather(*[bench.submit(data) for data in (heavy, SLOW, heavy, SLOW, picture())])
@@ -206,9 +241,9 @@ async def test_one_worker_takes_light_pictures_between_slow_ones_and_not_too_man
     sent: list[bool] = []
     send = WorkerHandle.send
 
-    def watch(worker: WorkerHandle, batch: list[PendingPrediction]) -> None:
+    def watch(worker: WorkerHandle, batch: list[PendingPrediction], *, is_lone: bool) -> None:
         sent.append(batch[0].is_heavy)
-        send(worker, batch)
+        send(worker, batch, is_lone=is_lone)
 
     monkeypatch.setattr(WorkerHandle, "send", watch)
     uploads = [*[SLOW] * 6, *[picture()] * 12]

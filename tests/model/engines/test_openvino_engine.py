@@ -56,6 +56,17 @@ def test_compiled_network_answers_as_pytorch_does(config: NetworkConfig, pixels:
     assert largest_difference(answers, TorchEngine(network, "cpu").run(pixels)) < 0.05  # bfloat16, where the CPU has it
 
 
+def test_lone_picture_has_the_same_features_on_more_threads(
+    config: NetworkConfig, pixels: list[NDArray[np.uint8]]
+) -> None:
+    engine = compiled(trained_like(config))
+    opened = OpenVinoEngine(engine.compiled(), engine.head, threads=1)
+    for one in (engine, opened):
+        wide = one.with_threads(2)
+        assert wide.batch_sizes == (1,)
+        np.testing.assert_array_equal(wide.run(pixels[:1]).features, one.run(pixels[:1]).features)
+
+
 def test_int8_answers_as_its_simulation_does(config: NetworkConfig, pixels: list[NDArray[np.uint8]]) -> None:
     network = trained_like(config)
     x = torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2).float() / 255
