@@ -36,12 +36,11 @@ from whisker.app.settings import Settings
 from whisker.model import Classifier
 from whisker.model.answers.descriptor import DESCRIPTOR_BYTES
 from whisker.model.card.document import CheckpointCard
-from whisker.model.cores import available_cores
 from whisker.model.errors import CheckpointError, DeviceError, UndecodablePictureError, UnsupportedFormatError
 
 pytestmark = pytest.mark.anyio
 
-FATAL, ON_A_GPU = (f"tests.app.inference.programs.{name}" for name in ("fatal", "on_a_gpu"))
+FATAL, NOTING, ON_A_GPU = (f"tests.app.inference.programs.{name}" for name in ("fatal", "noting", "on_a_gpu"))
 FRAIL = "tests.app.inference.frail_worker"
 SLOW = scanned_jpeg((640, 480), 50)  # 10 ms
 COLOURS = ("red", "green", "blue", "white")
@@ -195,17 +194,31 @@ async def test_picture_is_lone_if_others_before_it_had_no_company_either(
         assert sent[6:] == [False] * 3
 
 
-@pytest.mark.skipif(available_cores() < 2, reason="two threads need two cores")
-async def test_worker_prepares_more_threads_when_lone_pictures_come(settings: Settings) -> None:
+async def test_worker_prepares_two_threads_once_when_lone_pictures_come(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     pytest.importorskip("openvino")
-    async with at_work(settings, engine="openvino", inference_workers=2) as bench:
-        first, second = map(psutil.Process, bench.pool.pids)
-        before = first.num_threads(), second.num_threads()
+    notes = tmp_path / "notes"
+    notes.touch()
+    monkeypatch.setenv("TEST_NOTES", str(notes))
+    monkeypatch.setattr("whisker.app.inference.begun.available_cores", lambda: 2)  # tests may be kept to one
+    async with at_work(settings, program=NOTING, inference_workers=2, threads=0) as bench:
         answers = [await bench.submit(picture()) for _ in range(5)]
-        await until(lambda: first.num_threads() > before[0])
-        answers.append(await bench.submit(picture()))
-        assert second.num_threads() == before[1]
-        assert len({json.dumps(answer.prediction) for answer in answers}) == 1
+        await until(lambda: notes.read_text() != "")
+        answers += [await bench.submit(picture()) for _ in range(2)]
+        assert notes.read_text() == f"{bench.pool.pids[0]} 2\n"
+    assert len({json.dumps(answer.prediction) for answer in answers}) == 1
+
+
+async def test_worker_whose_threads_were_set_prepares_no_others(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    pytest.importorskip("openvino")
+    monkeypatch.setenv("TEST_NOTES", str(tmp_path / "notes"))
+    async with at_work(settings, program=NOTING, inference_workers=2, threads=1) as bench:
+        for _ in range(7):
+            await bench.submit(picture())
+    assert not (tmp_path / "notes").exists()
 
 
 async def test_large_pictures_have_no_company(settings: Settings) -> None:
