@@ -107,7 +107,7 @@ class Settings(BaseSettings):
         default=0,
         ge=0,
         le=1024,
-        description="CPU threads of each inference worker; 0 takes its share of the cores, or two for a lone picture.",
+        description="CPU threads of each inference worker; 0 takes its share of the cores.",
     )
     max_batch: int = Field(default=4, ge=1, le=32, description="Maximum number of pictures in a batch.")
     max_batch_seconds: float = Field(

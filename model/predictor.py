@@ -1,7 +1,8 @@
 """A predictor: from pictures to predictions, with an engine that is ready. Needs no PyTorch itself."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,11 +24,14 @@ class Predictor:
         self._decision_rule = decision_rule
         self.preprocessing = preprocessing  # the one way from a file's bytes to pixels
 
-    def prepare_for_lone(self, threads: int) -> None:
-        """Prepare to compute a lone picture with so many threads, if the engine can; another thread may do this."""
-        engine = self._engine.with_threads(threads)
+    def prepare_for_lone(self, threads: int, prepare: Callable[[Callable[[], Any]], Any]) -> None:
+        """Prepare to compute a lone picture with so many threads, if the engine can; another thread may do this.
+
+        `prepare` as for `Engine.with_threads`.
+        """
+        engine = self._engine.with_threads(threads, prepare)
         if engine is not None:
-            engine.warm_up(self.preprocessing.size)
+            engine.warm_up_features(self.preprocessing.size)
             self._lone_engine = engine
 
     @property

@@ -1,6 +1,6 @@
 """Which worker gets which of the waiting pictures next, and when, and what comes of its answer.
 
-A lone upload never waits for company: a batch is whatever waits when a worker is free. Where uploads are many, a busy
+An upload never waits for others: a batch is whatever waits when a worker is free. Where uploads are many, a busy
 worker's next batch is a full one.
 """
 

@@ -70,10 +70,9 @@ class Openings:
             self._finish(OpenedModel(document))
 
     def take_exported(self, frame: bytes) -> None:
-        """Take an exported classifier; raise `ValueError` if none is next."""
+        """Take the exported classifier that is next."""
         document, self._loaded = self._loaded, None
-        if document is None:
-            raise ValueError("no model was loaded")
+        assert document is not None  # noqa: S101 - callers ask whether one is
         self._finish(OpenedModel(document, frame))
 
     def give_up(self) -> None:

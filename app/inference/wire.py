@@ -70,7 +70,7 @@ class WorkerConfig:
 
     device: str
     threads: int
-    lone_threads: int  # for a picture that comes while no worker does anything
+    lone_threads: int  # for a picture that comes, like those before it, while no worker does anything
     max_pixels: int
     log_format: str
     log_level: str

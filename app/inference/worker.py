@@ -7,6 +7,7 @@
 import contextlib
 import gc
 import json
+import logging
 import os
 import pickle
 import resource
@@ -49,6 +50,8 @@ _HANG_UP_SECONDS = 1.0  # to end by itself when the service has hung up
 _MAX_LONE_MODELS = 4  # that are prepared for lone pictures: each takes 9 MB more
 _NICENESS = 5  # the HTTP process goes first: it keeps all workers busy
 
+logger = logging.getLogger(__name__)
+
 
 def main() -> None:
     """Serve the socket whose number is the only argument until it is closed."""
@@ -88,7 +91,8 @@ class _Worker:
         self._predictors: dict[int, Predictor] = {}
         self._closed: set[int] = set()  # before they were open
         self._lone: set[int] = set()  # prepared for lone pictures, or soon
-        self._changing = Lock()  # both
+        self._has_grown = False  # since memory was last limited
+        self._changing = Lock()  # predictors, and those that are closed
         self._has_answered = False
         self._has_pytorch = False
 
@@ -113,6 +117,9 @@ class _Worker:
         if not self._has_answered:
             self._has_answered = True
             os.nice(_NICENESS)
+        if self._has_grown:
+            self._has_grown = False
+            self._limit_memory()
         predictor = self._predictors.get(slot)
         if predictor is None:
             document: BatchDocument = {
@@ -132,17 +139,31 @@ class _Worker:
     def _expect_lone(self, slot: int, predictor: Predictor) -> None:
         """Let more threads compute the lone pictures that will come to a model; a few models only, as it takes memory.
 
-        The first such picture pays nothing for that: it is prepared beside what comes next.
+        The preparation runs beside the pictures that come next. Without it, they are computed as all others.
         """
         is_wanted = self._config.lone_threads > self._config.threads and not self._has_pytorch
         if is_wanted and slot not in self._lone and len(self._lone) < _MAX_LONE_MODELS:
             self._lone.add(slot)
-            Thread(target=self._prepare_for_lone, args=(predictor,), name=f"lone-{slot}", daemon=True).start()
+            try:
+                Thread(target=self._prepare_for_lone, args=(predictor,), name=f"lone-{slot}", daemon=True).start()
+            except RuntimeError as exc:
+                self._complain(exc)
 
     def _prepare_for_lone(self, predictor: Predictor) -> None:
-        with self._opening:
-            in_passing(lambda: predictor.prepare_for_lone(self._config.lone_threads))
-        self._limit_memory()
+        try:
+            with self._opening:
+                predictor.prepare_for_lone(self._config.lone_threads, in_passing)
+        except Exception as exc:  # noqa: BLE001 - whatever it is, for lack of memory or threads: it is not needed
+            self._complain(exc)
+        self._has_grown = True
+
+    def _complain(self, exc: Exception) -> None:
+        from whisker.app.logs import configure_logging, flush_log  # noqa: PLC0415 - hardly ever
+
+        configure_logging(self._config, http_worker=self._config.http_worker)
+        reason = f"{type(exc).__name__}: {exc}"
+        logger.warning("Lone pictures are computed by one thread", extra={"reason": reason})
+        flush_log()
 
     def _open(self, opening: Opening) -> None:
         try:

@@ -272,6 +272,9 @@ class WorkerHandle(asyncio.Protocol):
 
     def _take_told(self, kind: bytes, frame: bytes) -> None:
         """Take what the worker tells of a model."""
+        if kind == EXPORTED and not self._openings.is_exported_next:
+            self._refuse("sends what it was not asked for", bytes=len(frame))
+            return
         try:
             if kind == OPENED:
                 self._openings.take_opened(frame)

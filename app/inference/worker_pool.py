@@ -1,4 +1,4 @@
-"""The worker pool: the inference workers, what they have open, what they answer, and what becomes of those that end.
+"""The worker pool: the inference workers, what they have open, and what becomes of those that end.
 
 A worker decodes and predicts on one core while the others do the same on theirs; the HTTP process only speaks HTTP.
 """

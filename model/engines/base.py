@@ -5,7 +5,7 @@ This module is what all engines share; it needs no PyTorch.
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -84,13 +84,20 @@ class Engine(ABC):
             seconds[batch] = time.perf_counter() - started
         return seconds
 
+    def warm_up_features(self, size: int) -> None:
+        """Run the pass for one picture without the last layer, which an engine of another thread may share."""
+        self._embed(np.zeros((1, size, size, 3), np.uint8), with_maps=False)
+
     def compiled(self) -> dict[int, bytes]:
         """Write what was compiled for each batch size, for other processes on this machine; most engines cannot."""
         return {}
 
-    def with_threads(self, threads: int) -> "Engine | None":
-        """Open the same pass for one picture, computed by so many threads; most engines have no other one."""
-        del threads
+    def with_threads(self, threads: int, prepare: Callable[[Callable[[], Any]], Any]) -> "Engine | None":
+        """Open the same pass for one picture, computed by so many threads; most engines have no other one.
+
+        `prepare` is given what takes long, and returns what that returns.
+        """
+        del threads, prepare
         return None
 
     @abstractmethod

@@ -53,9 +53,9 @@ class OpenVinoEngine(Engine):
             for count in self.batch_sizes
         }
 
-    def with_threads(self, threads: int) -> "OpenVinoEngine":
+    def with_threads(self, threads: int, prepare: Prepare = apply) -> "OpenVinoEngine":
         one = self._memory if not isinstance(self._memory, Mapping) else {1: self._memory[1]}
-        return OpenVinoEngine(one, self.head, threads=threads, batch_sizes=(1,))
+        return OpenVinoEngine(one, self.head, threads=threads, batch_sizes=(1,), prepare=prepare)
 
     def compiled(self) -> dict[int, bytes]:
         """Write what was compiled for each batch size, as `compile_model` does."""

@@ -3,7 +3,6 @@
 import asyncio
 import errno
 import io
-import json
 import os
 import shutil
 import signal
@@ -192,6 +191,10 @@ async def test_picture_is_lone_if_others_before_it_had_no_company_either(
         await asyncio.gather(bench.submit(picture()), bench.submit(picture()))
         await bench.submit(picture())
         assert sent[6:] == [False] * 3
+        sent.clear()
+        for data in [picture()] * 5 + [SLOW]:
+            await bench.submit(data)
+        assert sent == [False] * 3 + [True] * 3 + [False]  # the last is sent again, as one that is heavy
 
 
 async def test_worker_prepares_two_threads_once_when_lone_pictures_come(
@@ -203,11 +206,36 @@ async def test_worker_prepares_two_threads_once_when_lone_pictures_come(
     monkeypatch.setenv("TEST_NOTES", str(notes))
     monkeypatch.setattr("whisker.app.inference.begun.available_cores", lambda: 2)  # tests may be kept to one
     async with at_work(settings, program=NOTING, inference_workers=2, threads=0) as bench:
+        first = bench.pool.pids[0]
         answers = [await bench.submit(picture()) for _ in range(5)]
         await until(lambda: notes.read_text() != "")
         answers += [await bench.submit(picture()) for _ in range(2)]
-        assert notes.read_text() == f"{bench.pool.pids[0]} 2\n"
-    assert len({json.dumps(answer.prediction) for answer in answers}) == 1
+    assert notes.read_text().splitlines() == [f"{first} prepared 2", f"{first} computed", f"{first} computed"]
+    scores = [answer.prediction["score"] for answer in answers]
+    assert scores == pytest.approx([scores[0]] * 7, abs=1e-3)
+
+
+async def test_preparation_that_fails_is_logged_and_costs_nothing_else(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("openvino")
+    monkeypatch.setenv("TEST_NOTES", str(tmp_path))  # a folder, which cannot be written as a file
+    monkeypatch.setattr("whisker.app.inference.begun.available_cores", lambda: 2)
+    told = ""
+
+    def is_told() -> bool:
+        nonlocal told
+        told += capfd.readouterr().err
+        return "IsADirectoryError" in told
+
+    async with at_work(settings, program=NOTING, inference_workers=2, threads=0) as bench:
+        workers = bench.pool.pids
+        for _ in range(5):
+            await bench.submit(picture())
+        await until(is_told)
+        assert (await bench.submit(picture())).prediction["label"]
+        assert bench.pool.pids == workers
+    assert "Lone pictures are computed by one thread" in told
 
 
 async def test_worker_whose_threads_were_set_prepares_no_others(

@@ -46,8 +46,6 @@ def test_prepared_classifier_answers_alike(
     assert sorted(seconds) == [1, 4]
     pixels = [*np.random.default_rng(0).integers(0, 256, (5, 32, 32, 3), np.uint8)]
     assert predictor.predict_pixels(pixels) == classifier.predict_pixels(pixels)
-    predictor.prepare_for_lone(2)
-    assert predictor.predict_pixels(pixels[:1], is_lone=True) == classifier.predict_pixels(pixels[:1])
     assert predictor.classes == classifier.classes
     document, _ = read_document(content)
     assert document == checked
