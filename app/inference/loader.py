@@ -12,11 +12,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from whisker.app.inference.openings import OpenedModel
 from whisker.app.inference.prepared_models import LoadedModel, PreparedModels
 from whisker.app.inference.program import PROGRAM
 from whisker.app.inference.wire import Opening, WorkerConfig
 from whisker.app.inference.worker_handle import WorkerHandle
+from whisker.app.inference.worker_models import OpenedModel
 
 _MAX_LOADS = 30  # by one process: PyTorch's memory grows with each
 _DYING_SECONDS = 10.0  # for the end of a process that was killed, and has had no time to end

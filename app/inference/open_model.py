@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 from whisker.app.inference.begun import opening_of
-from whisker.app.inference.openings import OpenedModel
 from whisker.app.inference.prepared_models import LoadedModel
 from whisker.app.inference.wire import Opening
+from whisker.app.inference.worker_models import OpenedModel
 from whisker.model.errors import CheckpointError
 from whisker.model.prepared.cache import PreparedFile
 

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Sequence
 from whisker.app import time_limits
 from whisker.app.errors import WorkerError
 from whisker.app.inference.begun import BegunWorker
-from whisker.app.inference.openings import OpenedModel, Openings
 from whisker.app.inference.program import PROGRAM
 from whisker.app.inference.requests import PendingPrediction
 from whisker.app.inference.wire import (
@@ -27,6 +26,7 @@ from whisker.app.inference.wire import (
     pack_config,
     pack_opening,
 )
+from whisker.app.inference.worker_models import OpenedModel, WorkerModels
 from whisker.app.inference.worker_process import WorkerProcess
 
 _MAX_ANSWER_BYTES = 10_000_000  # a thousand classes for 32 pictures are a quarter of it
@@ -56,7 +56,7 @@ class WorkerHandle(asyncio.Protocol):
         self.uploads_at_end = 0
         self.was_stalled = False
         self.ended = asyncio.Event()
-        self._openings = Openings()
+        self._models = WorkerModels()
         self._has_answered = False
         self._busy_since = 0.0
         self._received = bytearray()
@@ -95,7 +95,7 @@ class WorkerHandle(asyncio.Protocol):
             self._process, ours = await WorkerProcess.start(self._program, is_idle=config.is_idle)
         else:
             self._process, ours = WorkerProcess(begun.process, is_idle=config.is_idle), begun.connection
-            expected = [self._openings.expect(opening) for opening in openings]  # first: it may have answered already
+            expected = [self._models.expect(opening) for opening in openings]  # first: it may have answered already
         try:
             transport, _ = await asyncio.get_running_loop().create_connection(lambda: self, sock=ours)
             if begun is None:
@@ -125,30 +125,30 @@ class WorkerHandle(asyncio.Protocol):
 
     def close_model(self, slot: int) -> None:
         """Let the worker forget a model, after the batches that were sent before."""
-        self._openings.slots.discard(slot)
+        self._models.slots.discard(slot)
         if self._transport is not None:
             self._transport.write(ORDER.pack(CLOSE, slot, 0))
 
     @property
     def slots(self) -> set[int]:
         """Give the slots of the models that are open."""
-        return self._openings.slots
+        return self._models.slots
 
     @property
     def is_loading(self) -> bool:
         """Tell whether the worker opens a model with PyTorch, and answers nothing meanwhile."""
-        return self._openings.is_any_loaded
+        return self._models.is_any_loaded
 
     @property
     def is_opening(self) -> bool:
         """Tell whether the worker opens a model, beside answers or before them."""
-        return self._openings.is_any_expected
+        return self._models.is_any_expected
 
     def _order(self, opening: Opening) -> "asyncio.Future[OpenedModel]":
         if self._transport is None or self.ended.is_set():
             raise WorkerError("An inference worker ended before it could open a model.")
         self._transport.write(pack_opening(opening))
-        return self._openings.expect(opening)
+        return self._models.expect(opening)
 
     @property
     def is_left(self) -> bool:
@@ -201,7 +201,7 @@ class WorkerHandle(asyncio.Protocol):
     @property
     def has_proved(self) -> bool:
         """Tell whether the worker has been of use: it has answered, or lasted for a while."""
-        ready_at = self._openings.ready_at
+        ready_at = self._models.ready_at
         lasted = ready_at is not None and time.perf_counter() - ready_at > time_limits.STEADY_SECONDS
         return self._has_answered or lasted
 
@@ -239,7 +239,7 @@ class WorkerHandle(asyncio.Protocol):
         del exc
         self.uploads_at_end = sum(map(len, self.batches))
         self.ended.set()
-        self._openings.give_up()
+        self._models.give_up()
         self._on_end(self)
 
     def _frames(self) -> Iterator[tuple[bytes, bytes]]:
@@ -259,7 +259,7 @@ class WorkerHandle(asyncio.Protocol):
     def _max_bytes(self, kind: bytes) -> float:
         """Bound a frame: what has seen no upload may be as long as it likes."""
         if kind == EXPORTED:
-            return math.inf if self._openings.is_exported_next and not self._has_answered else 0
+            return math.inf if self._models.is_exported_next and not self._has_answered else 0
         return _MAX_DRAWING_BYTES if self._answer and kind != OPENED else _MAX_ANSWER_BYTES
 
     def _take_answer(self, frame: bytes) -> None:
@@ -272,14 +272,14 @@ class WorkerHandle(asyncio.Protocol):
 
     def _take_told(self, kind: bytes, frame: bytes) -> None:
         """Take what the worker tells of a model."""
-        if kind == EXPORTED and not self._openings.is_exported_next:
+        if kind == EXPORTED and not self._models.is_exported_next:
             self._refuse("sends what it was not asked for", bytes=len(frame))
             return
         try:
             if kind == OPENED:
-                self._openings.take_opened(frame)
+                self._models.take_opened(frame)
             else:
-                self._openings.take_exported(frame)
+                self._models.take_exported(frame)
         except (LookupError, TypeError, ValueError) as exc:
             self._refuse("tells of a model that it was not asked to open", reason=str(exc))
 

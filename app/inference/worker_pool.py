@@ -16,12 +16,12 @@ from whisker.app.inference.dispatcher import Dispatcher
 from whisker.app.inference.loader import Loader
 from whisker.app.inference.lost import settle_lost
 from whisker.app.inference.open_model import OpenModel
-from whisker.app.inference.openings import OpenedModel
 from whisker.app.inference.position import Position
 from whisker.app.inference.prepared_models import LoadedModel, PreparedModels
 from whisker.app.inference.program import PROGRAM
 from whisker.app.inference.requests import PendingPrediction
 from whisker.app.inference.worker_handle import WorkerHandle
+from whisker.app.inference.worker_models import OpenedModel
 from whisker.app.metrics import Metrics
 from whisker.app.prepared import open_cache
 from whisker.app.settings import Settings

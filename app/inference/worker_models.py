@@ -23,7 +23,7 @@ class OpenedModel:
     exported: bytes = b""
 
 
-class Openings:
+class WorkerModels:
     """Follow the models of one worker; `slots` are those of the open ones."""
 
     def __init__(self) -> None:
