@@ -104,10 +104,7 @@ class Settings(BaseSettings):
         description="Inference workers, which decode and predict, for each HTTP worker; 0 starts one per core.",
     )
     threads: int = Field(
-        default=0,
-        ge=0,
-        le=1024,
-        description="CPU threads of each inference worker; 0 takes its share of the cores.",
+        default=0, ge=0, le=1024, description="CPU threads of each inference worker; 0 takes its share of the cores."
     )
     max_batch: int = Field(default=4, ge=1, le=32, description="Maximum number of pictures in a batch.")
     max_batch_seconds: float = Field(

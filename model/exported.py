@@ -1,8 +1,7 @@
 """A classifier exported for processes without PyTorch, which answer alike with a third of the memory."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +9,7 @@ from numpy.typing import NDArray
 from whisker.model.answers.decision_rule import DecisionRule
 from whisker.model.answers.head import Head
 from whisker.model.checkpoint.golden import check_golden_answers
-from whisker.model.engines.base import Compiled, OnnxModel, OpenVinoModel
+from whisker.model.engines.base import Compiled, OnnxModel, OpenVinoModel, Prepare
 from whisker.model.predictor import Predictor
 from whisker.model.preprocessing import Preprocessing
 
@@ -40,9 +39,7 @@ class ExportedClassifier:
         compiled = compile_model(self.openvino_model, threads=threads, batch_sizes=batch_sizes(largest))
         return replace(self, openvino_model=compiled)
 
-    def open(
-        self, *, threads: int, largest: int, prepare: Callable[[Callable[[], Any]], Any] | None = None
-    ) -> tuple[Predictor, dict[int, float]]:
+    def open(self, *, threads: int, largest: int, prepare: Prepare | None = None) -> tuple[Predictor, dict[int, float]]:
         """Compile it for batches up to `largest`, verify it and warm it up; return it and the seconds per batch size.
 
         `prepare`, if given, compiles: see `OpenVinoEngine`. Raises `CheckpointError` if the golden answers differ here.

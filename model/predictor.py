@@ -1,8 +1,7 @@
 """A predictor: from pictures to predictions, with an engine that is ready. Needs no PyTorch itself."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +9,7 @@ from numpy.typing import NDArray
 from whisker.model.answers.decision_rule import DecisionRule, HeatMap, Prediction, Scores, Verdict
 from whisker.model.answers.heat_map import class_activation_map
 from whisker.model.answers.kinds import BEST_CLASS, NO_CLASS
-from whisker.model.engines.base import Engine
+from whisker.model.engines.base import Engine, Prepare
 from whisker.model.errors import NoHeatMapError
 from whisker.model.preprocessing import Preprocessing
 
@@ -24,11 +23,8 @@ class Predictor:
         self._decision_rule = decision_rule
         self.preprocessing = preprocessing  # the one way from a file's bytes to pixels
 
-    def prepare_for_lone(self, threads: int, prepare: Callable[[Callable[[], Any]], Any]) -> None:
-        """Prepare to compute a lone picture with so many threads, if the engine can; another thread may do this.
-
-        `prepare` as for `Engine.with_threads`.
-        """
+    def prepare_for_lone(self, threads: int, prepare: Prepare) -> None:
+        """Prepare to compute a lone picture with so many threads, if the engine can; another thread may do this."""
         engine = self._engine.with_threads(threads, prepare)
         if engine is not None:
             engine.warm_up_features(self.preprocessing.size)

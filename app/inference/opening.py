@@ -1,17 +1,14 @@
 """How an inference worker opens a model: from an exported classifier or, with PyTorch, from its checkpoint."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from whisker.app.inference.wire import Opening, WorkerConfig
 from whisker.model.card.document import CheckpointCard
+from whisker.model.engines.base import Prepare
 from whisker.model.errors import PreparedError
 from whisker.model.predictor import Predictor
 from whisker.model.prepared.contents import map_content, open_prepared
-
-Prepare = Callable[[Callable[[], Any]], Any]
 
 _STATISTICS = Path("/proc/self/statm")  # in pages, on Linux alone
 _PAGE_BYTES = 4096

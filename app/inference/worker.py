@@ -90,9 +90,9 @@ class _Worker:
         self._config = config
         self._predictors: dict[int, Predictor] = {}
         self._closed: set[int] = set()  # before they were open
-        self._lone: set[int] = set()  # prepared for lone pictures, or soon
+        self._changing = Lock()  # both
+        self._lone: set[int] = set()  # whose preparation for lone pictures has begun, whatever came of it
         self._has_grown = False  # since memory was last limited
-        self._changing = Lock()  # predictors, and those that are closed
         self._has_answered = False
         self._has_pytorch = False
 
@@ -109,7 +109,7 @@ class _Worker:
         with self._changing:
             if self._predictors.pop(slot, None) is None:
                 self._closed.add(slot)
-            self._lone.discard(slot)
+        self._lone.discard(slot)
         self._limit_memory()
 
     def answer(self, slot: int, batch: list[WorkItem], *, is_lone: bool) -> None:

@@ -46,6 +46,7 @@ class OnnxModel:
     config: GraphConfig
 
 
+Prepare = Callable[[Callable[[], Any]], Any]  # is given a function that takes long, and returns what that returns
 Compiled = Mapping[int, bytes | NDArray[np.uint8]]  # what was compiled for each batch size, in a compiler's own format
 
 
@@ -92,11 +93,8 @@ class Engine(ABC):
         """Write what was compiled for each batch size, for other processes on this machine; most engines cannot."""
         return {}
 
-    def with_threads(self, threads: int, prepare: Callable[[Callable[[], Any]], Any]) -> "Engine | None":
-        """Open the same pass for one picture, computed by so many threads; most engines have no other one.
-
-        `prepare` is given what takes long, and returns what that returns.
-        """
+    def with_threads(self, threads: int, prepare: Prepare) -> "Engine | None":
+        """Open the same pass for one picture, computed by so many threads; most engines have no other one."""
         del threads, prepare
         return None
 

@@ -15,11 +15,9 @@ from numpy.typing import NDArray
 from openvino import opset14 as ops
 
 from whisker.model.answers.head import Head
-from whisker.model.engines.base import Compiled, Engine, OnnxModel, OpenVinoModel
+from whisker.model.engines.base import Compiled, Engine, OnnxModel, OpenVinoModel, Prepare
 from whisker.model.engines.imported.reader import complete, open_graph
 from whisker.model.engines.openvino_graph import put_together
-
-Prepare = Callable[[Callable[[], openvino.CompiledModel]], openvino.CompiledModel]
 
 
 def apply(work: Callable[[], openvino.CompiledModel]) -> openvino.CompiledModel:

@@ -16,6 +16,7 @@ from whisker.model.answers.multi_label import MultiLabelRule
 from whisker.model.answers.novelty import Novelty
 from whisker.model.answers.single_label import SingleLabelRule
 from whisker.model.card.document import CheckpointCard
+from whisker.model.engines.base import Prepare
 from whisker.model.errors import ConfigError, PreparedError
 from whisker.model.exported import ExportedClassifier
 from whisker.model.predictor import Predictor
@@ -66,7 +67,7 @@ def map_content(path: Path) -> memoryview:
 
 
 def open_prepared(
-    data: bytes | memoryview, *, threads: int, largest: int, prepare: Callable[[Callable[[], Any]], Any] | None = None
+    data: bytes | memoryview, *, threads: int, largest: int, prepare: Prepare | None = None
 ) -> tuple[Predictor, dict[int, float]]:
     """Open a container whose bytes were checked, as `ExportedClassifier.open` does.
 
